@@ -1,0 +1,85 @@
+//! Checks of single arguments.
+
+use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT};
+use crate::base::{NAME_BYTES, Name};
+use std::ffi::{CStr, c_char};
+
+/// A required output: NULL is an error that names it, and it holds `empty` until the call succeeds.
+///
+/// # Safety
+/// A non-null `pointer` must be valid for writes of `T`, as the header asks.
+#[inline]
+pub unsafe fn output<'a, T>(name: &str, pointer: *mut T, empty: T) -> Result<&'a mut T, Failure> {
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        pointer.write(empty);
+        Ok(&mut *pointer)
+    }
+}
+
+/// An output that may be NULL; otherwise it holds `empty` until the call succeeds.
+///
+/// # Safety
+/// A non-null `pointer` must be valid for writes of `T`, as the header asks.
+pub unsafe fn optional_output<'a, T>(pointer: *mut T, empty: T) -> Option<&'a mut T> {
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        pointer.write(empty);
+        Some(&mut *pointer)
+    }
+}
+
+#[cold]
+pub fn null(name: &str) -> Failure {
+    Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{name} is NULL, but must point to something"))
+}
+
+#[cold]
+pub fn out_of_range(name: &str, value: u64, bound: &str) -> Failure {
+    Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{name} is {value}, but {bound}"))
+}
+
+/// A text of C that must be there.
+///
+/// # Safety
+/// A non-null `pointer` must be a NUL-terminated string, as the header asks.
+pub unsafe fn text<'a>(name: &str, pointer: *const c_char) -> Result<&'a str, Failure> {
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { CStr::from_ptr(pointer) };
+    bytes
+        .to_str()
+        .map_err(|_| Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{name} is not UTF-8, but must be")))
+}
+
+/// The name in a configuration.
+pub fn name(bytes: &[c_char; NAME_BYTES]) -> Result<Name, Failure> {
+    let end = bytes.iter().position(|byte| *byte == 0).ok_or_else(|| {
+        Failure::new(
+            OSTLER_E_INVALID_ARGUMENT,
+            format_args!("name has no NUL in its {NAME_BYTES} bytes, but must end with one"),
+        )
+    })?;
+    let bytes: Vec<u8> = bytes[..end].iter().map(|byte| *byte as u8).collect();
+    match std::str::from_utf8(&bytes) {
+        Ok(name) => Ok(Name::from(name)),
+        Err(_) => Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("name is not UTF-8, but must be"))),
+    }
+}
+
+/// A field that is 0 or 1.
+pub fn flag(field: &'static str, value: u32) -> Result<bool, Failure> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(out_of_range(field, u64::from(other), "must be 0 or 1")),
+    }
+}

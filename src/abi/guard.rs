@@ -1,0 +1,73 @@
+//! What every call passes on its way in and out: the fork check, the panic guard, the handle check.
+
+use super::status::{Failure, OSTLER_E_FORKED, OSTLER_E_PANIC, OSTLER_OK, ostler_status};
+use crate::base::faults::{self, Point};
+use crate::base::handles::{self, Handled, Pin};
+use crate::base::{fork, panics};
+
+/// Runs the body of a call. Nothing unwinds out of it.
+#[inline]
+pub fn guard(body: impl FnOnce() -> Result<(), Failure>) -> ostler_status {
+    if fork::is_forked() {
+        return forked();
+    }
+    match panics::catch(|| {
+        faults::hit(Point::Call);
+        body()
+    }) {
+        Ok(Ok(())) => OSTLER_OK,
+        Ok(Err(failure)) => failure.status(),
+        Err(caught) => Failure::new(OSTLER_E_PANIC, format_args!("the library panicked: {}", caught.message)).status(),
+    }
+}
+
+#[cold]
+fn forked() -> ostler_status {
+    Failure::new(OSTLER_E_FORKED, format_args!(
+        "this process is a forked child of the one that uses the library: exec a program, or load Ostler after the fork"
+    ))
+    .status()
+}
+
+/// A call that gives the object new work. A panic inside quarantines the object.
+#[inline]
+pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
+    guard(|| {
+        let pin = handles::pin::<T>(handle as u64)?;
+        let watch = QuarantineOnPanic { pin: &pin };
+        let result = body(&pin);
+        std::mem::forget(watch);
+        result
+    })
+}
+
+/// A call on behalf of something that is out (a lease, a ticket): the object may be closing or destroyed already.
+#[inline]
+pub fn with_child<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
+    guard(|| {
+        handles::with_child::<T, _>(handle as u64, |pin| {
+            let watch = QuarantineOnPanic { pin };
+            let result = body(pin);
+            std::mem::forget(watch);
+            result
+        })?
+    })
+}
+
+/// Destroys the object behind the handle; NULL is nothing to do.
+pub fn destroy<H, T: Handled>(handle: *mut H) -> ostler_status {
+    if handle.is_null() {
+        return OSTLER_OK;
+    }
+    guard(|| Ok(handles::destroy::<T>(handle as u64)?))
+}
+
+struct QuarantineOnPanic<'a, T: Handled> {
+    pin: &'a Pin<T>,
+}
+
+impl<T: Handled> Drop for QuarantineOnPanic<'_, T> {
+    fn drop(&mut self) {
+        self.pin.quarantine();
+    }
+}

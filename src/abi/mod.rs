@@ -1,0 +1,16 @@
+//! The roof: the only room with `extern "C"`, one file for each noun. A function here checks its arguments, enters
+//! the guard, calls one method of a core type, and turns the result into a status.
+
+// The names and types of C, and pointers that come from there: what each function asks of them stands in its doc
+// comment, which becomes the header's.
+#![allow(non_camel_case_types, clippy::missing_safety_doc)]
+
+mod arguments;
+pub mod cancel;
+mod guard;
+pub mod library;
+pub mod status;
+mod structs;
+
+#[cfg(feature = "faults")]
+mod faults;

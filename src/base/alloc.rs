@@ -1,0 +1,58 @@
+//! Allocations that can fail: what an object needs is taken through here, so that a refusal becomes a status.
+
+use crate::base::faults::{self, Point};
+use std::alloc::Layout;
+use std::sync::Arc;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("out of memory: {bytes} bytes could not be allocated")]
+pub struct OutOfMemory {
+    pub bytes: u64,
+}
+
+/// Asks whether `bytes` can be had now. For containers of the standard library that offer no fallible form: they
+/// allocate right after this, so a refusal is told here instead of ending the process.
+pub fn check(bytes: usize) -> Result<(), OutOfMemory> {
+    let refusal = OutOfMemory { bytes: bytes as u64 };
+    if faults::hit(Point::Allocation).is_some() {
+        return Err(refusal);
+    }
+    let layout = Layout::from_size_align(bytes.max(1), 16).map_err(|_| refusal)?;
+    // SAFETY: the layout has a size above 0; the block goes back at once with the same layout.
+    unsafe {
+        let block = std::alloc::alloc(layout);
+        if block.is_null() {
+            return Err(refusal);
+        }
+        std::alloc::dealloc(block, layout);
+    }
+    Ok(())
+}
+
+pub fn try_arc<T>(value: T) -> Result<Arc<T>, OutOfMemory> {
+    check(size_of::<T>() + 2 * size_of::<usize>())?;
+    Ok(Arc::new(value))
+}
+
+pub fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
+    check(size_of::<T>())?;
+    Ok(Box::new(value))
+}
+
+pub fn try_vec<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
+    let refusal = OutOfMemory { bytes: (capacity as u64).saturating_mul(size_of::<T>() as u64) };
+    if faults::hit(Point::Allocation).is_some() {
+        return Err(refusal);
+    }
+    let mut vector = Vec::new();
+    vector.try_reserve_exact(capacity).map_err(|_| refusal)?;
+    Ok(vector)
+}
+
+/// Makes room for one more before a push that must not end the process.
+pub fn try_reserve_one<T>(vector: &mut Vec<T>) -> Result<(), OutOfMemory> {
+    if faults::hit(Point::Allocation).is_some() || vector.try_reserve(1).is_err() {
+        return Err(OutOfMemory { bytes: size_of::<T>() as u64 });
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Tells a forked child from the process that loaded the library: threads and locks do not survive a fork.
+
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+
+/// A page that the kernel wipes in a forked child (MADV_WIPEONFORK, Linux 4.14): 1 here, 0 in a child.
+static ALIVE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Whether this process is a forked child of the one that called [`watch`].
+#[inline]
+pub fn is_forked() -> bool {
+    let alive = ALIVE.load(Acquire);
+    if alive.is_null() {
+        return false;
+    }
+    // SAFETY: a non-null pointer is the page of `watch`, which is never unmapped.
+    unsafe { (*alive).load(Relaxed) == 0 }
+}
+
+/// Begins to watch. Called before the first object exists; later calls do nothing.
+pub fn watch() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if ALIVE.load(Acquire).is_null() {
+        ONCE.call_once(|| ALIVE.store(wiped_page().unwrap_or_else(atfork_flag), Release));
+    }
+}
+
+fn wiped_page() -> Option<*mut AtomicU32> {
+    // SAFETY: a fresh anonymous mapping of one page, kept for the life of the process.
+    unsafe {
+        let bytes = libc::sysconf(libc::_SC_PAGESIZE) as usize;
+        let page = libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if page == libc::MAP_FAILED {
+            return None;
+        }
+        if libc::madvise(page, bytes, libc::MADV_WIPEONFORK) != 0 {
+            libc::munmap(page, bytes);
+            return None;
+        }
+        let alive = page.cast::<AtomicU32>();
+        (*alive).store(1, Relaxed);
+        Some(alive)
+    }
+}
+
+fn atfork_flag() -> *mut AtomicU32 {
+    static ALIVE_WORD: AtomicU32 = AtomicU32::new(1);
+    extern "C" fn in_child() {
+        ALIVE_WORD.store(0, Relaxed);
+    }
+    // SAFETY: the handler only stores to statics, and the library is never unloaded. Refused only when memory is out;
+    // then a fork goes unnoticed, as it would without any watch.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    (&raw const ALIVE_WORD).cast_mut()
+}

@@ -1,0 +1,534 @@
+//! Checked handles. A handle is a number that says kind, slot and generation; it is never an address, so a stray
+//! pointer cannot be taken for one, and a destroyed handle stays wrong after its slot is used again.
+//!
+//! A call *pins* the object behind a handle: it writes the handle into a hazard of its own thread's record, looks at
+//! the slot, and goes on without a locked operation. Whoever destroys changes the slot first, then makes every core
+//! pass a barrier (membarrier(2)), then waits until no record shows the handle. Nested calls past the hazards of a
+//! record, and threads without one, count themselves in the slot instead.
+//!
+//! The life of a slot: `FREE` → `LIVE` → `CLOSING` (destroy runs) → `ORPHANED` (destroyed, but leases or tickets are
+//! still out) → `FREE` with the next generation.
+
+use super::alloc::{self, OutOfMemory};
+use super::thread::{HAZARDS, ThreadRecord};
+use super::{Owner, callback, fork, panics};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*, compiler_fence, fence};
+
+/// What a handle stands for. The order is that of a shutdown: what depends on others goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    Model = 1,
+    Orchestrator = 2,
+    Pool = 3,
+    Arena = 4,
+    Topology = 5,
+    Cancel = 6,
+}
+
+const KINDS: [Kind; 6] = [Kind::Model, Kind::Orchestrator, Kind::Pool, Kind::Arena, Kind::Topology, Kind::Cancel];
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Model => "model",
+            Kind::Orchestrator => "orchestrator",
+            Kind::Pool => "pool",
+            Kind::Arena => "arena",
+            Kind::Topology => "topology",
+            Kind::Cancel => "cancel",
+        }
+    }
+}
+
+/// An object that lives behind a handle.
+pub trait Handled: Send + Sync + Sized + 'static {
+    const KIND: Kind;
+
+    /// Refuses new work from now on and ends every wait inside the object with "closed".
+    fn begin_destroy(&self);
+
+    /// Joins threads and gives back what no child needs. Runs once, when no call but a child's is inside.
+    fn finish_destroy(&self);
+
+    /// Leases, tickets, cursors that are still out. The object stays until there are none.
+    fn children(&self) -> u64 {
+        0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandleError {
+    #[error("{kind} is NULL")]
+    Null { kind: &'static str },
+    #[error("{kind} handle {handle:#x} is not one that this library gave out")]
+    Stray { kind: &'static str, handle: u64 },
+    #[error("{kind} handle {handle:#x} is the handle of a {actual}")]
+    WrongKind { kind: &'static str, handle: u64, actual: &'static str },
+    #[error("{kind} handle {handle:#x} was destroyed")]
+    Destroyed { kind: &'static str, handle: u64 },
+    #[error("{kind} {handle:#x} is closing: it takes no new work")]
+    Closing { kind: &'static str, handle: u64 },
+    #[error("{kind} {handle:#x} is quarantined after a panic: only destroy is left")]
+    Quarantined { kind: &'static str, handle: u64 },
+    #[error("{kind} {handle:#x} cannot be destroyed from inside one of its own callbacks: it would wait for itself")]
+    InsideOwnCallback { kind: &'static str, handle: u64 },
+    #[error("too many objects: {MAX_SLOTS} handles are in use")]
+    Full,
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+}
+
+// A handle: 1 | kind:7 | slot:24 | generation:32. The top bit makes it no address of any process.
+const MARK: u64 = 1 << 63;
+const KIND_SHIFT: u32 = 56;
+const SLOT_SHIFT: u32 = 32;
+const SLOT_MASK: u64 = (1 << 24) - 1;
+
+// The word of a slot: state:8 | kind:8 | generation:32.
+const FREE: u64 = 0;
+const LIVE: u64 = 1 << 40;
+const CLOSING: u64 = 2 << 40;
+const ORPHANED: u64 = 3 << 40;
+const STATE: u64 = 0xf << 40;
+const QUARANTINE: u64 = 0x10 << 40;
+
+const CHUNK_SLOTS: usize = 1024;
+const CHUNKS: usize = 1024;
+const MAX_SLOTS: usize = CHUNK_SLOTS * CHUNKS;
+
+struct Slot {
+    word: AtomicU64,
+    /// Pins of threads whose hazards are used up.
+    shared_pins: AtomicU32,
+    /// An `Arc<T>` turned into a pointer; `T` is told by the kind.
+    object: AtomicPtr<()>,
+    /// Destroys the object, its type forgotten; for a shutdown.
+    destroy: AtomicPtr<()>,
+}
+
+type DestroyFn = fn(u64) -> Result<(), HandleError>;
+
+static TABLE: [AtomicPtr<Slot>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
+static VACANCIES: Mutex<Vacancies> = Mutex::new(Vacancies { freed: VecDeque::new(), fresh: 0 });
+
+struct Vacancies {
+    /// Slots that were used before, oldest first, so that a generation lasts as long as it can.
+    freed: VecDeque<u32>,
+    /// The first slot that was never used.
+    fresh: usize,
+}
+
+/// A slot that is taken but not yet live: its number is known before the object that it will stand for.
+pub struct Reserved {
+    index: usize,
+    handle: u64,
+}
+
+impl Reserved {
+    pub fn owner(&self) -> Owner {
+        Owner(self.handle)
+    }
+
+    /// Puts the object behind the handle.
+    pub fn publish<T: Handled>(self, object: Arc<T>) -> u64 {
+        let handle = self.handle;
+        if let Some(slot) = slot(self.index) {
+            slot.object.store(Arc::into_raw(object).cast_mut().cast(), Relaxed);
+            slot.destroy.store(destroy::<T> as DestroyFn as *mut (), Relaxed);
+            slot.word.store(expected(handle, LIVE), SeqCst);
+        }
+        std::mem::forget(self);
+        handle
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        vacate(self.index);
+    }
+}
+
+/// Takes a slot for an object of this kind.
+pub fn reserve(kind: Kind) -> Result<Reserved, HandleError> {
+    fork::watch();
+    panics::install_hook();
+    barrier::choose();
+    let mut vacancies = VACANCIES.lock();
+    let index = match vacancies.freed.pop_front() {
+        Some(index) => index as usize,
+        None => {
+            let index = vacancies.fresh;
+            if index == MAX_SLOTS {
+                return Err(HandleError::Full);
+            }
+            grow_table(index)?;
+            // So that giving the slots back never needs memory.
+            if vacancies.freed.try_reserve(index + 1).is_err() {
+                return Err(OutOfMemory { bytes: index as u64 * 4 }.into());
+            }
+            vacancies.fresh = index + 1;
+            index
+        }
+    };
+    let generation = slot(index).map_or(0, |slot| slot.word.load(Relaxed) & 0xffff_ffff);
+    let handle = MARK | ((kind as u64) << KIND_SHIFT) | ((index as u64) << SLOT_SHIFT) | generation;
+    Ok(Reserved { index, handle })
+}
+
+fn grow_table(index: usize) -> Result<(), OutOfMemory> {
+    let chunk = &TABLE[index / CHUNK_SLOTS];
+    if !chunk.load(Relaxed).is_null() {
+        return Ok(());
+    }
+    let mut slots = alloc::try_vec(CHUNK_SLOTS)?;
+    slots.extend((0..CHUNK_SLOTS).map(|_| Slot {
+        // Generations begin at 1, so that no handle is a round number.
+        word: AtomicU64::new(FREE | 1),
+        shared_pins: AtomicU32::new(0),
+        object: AtomicPtr::new(std::ptr::null_mut()),
+        destroy: AtomicPtr::new(std::ptr::null_mut()),
+    }));
+    chunk.store(Vec::leak(slots).as_mut_ptr(), Release);
+    Ok(())
+}
+
+/// Gives the slot its next generation. A slot whose generations are used up is never used again.
+fn vacate(index: usize) {
+    let Some(slot) = slot(index) else { return };
+    let generation = (slot.word.load(Relaxed) & 0xffff_ffff) + 1;
+    if generation <= u64::from(u32::MAX) {
+        slot.word.store(FREE | generation, SeqCst);
+        VACANCIES.lock().freed.push_back(index as u32);
+    } else {
+        slot.word.store(FREE, SeqCst);
+    }
+}
+
+#[inline]
+fn slot(index: usize) -> Option<&'static Slot> {
+    let chunk = TABLE.get(index / CHUNK_SLOTS)?.load(Acquire);
+    // SAFETY: a non-null chunk has CHUNK_SLOTS slots and is never freed.
+    (!chunk.is_null()).then(|| unsafe { &*chunk.add(index % CHUNK_SLOTS) })
+}
+
+#[inline]
+fn index_of(handle: u64) -> usize {
+    ((handle >> SLOT_SHIFT) & SLOT_MASK) as usize
+}
+
+#[inline]
+fn expected(handle: u64, state: u64) -> u64 {
+    let kind = (handle >> KIND_SHIFT) & 0x7f;
+    state | (kind << 32) | (handle & 0xffff_ffff)
+}
+
+/// Which states of an object a call may find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admit {
+    /// New work: only a live object.
+    New,
+    /// What belongs to a lease, ticket or cursor that is out: also a closing or orphaned one.
+    Child,
+    /// Destroy: also a quarantined one.
+    Destroy,
+}
+
+/// The use of an object by one call. While it lives the object does.
+pub struct Pin<T: Handled> {
+    object: *const T,
+    slot: &'static Slot,
+    hold: Hold,
+}
+
+enum Hold {
+    Hazard(&'static ThreadRecord),
+    Shared,
+}
+
+impl Hold {
+    #[inline]
+    fn take(slot: &Slot, handle: u64) -> Self {
+        match ThreadRecord::current() {
+            Some(record) if record.depth.get() < HAZARDS => {
+                let depth = record.depth.get();
+                record.depth.set(depth + 1);
+                record.hazards[depth].store(handle, Relaxed);
+                barrier::light();
+                Hold::Hazard(record)
+            }
+            _ => {
+                slot.shared_pins.fetch_add(1, SeqCst);
+                Hold::Shared
+            }
+        }
+    }
+
+    #[inline]
+    fn let_go(&self, slot: &Slot) {
+        match self {
+            // Pins are values of one call, so they end in the reverse order of their begin.
+            Hold::Hazard(record) => {
+                let depth = record.depth.get() - 1;
+                record.hazards[depth].store(0, Release);
+                record.depth.set(depth);
+            }
+            Hold::Shared => {
+                slot.shared_pins.fetch_sub(1, SeqCst);
+            }
+        }
+    }
+}
+
+impl<T: Handled> Pin<T> {
+    #[inline]
+    fn new(handle: u64, admit: Admit) -> Result<Self, HandleError> {
+        let Some(slot) = slot(index_of(handle)) else { return Err(explain::<T>(handle)) };
+        let hold = Hold::take(slot, handle);
+        let word = slot.word.load(SeqCst);
+        let live = handle & !(SLOT_MASK << SLOT_SHIFT) & !0xffff_ffff == MARK | ((T::KIND as u64) << KIND_SHIFT)
+            && (word == expected(handle, LIVE) || admits(word, handle, admit));
+        if !live {
+            hold.let_go(slot);
+            return Err(explain::<T>(handle));
+        }
+        Ok(Self { object: slot.object.load(Relaxed).cast(), slot, hold })
+    }
+
+    /// A share in the object that outlives the pin, for a call that sleeps without holding up a destroy.
+    pub fn share(&self) -> Arc<T> {
+        // SAFETY: `object` came from `Arc::into_raw` in `publish`, and the pin keeps that share alive.
+        unsafe {
+            Arc::increment_strong_count(self.object);
+            Arc::from_raw(self.object)
+        }
+    }
+
+    /// After a panic in the middle of its work the object takes no more of it.
+    pub fn quarantine(&self) {
+        self.slot.word.fetch_or(QUARANTINE, SeqCst);
+    }
+}
+
+impl<T: Handled> Deref for Pin<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the object is dropped only after the slot changed and no pin shows the handle any more.
+        unsafe { &*self.object }
+    }
+}
+
+impl<T: Handled> Drop for Pin<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.hold.let_go(self.slot);
+    }
+}
+
+#[cold]
+fn admits(word: u64, handle: u64, admit: Admit) -> bool {
+    match admit {
+        Admit::New => false,
+        Admit::Child => word == expected(handle, CLOSING) || word == expected(handle, ORPHANED),
+        Admit::Destroy => word == expected(handle, LIVE | QUARANTINE),
+    }
+}
+
+#[cold]
+fn explain<T: Handled>(handle: u64) -> HandleError {
+    let kind = T::KIND.name();
+    if handle == 0 {
+        return HandleError::Null { kind };
+    }
+    let actual = KINDS.iter().find(|k| handle >> KIND_SHIFT == (MARK >> KIND_SHIFT) | **k as u64);
+    let (Some(actual), Some(slot)) = (actual, slot(index_of(handle))) else {
+        return HandleError::Stray { kind, handle };
+    };
+    if *actual != T::KIND {
+        return HandleError::WrongKind { kind, handle, actual: actual.name() };
+    }
+    let word = slot.word.load(SeqCst);
+    if word & !(STATE | QUARANTINE) != expected(handle, 0) {
+        return HandleError::Destroyed { kind, handle };
+    }
+    match word & STATE {
+        LIVE if word & QUARANTINE != 0 => HandleError::Quarantined { kind, handle },
+        CLOSING | ORPHANED => HandleError::Closing { kind, handle },
+        _ => HandleError::Destroyed { kind, handle },
+    }
+}
+
+/// Pins a live object, for new work.
+#[inline]
+pub fn pin<T: Handled>(handle: u64) -> Result<Pin<T>, HandleError> {
+    Pin::new(handle, Admit::New)
+}
+
+/// Runs `body` for something that belongs to a child of the object, which may be closing or destroyed already. When
+/// that was the last child of a destroyed object, the object goes.
+pub fn with_child<T: Handled, R>(handle: u64, body: impl FnOnce(&Pin<T>) -> R) -> Result<R, HandleError> {
+    let pin = Pin::<T>::new(handle, Admit::Child)?;
+    let result = body(&pin);
+    if pin.slot.word.load(SeqCst) & STATE == LIVE {
+        return Ok(result);
+    }
+    let last = pin.children() == 0;
+    drop(pin);
+    if last {
+        reap::<T>(handle);
+    }
+    Ok(result)
+}
+
+/// Destroys the object: new work is refused, waits end, and when no child is out its memory goes.
+pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
+    let object = {
+        let pin = Pin::<T>::new(handle, Admit::Destroy).map_err(|error| match error {
+            HandleError::Closing { kind, handle } => HandleError::Destroyed { kind, handle },
+            error => error,
+        })?;
+        if callback::inside(Owner(handle)) {
+            return Err(HandleError::InsideOwnCallback { kind: T::KIND.name(), handle });
+        }
+        let word = pin.slot.word.load(SeqCst);
+        let first = word & STATE == LIVE
+            && pin.slot.word.compare_exchange(word, expected(handle, CLOSING), SeqCst, SeqCst).is_ok();
+        if !first {
+            return Err(HandleError::Destroyed { kind: T::KIND.name(), handle });
+        }
+        pin.begin_destroy();
+        pin.share()
+    };
+    if let Some(slot) = slot(index_of(handle)) {
+        wait_unpinned(slot, handle);
+        object.finish_destroy();
+        slot.word.store(expected(handle, ORPHANED), SeqCst);
+        let childless = object.children() == 0;
+        drop(object);
+        if childless {
+            reap::<T>(handle);
+        }
+    }
+    Ok(())
+}
+
+/// Frees an orphaned object without children. Of several callers one does it.
+fn reap<T: Handled>(handle: u64) {
+    let index = index_of(handle);
+    let Some(slot) = slot(index) else { return };
+    let gone = expected(handle, FREE);
+    if slot.word.compare_exchange(expected(handle, ORPHANED), gone, SeqCst, SeqCst).is_err() {
+        return;
+    }
+    wait_unpinned(slot, handle);
+    let object = slot.object.swap(std::ptr::null_mut(), SeqCst);
+    // SAFETY: the share that `publish` put there; the exchange above lets one caller take it.
+    drop(unsafe { Arc::from_raw(object.cast::<T>().cast_const()) });
+    vacate(index);
+}
+
+/// Waits until no call is inside the object behind a handle that no new call can pin.
+fn wait_unpinned(slot: &Slot, handle: u64) {
+    barrier::heavy();
+    let pinned = || {
+        slot.shared_pins.load(SeqCst) > 0
+            || ThreadRecord::all().any(|record| record.hazards.iter().any(|h| h.load(SeqCst) == handle))
+    };
+    let mut pause_us = 1;
+    while pinned() {
+        std::thread::sleep(std::time::Duration::from_micros(pause_us));
+        pause_us = (pause_us * 2).min(1000);
+    }
+}
+
+/// After a panic outside any pin, in a thread of the object.
+pub fn quarantine(owner: Owner) {
+    if let Some(slot) = slot(index_of(owner.0)) {
+        let live = expected(owner.0, LIVE);
+        let _ = slot.word.compare_exchange(live, live | QUARANTINE, SeqCst, SeqCst);
+    }
+}
+
+/// Destroys every object, dependents first. Objects whose children are out remain until those are back.
+pub fn destroy_all() {
+    for kind in KINDS {
+        for (handle, destroy) in live_handles(kind) {
+            // Another thread may have been faster; then it is destroyed as well.
+            let _ = destroy(handle);
+        }
+    }
+}
+
+/// How many objects are not yet gone, orphans included.
+pub fn live_count() -> u64 {
+    used_slots().filter(|(_, slot)| slot.word.load(SeqCst) & STATE != FREE).count() as u64
+}
+
+fn live_handles(kind: Kind) -> Vec<(u64, DestroyFn)> {
+    let mut found = Vec::new();
+    for (index, slot) in used_slots() {
+        let word = slot.word.load(SeqCst);
+        if word & STATE == LIVE && (word >> 32) & 0xff == kind as u64 {
+            let handle = MARK | ((kind as u64) << KIND_SHIFT) | ((index as u64) << SLOT_SHIFT) | (word & 0xffff_ffff);
+            // SAFETY: `publish` stored a `DestroyFn` before the slot became live.
+            let destroy = unsafe { std::mem::transmute::<*mut (), DestroyFn>(slot.destroy.load(SeqCst)) };
+            found.push((handle, destroy));
+        }
+    }
+    found
+}
+
+fn used_slots() -> impl Iterator<Item = (usize, &'static Slot)> {
+    let fresh = VACANCIES.lock().fresh;
+    (0..fresh).filter_map(|index| Some((index, slot(index)?)))
+}
+
+/// The two sides of the pin: readers pay nothing, the rare destroyer makes every core pass a barrier.
+mod barrier {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    /// membarrier(2) was refused (an old kernel, a sandbox): then readers pay for a fence.
+    static FENCE: AtomicBool = AtomicBool::new(true);
+    static ONCE: std::sync::Once = std::sync::Once::new();
+
+    const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
+    const PRIVATE_EXPEDITED: i32 = 1 << 3;
+
+    pub fn choose() {
+        ONCE.call_once(|| FENCE.store(membarrier(REGISTER_PRIVATE_EXPEDITED) != 0, SeqCst));
+    }
+
+    #[inline]
+    pub fn light() {
+        if FENCE.load(Relaxed) {
+            fence(SeqCst);
+        } else {
+            compiler_fence(SeqCst);
+        }
+    }
+
+    pub fn heavy() {
+        fence(SeqCst);
+        if !FENCE.load(SeqCst) && membarrier(PRIVATE_EXPEDITED) != 0 {
+            // It was there at registration; a sandbox entered since then took it away. From now on readers fence,
+            // and those who began before have had a scheduler tick to make their store visible.
+            FENCE.store(true, SeqCst);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    fn membarrier(command: i32) -> i64 {
+        // SAFETY: membarrier takes plain numbers.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

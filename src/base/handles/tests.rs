@@ -1,0 +1,123 @@
+use super::*;
+use std::sync::atomic::AtomicBool;
+
+struct Object {
+    alive: Arc<AtomicBool>,
+    children: AtomicU64,
+}
+
+impl Handled for Object {
+    const KIND: Kind = Kind::Topology;
+    fn begin_destroy(&self) {}
+    fn finish_destroy(&self) {}
+    fn children(&self) -> u64 {
+        self.children.load(SeqCst)
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.alive.store(false, SeqCst);
+    }
+}
+
+struct Other;
+
+impl Handled for Other {
+    const KIND: Kind = Kind::Cancel;
+    fn begin_destroy(&self) {}
+    fn finish_destroy(&self) {}
+}
+
+fn object() -> (u64, Arc<AtomicBool>) {
+    let alive = Arc::new(AtomicBool::new(true));
+    let object = Object { alive: alive.clone(), children: AtomicU64::new(0) };
+    (reserve(Kind::Topology).unwrap().publish(Arc::new(object)), alive)
+}
+
+#[test]
+fn every_wrong_handle_is_told_apart() {
+    let (handle, _) = object();
+    let other = reserve(Kind::Cancel).unwrap().publish(Arc::new(Other));
+    let local = 0u64;
+    assert!(pin::<Object>(handle).is_ok());
+    assert!(matches!(pin::<Object>(0).err(), Some(HandleError::Null { .. })));
+    assert!(matches!(pin::<Object>(&raw const local as u64).err(), Some(HandleError::Stray { .. })));
+    assert!(matches!(pin::<Object>(u64::MAX).err(), Some(HandleError::Stray { .. })));
+    assert!(matches!(pin::<Object>(other).err(), Some(HandleError::WrongKind { .. })));
+    destroy::<Object>(handle).unwrap();
+    assert!(matches!(pin::<Object>(handle).err(), Some(HandleError::Destroyed { .. })));
+    assert!(matches!(destroy::<Object>(handle).err(), Some(HandleError::Destroyed { .. })));
+    destroy::<Other>(other).unwrap();
+}
+
+#[test]
+fn a_destroyed_handle_stays_wrong_when_its_slot_is_used_again() {
+    let (first, _) = object();
+    destroy::<Object>(first).unwrap();
+    let later: Vec<u64> = (0..2000).map(|_| object().0).collect();
+    assert!(later.iter().all(|handle| *handle != first));
+    assert!(matches!(pin::<Object>(first).err(), Some(HandleError::Destroyed { .. })));
+    for handle in later {
+        destroy::<Object>(handle).unwrap();
+    }
+}
+
+#[test]
+fn the_last_child_takes_a_destroyed_object_with_it() {
+    let (handle, alive) = object();
+    pin::<Object>(handle).unwrap().children.store(1, SeqCst);
+    destroy::<Object>(handle).unwrap();
+    assert!(alive.load(SeqCst));
+    assert!(matches!(pin::<Object>(handle).err(), Some(HandleError::Closing { .. })));
+    with_child::<Object, _>(handle, |object| object.children.store(0, SeqCst)).unwrap();
+    assert!(!alive.load(SeqCst));
+    assert!(matches!(pin::<Object>(handle).err(), Some(HandleError::Destroyed { .. })));
+}
+
+#[test]
+fn quarantine_leaves_only_destroy() {
+    let (handle, alive) = object();
+    pin::<Object>(handle).unwrap().quarantine();
+    assert!(matches!(pin::<Object>(handle).err(), Some(HandleError::Quarantined { .. })));
+    destroy::<Object>(handle).unwrap();
+    assert!(!alive.load(SeqCst));
+}
+
+#[test]
+fn destroy_from_its_own_callback_is_refused() {
+    let (handle, _) = object();
+    let inside = callback::run(Owner(handle), || destroy::<Object>(handle));
+    assert!(matches!(inside, Err(HandleError::InsideOwnCallback { .. })));
+    destroy::<Object>(handle).unwrap();
+}
+
+#[test]
+fn pins_nest_deeper_than_a_record_has_hazards() {
+    let (handle, alive) = object();
+    let pins: Vec<_> = (0..HAZARDS + 4).map(|_| pin::<Object>(handle).unwrap()).collect();
+    assert!(alive.load(SeqCst));
+    for pin in pins.into_iter().rev() {
+        drop(pin);
+    }
+    destroy::<Object>(handle).unwrap();
+    assert!(!alive.load(SeqCst));
+}
+
+/// Readers pin while another thread destroys: nobody may ever see a dead object.
+#[test]
+fn no_reader_meets_a_dead_object() {
+    for _ in 0..200 {
+        let (handle, _) = object();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(move || {
+                    while let Ok(object) = pin::<Object>(handle) {
+                        assert!(object.alive.load(SeqCst));
+                    }
+                });
+            }
+            scope.spawn(move || destroy::<Object>(handle).unwrap());
+        });
+    }
+}

@@ -1,0 +1,109 @@
+//! Text in a fixed buffer: messages that must be written when memory may be gone.
+
+use std::fmt;
+
+/// At most `N` bytes of UTF-8, always followed by a NUL. What does not fit is cut at a character boundary.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    pub const fn new() -> Self {
+        Self { bytes: [0; N], len: 0 }
+    }
+
+    pub fn format(arguments: fmt::Arguments<'_>) -> Self {
+        let mut text = Self::new();
+        // A value whose Display fails leaves what was written so far.
+        let _ = fmt::Write::write_fmt(&mut text, arguments);
+        text
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or("")
+    }
+
+    /// The text with its terminating NUL; for C.
+    pub fn as_c_bytes(&self) -> &[u8; N] {
+        &self.bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.bytes[0] = 0;
+    }
+
+    /// Copies the text into `target`, NUL-terminated, cut to what fits.
+    pub fn copy_to(&self, target: &mut [u8]) {
+        let Some(room) = target.len().checked_sub(1) else { return };
+        let text = self.as_str();
+        let len = floor_char_boundary(text, room);
+        target[..len].copy_from_slice(&text.as_bytes()[..len]);
+        target[len] = 0;
+    }
+}
+
+impl<const N: usize> fmt::Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = N - 1 - self.len;
+        let len = floor_char_boundary(text, room);
+        self.bytes[self.len..self.len + len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        self.bytes[self.len] = 0;
+        Ok(())
+    }
+}
+
+fn floor_char_boundary(text: &str, limit: usize) -> usize {
+    let mut len = text.len().min(limit);
+    while !text.is_char_boundary(len) {
+        len -= 1;
+    }
+    len
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> From<&str> for Text<N> {
+    fn from(text: &str) -> Self {
+        Self::format(format_args!("{text}"))
+    }
+}
+
+impl<const N: usize> fmt::Display for Text<N> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl<const N: usize> fmt::Debug for Text<N> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn cuts_at_a_character_boundary_and_stays_terminated() {
+        let text = Text::<6>::from("aäöü");
+        assert_eq!(text.as_str(), "aäö");
+        assert_eq!(text.as_c_bytes()[5], 0);
+        let mut small = [1u8; 3];
+        text.copy_to(&mut small);
+        assert_eq!(&small, b"a\0\x01");
+    }
+}

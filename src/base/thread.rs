@@ -1,0 +1,165 @@
+//! What the library keeps for each thread, and the threads that it starts itself.
+
+use super::callback::Frame;
+use super::faults::{self, Point};
+use super::park::Parker;
+use super::text::Text;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
+
+/// Handles that one thread can use at once without touching a shared line (see [`super::handles`]).
+pub const HAZARDS: usize = 6;
+pub const ERROR_BYTES: usize = 512;
+
+/// One thread's record. Records are never freed, only handed to the next thread, so that other threads may look at
+/// one (to see which handles it uses, to wake it) without asking whether its thread still lives.
+#[repr(align(64))]
+pub struct ThreadRecord {
+    pub(super) hazards: [AtomicU64; HAZARDS],
+    pub(super) depth: Cell<usize>,
+    pub parker: Parker,
+    pub(super) frame: Cell<*const Frame>,
+    pub(super) callback_message: RefCell<Text<{ super::MESSAGE_BYTES }>>,
+    pub(super) panic_message: RefCell<Text<ERROR_BYTES>>,
+    pub error_message: RefCell<Text<ERROR_BYTES>>,
+    /// How many guarded calls this thread is in: while above 0 a panic is recorded instead of printed.
+    pub(super) guarded: Cell<u32>,
+    taken: AtomicBool,
+    next: AtomicPtr<ThreadRecord>,
+}
+
+// SAFETY: the `Cell`s and `RefCell`s are used only by the thread that holds the record (`taken` hands it over with
+// acquire and release); what other threads read is atomic.
+unsafe impl Sync for ThreadRecord {}
+
+static RECORDS: AtomicPtr<ThreadRecord> = AtomicPtr::new(std::ptr::null_mut());
+
+thread_local! {
+    static CURRENT: Cell<*const ThreadRecord> = const { Cell::new(std::ptr::null()) };
+    static HAND_BACK: HandBack = const { HandBack };
+}
+
+/// Its destructor runs when the thread ends.
+struct HandBack;
+
+impl Drop for HandBack {
+    fn drop(&mut self) {
+        let record = CURRENT.replace(std::ptr::null());
+        // SAFETY: records are never freed.
+        if let Some(record) = unsafe { record.as_ref() } {
+            record.taken.store(false, Release);
+        }
+    }
+}
+
+impl ThreadRecord {
+    /// This thread's record, or `None` when there is no memory for one.
+    #[inline]
+    pub fn current() -> Option<&'static ThreadRecord> {
+        // SAFETY: records are never freed.
+        match unsafe { CURRENT.get().as_ref() } {
+            Some(record) => Some(record),
+            None => Self::attach(),
+        }
+    }
+
+    #[cold]
+    fn attach() -> Option<&'static ThreadRecord> {
+        let record = Self::all().find(|record| {
+            !record.taken.load(Relaxed) && record.taken.compare_exchange(false, true, Acquire, Relaxed).is_ok()
+        });
+        let record = match record {
+            Some(record) => record,
+            None => Self::add()?,
+        };
+        CURRENT.set(record);
+        // A call from the very last destructors of a thread finds this gone; the record then stays with that thread.
+        let _ = HAND_BACK.try_with(|_| ());
+        Some(record)
+    }
+
+    fn add() -> Option<&'static ThreadRecord> {
+        let record = super::alloc::try_box(ThreadRecord {
+            hazards: [const { AtomicU64::new(0) }; HAZARDS],
+            depth: Cell::new(0),
+            parker: Parker::new(),
+            frame: Cell::new(std::ptr::null()),
+            callback_message: RefCell::new(Text::new()),
+            panic_message: RefCell::new(Text::new()),
+            error_message: RefCell::new(Text::new()),
+            guarded: Cell::new(0),
+            taken: AtomicBool::new(true),
+            next: AtomicPtr::new(std::ptr::null_mut()),
+        });
+        let record: &'static ThreadRecord = Box::leak(record.ok()?);
+        let mut head = RECORDS.load(Relaxed);
+        loop {
+            record.next.store(head, Relaxed);
+            match RECORDS.compare_exchange_weak(head, (&raw const *record).cast_mut(), Release, Relaxed) {
+                Ok(_) => return Some(record),
+                Err(newer) => head = newer,
+            }
+        }
+    }
+
+    /// Every record there is, whether a thread holds it or not.
+    pub(super) fn all() -> impl Iterator<Item = &'static ThreadRecord> {
+        let mut next = RECORDS.load(Acquire);
+        std::iter::from_fn(move || {
+            // SAFETY: records are never freed.
+            let record = unsafe { next.as_ref() }?;
+            next = record.next.load(Acquire);
+            Some(record)
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("thread {name} could not be started: {source} (a limit on threads or memory: RLIMIT_NPROC, pids cgroup)")]
+pub struct SpawnError {
+    pub name: String,
+    pub source: std::io::Error,
+}
+
+/// Starts a thread of the library: named `ostler-<name>` (15 bytes are kept), with every signal blocked, so that the
+/// host's handlers never run on it.
+pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, SpawnError> {
+    let name = format!("ostler-{name}");
+    if let Some(errno) = faults::hit(Point::ThreadStart) {
+        return Err(SpawnError { name, source: std::io::Error::from_raw_os_error(errno) });
+    }
+    let short = name.chars().take(15).collect();
+    let _blocked = BlockedSignals::new();
+    std::thread::Builder::new()
+        .name(short)
+        .spawn(move || {
+            super::panics::silence_this_thread();
+            body();
+        })
+        .map_err(|source| SpawnError { name, source })
+}
+
+/// Blocks every signal on this thread while it lives; a thread started meanwhile inherits that.
+struct BlockedSignals {
+    before: libc::sigset_t,
+}
+
+impl BlockedSignals {
+    fn new() -> Self {
+        // SAFETY: both sets are live; a zeroed sigset_t is valid for sigfillset to fill.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+            Self { before }
+        }
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // SAFETY: `before` was filled by pthread_sigmask.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+    }
+}
