@@ -4,6 +4,18 @@ use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT};
 use crate::base::{NAME_BYTES, Name};
 use std::ffi::{CStr, c_char};
 
+/// Empties an output before the call does anything else, so that it is NULL or 0 after every failure.
+///
+/// # Safety
+/// A non-null `pointer` must be valid for writes of `T`, as the header asks.
+#[inline]
+pub unsafe fn clear<T>(pointer: *mut T, empty: T) {
+    if !pointer.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { pointer.write(empty) };
+    }
+}
+
 /// A required output: NULL is an error that names it, and it holds `empty` until the call succeeds.
 ///
 /// # Safety
