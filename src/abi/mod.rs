@@ -5,12 +5,17 @@
 // comment, which becomes the header's.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
+pub mod arena;
 mod arguments;
 pub mod cancel;
+pub mod cursor;
 mod guard;
 pub mod library;
+pub mod mark;
+pub mod receipt;
 pub mod status;
 mod structs;
+pub mod topology;
 
 #[cfg(feature = "faults")]
 mod faults;

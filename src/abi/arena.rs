@@ -1,0 +1,360 @@
+use super::arguments::{clear, flag, name, optional_output, out_of_range, output};
+use super::guard::{destroy, guard, with};
+use super::library::OSTLER_NAME_BYTES;
+use super::status::{
+    Failure, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_NODE_UNAVAILABLE,
+    OSTLER_E_OUT_OF_MEMORY, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_STALE_MARK, ostler_status,
+};
+use super::structs::{init, prepare, read, versioned, zeroed};
+use super::{cancel, cancel::ostler_cancel};
+use crate::base::clock::Deadline;
+use crate::base::handles::{self, Kind, Pin};
+use crate::memory::arena::{Arena, ArenaConfig, ArenaError, Reset};
+use crate::memory::pages::PagesError;
+use crate::memory::policy::{NodePolicy, Pages};
+use std::ffi::{c_char, c_void};
+
+/// Memory on the pages and the node asked for, shared by many threads and given back all at once.
+pub struct ostler_arena {
+    _opaque: [u8; 0],
+}
+
+/// Base pages, aligned and advised so that the kernel makes them huge where it can (MADV_HUGEPAGE). The default.
+pub const OSTLER_PAGES_TRANSPARENT: u32 = 0;
+/// Base pages: 4 KiB on x86-64.
+pub const OSTLER_PAGES_BASE: u32 = 1;
+/// Explicit huge pages of 2 MiB from the machine's pool (MAP_HUGETLB), populated when a chunk is mapped.
+pub const OSTLER_PAGES_2M: u32 = 2;
+/// Explicit huge pages of 1 GiB.
+pub const OSTLER_PAGES_1G: u32 = 3;
+/// The largest that is free and not larger than the chunk.
+pub const OSTLER_PAGES_BEST: u32 = 4;
+
+/// Memory comes from wherever the kernel takes it, mostly the node of the thread that touches it first.
+pub const OSTLER_NODE_ANY: u32 = 0;
+/// From the node of the thread that maps the chunk.
+pub const OSTLER_NODE_LOCAL: u32 = 1;
+/// From the node that ostler_arena_config.node names.
+pub const OSTLER_NODE_ONE: u32 = 2;
+/// Page by page from all nodes that this process may use.
+pub const OSTLER_NODE_INTERLEAVE: u32 = 3;
+
+const _: () = assert!(
+    OSTLER_PAGES_TRANSPARENT == Pages::Transparent as u32
+        && OSTLER_PAGES_BASE == Pages::Base as u32
+        && OSTLER_PAGES_2M == Pages::Huge2M as u32
+        && OSTLER_PAGES_1G == Pages::Huge1G as u32
+        && OSTLER_PAGES_BEST == Pages::Best as u32
+);
+
+/// How an arena gets its memory.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_arena_config {
+    /// sizeof(ostler_arena_config).
+    pub struct_size: u32,
+    /// OSTLER_PAGES_...; 0: transparent huge pages. What is not to be had becomes the next smaller, and the receipt
+    /// says why.
+    pub page_policy: u32,
+    /// OSTLER_NODE_...; 0: any.
+    pub node_policy: u32,
+    /// The number of the node, for OSTLER_NODE_ONE; else 0.
+    pub node: u32,
+    /// 1: other pages or another node than asked are an error.
+    pub strict: u32,
+    /// 1: pages are brought in when a chunk is mapped, as long as that cannot end in an out-of-memory kill. 0: when
+    /// they are touched; explicit huge pages are brought in in any case.
+    pub prefault: u32,
+    /// Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size got; 0: 2 MiB. A larger allocation gets a
+    /// larger chunk.
+    pub chunk_bytes: u64,
+    /// Mapped bytes never exceed this; at least 65536; 0: no limit.
+    pub limit_bytes: u64,
+    /// Shown in reports and in the kernel's list of mappings.
+    pub name: [c_char; OSTLER_NAME_BYTES],
+}
+
+/// What an arena holds and did.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_arena_stats {
+    /// sizeof(ostler_arena_stats), set by the caller.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Chunks that are mapped, those that a reset kept included.
+    pub chunks: u64,
+    /// Their bytes.
+    pub mapped_bytes: u64,
+    /// Bytes handed out since the last reset or the mark last rewound to: rounding included, and regions that threads
+    /// have taken counted whole.
+    pub used_bytes: u64,
+    /// The most that used_bytes ever was.
+    pub peak_used_bytes: u64,
+    /// Cursors that are open now.
+    pub cursors_open: u64,
+    /// How often a thread took a region.
+    pub refills: u64,
+    /// Calls of ostler_arena_reset.
+    pub resets: u64,
+    /// Calls of ostler_arena_rewind that succeeded.
+    pub rewinds: u64,
+    /// Chunks that got smaller pages or another node policy than asked.
+    pub step_downs: u64,
+}
+
+versioned!(ostler_arena_config, ostler_arena_stats);
+
+/// A reset keeps the pages for what comes next; no system call.
+pub const OSTLER_RESET_KEEP_PAGES: u32 = 0;
+/// A reset gives every page back to the system.
+pub const OSTLER_RESET_RETURN_PAGES: u32 = 1;
+
+impl From<ArenaError> for Failure {
+    fn from(error: ArenaError) -> Self {
+        let status = match error {
+            ArenaError::Field(_) | ArenaError::NoSuchChunk { .. } => OSTLER_E_INVALID_ARGUMENT,
+            ArenaError::NoSuchNode { .. } | ArenaError::Pages(PagesError::NodeUnavailable { .. }) => {
+                OSTLER_E_NODE_UNAVAILABLE
+            }
+            ArenaError::Pages(PagesError::PagesUnavailable { .. }) => OSTLER_E_PAGES_UNAVAILABLE,
+            ArenaError::Pages(PagesError::OutOfMemory { .. }) | ArenaError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
+            ArenaError::Pages(PagesError::OverLimit { .. }) | ArenaError::Limit { .. } => OSTLER_E_LIMIT,
+            ArenaError::Closed => OSTLER_E_CLOSED,
+            ArenaError::MarkOfAnother { .. } | ArenaError::StaleMark { .. } => OSTLER_E_STALE_MARK,
+            ArenaError::Cursor(error) => return error.into(),
+            ArenaError::Wait(end) => return end.into(),
+        };
+        Self::new(status, format_args!("{error}"))
+    }
+}
+
+/// Fills a configuration with the defaults.
+///
+/// Parameters:
+/// - config: written only on success.
+/// - struct_size: sizeof(ostler_arena_config).
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: config must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_config_init(config: *mut ostler_arena_config, struct_size: u32) -> ostler_status {
+    // SAFETY: as the header asks.
+    guard(|| unsafe { init("config", config, struct_size) })
+}
+
+fn checked(config: &ostler_arena_config) -> Result<ArenaConfig, Failure> {
+    let range = |field, value: u32, bound| out_of_range(field, u64::from(value), bound);
+    let pages = Pages::from_number(config.page_policy)
+        .ok_or_else(|| range("page_policy", config.page_policy, "must be one of OSTLER_PAGES_... (0 to 4)"))?;
+    if config.node != 0 && config.node_policy != OSTLER_NODE_ONE {
+        return Err(range("node", config.node, "must be 0 unless node_policy is OSTLER_NODE_ONE"));
+    }
+    let nodes = match config.node_policy {
+        OSTLER_NODE_ANY => NodePolicy::Any,
+        OSTLER_NODE_LOCAL => NodePolicy::Local,
+        OSTLER_NODE_ONE => NodePolicy::One(config.node),
+        OSTLER_NODE_INTERLEAVE => NodePolicy::Interleave,
+        other => return Err(range("node_policy", other, "must be one of OSTLER_NODE_... (0 to 3)")),
+    };
+    Ok(ArenaConfig {
+        pages,
+        nodes,
+        strict: flag("strict", config.strict)?,
+        prefault: flag("prefault", config.prefault)?,
+        chunk_bytes: config.chunk_bytes,
+        limit_bytes: config.limit_bytes,
+        name: name(&config.name)?,
+    })
+}
+
+/// Makes an arena and maps its first chunk.
+///
+/// Parameters:
+/// - config: borrowed during the call.
+/// - out: written only on success, else NULL; owned by the caller, ends with ostler_arena_destroy.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+/// OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: config NULL takes every default; out must not be NULL.
+/// Blocking: as long as the kernel takes to map the chunk and bring in its pages; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_create(
+    config: *const ostler_arena_config,
+    out: *mut *mut ostler_arena,
+) -> ostler_status {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let out = unsafe { output("out", out, std::ptr::null_mut())? };
+        let config = if config.is_null() {
+            zeroed()
+        } else {
+            // SAFETY: as the header asks.
+            unsafe { read("config", config)? }
+        };
+        let config = checked(&config)?;
+        let slot = handles::reserve(Kind::Arena)?;
+        let arena = Arena::new(slot.owner(), config)?;
+        *out = slot.publish(arena) as *mut ostler_arena;
+        Ok(())
+    })
+}
+
+/// Allocates memory that stays until the arena is rewound, reset or destroyed. Each thread takes from a region of its
+/// own. The memory is zero when its pages are new, and holds whatever was there after a reset or rewind.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - size_bytes: 0 gives an address of its own, too.
+/// - align_bytes: a power of two of at most 2 MiB; 0: 16.
+/// - out: written only on success, else NULL; belongs to the arena.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_alloc(
+    arena: *mut ostler_arena,
+    size_bytes: u64,
+    align_bytes: u64,
+    out: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(out, std::ptr::null_mut()) };
+    with(arena, |arena: &Pin<Arena>| {
+        // SAFETY: as the header asks.
+        let out = unsafe { output("out", out, std::ptr::null_mut())? };
+        *out = arena.alloc(size_bytes, align_bytes)?.cast();
+        Ok(())
+    })
+}
+
+/// Frees everything that was allocated. Marks become stale; cursors stay open.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - mode: OSTLER_RESET_KEEP_PAGES or OSTLER_RESET_RETURN_PAGES.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Exclusive: no other thread may allocate from the arena or its cursors meanwhile.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_reset(arena: *mut ostler_arena, mode: u32) -> ostler_status {
+    with(arena, |arena: &Pin<Arena>| {
+        let mode = match mode {
+            OSTLER_RESET_KEEP_PAGES => Reset::Keep,
+            OSTLER_RESET_RETURN_PAGES => Reset::Return,
+            other => return Err(out_of_range("mode", u64::from(other), "must be one of OSTLER_RESET_... (0 or 1)")),
+        };
+        Ok(arena.reset(mode)?)
+    })
+}
+
+/// Tells what the arena holds and did.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_get_stats(
+    arena: *mut ostler_arena,
+    out: *mut ostler_arena_stats,
+) -> ostler_status {
+    with(arena, |arena: &Pin<Arena>| {
+        // SAFETY: as the header asks.
+        let out = unsafe { prepare("out", out)? };
+        let stats = arena.stats();
+        out.fill(&ostler_arena_stats {
+            chunks: stats.chunks,
+            mapped_bytes: stats.mapped_bytes,
+            used_bytes: stats.used_bytes,
+            peak_used_bytes: stats.peak_used_bytes,
+            cursors_open: stats.cursors_open,
+            refills: stats.refills,
+            resets: stats.resets,
+            rewinds: stats.rewinds,
+            step_downs: stats.step_downs,
+            ..zeroed()
+        });
+        Ok(())
+    })
+}
+
+/// Takes no new work, and waits until every cursor is closed. A cursor's region can still be used up meanwhile. The
+/// arena's memory stays until ostler_arena_destroy.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
+/// - cancel: borrowed during the call; ends the wait from another thread.
+/// - still_out: written always: cursors that are still open.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
+/// OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+/// Blocking: waits as said; OSTLER_E_CLOSED when the arena is destroyed meanwhile with cursors still open.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_close(
+    arena: *mut ostler_arena,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    still_out: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(still_out, 0) };
+    with(arena, |arena: &Pin<Arena>| {
+        // SAFETY: as the header asks.
+        let still_out = unsafe { optional_output(still_out, 0) };
+        let cancel = cancel::given(cancel)?;
+        let closed = arena.close(Deadline::after(timeout_ns), cancel.as_deref());
+        if let Some(still_out) = still_out {
+            *still_out = arena.cursors_open();
+        }
+        Ok(closed?)
+    })
+}
+
+/// Destroys an arena. With cursors still open its memory stays until the last of them is closed; they give
+/// OSTLER_E_CLOSED from now on.
+///
+/// Parameters:
+/// - arena: owned; invalid afterwards.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Exclusive: no other thread may allocate through one of its cursors meanwhile; other calls are
+/// waited for.
+/// NULL: arena NULL is OSTLER_OK and does nothing.
+/// Blocking: ends the waits inside, and waits for those calls to return; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_destroy(arena: *mut ostler_arena) -> ostler_status {
+    destroy::<_, Arena>(arena)
+}

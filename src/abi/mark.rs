@@ -1,0 +1,66 @@
+use super::arena::ostler_arena;
+use super::arguments::{clear, null, output};
+use super::guard::with;
+use super::status::ostler_status;
+use crate::base::handles::Pin;
+use crate::memory::arena::{Arena, Mark};
+
+/// A moment of an arena, which it can be rewound to. A value: copied freely, never freed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_mark {
+    /// The arena's handle.
+    pub arena: u64,
+    /// Which of its marks; never used again.
+    pub serial: u64,
+}
+
+const EMPTY: ostler_mark = ostler_mark { arena: 0, serial: 0 };
+
+/// Remembers this moment of an arena.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - out: written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Exclusive: no other thread may allocate from the arena or its cursors meanwhile.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_mark(arena: *mut ostler_arena, out: *mut ostler_mark) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(out, EMPTY) };
+    with(arena, |arena: &Pin<Arena>| {
+        // SAFETY: as the header asks.
+        let out = unsafe { output("out", out, EMPTY)? };
+        let mark = arena.mark()?;
+        *out = ostler_mark { arena: mark.arena, serial: mark.serial };
+        Ok(())
+    })
+}
+
+/// Frees everything that was allocated since a mark. The mark stays valid, later ones become stale; pages are kept.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - mark: borrowed during the call.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_STALE_MARK, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Exclusive: no other thread may allocate from the arena or its cursors meanwhile.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; mark must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_rewind(arena: *mut ostler_arena, mark: *const ostler_mark) -> ostler_status {
+    with(arena, |arena: &Pin<Arena>| {
+        // SAFETY: a non-null mark is readable, as the header asks.
+        let mark = unsafe { mark.as_ref() }.ok_or_else(|| null("mark"))?;
+        Ok(arena.rewind(Mark { arena: mark.arena, serial: mark.serial })?)
+    })
+}

@@ -1,0 +1,256 @@
+use super::arena::ostler_arena;
+use super::arguments::{null, optional_output};
+use super::guard::with;
+use super::status::ostler_status;
+use super::structs::{prepare, versioned, zeroed};
+use crate::base::handles::Pin;
+use crate::memory::arena::Arena;
+use crate::memory::pages::{Limit, MAX_STEPS};
+use crate::memory::policy::NodePolicy;
+use crate::memory::receipt::{Receipt, Table};
+use crate::memory::residency::Method;
+use std::ffi::c_char;
+
+/// Nothing stood in the way.
+pub const OSTLER_LIMIT_NONE: u32 = 0;
+/// The pool of huge pages is short (nr_hugepages), on the machine or on the node.
+pub const OSTLER_LIMIT_HUGE_PAGE_POOL: u32 = 1;
+/// The control group allows no more huge pages (a hugetlb limit).
+pub const OSTLER_LIMIT_HUGETLB_CGROUP: u32 = 2;
+/// The control group has too little memory left; going on would have ended in an out-of-memory kill.
+pub const OSTLER_LIMIT_MEMORY_CGROUP: u32 = 3;
+/// The node or the machine has too little free memory, or no free block of that size.
+pub const OSTLER_LIMIT_NODE_MEMORY: u32 = 4;
+/// The kernel or a sandbox refused the memory policy (mbind, set_mempolicy).
+pub const OSTLER_LIMIT_POLICY_REFUSED: u32 = 5;
+/// Transparent huge pages are switched off, for the machine or this process.
+pub const OSTLER_LIMIT_THP_DISABLED: u32 = 6;
+/// Address space is short: RLIMIT_AS, vm.max_map_count, or overcommit.
+pub const OSTLER_LIMIT_ADDRESS_SPACE: u32 = 7;
+/// This kernel has no pages of that size.
+pub const OSTLER_LIMIT_PAGE_SIZE_UNKNOWN: u32 = 8;
+/// The chunk is smaller than such a page.
+pub const OSTLER_LIMIT_CHUNK_TOO_SMALL: u32 = 9;
+/// The kernel is too old to bring such pages in without the risk of a signal (before Linux 5.14).
+pub const OSTLER_LIMIT_KERNEL_TOO_OLD: u32 = 10;
+
+const _: () = assert!(
+    OSTLER_LIMIT_NONE == Limit::None as u32
+        && OSTLER_LIMIT_HUGE_PAGE_POOL == Limit::HugePagePool as u32
+        && OSTLER_LIMIT_HUGETLB_CGROUP == Limit::HugetlbCgroup as u32
+        && OSTLER_LIMIT_MEMORY_CGROUP == Limit::MemoryCgroup as u32
+        && OSTLER_LIMIT_NODE_MEMORY == Limit::NodeMemory as u32
+        && OSTLER_LIMIT_POLICY_REFUSED == Limit::PolicyRefused as u32
+        && OSTLER_LIMIT_THP_DISABLED == Limit::ThpDisabled as u32
+        && OSTLER_LIMIT_ADDRESS_SPACE == Limit::AddressSpace as u32
+        && OSTLER_LIMIT_PAGE_SIZE_UNKNOWN == Limit::PageSizeUnknown as u32
+        && OSTLER_LIMIT_CHUNK_TOO_SMALL == Limit::ChunkTooSmall as u32
+        && OSTLER_LIMIT_KERNEL_TOO_OLD == Limit::KernelTooOld as u32
+);
+
+/// The kernel told nothing that can be relied on.
+pub const OSTLER_VERIFIED_NOT: u32 = 0;
+/// ioctl PAGEMAP_SCAN (Linux 6.7).
+pub const OSTLER_VERIFIED_PAGEMAP_SCAN: u32 = 1;
+/// /proc/self/smaps.
+pub const OSTLER_VERIFIED_SMAPS: u32 = 2;
+/// move_pages, each page asked for.
+pub const OSTLER_VERIFIED_MOVE_PAGES: u32 = 3;
+/// /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each.
+pub const OSTLER_VERIFIED_NUMA_MAPS: u32 = 4;
+
+const _: () = assert!(
+    OSTLER_VERIFIED_NOT == Method::Not as u32
+        && OSTLER_VERIFIED_PAGEMAP_SCAN == Method::PagemapScan as u32
+        && OSTLER_VERIFIED_SMAPS == Method::Smaps as u32
+        && OSTLER_VERIFIED_MOVE_PAGES == Method::MovePages as u32
+        && OSTLER_VERIFIED_NUMA_MAPS == Method::NumaMaps as u32
+);
+
+/// Nodes that a receipt lists.
+pub const OSTLER_RECEIPT_NODES: usize = 8;
+/// Steps that a receipt lists.
+pub const OSTLER_RECEIPT_STEPS: usize = 6;
+
+const _: () = assert!(OSTLER_RECEIPT_STEPS == MAX_STEPS);
+
+/// Something that was tried for a chunk and was not to be had.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_receipt_step {
+    /// OSTLER_PAGES_...
+    pub page_policy: u32,
+    /// OSTLER_LIMIT_...: what stood in the way.
+    pub limit: u32,
+    /// What the system call said; 0 when it did not come to one.
+    pub os_errno: i32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// Part of a chunk on one node.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_receipt_node {
+    /// The number of the node.
+    pub node: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Resident bytes there.
+    pub bytes: u64,
+}
+
+/// What a chunk was asked to be, what it got, and why. What it got is what the kernel says, not what was requested.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_receipt {
+    /// sizeof(ostler_receipt), set by the caller.
+    pub struct_size: u32,
+    /// OSTLER_PAGES_... as configured.
+    pub asked_pages: u32,
+    /// OSTLER_NODE_... as configured.
+    pub asked_node_policy: u32,
+    /// The number of the node, for OSTLER_NODE_ONE.
+    pub asked_node: u32,
+    /// Bytes asked for.
+    pub asked_bytes: u64,
+    /// OSTLER_PAGES_... really got. Transparent only when the kernel reports huge bytes, or nothing is resident yet.
+    pub got_pages: u32,
+    /// OSTLER_NODE_... that the kernel took; OSTLER_NODE_ANY when it refused.
+    pub got_node_policy: u32,
+    /// Bytes of one page of got_pages.
+    pub page_bytes: u64,
+    /// Where the chunk begins.
+    pub address: u64,
+    /// Bytes of address space.
+    pub mapped_bytes: u64,
+    /// Bytes that have memory behind them now.
+    pub resident_bytes: u64,
+    /// Resident bytes in huge pages, transparent or explicit.
+    pub huge_bytes: u64,
+    /// OSTLER_VERIFIED_...: how resident_bytes and huge_bytes were found out.
+    pub pages_verified_by: u32,
+    /// OSTLER_VERIFIED_...: how nodes was found out.
+    pub nodes_verified_by: u32,
+    /// Nodes with pages of the chunk. When there are more than OSTLER_RECEIPT_NODES, the first ones are listed.
+    pub node_count: u32,
+    /// Steps that were tried first, in the order of steps.
+    pub step_count: u32,
+    /// Lowest node first.
+    pub nodes: [ostler_receipt_node; OSTLER_RECEIPT_NODES],
+    /// In the order in which they were tried.
+    pub steps: [ostler_receipt_step; OSTLER_RECEIPT_STEPS],
+}
+
+versioned!(ostler_receipt);
+
+impl From<&Receipt> for ostler_receipt {
+    fn from(receipt: &Receipt) -> Self {
+        let found = &receipt.found;
+        let mut out = Self {
+            asked_pages: receipt.asked_pages as u32,
+            asked_node_policy: receipt.asked_nodes.number(),
+            asked_node: if let NodePolicy::One(node) = receipt.asked_nodes { node } else { 0 },
+            asked_bytes: receipt.asked_bytes,
+            got_pages: receipt.got_pages as u32,
+            got_node_policy: receipt.got_nodes.number(),
+            page_bytes: receipt.page_bytes,
+            address: receipt.address,
+            mapped_bytes: receipt.mapped_bytes,
+            resident_bytes: found.resident_bytes,
+            huge_bytes: found.huge_bytes,
+            pages_verified_by: found.pages_by as u32,
+            nodes_verified_by: found.nodes_by as u32,
+            node_count: found.nodes.len() as u32,
+            step_count: receipt.steps.len() as u32,
+            ..zeroed()
+        };
+        for (place, (node, bytes)) in out.nodes.iter_mut().zip(&found.nodes) {
+            *place = ostler_receipt_node { node: *node, reserved: 0, bytes: *bytes };
+        }
+        for (place, step) in out.steps.iter_mut().zip(&receipt.steps) {
+            let (page_policy, limit) = (step.tried as u32, step.limit as u32);
+            *place = ostler_receipt_step { page_policy, limit, os_errno: step.errno, reserved: 0 };
+        }
+        out
+    }
+}
+
+/// Tells what a chunk was asked to be, what it got, and why. Asks the kernel anew each time, because pages come, go,
+/// merge and move.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - chunk_index: 0 to chunks - 1 of ostler_arena_get_stats; a reset or rewind may change the order.
+/// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_get_receipt(
+    arena: *mut ostler_arena,
+    chunk_index: u64,
+    out: *mut ostler_receipt,
+) -> ostler_status {
+    with(arena, |arena: &Pin<Arena>| {
+        // SAFETY: as the header asks.
+        let out = unsafe { prepare("out", out)? };
+        out.fill(&ostler_receipt::from(&arena.receipt(chunk_index)?));
+        Ok(())
+    })
+}
+
+/// Writes the receipts of all chunks as a table for people, with a line below each chunk for every step that did not
+/// hold.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+/// - buffer_bytes: its size; 0 writes nothing.
+/// - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_print_receipts(
+    arena: *mut ostler_arena,
+    buffer: *mut c_char,
+    buffer_bytes: u64,
+    needed_bytes: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    let needed = unsafe { optional_output(needed_bytes, 0) };
+    with(arena, |arena: &Pin<Arena>| {
+        if buffer.is_null() && buffer_bytes > 0 {
+            return Err(null("buffer"));
+        }
+        let table = Table(&arena.receipts()).to_string();
+        if let Some(room) = (buffer_bytes as usize).checked_sub(1) {
+            let kept = floor_char_boundary(&table, room);
+            // SAFETY: `kept + 1` bytes are at most `buffer_bytes`, which are writable, as the header asks.
+            unsafe {
+                buffer.cast::<u8>().copy_from_nonoverlapping(table.as_ptr(), kept);
+                buffer.add(kept).write(0);
+            }
+        }
+        if let Some(needed) = needed {
+            *needed = table.len() as u64 + 1;
+        }
+        Ok(())
+    })
+}
+
+/// The most bytes up to `limit` that end with a whole character.
+fn floor_char_boundary(text: &str, limit: usize) -> usize {
+    (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
+}

@@ -1,0 +1,153 @@
+//! What the kernel tells in /sys and /proc about pages, nodes and free memory. Read anew each time.
+
+use super::system;
+use std::fs;
+
+/// A pool of huge pages of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HugePool {
+    pub total: u64,
+    pub free: u64,
+    /// Promised to mappings that have not touched them yet; counted in `free` as well.
+    pub reserved: u64,
+}
+
+impl HugePool {
+    /// Pages that a new mapping can still be promised.
+    pub fn unpromised(self) -> u64 {
+        self.free.saturating_sub(self.reserved)
+    }
+}
+
+/// Memory of a node or of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    pub total: u64,
+    pub free: u64,
+    /// Free, or free as soon as it is wanted: file pages that nobody writes to.
+    pub available: u64,
+}
+
+pub(super) fn read_number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Sizes of huge pages that this kernel can map, smallest first.
+pub fn huge_page_sizes() -> Vec<u64> {
+    let entries = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+    let mut sizes: Vec<u64> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let kilobytes: u64 = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+            kilobytes.checked_mul(1024)
+        })
+        .collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+/// The machine's pool of huge pages of this size; `None` when the kernel does not have that size.
+pub fn huge_pool(page_bytes: u64) -> Option<HugePool> {
+    pool_in("/sys/kernel/mm", page_bytes)
+}
+
+/// A node's part of the pool. Promises are kept for the machine only, so `reserved` is 0.
+pub fn huge_pool_of_node(node: u32, page_bytes: u64) -> Option<HugePool> {
+    pool_in(&format!("/sys/devices/system/node/node{node}"), page_bytes)
+}
+
+fn pool_in(place: &str, page_bytes: u64) -> Option<HugePool> {
+    let folder = format!("{place}/hugepages/hugepages-{}kB", page_bytes / 1024);
+    Some(HugePool {
+        total: read_number(&format!("{folder}/nr_hugepages"))?,
+        free: read_number(&format!("{folder}/free_hugepages"))?,
+        reserved: read_number(&format!("{folder}/resv_hugepages")).unwrap_or(0),
+    })
+}
+
+/// Memory of one node.
+pub fn node_memory(node: u32) -> Option<Memory> {
+    let text = fs::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).ok()?;
+    let free = meminfo(&text, "MemFree:")?;
+    let files = meminfo(&text, "Inactive(file):").unwrap_or(0);
+    Some(Memory { total: meminfo(&text, "MemTotal:")?, free, available: free + files })
+}
+
+/// Memory of the machine.
+pub fn machine_memory() -> Option<Memory> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let free = meminfo(&text, "MemFree:")?;
+    Some(Memory {
+        total: meminfo(&text, "MemTotal:")?,
+        free,
+        available: meminfo(&text, "MemAvailable:").unwrap_or(free),
+    })
+}
+
+/// The bytes in the line `MemFree:  123 kB`, or `Node 0 MemFree:  123 kB`.
+fn meminfo(text: &str, field: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.split_ascii_whitespace().any(|word| word == field))?;
+    let kilobytes: u64 = line.split_once(field)?.1.trim().trim_end_matches("kB").trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+/// Nodes with memory that this process may use, lowest first. Node 0 when the kernel tells nothing.
+pub fn allowed_nodes() -> Vec<u32> {
+    let with_memory = fs::read_to_string("/sys/devices/system/node/has_memory").map(|text| number_list(text.trim()));
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:"));
+    let mut nodes = allowed.map(|list| number_list(list.trim())).unwrap_or_default();
+    if let Ok(with_memory) = with_memory {
+        nodes.retain(|node| with_memory.contains(node));
+    }
+    if nodes.is_empty() {
+        nodes.push(0);
+    }
+    nodes
+}
+
+/// The numbers of a list such as `0-2,5`.
+fn number_list(text: &str) -> Vec<u32> {
+    text.split(',')
+        .filter_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
+        })
+        .flat_map(|(first, last): (u32, u32)| first..=last)
+        .collect()
+}
+
+/// Bytes of a transparent huge page; `None` when the kernel has none.
+pub fn transparent_page_bytes() -> Option<u64> {
+    read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+}
+
+/// Whether the machine, or this process for itself, switched transparent huge pages off.
+pub fn transparent_pages_off() -> bool {
+    let mode = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    mode.contains("[never]") || system::transparent_pages_switched_off()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_meminfo_are_read_as_the_kernel_writes_them() {
+        assert_eq!(number_list("0-2,5"), [0, 1, 2, 5]);
+        assert_eq!(number_list("7"), [7]);
+        assert_eq!(number_list(""), [0u32; 0]);
+        let node = "Node 1 MemTotal:  4096 kB\nNode 1 MemFree:   1024 kB\n";
+        assert_eq!(meminfo(node, "MemFree:"), Some(1024 * 1024));
+        assert_eq!(meminfo("MemFreeze: 1 kB\nMemFree: 2 kB\n", "MemFree:"), Some(2048));
+        assert_eq!(meminfo(node, "Missing:"), None);
+    }
+
+    #[test]
+    fn this_machine_has_memory_and_an_allowed_node() {
+        let memory = machine_memory().expect("/proc/meminfo");
+        assert!(memory.total >= memory.available && memory.available > 0);
+        let nodes = allowed_nodes();
+        assert!(nodes.iter().all(|node| node_memory(*node).is_none_or(|memory| memory.total > 0)));
+    }
+}

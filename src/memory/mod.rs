@@ -1,0 +1,30 @@
+//! Memory: where it comes from, on which pages and nodes, and how it is handed out.
+//!
+//! From the kernel upwards: [`system`] makes the calls, [`kernel`] and [`cgroup`] read what the kernel tells,
+//! [`headroom`] says whether a request would end in an out-of-memory kill, [`policy`] places, [`pages`] climbs down the
+//! ladder of page sizes and keeps a record of why, [`residency`] asks what was really got and [`receipt`] puts both
+//! side by side. [`chunks`] cuts mappings into spans, [`region`] cuts spans into allocations, [`cursor`] and [`lane`]
+//! give each thread its own region, and [`arena`] is the object that holds it all. [`topology`] describes the machine.
+
+pub mod arena;
+pub mod cgroup;
+pub mod chunks;
+pub mod cursor;
+pub mod headroom;
+pub mod kernel;
+pub mod lane;
+pub mod pages;
+pub mod policy;
+pub mod receipt;
+pub mod region;
+pub mod residency;
+pub mod system;
+pub mod topology;
+
+/// The smallest multiple of `unit` (a power of two) that is at least `value`; `None` when there is none.
+pub(crate) fn round_up(value: u64, unit: u64) -> Option<u64> {
+    Some(value.checked_add(unit - 1)? & !(unit - 1))
+}
+
+#[cfg(test)]
+pub(crate) mod testing;

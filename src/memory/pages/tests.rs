@@ -1,0 +1,220 @@
+use super::super::residency::Method;
+use super::super::testing::{alone, quiet};
+use super::*;
+use std::fs;
+
+fn request(bytes: u64, pages: Pages) -> Request<'static> {
+    Request { bytes, at_most: u64::MAX, pages, nodes: NodePolicy::Any, strict: false, prefault: true, name: "pages" }
+}
+
+const MIB: u64 = 1 << 20;
+const HUGE: u64 = 2 * MIB;
+
+/// The machine's pool of 2 MiB pages with `pages` unpromised ones; as it was before, afterwards.
+struct Pool {
+    before: u64,
+}
+
+const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+
+impl Pool {
+    fn with(pages: u64) -> Option<Self> {
+        let pool = kernel::huge_pool(HUGE)?;
+        let wanted = pool.total - pool.unpromised() + pages;
+        let set = fs::write(POOL, wanted.to_string());
+        let found = kernel::huge_pool(HUGE)?;
+        if set.is_err() || found.unpromised() != pages {
+            let _ = fs::write(POOL, pool.total.to_string());
+            eprintln!("skipped: the pool of huge pages cannot be set to {pages} free pages here");
+            return None;
+        }
+        Some(Self { before: pool.total })
+    }
+
+    fn unpromised() -> u64 {
+        kernel::huge_pool(HUGE).map_or(0, kernel::HugePool::unpromised)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        fs::write(POOL, self.before.to_string()).expect("the pool goes back");
+    }
+}
+
+#[test]
+fn explicit_huge_pages_are_there_before_anybody_touches_them() {
+    let _alone = alone();
+    let Some(_pool) = Pool::with(6) else { return };
+    for strict in [false, true] {
+        for nodes in [NodePolicy::Any, NodePolicy::Local, NodePolicy::One(0), NodePolicy::Interleave] {
+            let asked = Request { strict, nodes, prefault: false, ..request(5 * MIB, Pages::Huge2M) };
+            let mapping = Mapping::new(&asked).expect("three huge pages");
+            assert_eq!((mapping.pages, mapping.bytes, mapping.nodes), (Pages::Huge2M, 6 * MIB, nodes));
+            assert!(mapping.steps.as_slice().is_empty() && !mapping.stepped_down());
+            let found = residency::measure(&mapping);
+            assert_eq!((found.resident_bytes, found.huge_bytes), (6 * MIB, 6 * MIB));
+            assert_eq!(found.nodes.iter().map(|(_, bytes)| bytes).sum::<u64>(), 6 * MIB);
+            assert_eq!(Pool::unpromised(), 3);
+            drop(mapping);
+            assert_eq!(Pool::unpromised(), 6);
+        }
+    }
+}
+
+/// One page short: never a signal, always a record; and no page stays taken.
+#[test]
+fn a_short_pool_steps_down_or_fails_but_never_kills() {
+    let _alone = alone();
+    let Some(_pool) = Pool::with(3) else { return };
+    for _ in 0..50 {
+        let mapping = Mapping::new(&request(4 * HUGE, Pages::Huge2M)).expect("other pages");
+        assert_eq!(mapping.pages, Pages::Transparent);
+        assert_eq!(
+            mapping.steps.as_slice(),
+            [Step { tried: Pages::Huge2M, limit: Limit::HugePagePool, errno: libc::ENOMEM }]
+        );
+        // SAFETY: the range was just mapped.
+        unsafe { mapping.address().write_bytes(1, mapping.bytes as usize) };
+        assert!(mapping.stepped_down());
+    }
+    let strict = Request { strict: true, ..request(4 * HUGE, Pages::Huge2M) };
+    let error = Mapping::new(&strict).expect_err("strict");
+    assert!(matches!(error, PagesError::PagesUnavailable { asked: Pages::Huge2M, .. }));
+    assert!(error.to_string().contains("nr_hugepages"), "{error}");
+    assert_eq!(Pool::unpromised(), 3);
+}
+
+/// Threads race for the last pages: mmap may promise what populating then does not find.
+#[test]
+fn racing_for_the_last_huge_pages_kills_nobody() {
+    let _alone = alone();
+    let Some(_pool) = Pool::with(4) else { return };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let mapping = Mapping::new(&request(2 * HUGE, Pages::Best)).expect("some pages");
+                    // SAFETY: the range was just mapped.
+                    unsafe { mapping.address().write_bytes(1, mapping.bytes as usize) };
+                    assert!(mapping.pages == Pages::Huge2M || !mapping.steps.as_slice().is_empty());
+                }
+            });
+        }
+    });
+    assert_eq!(Pool::unpromised(), 4);
+}
+
+#[test]
+fn best_takes_the_largest_that_is_free_and_fits() {
+    let _alone = alone();
+    {
+        let Some(_pool) = Pool::with(1) else { return };
+        let mapping = Mapping::new(&request(HUGE, Pages::Best)).expect("a huge page");
+        assert_eq!(mapping.pages, Pages::Huge2M);
+        assert_eq!(mapping.steps.as_slice().len(), 1, "{}", mapping.steps);
+        assert!(!mapping.stepped_down());
+    }
+    let small = Mapping::new(&request(64 << 10, Pages::Best)).expect("small pages");
+    assert_eq!((small.pages, small.bytes), (Pages::Base, 64 << 10));
+    assert!(small.steps.as_slice().iter().all(|step| step.limit != Limit::HugePagePool), "{}", small.steps);
+}
+
+#[test]
+fn transparent_pages_are_aligned_and_huge() {
+    let _quiet = quiet();
+    if kernel::transparent_pages_off() {
+        eprintln!("skipped: transparent huge pages are switched off here");
+        return;
+    }
+    let page_bytes = kernel::transparent_page_bytes().expect("a size");
+    let mapping = Mapping::new(&request(3 * page_bytes - 1, Pages::Transparent)).expect("memory");
+    assert_eq!((mapping.address() as u64 % page_bytes, mapping.bytes), (0, 3 * page_bytes));
+    let found = residency::measure(&mapping);
+    assert_eq!((found.resident_bytes, found.pages_by), (mapping.bytes, Method::PagemapScan));
+    assert!(found.huge_bytes >= page_bytes, "{found:?}");
+    let lazy = Mapping::new(&Request { prefault: false, ..request(page_bytes, Pages::Transparent) }).expect("memory");
+    assert_eq!(residency::measure(&lazy).resident_bytes, 0);
+}
+
+#[test]
+fn alignment_does_not_hang_on_the_kernels_own() {
+    let _quiet = quiet();
+    for shift in [21, 22, 25, 30] {
+        let address = map_aligned(1 << 21, 1 << shift).expect("address space");
+        assert_eq!(address.as_ptr() as u64 % (1 << shift), 0);
+        // SAFETY: just mapped, known to nobody; the ends beside it are gone.
+        unsafe {
+            address.as_ptr().add((1 << 21) - 1).write(1);
+            system::unmap(address.as_ptr(), 1 << 21).expect("unmapped");
+        }
+    }
+}
+
+#[test]
+fn more_than_the_machine_has_is_an_error_not_a_kill() {
+    let _quiet = quiet();
+    let all = kernel::machine_memory().expect("/proc/meminfo").total;
+    for (bytes, limit) in
+        [(all * 9 / 10, None), (1 << 46, Some(Limit::AddressSpace)), (u64::MAX, Some(Limit::AddressSpace))]
+    {
+        let strict = Request { strict: true, ..request(bytes, Pages::Base) };
+        // Mapped under the heuristic of overcommit or not: it must not be populated unless it fits.
+        let Some(limit) = limit else { continue };
+        match Mapping::new(&strict) {
+            Err(PagesError::PagesUnavailable { steps, .. } | PagesError::OutOfMemory { steps, .. }) => {
+                assert!(steps.as_slice().iter().all(|step| step.limit == limit), "{steps}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let error = Mapping::new(&request(all - MIB, Pages::Base)).expect_err("not all of the machine");
+    let PagesError::OutOfMemory { steps, .. } = error else { panic!("{error}") };
+    let expected = [Limit::NodeMemory, Limit::MemoryCgroup, Limit::AddressSpace];
+    assert!(steps.as_slice().iter().all(|step| expected.contains(&step.limit)), "{steps}");
+}
+
+/// A refused policy is noted and not a reason to fail, unless strict.
+#[cfg(feature = "faults")]
+#[test]
+fn a_refused_policy_is_recorded() {
+    use crate::base::faults::{Point, set};
+    let _alone = alone();
+    for strict in [false, true] {
+        set(Point::Mbind as usize, 1, libc::EPERM, true);
+        let asked = Request { strict, nodes: NodePolicy::One(0), ..request(HUGE, Pages::Base) };
+        let made = Mapping::new(&asked);
+        set(Point::Mbind as usize, 0, 0, false);
+        let refused = [Step { tried: Pages::Base, limit: Limit::PolicyRefused, errno: libc::EPERM }];
+        match made {
+            Ok(mapping) => {
+                assert!(!strict);
+                assert_eq!((mapping.steps.as_slice(), mapping.nodes), (&refused[..], NodePolicy::Any));
+                // Where the pages are is still known.
+                assert_eq!(residency::measure(&mapping).nodes.first().map(|(_, bytes)| *bytes), Some(HUGE));
+            }
+            Err(PagesError::NodeUnavailable { steps }) => {
+                assert!(strict);
+                assert_eq!(steps.as_slice(), refused);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A pool that turns out empty only when it is touched: an error in the middle of populating.
+#[cfg(feature = "faults")]
+#[test]
+fn a_failed_population_gives_every_page_back() {
+    use crate::base::faults::{Point, set};
+    let _alone = alone();
+    let Some(_pool) = Pool::with(4) else { return };
+    let before = mapped_bytes();
+    // The first advice is DONTFORK, the second populates.
+    set(Point::Madvise as usize, 2, libc::EFAULT, false);
+    let made = Mapping::new(&Request { strict: true, ..request(4 * HUGE, Pages::Huge2M) });
+    set(Point::Madvise as usize, 0, 0, false);
+    let Err(PagesError::PagesUnavailable { steps, .. }) = made else { panic!("{made:?}") };
+    assert_eq!(steps.as_slice()[0].errno, libc::EFAULT);
+    assert_eq!((mapped_bytes(), Pool::unpromised()), (before, 4));
+}

@@ -1,0 +1,106 @@
+//! What a chunk was asked to be, what it got, and why: the two sides of its mapping.
+
+use super::pages::{Mapping, Step};
+use super::policy::{NodePolicy, Pages};
+use super::residency::{self, Residency};
+use std::fmt;
+
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub asked_pages: Pages,
+    pub asked_nodes: NodePolicy,
+    pub asked_bytes: u64,
+    pub got_pages: Pages,
+    pub got_nodes: NodePolicy,
+    pub page_bytes: u64,
+    pub address: u64,
+    pub mapped_bytes: u64,
+    pub found: Residency,
+    pub steps: Vec<Step>,
+}
+
+impl Receipt {
+    /// Asks the kernel anew.
+    pub fn of(mapping: &Mapping) -> Self {
+        let found = residency::measure(mapping);
+        // Transparent pages that came without a single huge one are base pages, whatever was advised.
+        let none_huge = found.resident_bytes > 0 && found.huge_bytes == 0 && found.pages_by != residency::Method::Not;
+        let got_pages = if mapping.pages == Pages::Transparent && none_huge { Pages::Base } else { mapping.pages };
+        Self {
+            asked_pages: mapping.asked_pages,
+            asked_nodes: mapping.asked_nodes,
+            asked_bytes: mapping.asked_bytes,
+            got_pages,
+            got_nodes: mapping.nodes,
+            page_bytes: if got_pages == mapping.pages { mapping.page_bytes } else { super::system::base_page_bytes() },
+            address: mapping.address() as u64,
+            mapped_bytes: mapping.bytes,
+            found,
+            steps: mapping.steps.as_slice().to_vec(),
+        }
+    }
+}
+
+/// Receipts as a table for people, one chunk a line, and below a line why it is less than asked.
+pub struct Table<'a>(pub &'a [Receipt]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "{:>5}  {:<12} {:<12} {:>10} {:>10} {:>10}  {:<11} {:<11} nodes",
+            "chunk", "asked", "got", "mapped", "resident", "huge", "asked node", "got node"
+        )?;
+        for (index, receipt) in self.0.iter().enumerate() {
+            let found = &receipt.found;
+            write!(
+                formatter,
+                "{index:>5}  {:<12} {:<12} {:>10} {:>10} {:>10}  {:<11} {:<11} ",
+                receipt.asked_pages,
+                receipt.got_pages,
+                Bytes(receipt.mapped_bytes).to_string(),
+                Bytes(found.resident_bytes).to_string(),
+                Bytes(found.huge_bytes).to_string(),
+                NodeWords(receipt.asked_nodes).to_string(),
+                NodeWords(receipt.got_nodes).to_string(),
+            )?;
+            for (node, bytes) in &found.nodes {
+                write!(formatter, "{node}:{} ", Bytes(*bytes))?;
+            }
+            writeln!(formatter, "(by {}, {})", found.pages_by.name(), found.nodes_by.name())?;
+            for step in &receipt.steps {
+                write!(formatter, "       not {}: {}", step.tried, step.limit.words())?;
+                match step.errno {
+                    0 => writeln!(formatter)?,
+                    errno => writeln!(formatter, " [errno {errno}]")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct NodeWords(NodePolicy);
+
+impl fmt::Display for NodeWords {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            NodePolicy::One(node) => write!(formatter, "node {node}"),
+            policy => formatter.write_str(policy.name()),
+        }
+    }
+}
+
+/// Bytes in the largest unit that divides them.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 1 << 30 && bytes.is_multiple_of(1 << 30) => write!(formatter, "{} GiB", bytes >> 30),
+            bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => write!(formatter, "{} MiB", bytes >> 20),
+            bytes if bytes.is_multiple_of(1 << 10) => write!(formatter, "{} KiB", bytes >> 10),
+            bytes => write!(formatter, "{bytes} B"),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The system calls under memory, each through the seam for injected failures. A failure is an errno.
+
+use super::policy::{MASK_BITS, NodeMask};
+use crate::base::faults::{self, Point};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+pub type Errno = i32;
+
+/// The errno of the call that just failed on this thread.
+fn last_errno() -> Errno {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
+}
+
+fn check(result: i64) -> Result<i64, Errno> {
+    if result == -1 { Err(last_errno()) } else { Ok(result) }
+}
+
+fn seam(point: Point) -> Result<(), Errno> {
+    faults::hit(point).map_or(Ok(()), Err)
+}
+
+/// Bytes of a base page.
+pub fn base_page_bytes() -> u64 {
+    // SAFETY: sysconf takes a number.
+    match unsafe { libc::sysconf(libc::_SC_PAGESIZE) } {
+        bytes if bytes > 0 => bytes as u64,
+        _ => 4096,
+    }
+}
+
+/// Maps private anonymous memory; `flags` are added.
+pub fn map(bytes: u64, flags: i32) -> Result<NonNull<u8>, Errno> {
+    map_with(bytes, libc::PROT_READ | libc::PROT_WRITE, flags)
+}
+
+/// Takes address space without memory; [`commit`] makes parts of it usable.
+pub fn reserve(bytes: u64) -> Result<NonNull<u8>, Errno> {
+    map_with(bytes, libc::PROT_NONE, libc::MAP_NORESERVE)
+}
+
+fn map_with(bytes: u64, protection: i32, flags: i32) -> Result<NonNull<u8>, Errno> {
+    seam(Point::Mmap)?;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+    // SAFETY: a new mapping wherever the kernel likes; nothing existing is touched.
+    let address = unsafe { libc::mmap(std::ptr::null_mut(), bytes as usize, protection, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(last_errno());
+    }
+    NonNull::new(address.cast()).ok_or(libc::ENOMEM)
+}
+
+/// Makes reserved address space readable and writable.
+///
+/// # Safety
+/// The range lies inside one that [`reserve`] returned.
+pub unsafe fn commit(address: *mut u8, bytes: u64) -> Result<(), Errno> {
+    seam(Point::Mmap)?;
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::mprotect(address.cast(), bytes as usize, libc::PROT_READ | libc::PROT_WRITE) };
+    check(i64::from(result)).map(drop)
+}
+
+/// Gives a range back. Fails only when it would split a mapping in a process that may have no more of them.
+///
+/// # Safety
+/// The range is mapped by this library, and nobody uses it any more.
+pub unsafe fn unmap(address: *mut u8, bytes: u64) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    check(i64::from(unsafe { libc::munmap(address.cast(), bytes as usize) })).map(drop)
+}
+
+/// madvise(2).
+///
+/// # Safety
+/// The range is mapped by this library, and the advice does not take away contents that somebody needs.
+pub unsafe fn advise(address: *mut u8, bytes: u64, advice: i32) -> Result<(), Errno> {
+    seam(Point::Madvise)?;
+    // SAFETY: the caller's promise.
+    check(i64::from(unsafe { libc::madvise(address.cast(), bytes as usize, advice) })).map(drop)
+}
+
+/// Gives a mapping the name that smaps, numa_maps and debuggers show. Kernels without such names stay silent.
+pub fn name(address: *mut u8, bytes: u64, name: &std::ffi::CStr) {
+    // SAFETY: prctl copies the name; naming changes no contents.
+    unsafe {
+        libc::prctl(
+            libc::PR_SET_VMA,
+            libc::PR_SET_VMA_ANON_NAME as libc::c_ulong,
+            address as libc::c_ulong,
+            bytes as libc::c_ulong,
+            name.as_ptr(),
+        )
+    };
+}
+
+/// Whether this process switched transparent huge pages off for itself.
+pub fn transparent_pages_switched_off() -> bool {
+    // SAFETY: prctl takes plain numbers here.
+    unsafe { libc::prctl(libc::PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1 }
+}
+
+/// A memory policy as the kernel takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawPolicy {
+    pub mode: i32,
+    pub nodes: NodeMask,
+}
+
+// The kernel reads one bit less than it is told.
+const MAXNODE: u64 = MASK_BITS as u64 + 1;
+
+/// Gives a range its memory policy, for pages that are not there yet.
+///
+/// # Safety
+/// The range is mapped by this library.
+pub unsafe fn bind(address: *mut u8, bytes: u64, policy: &RawPolicy) -> Result<(), Errno> {
+    seam(Point::Mbind)?;
+    let nodes = policy.nodes.words();
+    // SAFETY: the caller's promise; the mask has MASK_BITS bits.
+    check(unsafe { libc::syscall(libc::SYS_mbind, address, bytes, policy.mode, nodes.as_ptr(), MAXNODE, 0) }).map(drop)
+}
+
+/// The calling thread's own memory policy.
+pub fn thread_policy() -> Result<RawPolicy, Errno> {
+    let mut mode = 0i32;
+    let mut nodes = NodeMask::EMPTY;
+    let words = nodes.words_mut();
+    let none = std::ptr::null_mut::<c_void>();
+    // SAFETY: both outputs are live, and the mask has MASK_BITS bits.
+    check(unsafe { libc::syscall(libc::SYS_get_mempolicy, &raw mut mode, words.as_mut_ptr(), MAXNODE, none, 0) })?;
+    Ok(RawPolicy { mode, nodes })
+}
+
+/// Changes the calling thread's memory policy.
+pub fn set_thread_policy(policy: &RawPolicy) -> Result<(), Errno> {
+    seam(Point::Mbind)?;
+    restore_thread_policy(policy)
+}
+
+/// Puts back what [`thread_policy`] said. Not a place for injected failures: what could be set can be put back.
+pub fn restore_thread_policy(policy: &RawPolicy) -> Result<(), Errno> {
+    let nodes = policy.nodes.words();
+    let (nodes, maxnode) = if policy.nodes.is_empty() { (std::ptr::null(), 0) } else { (nodes.as_ptr(), MAXNODE) };
+    // SAFETY: the mask is null with no bits, or has MASK_BITS bits.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, policy.mode, nodes, maxnode) }).map(drop)
+}
+
+/// The node of each page of this process, or a negative errno for a page that is not there.
+pub fn nodes_of_pages(pages: &[*const u8], nodes: &mut [i32]) -> Result<(), Errno> {
+    if pages.len() != nodes.len() {
+        return Err(libc::EINVAL);
+    }
+    let ask = std::ptr::null::<i32>();
+    // SAFETY: with no target nodes move_pages only asks; both lists have `pages.len()` entries.
+    let result =
+        unsafe { libc::syscall(libc::SYS_move_pages, 0, pages.len(), pages.as_ptr(), ask, nodes.as_mut_ptr(), 0) };
+    check(result).map(drop)
+}
+
+/// The node of the CPU that runs this thread now.
+pub fn current_node() -> Option<u32> {
+    let (mut cpu, mut node) = (0u32, 0u32);
+    let none = std::ptr::null_mut::<c_void>();
+    // SAFETY: both outputs are live.
+    check(unsafe { libc::syscall(libc::SYS_getcpu, &raw mut cpu, &raw mut node, none) }).ok()?;
+    Some(node)
+}
+
+/// One stretch of pages that are alike.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageRegion {
+    pub start: u64,
+    pub end: u64,
+    pub categories: u64,
+}
+
+pub const PAGE_IS_PRESENT: u64 = 1 << 3;
+pub const PAGE_IS_ZERO_PAGE: u64 = 1 << 5;
+pub const PAGE_IS_HUGE: u64 = 1 << 6;
+
+/// Finds pages that are present from `start` on; fills `regions` and returns how many, and where the scan stopped.
+pub fn scan_pages(pagemap: i32, start: u64, end: u64, regions: &mut [PageRegion]) -> Result<(usize, u64), Errno> {
+    /// `struct pm_scan_arg` of linux/fs.h.
+    #[repr(C)]
+    struct ScanArgument {
+        size: u64,
+        flags: u64,
+        start: u64,
+        end: u64,
+        walk_end: u64,
+        vec: u64,
+        vec_len: u64,
+        max_pages: u64,
+        category_inverted: u64,
+        category_mask: u64,
+        category_anyof_mask: u64,
+        return_mask: u64,
+    }
+    /// `_IOWR('f', 16, struct pm_scan_arg)`.
+    const PAGEMAP_SCAN: libc::c_ulong =
+        (3 << 30) | ((size_of::<ScanArgument>() as libc::c_ulong) << 16) | ((b'f' as libc::c_ulong) << 8) | 16;
+    let mut argument = ScanArgument {
+        size: size_of::<ScanArgument>() as u64,
+        flags: 0,
+        start,
+        end,
+        walk_end: 0,
+        vec: regions.as_mut_ptr() as u64,
+        vec_len: regions.len() as u64,
+        max_pages: 0,
+        category_inverted: 0,
+        category_mask: PAGE_IS_PRESENT,
+        category_anyof_mask: 0,
+        return_mask: PAGE_IS_PRESENT | PAGE_IS_HUGE | PAGE_IS_ZERO_PAGE,
+    };
+    // SAFETY: the kernel writes at most `vec_len` regions, and `walk_end` of the live argument.
+    let found = check(i64::from(unsafe { libc::ioctl(pagemap, PAGEMAP_SCAN, &raw mut argument) }))?;
+    Ok((found as usize, argument.walk_end))
+}
