@@ -6,6 +6,8 @@
 # ends with an error that no such line explains, when it outlives its time, and when it ran no test at all.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/../scripts/lib.sh"
+# Whatever goes wrong on the way, the last line has to come.
+set +e
 
 all=(rust header elf boundary c hosts faults cpp go examples install)
 seconds_of() { case $1 in rust) echo 1800 ;; boundary | hosts | faults | go) echo 1200 ;; *) echo 600 ;; esac; }
@@ -19,7 +21,7 @@ total() {
 }
 
 # What a suite that went wrong said besides its results, so that the log of a CI run is enough to understand it.
-show_end_of() { grep -vE '^(ok|not ok|skip) ' "$1" | tail -n 40 | sed 's/^/    | /'; }
+show_end_of() { grep -avE '^(ok|not ok|skip) ' "$1" | tail -n 40 | sed 's/^/    | /'; }
 
 build() {
     local log=target/test/build.log
@@ -39,10 +41,10 @@ run_suite() {
     say "$suite (log: $log)"
     timeout --kill-after=10 "$limit" tests/suites.sh "$suite" >"$log" 2>&1 </dev/null || status=$?
 
-    ok=$(grep -c '^ok ' "$log" || true)
-    not_ok=$(grep -c '^not ok ' "$log" || true)
-    skip=$(grep -c '^skip ' "$log" || true)
-    grep -E '^(not ok|skip) ' "$log" || true
+    ok=$(grep -ac '^ok ' "$log")
+    not_ok=$(grep -ac '^not ok ' "$log")
+    skip=$(grep -ac '^skip ' "$log")
+    grep -aE '^(not ok|skip) ' "$log"
 
     local trouble=''
     if [ $status -eq 124 ] || [ $status -eq 137 ]; then
