@@ -107,7 +107,7 @@ check 'a relative PREFIX is refused' relative_is_refused
 
 cargo_c_gives_the_same() {
     local prefix=$work/cargo-c
-    cargo cinstall --quiet --package ostler --release --prefix /usr --libdir /usr/lib --destdir "$prefix" \
+    cargo cinstall --package ostler --release --prefix /usr --libdir /usr/lib --destdir "$prefix" \
         --target-dir "$ROOT/target/cargo-c" &&
         same "$(expected_files lib | grep -v /cmake/)" "$(cd "$prefix/usr" && find . ! -type d -printf '%P\n' | sort)" &&
         same "libostler.so.$major" "$(readelf -d "$prefix/usr/lib/libostler.so" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')" &&
