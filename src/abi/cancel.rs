@@ -1,3 +1,5 @@
+//! Cancel: ends waits from another thread.
+
 use super::arguments::output;
 use super::guard::{destroy, guard, with};
 use super::status::ostler_status;

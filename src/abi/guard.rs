@@ -3,22 +3,35 @@
 use super::status::{Failure, OSTLER_E_FORKED, OSTLER_E_PANIC, OSTLER_OK, ostler_status};
 use crate::base::faults::{self, Point};
 use crate::base::handles::{self, Handled, Pin};
+use crate::base::thread::ThreadRecord;
 use crate::base::{fork, panics};
 
 /// Runs the body of a call. Nothing unwinds out of it.
 #[inline]
 pub fn guard(body: impl FnOnce() -> Result<(), Failure>) -> ostler_status {
+    enter(|_| body())
+}
+
+/// The guard itself; the body gets this thread's record, which costs a look-up.
+#[inline]
+fn enter(body: impl FnOnce(Option<&'static ThreadRecord>) -> Result<(), Failure>) -> ostler_status {
     if fork::is_forked() {
         return forked();
     }
-    match panics::catch(|| {
+    let record = ThreadRecord::current();
+    match panics::catch_on(record, || {
         faults::hit(Point::Call);
-        body()
+        body(record)
     }) {
         Ok(Ok(())) => OSTLER_OK,
         Ok(Err(failure)) => failure.status(),
-        Err(caught) => Failure::new(OSTLER_E_PANIC, format_args!("the library panicked: {}", caught.message)).status(),
+        Err(caught) => panicked(caught),
     }
+}
+
+#[cold]
+fn panicked(caught: panics::Caught) -> ostler_status {
+    Failure::new(OSTLER_E_PANIC, format_args!("the library panicked: {}", caught.message())).status()
 }
 
 #[cold]
@@ -32,8 +45,8 @@ fn forked() -> ostler_status {
 /// A call that gives the object new work. A panic inside quarantines the object.
 #[inline]
 pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
-    guard(|| {
-        let pin = handles::pin::<T>(handle as u64)?;
+    enter(|record| {
+        let pin = handles::pin_on::<T>(record, handle as u64)?;
         let watch = QuarantineOnPanic { pin: &pin };
         let result = body(&pin);
         std::mem::forget(watch);
@@ -44,8 +57,8 @@ pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<
 /// A call on behalf of something that is out (a lease, a ticket): the object may be closing or destroyed already.
 #[inline]
 pub fn with_child<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
-    guard(|| {
-        handles::with_child::<T, _>(handle as u64, |pin| {
+    enter(|record| {
+        handles::with_child::<T, _>(record, handle as u64, |pin| {
             let watch = QuarantineOnPanic { pin };
             let result = body(pin);
             std::mem::forget(watch);

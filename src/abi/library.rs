@@ -1,3 +1,5 @@
+//! Library: version, names of statuses, messages, the log, shutdown.
+
 use super::arguments::{optional_output, out_of_range, text};
 use super::guard::guard;
 use super::status::{

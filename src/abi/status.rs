@@ -1,4 +1,4 @@
-//! Statuses: numbers that never change, in blocks by area. New ones are appended; a retired number stays retired.
+//! Status: what every function answers. The numbers never change; new ones are appended, by area.
 
 use crate::base::InvalidField;
 use crate::base::alloc::OutOfMemory;

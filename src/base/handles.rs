@@ -252,20 +252,17 @@ enum Hold {
 
 impl Hold {
     #[inline]
-    fn take(slot: &Slot, handle: u64) -> Self {
-        match ThreadRecord::current() {
-            Some(record) if record.depth.get() < HAZARDS => {
-                let depth = record.depth.get();
-                record.depth.set(depth + 1);
-                record.hazards[depth].store(handle, Relaxed);
-                barrier::light();
-                Hold::Hazard(record)
-            }
-            _ => {
-                slot.shared_pins.fetch_add(1, SeqCst);
-                Hold::Shared
-            }
+    fn take(record: Option<&'static ThreadRecord>, slot: &Slot, handle: u64) -> Self {
+        if let Some(record) = record
+            && let Some(hazard) = record.hazards.get(record.depth.get())
+        {
+            hazard.store(handle, Relaxed);
+            record.depth.set(record.depth.get() + 1);
+            barrier::light();
+            return Hold::Hazard(record);
         }
+        slot.shared_pins.fetch_add(1, SeqCst);
+        Hold::Shared
     }
 
     #[inline]
@@ -273,9 +270,11 @@ impl Hold {
         match self {
             // Pins are values of one call, so they end in the reverse order of their begin.
             Hold::Hazard(record) => {
-                let depth = record.depth.get() - 1;
-                record.hazards[depth].store(0, Release);
+                let depth = record.depth.get().wrapping_sub(1);
                 record.depth.set(depth);
+                if let Some(hazard) = record.hazards.get(depth) {
+                    hazard.store(0, Release);
+                }
             }
             Hold::Shared => {
                 slot.shared_pins.fetch_sub(1, SeqCst);
@@ -286,17 +285,18 @@ impl Hold {
 
 impl<T: Handled> Pin<T> {
     #[inline]
-    fn new(handle: u64, admit: Admit) -> Result<Self, HandleError> {
-        let Some(slot) = slot(index_of(handle)) else { return Err(explain::<T>(handle)) };
-        let hold = Hold::take(slot, handle);
-        let word = slot.word.load(SeqCst);
-        let live = handle & !(SLOT_MASK << SLOT_SHIFT) & !0xffff_ffff == MARK | ((T::KIND as u64) << KIND_SHIFT)
-            && (word == expected(handle, LIVE) || admits(word, handle, admit));
-        if !live {
+    fn new(record: Option<&'static ThreadRecord>, handle: u64, admit: Admit) -> Result<Self, HandleError> {
+        if handle >> KIND_SHIFT == (MARK >> KIND_SHIFT) | T::KIND as u64
+            && let Some(slot) = slot(index_of(handle))
+        {
+            let hold = Hold::take(record, slot, handle);
+            let word = slot.word.load(SeqCst);
+            if word == expected(handle, LIVE) || admits(word, handle, admit) {
+                return Ok(Self { object: slot.object.load(Relaxed).cast(), slot, hold });
+            }
             hold.let_go(slot);
-            return Err(explain::<T>(handle));
         }
-        Ok(Self { object: slot.object.load(Relaxed).cast(), slot, hold })
+        Err(explain::<T>(handle))
     }
 
     /// A share in the object that outlives the pin, for a call that sleeps without holding up a destroy.
@@ -367,29 +367,45 @@ fn explain<T: Handled>(handle: u64) -> HandleError {
 /// Pins a live object, for new work.
 #[inline]
 pub fn pin<T: Handled>(handle: u64) -> Result<Pin<T>, HandleError> {
-    Pin::new(handle, Admit::New)
+    pin_on(ThreadRecord::current(), handle)
+}
+
+/// [`pin`] for a caller that has this thread's record at hand.
+#[inline]
+pub fn pin_on<T: Handled>(record: Option<&'static ThreadRecord>, handle: u64) -> Result<Pin<T>, HandleError> {
+    Pin::new(record, handle, Admit::New)
 }
 
 /// Runs `body` for something that belongs to a child of the object, which may be closing or destroyed already. When
 /// that was the last child of a destroyed object, the object goes.
-pub fn with_child<T: Handled, R>(handle: u64, body: impl FnOnce(&Pin<T>) -> R) -> Result<R, HandleError> {
-    let pin = Pin::<T>::new(handle, Admit::Child)?;
+#[inline]
+pub fn with_child<T: Handled, R>(
+    record: Option<&'static ThreadRecord>,
+    handle: u64,
+    body: impl FnOnce(&Pin<T>) -> R,
+) -> Result<R, HandleError> {
+    let pin = Pin::<T>::new(record, handle, Admit::Child)?;
     let result = body(&pin);
     if pin.slot.word.load(SeqCst) & STATE == LIVE {
         return Ok(result);
     }
-    let last = pin.children() == 0;
+    reap_if_childless(pin, handle);
+    Ok(result)
+}
+
+#[cold]
+fn reap_if_childless<T: Handled>(pin: Pin<T>, handle: u64) {
+    let childless = pin.children() == 0;
     drop(pin);
-    if last {
+    if childless {
         reap::<T>(handle);
     }
-    Ok(result)
 }
 
 /// Destroys the object: new work is refused, waits end, and when no child is out its memory goes.
 pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
     let object = {
-        let pin = Pin::<T>::new(handle, Admit::Destroy).map_err(|error| match error {
+        let pin = Pin::<T>::new(ThreadRecord::current(), handle, Admit::Destroy).map_err(|error| match error {
             HandleError::Closing { kind, handle } => HandleError::Destroyed { kind, handle },
             error => error,
         })?;

@@ -6,16 +6,27 @@ use super::thread::{ERROR_BYTES, ThreadRecord};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
-/// A panic that was caught, as "message, at file:line".
+/// A panic that was caught. Its words stand in the thread's record until the next one.
 #[derive(Clone, Copy, Debug)]
-pub struct Caught {
-    pub message: Text<ERROR_BYTES>,
+pub struct Caught(());
+
+impl Caught {
+    /// What the panic said, as "words, at file:line".
+    pub fn message(self) -> Text<ERROR_BYTES> {
+        ThreadRecord::current()
+            .map_or_else(|| Text::from("no memory for its message"), |record| *record.panic_message.borrow())
+    }
 }
 
 /// Runs `body`; a panic inside it becomes an `Err` and is not printed.
 #[inline]
 pub fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Caught> {
-    let record = ThreadRecord::current();
+    catch_on(ThreadRecord::current(), body)
+}
+
+/// [`catch`] for a caller that has this thread's record at hand.
+#[inline(always)]
+pub fn catch_on<R>(record: Option<&ThreadRecord>, body: impl FnOnce() -> R) -> Result<R, Caught> {
     if let Some(record) = record {
         record.guarded.set(record.guarded.get() + 1);
     }
@@ -26,8 +37,7 @@ pub fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Caught> {
     result.map_err(|payload| {
         // Dropping a payload may panic in turn; it is a string in every panic of ours, and a leak otherwise.
         std::mem::forget(payload);
-        let message = record.map_or_else(|| Text::from("no memory for a message"), |r| *r.panic_message.borrow());
-        Caught { message }
+        Caught(())
     })
 }
 

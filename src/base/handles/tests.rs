@@ -70,7 +70,7 @@ fn the_last_child_takes_a_destroyed_object_with_it() {
     destroy::<Object>(handle).unwrap();
     assert!(alive.load(SeqCst));
     assert!(matches!(pin::<Object>(handle).err(), Some(HandleError::Closing { .. })));
-    with_child::<Object, _>(handle, |object| object.children.store(0, SeqCst)).unwrap();
+    with_child::<Object, _>(ThreadRecord::current(), handle, |object| object.children.store(0, SeqCst)).unwrap();
     assert!(!alive.load(SeqCst));
     assert!(matches!(pin::<Object>(handle).err(), Some(HandleError::Destroyed { .. })));
 }

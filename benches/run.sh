@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Builds the benchmark against the release library and its peers, runs it, and writes target/bench/results.json.
+# An argument keeps only the groups whose name contains it: benches/run.sh pool
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+out=target/bench
+mkdir -p "$out"
+cc -O2 -shared -fPIC -o "$out/libempty.so" benches/empty.c
+read -ra peers <<<"$(pkg-config --cflags --libs apr-1 apr-util-1 tbb)"
+c++ -std=c++17 -O2 -Wall -Wextra -Iinclude -o "$out/bench" benches/*.cpp \
+    -L"$out" -lempty -Ltarget/release -lostler "${peers[@]}" -ldl -pthread \
+    -Wl,-rpath,'$ORIGIN' -Wl,-rpath,'$ORIGIN/../release'
+ln -sf libostler.so target/release/libostler.so.0
+"$out/bench" "$out/results.json" "$@"
+echo
+echo "The same as JSON: $out/results.json"

@@ -1,0 +1,113 @@
+/* The vocabulary of the boundary test: what generate.py writes about each function, and what attacks it. */
+#ifndef OSTLER_TESTS_BOUNDARY_H
+#define OSTLER_TESTS_BOUNDARY_H
+
+#include "check.h"
+#include <ostler.h>
+#include <stdbool.h>
+
+/* Elements of each array that is passed, and bytes of each buffer. The latter is also the largest size that a struct may
+ * claim, so that an honest struct of any size fits. */
+#define ITEMS 2
+#define ROOM_BYTES 4096
+
+enum kind {
+    NOTHING,
+    CANCEL,
+    TOPOLOGY,
+    ARENA,
+    CURSOR,
+    POOL,
+    ORCHESTRATOR,
+    MODEL,
+    HANDLES, /* above are the kinds of handles, below what an object gives out */
+    MARK = HANDLES,
+    LEASE,
+    TICKET,
+    KINDS
+};
+
+enum shape {
+    HANDLE,
+    TOKEN,      /* a lease or ticket, by value */
+    IN_TOKEN,   /* a pointer to a mark */
+    NUMBER,     /* bits wide; more than `most` would lie about memory */
+    SIZE_OF,    /* the size of the OUT_INIT beside it */
+    TEXT,       /* const char * */
+    BUFFER,     /* char *, its size beside it */
+    OPAQUE,     /* user_data */
+    CALLBACK,
+    IN_STRUCT,  /* begins with struct_size */
+    OUT_STRUCT, /* the same, to be filled */
+    OUT_INIT,   /* the same, to be set to its defaults */
+    OUT         /* anything else that is written, NULL or 0 after a failure */
+};
+
+union argument {
+    void *pointer;
+    uint64_t number;
+    ostler_lease lease;
+    ostler_ticket ticket;
+    void (*function)(void);
+};
+
+struct parameter {
+    const char *name;
+    enum shape shape;
+    bool nullable;
+    bool many;                               /* an array of `count` */
+    enum kind kind;                          /* of the handle or token, or of what the output gives */
+    unsigned bits;
+    uint64_t valid, most;
+    size_t bytes;                            /* of what is pointed to, or of the token */
+    void (*fill)(void *target, uint32_t struct_size);
+    void (*function)(void);
+};
+
+struct function {
+    const char *name;
+    ostler_status (*call)(const union argument *arguments);
+    const struct parameter *parameters;
+    size_t parameter_count;
+    const ostler_status *statuses;           /* that its comment lists */
+    size_t status_count;
+    ostler_status answer;                    /* with nothing wrong */
+};
+
+#define MOST_PARAMETERS 8
+
+/* Calls the function with everything that can be wrong, one thing at a time. */
+void attack(const struct function *function);
+
+/* A call whose result is a text: it must be one. */
+ostler_status answer_of_text(const char *text);
+
+/* One valid object of each kind that was asked for, with what it needs. */
+struct world {
+    void *handles[HANDLES];
+    ostler_mark mark;
+    ostler_lease lease;
+    ostler_ticket ticket;
+};
+
+void world_make(struct world *world, enum kind kind);
+void world_end(struct world *world);
+bool world_is_well(const struct world *world);
+ostler_status destroy_handle(enum kind kind, void *handle);
+ostler_status stale_status(enum kind kind);
+const char *kind_name(enum kind kind);
+
+/* Resources and states that callbacks made and have not destroyed. */
+int resources_alive(void);
+
+/* Valid contents of each struct that a function reads, and a callback for each type of one. */
+void fill_ostler_arena_config(void *target, uint32_t struct_size);
+void fill_ostler_pool_config(void *target, uint32_t struct_size);
+void fill_ostler_pool_callbacks(void *target, uint32_t struct_size);
+void fill_ostler_orchestrator_config(void *target, uint32_t struct_size);
+void fill_ostler_model_config(void *target, uint32_t struct_size);
+void fill_ostler_model_callbacks(void *target, uint32_t struct_size);
+void fill_ostler_request(void *target, uint32_t struct_size);
+void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message);
+
+#endif

@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Turns the header into the table that the boundary test attacks: every function, every parameter, every status.
+
+    generate.py HEADER > functions.c
+
+What a parameter is follows from its type, and for plain numbers from its name; a function that these rules do not cover
+is an error, so that none escapes the test. The rest is read from the function's own comment: which statuses it
+returns (`Returns:`) and which of its pointers may be NULL (`NULL:`).
+"""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "header"))
+from declarations import functions  # noqa: E402
+from lint import sections_of  # noqa: E402
+
+# The objects that world.c can make, by the type of their handle.
+KINDS = {
+    "ostler_cancel": "CANCEL",
+    "ostler_topology": "TOPOLOGY",
+    "ostler_arena": "ARENA",
+    "ostler_cursor": "CURSOR",
+    "ostler_pool": "POOL",
+    "ostler_orchestrator": "ORCHESTRATOR",
+    "ostler_model": "MODEL",
+}
+# What belongs to an object and travels as a plain struct, which may go stale.
+TOKENS = {"ostler_lease": "LEASE", "ostler_ticket": "TICKET", "ostler_mark": "MARK"}
+
+# A valid value for a number, by its name.
+NUMBERS = {
+    "timeout_ns": "0",
+    "size_bytes": "64",
+    "align_bytes": "16",
+    "mode": "OSTLER_RESET_KEEP_PAGES",
+    "max_level": "OSTLER_LOG_WARN",
+    "index": "0",
+    "node_index": "0",
+    "page_size_index": "0",
+    "chunk_index": "0",
+    "header_version": "OSTLER_VERSION_NUMBER",
+    "status": "OSTLER_OK",
+}
+
+# What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for.
+ANSWERS = {"ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT"}
+
+
+class Unclassified(Exception):
+    pass
+
+
+class Header:
+    def __init__(self, source):
+        self.functions = functions(source)
+        bare = re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL)
+        self.structs = dict(re.findall(r"\bstruct\s+(ostler_\w+)\s*\{(.*?)\}", bare, re.DOTALL))
+        forward = set(re.findall(r"\btypedef\s+struct\s+(ostler_\w+)\s+\1\s*;", bare))
+        self.opaque = forward - set(self.structs)
+        self.callbacks = set(re.findall(r"\btypedef\s+[\w\s*]+\(\s*\*\s*(ostler_\w+)\s*\)", bare))
+
+    def is_versioned(self, name):
+        return re.match(r"\s*uint32_t\s+struct_size\s*[,;]", self.structs.get(name, "")) is not None
+
+
+def parameter(header, function, name, text):
+    """One row of the table."""
+    type_text = re.sub(rf"\b{name}\b\s*(\[\s*\])?$", lambda m: "*" if m[1] else "", text.strip())
+    constant = "const" in type_text.split()
+    words = type_text.replace("*", " * ").split()
+    base = next((w for w in words if w not in ("const", "struct", "*")), "")
+    stars = words.count("*")
+    names = [n for n, _ in function.parameters]
+    many = "count" in names
+    row = {"name": f'"{name}"', "nullable": "true" if name in nullable(function) else None}
+
+    def of(shape, **more):
+        return {**row, "shape": shape, **more}
+
+    if stars == 1 and base in KINDS:
+        if base not in header.opaque and base != "ostler_cursor":
+            raise Unclassified(f"{base} is published, but is listed as a handle")
+        return of("HANDLE", kind=KINDS[base])
+    if base in header.opaque and base not in KINDS:
+        raise Unclassified(f"nothing makes a {base}: teach world.c, and list it in KINDS")
+    if stars == 2 and (base in KINDS or base == "void") and not constant:
+        return of("OUT", kind=KINDS.get(base, "NOTHING"), bytes="sizeof(void *)")
+    if stars == 0 and base in TOKENS:
+        return of("TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
+    if stars == 1 and header.is_versioned(base):
+        if constant:
+            return of("IN_STRUCT", fill=f"fill_{base}", bytes=f"sizeof({base})", many="true" if many else None)
+        if "struct_size" in names:
+            return of("OUT_INIT", bytes=f"sizeof({base})")
+        return of("OUT_STRUCT", bytes=f"sizeof({base})")
+    if stars == 1 and constant and base in TOKENS:
+        return of("IN_TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
+    if stars == 1 and base == "char":
+        return of("TEXT") if constant else of("BUFFER", bytes="ROOM_BYTES")
+    if stars == 1 and base == "void" and name == "user_data":
+        return of("OPAQUE")
+    if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "uint64_t"):
+        array = many and base in TOKENS
+        bytes_ = f"{'ITEMS * ' if array else ''}sizeof({base})"
+        return of("OUT", kind=TOKENS.get(base, "NOTHING"), bytes=bytes_, many="true" if array else None)
+    if stars == 0 and base in header.callbacks:
+        return of("CALLBACK", function=f"(void (*)(void))callback_{base}")
+    if stars == 0 and base in ("uint32_t", "uint64_t", "ostler_status", "int32_t"):
+        return number(of, function, name, 64 if base == "uint64_t" else 32)
+    raise Unclassified(f'no rule covers the type "{type_text}"')
+
+
+def number(of, function, name, bits):
+    """A number: how much memory the other arguments have bounds it, or its name tells a valid value."""
+    names = [n for n, _ in function.parameters]
+    if name == "struct_size":
+        return of("SIZE_OF")
+    if name == "count":
+        return of("NUMBER", bits=bits, valid="ITEMS", most="ITEMS")
+    if name.endswith("_bytes") and name.removesuffix("_bytes") in names:
+        return of("NUMBER", bits=bits, valid="ROOM_BYTES", most="ROOM_BYTES")
+    if name in NUMBERS:
+        return of("NUMBER", bits=bits, valid=NUMBERS[name], most="UINT64_MAX")
+    raise Unclassified("NUMBERS tells no valid value for it")
+
+
+def nullable(function):
+    """The parameters that the comment says may be NULL."""
+    _, sections, _ = sections_of(function.comment)
+    names = {name for name, _ in function.parameters}
+    found = set()
+    for clause in re.split(r"[.;]", " ".join(sections.get("NULL", []))):
+        before, may, _ = clause.partition("may be NULL")
+        if may:
+            found |= names & set(re.findall(r"\w+", before))
+    return found
+
+
+def statuses(function):
+    """The statuses that the comment says it returns."""
+    if function.result != "ostler_status":
+        return ["OSTLER_OK"]
+    _, sections, _ = sections_of(function.comment)
+    found = re.findall(r"\bOSTLER_(?:OK|E_\w+)\b", " ".join(sections.get("Returns", [])))
+    if not found:
+        raise Unclassified("its comment has no line of statuses after Returns:")
+    return found
+
+
+def call(header, function):
+    """An expression that calls the function with the arguments of the array a."""
+    arguments = []
+    for index, (name, text) in enumerate(function.parameters):
+        base = next(w for w in text.replace("*", " ").split() if w not in ("const", "struct"))
+        if "*" in text or "[" in text:
+            arguments.append(f"a[{index}].pointer")
+        elif base in TOKENS:
+            arguments.append(f"a[{index}].{TOKENS[base].lower()}")
+        elif base in header.callbacks:
+            arguments.append(f"({base})a[{index}].function")
+        else:
+            arguments.append(f"({base})a[{index}].number")
+    expression = f"{function.name}({', '.join(arguments)})"
+    if function.result == "ostler_status":
+        return f"return {expression};"
+    if re.fullmatch(r"const\s+char\s*\*", function.result):
+        return f"return answer_of_text({expression});"
+    if function.result in ("uint32_t", "uint64_t"):
+        return f"(void){expression};\n    return OSTLER_OK;"
+    raise Unclassified(f'no rule covers the result "{function.result}"')
+
+
+def emit(header):
+    complaints = []
+    yield '/* Generated from the header by generate.py. */\n#include "boundary.h"\n'
+    for function in header.functions:
+        try:
+            rows = []
+            for name, text in function.parameters:
+                try:
+                    rows.append(parameter(header, function, name, text))
+                except Unclassified as why:
+                    raise Unclassified(f"{name}: {why}") from None
+            answers = statuses(function)
+            body = call(header, function)
+        except Unclassified as why:
+            complaints.append(f"{function.name}: {why}")
+            continue
+        unused = "" if rows else "    (void)a;\n"
+        table = ",\n".join(
+            "    {" + ", ".join(f".{field} = {value}" for field, value in row.items() if value is not None) + "}"
+            for row in rows
+        )
+        yield f"static ostler_status call_{function.name}(const union argument *a)\n{{\n{unused}    {body}\n}}\n"
+        yield f"static const struct parameter parameters_of_{function.name}[] = {{\n{table or '    {.name = NULL}'}\n}};\n"
+        yield f"static const ostler_status statuses_of_{function.name}[] = {{{', '.join(answers)}}};\n"
+        yield f"""TEST({function.name})
+{{
+    static const struct function function = {{
+        .name = "{function.name}",
+        .call = call_{function.name},
+        .parameters = parameters_of_{function.name},
+        .parameter_count = {len(rows)},
+        .statuses = statuses_of_{function.name},
+        .status_count = {len(answers)},
+        .answer = {ANSWERS.get(function.name, 'OSTLER_OK')},
+    }};
+    attack(&function);
+}}
+"""
+    if not header.functions:
+        complaints.append("the header declares no function")
+    if complaints:
+        sys.exit("; ".join(complaints))
+
+
+def main():
+    sys.stdout.write("\n".join(list(emit(Header(Path(sys.argv[1]).read_text())))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+/* The objects with which functions are attacked, made small so that thousands of them cost little. */
+#include "boundary.h"
+#include <stdatomic.h>
+#include <sched.h>
+
+static atomic_int alive;
+
+int resources_alive(void)
+{
+    return atomic_load(&alive);
+}
+
+static ostler_status create_resource(void *user_data, void **resource)
+{
+    (void)user_data;
+    *resource = malloc(16);
+    atomic_fetch_add(&alive, 1);
+    return OSTLER_OK;
+}
+
+static ostler_status accept_resource(void *user_data, void *resource)
+{
+    (void)user_data, (void)resource;
+    return OSTLER_OK;
+}
+
+static void destroy_resource(void *user_data, void *resource)
+{
+    (void)user_data;
+    free(resource);
+    atomic_fetch_sub(&alive, 1);
+}
+
+static ostler_status load_state(void *user_data, uint32_t worker, void **state)
+{
+    (void)worker;
+    return create_resource(user_data, state);
+}
+
+static ostler_status run_items(void *user_data, void *state, ostler_item *const *items, uint32_t count)
+{
+    (void)user_data, (void)state, (void)items, (void)count;
+    return OSTLER_OK;
+}
+
+void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message)
+{
+    (void)user_data, (void)level, (void)message;
+}
+
+/* Members beyond the claimed size are left alone: they may not be there. */
+#define SET(type, member, value)                                                                                       \
+    do {                                                                                                               \
+        if (struct_size >= offsetof(type, member) + sizeof(((type *)target)->member))                                  \
+            ((type *)target)->member = (value);                                                                        \
+    } while (0)
+
+static void begin(void *target, uint32_t struct_size)
+{
+    memset(target, 0, struct_size < sizeof struct_size ? sizeof struct_size : struct_size);
+    memcpy(target, &struct_size, sizeof struct_size);
+}
+
+void fill_ostler_arena_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_arena_config, page_policy, OSTLER_PAGES_BASE);
+}
+
+void fill_ostler_pool_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_pool_config, max_size, 2);
+}
+
+void fill_ostler_pool_callbacks(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_pool_callbacks, create, create_resource);
+    SET(ostler_pool_callbacks, validate, accept_resource);
+    SET(ostler_pool_callbacks, reset, accept_resource);
+    SET(ostler_pool_callbacks, destroy, destroy_resource);
+}
+
+void fill_ostler_orchestrator_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_orchestrator_config, request_slots, 8);
+}
+
+void fill_ostler_model_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_model_config, queue_capacity, 8);
+}
+
+void fill_ostler_model_callbacks(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_model_callbacks, load, load_state);
+    SET(ostler_model_callbacks, run, run_items);
+    SET(ostler_model_callbacks, unload, destroy_resource);
+}
+
+void fill_ostler_request(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+}
+
+static void make_handle(struct world *world, enum kind kind)
+{
+    void **out = &world->handles[kind];
+    switch (kind) {
+    case CANCEL:
+        CHECK_STATUS(ostler_cancel_create((ostler_cancel **)out), OSTLER_OK);
+        break;
+    case TOPOLOGY:
+        CHECK_STATUS(ostler_topology_create("pack:1 core:2 pu:1", (ostler_topology **)out), OSTLER_OK);
+        break;
+    case ARENA: {
+        ostler_arena_config config;
+        void *bytes;
+        fill_ostler_arena_config(&config, sizeof config);
+        CHECK_STATUS(ostler_arena_create(&config, (ostler_arena **)out), OSTLER_OK);
+        CHECK_STATUS(ostler_arena_alloc(*out, 16, 0, &bytes), OSTLER_OK); /* so that there is a chunk */
+        break;
+    }
+    case CURSOR:
+        world_make(world, ARENA);
+        CHECK_STATUS(ostler_cursor_open(world->handles[ARENA], (ostler_cursor **)out), OSTLER_OK);
+        break;
+    case POOL: {
+        ostler_pool_config config;
+        ostler_pool_callbacks callbacks;
+        fill_ostler_pool_config(&config, sizeof config);
+        fill_ostler_pool_callbacks(&callbacks, sizeof callbacks);
+        CHECK_STATUS(ostler_pool_create(&config, &callbacks, NULL, (ostler_pool **)out), OSTLER_OK);
+        break;
+    }
+    case ORCHESTRATOR: {
+        ostler_orchestrator_config config;
+        fill_ostler_orchestrator_config(&config, sizeof config);
+        CHECK_STATUS(ostler_orchestrator_create(&config, (ostler_orchestrator **)out), OSTLER_OK);
+        break;
+    }
+    default: {
+        ostler_model_config config;
+        ostler_model_callbacks callbacks;
+        world_make(world, ORCHESTRATOR);
+        fill_ostler_model_config(&config, sizeof config);
+        fill_ostler_model_callbacks(&callbacks, sizeof callbacks);
+        CHECK_STATUS(ostler_model_create(world->handles[ORCHESTRATOR], &config, &callbacks, NULL, (ostler_model **)out),
+                     OSTLER_OK);
+        CHECK_STATUS(ostler_model_wait_ready(*out, OSTLER_FOREVER, NULL), OSTLER_OK);
+    }
+    }
+}
+
+/* A request that has its outcome, so that neither a wait nor a poll for it depends on time. */
+static void make_ticket(struct world *world)
+{
+    ostler_request request;
+    ostler_orchestrator_stats stats = {.struct_size = sizeof stats};
+    world_make(world, MODEL);
+    fill_ostler_request(&request, sizeof request);
+    CHECK_STATUS(ostler_model_submit(world->handles[MODEL], &request, &world->ticket), OSTLER_OK);
+    while (stats.untaken == 0) {
+        sched_yield();
+        CHECK_STATUS(ostler_orchestrator_get_stats(world->handles[ORCHESTRATOR], &stats), OSTLER_OK);
+    }
+}
+
+void world_make(struct world *world, enum kind kind)
+{
+    void *resource;
+    if (kind > NOTHING && kind < HANDLES && !world->handles[kind])
+        make_handle(world, kind);
+    if (kind == MARK) {
+        world_make(world, ARENA);
+        CHECK_STATUS(ostler_arena_mark(world->handles[ARENA], &world->mark), OSTLER_OK);
+    }
+    if (kind == LEASE) {
+        world_make(world, POOL);
+        CHECK_STATUS(ostler_pool_acquire(world->handles[POOL], 0, NULL, &world->lease, &resource), OSTLER_OK);
+    }
+    if (kind == TICKET)
+        make_ticket(world);
+}
+
+/* What a test has used up already is a stale token or a destroyed handle by now, which does no harm. */
+void world_end(struct world *world)
+{
+    static const enum kind children_first[] = {CURSOR, MODEL, ORCHESTRATOR, POOL, ARENA, TOPOLOGY, CANCEL};
+    if (world->lease.value)
+        ostler_pool_release(world->handles[POOL], world->lease);
+    if (world->ticket.value)
+        ostler_orchestrator_forget(world->handles[ORCHESTRATOR], world->ticket);
+    for (size_t i = 0; i < sizeof children_first / sizeof *children_first; i++)
+        destroy_handle(children_first[i], world->handles[children_first[i]]);
+    memset(world, 0, sizeof *world);
+}
+
+/* Every object still does its work: no call that was meant for something else has harmed it. */
+bool world_is_well(const struct world *world)
+{
+    ostler_topology_info topology = {.struct_size = sizeof topology};
+    ostler_arena_stats arena = {.struct_size = sizeof arena};
+    ostler_pool_stats pool = {.struct_size = sizeof pool};
+    ostler_orchestrator_stats orchestrator = {.struct_size = sizeof orchestrator};
+    ostler_model_stats model = {.struct_size = sizeof model};
+    void *bytes;
+    return EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_arena_get_stats(world->handles[ARENA], &arena), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_cursor_alloc(world->handles[CURSOR], 16, 0, &bytes), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_pool_get_stats(world->handles[POOL], &pool), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_orchestrator_get_stats(world->handles[ORCHESTRATOR], &orchestrator), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_model_get_stats(world->handles[MODEL], &model), OSTLER_OK) &&
+           EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
+           EXPECT_EQ(model.accepted, 0);
+}
+
+ostler_status destroy_handle(enum kind kind, void *handle)
+{
+    switch (kind) {
+    case CANCEL:
+        return ostler_cancel_destroy(handle);
+    case TOPOLOGY:
+        return ostler_topology_destroy(handle);
+    case ARENA:
+        return ostler_arena_destroy(handle);
+    case CURSOR:
+        return ostler_cursor_close(handle);
+    case POOL:
+        return ostler_pool_destroy(handle);
+    case ORCHESTRATOR:
+        return ostler_orchestrator_destroy(handle);
+    case MODEL:
+        return ostler_model_destroy(handle);
+    default:
+        return OSTLER_OK;
+    }
+}
+
+ostler_status stale_status(enum kind kind)
+{
+    return kind == MARK ? OSTLER_E_STALE_MARK : kind == LEASE ? OSTLER_E_STALE_LEASE : OSTLER_E_STALE_TICKET;
+}
+
+const char *kind_name(enum kind kind)
+{
+    static const char *const names[KINDS] = {
+        [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
+        [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
+        [MARK] = "mark",         [LEASE] = "lease",   [TICKET] = "ticket",
+    };
+    return names[kind];
+}

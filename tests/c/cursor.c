@@ -1,0 +1,212 @@
+/* Cursor: the inline call and its exported twin place alike, and neither believes a bad argument. With ANOTHER_LAYOUT
+ * the inline is one of another header version, which has to leave the struct alone and take the exported call. */
+#include "arenas.h"
+#include <stdbool.h>
+#ifdef ANOTHER_LAYOUT
+#undef OSTLER_CURSOR_LAYOUT
+#define OSTLER_CURSOR_LAYOUT 99
+#endif
+#include <ostler_inline.h>
+
+typedef ostler_status (*allocate)(ostler_cursor *, uint64_t, uint64_t, void **);
+
+static ostler_status inline_twin(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes, void **out)
+{
+    return ostler_cursor_alloc_inline(cursor, size_bytes, align_bytes, out);
+}
+
+static const allocate twins[] = {inline_twin, ostler_cursor_alloc};
+
+/* Sizes and alignments that a program asks for, some that it should not, and some that need a new region. */
+static void next_request(uint64_t *seed, uint64_t *size_bytes, uint64_t *align_bytes)
+{
+    uint64_t random = next_random(seed);
+    *size_bytes = random % 300;
+    *align_bytes = (uint64_t)1 << (random >> 32) % 9;
+    if (random >> 40 & 1)
+        *align_bytes = 0;
+    switch ((random >> 50) % 40) {
+    case 0:
+        *size_bytes = random % 70000;
+        break;
+    case 1:
+        *align_bytes = (uint64_t)1 << (random >> 32) % 17;
+        break;
+    case 2:
+        *align_bytes = 24;
+        break;
+    case 3:
+        *size_bytes = UINT64_MAX - random % 70000;
+        break;
+    case 4:
+        *size_bytes = 0;
+        break;
+    }
+}
+
+TEST(inline_and_exported_twin_place_alike)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        ostler_arena *arenas[2];
+        ostler_cursor *cursors[2];
+        uint64_t state = seed * 0x9e3779b97f4a7c15;
+        uintptr_t last[2] = {0};
+        uint64_t refills[2] = {0};
+        for (int i = 0; i < 2; i++) {
+            arenas[i] = make_arena(small_chunks());
+            cursors[i] = open_cursor(arenas[i]);
+        }
+        for (int call = 0; call < 1500; call++) {
+            uint64_t size_bytes, align_bytes;
+            void *got[2];
+            ostler_status status[2];
+            bool refilled = false;
+            next_request(&state, &size_bytes, &align_bytes);
+            for (int i = 0; i < 2; i++) {
+                got[i] = &state;
+                status[i] = twins[i](cursors[i], size_bytes, align_bytes, &got[i]);
+                uint64_t now = arena_stats(arenas[i]).refills;
+                refilled |= now != refills[i];
+                refills[i] = now;
+            }
+            CHECK_EQ(status[0], status[1]);
+            CHECK_EQ(refills[0], refills[1]);
+            CHECK_EQ(got[0] == NULL, got[1] == NULL);
+            CHECK_EQ(got[0] == NULL, status[0] != OSTLER_OK);
+            if (status[0] != OSTLER_OK)
+                continue;
+            CHECK_EQ((uintptr_t)got[0] % (align_bytes ? align_bytes : 16), 0);
+            CHECK_EQ((uintptr_t)got[1] % (align_bytes ? align_bytes : 16), 0);
+            if (!refilled)
+                CHECK_EQ((uintptr_t)got[0] - last[0], (uintptr_t)got[1] - last[1]);
+            memset(got[0], 1, size_bytes);
+            memset(got[1], 1, size_bytes);
+            last[0] = (uintptr_t)got[0];
+            last[1] = (uintptr_t)got[1];
+        }
+        for (int i = 0; i < 2; i++) {
+            CHECK_STATUS(ostler_cursor_close(cursors[i]), OSTLER_OK);
+            CHECK_STATUS(ostler_arena_destroy(arenas[i]), OSTLER_OK);
+        }
+    }
+}
+
+TEST(inline_and_exported_calls_may_be_mixed)
+{
+    ostler_arena *arena = make_arena(small_chunks());
+    ostler_cursor *cursor = open_cursor(arena);
+    struct tagged blocks[2000];
+    uint64_t state = 7;
+    for (int i = 0; i < 2000; i++) {
+        uint64_t size_bytes = next_random(&state) % 500 + 1;
+        void *bytes;
+        CHECK_STATUS(twins[state >> 63](cursor, size_bytes, 0, &bytes), OSTLER_OK);
+        blocks[i] = tag_block(bytes, size_bytes, (unsigned char)i);
+    }
+    for (int i = 0; i < 2000; i++)
+        CHECK(is_untouched(&blocks[i]));
+    CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+TEST(no_size_wraps_around_the_end)
+{
+    for (int i = 0; i < 2; i++) {
+        ostler_arena *arena = make_arena(small_chunks());
+        ostler_cursor *cursor = open_cursor(arena);
+        void *bytes;
+        CHECK_STATUS(twins[i](cursor, 100, 1, &bytes), OSTLER_OK);
+        for (uint64_t align = 1; align <= (uint64_t)1 << 63 && align; align *= 2)
+            for (uint64_t less = 0; less < 300; less++) {
+                void *more = arena;
+                CHECK(twins[i](cursor, UINT64_MAX - less, align, &more) != OSTLER_OK);
+                CHECK_EQ(more, NULL);
+            }
+        CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+}
+
+TEST(bad_arguments_are_refused_by_both)
+{
+    for (int i = 0; i < 2; i++) {
+        ostler_arena *arena = make_arena(small_chunks());
+        ostler_cursor *cursor = open_cursor(arena);
+        void *bytes = arena;
+        CHECK_STATUS(twins[i](NULL, 8, 8, &bytes), OSTLER_E_INVALID_HANDLE);
+        CHECK_EQ(bytes, NULL);
+        CHECK_STATUS(twins[i](cursor, 8, 8, NULL), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STR_CONTAINS(ostler_last_error_message(), "out");
+        CHECK_STATUS(twins[i](cursor, 8, 12, &bytes), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STR_CONTAINS(ostler_last_error_message(), "align_bytes is 12");
+        CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+        bytes = arena;
+        CHECK_STATUS(twins[i](cursor, 8, 8, &bytes), OSTLER_E_INVALID_HANDLE);
+        CHECK_EQ(bytes, NULL);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+        bytes = arena;
+        CHECK_STATUS(twins[i](cursor, 8, 8, &bytes), OSTLER_E_INVALID_HANDLE);
+        CHECK_EQ(bytes, NULL);
+    }
+}
+
+/* A struct that this test made up, and that no library knows. The inline of the library's own layout trusts it; one of
+ * another layout asks the library, which does not. */
+TEST(inline_trusts_only_its_own_layout)
+{
+    static unsigned char room[4096];
+    ostler_cursor made_up;
+    void *bytes = room;
+    memset(&made_up, 0, sizeof made_up);
+    made_up.layout = 1;
+    made_up.next = room;
+    made_up.end = room + sizeof room;
+    ostler_status status = ostler_cursor_alloc_inline(&made_up, 64, 16, &bytes);
+#ifdef ANOTHER_LAYOUT
+    CHECK_STATUS(status, OSTLER_E_INVALID_HANDLE);
+    CHECK_EQ(bytes, NULL);
+    CHECK_EQ(made_up.next, room);
+#else
+    CHECK_STATUS(status, OSTLER_OK);
+    CHECK((unsigned char *)bytes >= room && (unsigned char *)bytes + 64 <= room + sizeof room);
+#endif
+}
+
+TEST(limit_of_the_arena_holds_for_cursors)
+{
+    for (int i = 0; i < 2; i++) {
+        ostler_arena_config config = small_chunks();
+        config.limit_bytes = 2 * CHUNK_BYTES;
+        ostler_arena *arena = make_arena(config);
+        ostler_cursor *cursor = open_cursor(arena);
+        void *bytes;
+        ostler_status status;
+        while ((status = twins[i](cursor, 500, 0, &bytes)) == OSTLER_OK)
+            memset(bytes, 1, 500);
+        CHECK_STATUS(status, OSTLER_E_LIMIT);
+        CHECK_EQ(bytes, NULL);
+        CHECK(arena_stats(arena).mapped_bytes <= config.limit_bytes);
+        CHECK_STATUS(ostler_arena_reset(arena, OSTLER_RESET_KEEP_PAGES), OSTLER_OK);
+        CHECK_STATUS(twins[i](cursor, 500, 0, &bytes), OSTLER_OK);
+        CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+}
+
+TEST(closed_cursor_is_refused_and_many_may_be_open)
+{
+    ostler_arena *arena = make_arena(small_chunks());
+    ostler_cursor *closed = open_cursor(arena), *open[64];
+    void *bytes;
+    CHECK_STATUS(ostler_cursor_close(closed), OSTLER_OK);
+    CHECK_STATUS(ostler_cursor_close(closed), OSTLER_E_INVALID_HANDLE);
+    CHECK_STATUS(ostler_cursor_alloc(closed, 8, 0, &bytes), OSTLER_E_INVALID_HANDLE);
+    for (int i = 0; i < 64; i++)
+        open[i] = open_cursor(arena);
+    CHECK_EQ(arena_stats(arena).cursors_open, 64);
+    for (int i = 0; i < 64; i++)
+        CHECK_STATUS(ostler_cursor_close(open[i]), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,35 @@
+/* The seam for injected failures. Only the library built with the feature `faults` exports these functions. */
+#ifndef OSTLER_FAULTS_H
+#define OSTLER_FAULTS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Points at which the library visits the outside world, and where a visit can be made to fail. */
+#define OSTLER_FAULT_ALLOCATION 1
+#define OSTLER_FAULT_MMAP 2
+#define OSTLER_FAULT_MBIND 3 /* mbind and set_mempolicy */
+#define OSTLER_FAULT_MADVISE 4
+#define OSTLER_FAULT_THREAD_START 5
+#define OSTLER_FAULT_CALLBACK 6 /* as if the host's callback had failed; it is not run */
+#define OSTLER_FAULT_CALL 7     /* each entry into a guarded call */
+#define OSTLER_FAULT_WORKER 8   /* a worker thread's own loop, outside any callback */
+
+/* The nth visit of a point from now (1 is the next, 0 clears) fails with os_errno, or panics when that is negative;
+ * when persistent is not 0, so does every later one. */
+void ostler_faults_set(uint32_t point, uint64_t nth, int32_t os_errno, uint32_t persistent);
+
+/* Visits of a point since it was last set. */
+uint64_t ostler_faults_hits(uint32_t point);
+
+/* Objects that are not yet gone: 0 once everything is destroyed and every child given back. */
+uint64_t ostler_faults_live(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
