@@ -17,3 +17,5 @@ compile_error!("Ostler needs a 64-bit target: handles are 64-bit numbers in a po
 
 pub mod abi;
 pub mod base;
+pub mod orchestrator;
+pub mod worker;

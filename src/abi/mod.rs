@@ -9,6 +9,9 @@ mod arguments;
 pub mod cancel;
 mod guard;
 pub mod library;
+pub mod model;
+pub mod orchestrator;
+pub mod request;
 pub mod status;
 mod structs;
 

@@ -14,8 +14,8 @@ const NOUNS: &[&str] = &[
     "receipt",
     "cursor",
     "pool",
-    "orchestrator",
     "request",
+    "orchestrator",
     "model",
 ];
 
