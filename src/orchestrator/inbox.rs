@@ -9,11 +9,13 @@ pub struct Inbox {
     head: AtomicU32,
 }
 
-impl Inbox {
-    pub fn new() -> Self {
+impl Default for Inbox {
+    fn default() -> Self {
         Self { head: AtomicU32::new(NONE) }
     }
+}
 
+impl Inbox {
     /// Sequentially consistent, because the submitter looks next whether a worker sleeps.
     #[inline]
     pub fn push(&self, table: &Table, number: u32) {

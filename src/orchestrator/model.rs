@@ -176,7 +176,7 @@ impl Model {
         let table = &self.shared.table;
         let Some(number) = table.take_free() else {
             self.queue.dismiss();
-            return refuse(SubmitError::TableFull { slots: table.len() });
+            return refuse(SubmitError::TableFull { slots: table.capacity() });
         };
         self.counters.accepted.fetch_add(1, Relaxed);
         let now_ns = clock::now_ns();

@@ -54,7 +54,7 @@ impl Orchestrator {
             owner,
             table: Table::new(config.request_slots)?,
             memory: DeclaredMemory::new(config.memory_limit_bytes),
-            bell: Bell::new(),
+            bell: Bell::default(),
             closed: AtomicBool::new(false),
             ended: Watchers::default(),
         })?;

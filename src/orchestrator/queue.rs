@@ -81,7 +81,7 @@ impl Queue {
             on_its_way: None,
         };
         Ok(Self {
-            inbox: Inbox::new(),
+            inbox: Inbox::default(),
             queued: AtomicU32::new(0),
             bell: AtomicU32::new(SILENT),
             running: AtomicU64::new(0),

@@ -47,6 +47,7 @@ impl DeclaredMemory {
 }
 
 /// Wakes the manager: at once, or when its sleep would end too late.
+#[derive(Default)]
 pub struct Bell {
     /// When the manager looks next by itself.
     next_look_ns: AtomicU64,
@@ -55,14 +56,6 @@ pub struct Bell {
 }
 
 impl Bell {
-    pub fn new() -> Self {
-        Self {
-            next_look_ns: AtomicU64::new(0),
-            manager: AtomicPtr::new(std::ptr::null_mut()),
-            stop: AtomicBool::new(false),
-        }
-    }
-
     /// The manager will look at this moment, or before.
     #[inline]
     pub fn ring_by(&self, moment_ns: u64) {

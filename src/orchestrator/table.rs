@@ -106,7 +106,7 @@ impl Table {
         Ok(Self { slots: table, free, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK })
     }
 
-    pub fn len(&self) -> u32 {
+    pub fn capacity(&self) -> u32 {
         self.slots.len() as u32
     }
 
