@@ -10,7 +10,7 @@
 //! still out) → `FREE` with the next generation.
 
 use super::alloc::{self, OutOfMemory};
-use super::thread::{HAZARDS, ThreadRecord};
+use super::thread::ThreadRecord;
 use super::{Owner, callback, fork, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;

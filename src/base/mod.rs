@@ -12,6 +12,7 @@ pub mod panics;
 pub mod park;
 pub mod text;
 pub mod thread;
+pub mod watchers;
 
 /// Bytes of a message that a callback leaves and a result carries, the NUL included.
 pub const MESSAGE_BYTES: usize = 128;

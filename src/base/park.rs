@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering::*};
 const EMPTY: u32 = 0;
 const NOTIFIED: u32 = 1;
 const PARKED: u32 = 2;
+/// Looks at the word before the system call that sleeps: a few microseconds.
+const LOOKS: u32 = 100;
 
 /// A token that one thread waits for. A wake before the sleep is not lost; a stray wake is harmless, because every
 /// waiter looks again at what it waits for.
@@ -19,6 +21,13 @@ impl Parker {
 
     /// Sleeps until [`Parker::unpark`] or the deadline. Only the owning thread may call this. May return early.
     pub fn park(&self, deadline: Deadline) {
+        // Waking a sleeper costs its waker more than these looks cost us.
+        for _ in 0..LOOKS {
+            if self.0.load(Relaxed) == NOTIFIED {
+                break;
+            }
+            std::hint::spin_loop();
+        }
         if self.0.compare_exchange(EMPTY, PARKED, AcqRel, Acquire).is_ok() {
             futex_wait(&self.0, PARKED, deadline);
         }

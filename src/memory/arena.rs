@@ -141,7 +141,7 @@ impl Arena {
             owner,
             config,
             epoch: AtomicU64::new(1),
-            lanes: Lanes::new(),
+            lanes: Lanes::default(),
             state: Mutex::new(State {
                 closing: false,
                 destroyed: false,
@@ -212,7 +212,7 @@ impl Arena {
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
         self.grow(needed, |state| {
             let span = state.chunks.take(needed, needed)?;
-            let alone = Region::EMPTY;
+            let alone = Region::default();
             alone.fill(span.start, span.end);
             alone.bump(block)
         })
@@ -405,7 +405,7 @@ impl Arena {
     pub fn stats(&self) -> ArenaStats {
         let state = self.state.lock();
         ArenaStats {
-            chunks: state.chunks.len() as u64,
+            chunks: state.chunks.count() as u64,
             mapped_bytes: state.chunks.mapped_bytes(),
             used_bytes: state.chunks.used_bytes(),
             peak_used_bytes: state.chunks.peak_used_bytes(),
@@ -421,7 +421,7 @@ impl Arena {
     pub fn receipt(&self, index: u64) -> Result<Receipt, ArenaError> {
         let (mapping, chunks) = {
             let state = self.state.lock();
-            (state.chunks.get(usize::try_from(index).unwrap_or(usize::MAX)), state.chunks.len() as u64)
+            (state.chunks.get(usize::try_from(index).unwrap_or(usize::MAX)), state.chunks.count() as u64)
         };
         let mapping = mapping.ok_or(ArenaError::NoSuchChunk { index, chunks })?;
         Ok(Receipt::of(&mapping))
@@ -431,7 +431,7 @@ impl Arena {
     pub fn receipts(&self) -> Vec<Receipt> {
         let mappings: Vec<_> = {
             let state = self.state.lock();
-            (0..state.chunks.len()).filter_map(|index| state.chunks.get(index)).collect()
+            (0..state.chunks.count()).filter_map(|index| state.chunks.get(index)).collect()
         };
         mappings.iter().map(|mapping| Receipt::of(mapping)).collect()
     }

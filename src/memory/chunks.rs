@@ -45,7 +45,7 @@ pub struct Chunks {
 unsafe impl Send for Span {}
 
 impl Chunks {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.list.len()
     }
 

@@ -87,7 +87,7 @@ impl Slot {
     pub fn take(arena: u64) -> Result<Self, CursorError> {
         let mut vacancies = VACANCIES.lock();
         let rested = vacancies.closed.len() >= REST || vacancies.fresh == MOST;
-        let index = match vacancies.closed.pop_front_if(|_| rested) {
+        let index = match if rested { vacancies.closed.pop_front() } else { None } {
             Some(index) => index,
             None => {
                 let index = vacancies.fresh;

@@ -41,15 +41,12 @@ const BLOCKS: usize = 10;
 const WINDOW: usize = 8;
 
 /// An arena's lanes, in blocks of 16, 32, 64, ... lanes. A lane once taken stays with its record.
+#[derive(Default)]
 pub struct Lanes {
     blocks: [AtomicPtr<Lane>; BLOCKS],
 }
 
 impl Lanes {
-    pub const fn new() -> Self {
-        Self { blocks: [const { AtomicPtr::new(std::ptr::null_mut()) }; BLOCKS] }
-    }
-
     /// The lane of the thread that holds this record. `None` when there is no memory for one, or thousands of
     /// threads have theirs.
     #[inline]
@@ -108,7 +105,7 @@ fn new_block(index: usize) -> Option<Box<[Lane]>> {
     lanes.extend((0..FIRST_BLOCK << index).map(|_| Lane {
         holder: AtomicPtr::new(std::ptr::null_mut()),
         epoch: AtomicU64::new(0),
-        region: Region::EMPTY,
+        region: Region::default(),
     }));
     Some(lanes.into_boxed_slice())
 }
@@ -147,7 +144,7 @@ mod tests {
     #[test]
     fn each_thread_alive_has_a_lane_of_its_own_and_keeps_it() {
         const THREADS: usize = 60;
-        let lanes = Lanes::new();
+        let lanes = Lanes::default();
         let (all_have, done) = (Barrier::new(THREADS), Barrier::new(THREADS));
         let taken: HashSet<usize> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)

@@ -24,7 +24,7 @@ impl Block {
 
     /// Bytes that a span must have so that the block fits wherever the span begins, if spans begin at `aligned`.
     pub fn worst_case(self, aligned: usize) -> Option<u64> {
-        let padding = if self.align > aligned { self.align - aligned } else { 0 };
+        let padding = self.align.saturating_sub(aligned);
         Some(self.bytes.checked_add(padding)? as u64)
     }
 
@@ -40,7 +40,7 @@ impl Block {
 /// The free part of a region. One thread allocates from it; another may empty it, in a moment when the contract says
 /// that nobody allocates, or at a destroy, when it does no harm. So the fields are atomic, but never ordered.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Region {
     next: AtomicPtr<u8>,
     /// NULL when the region is empty. The last word: `next` may be stale then.
@@ -48,9 +48,6 @@ pub struct Region {
 }
 
 impl Region {
-    pub const EMPTY: Self =
-        Self { next: AtomicPtr::new(std::ptr::null_mut()), end: AtomicPtr::new(std::ptr::null_mut()) };
-
     /// Takes a block off the front, if it fits.
     #[inline]
     pub fn bump(&self, block: Block) -> Option<*mut u8> {
@@ -90,7 +87,7 @@ mod tests {
     use super::*;
 
     fn region(bytes: &mut [u8]) -> Region {
-        let region = Region::EMPTY;
+        let region = Region::default();
         let range = bytes.as_mut_ptr_range();
         region.fill(range.start, range.end);
         region
@@ -114,7 +111,7 @@ mod tests {
     #[test]
     fn an_empty_region_gives_nothing_whatever_is_asked() {
         for (bytes, align) in [(0, 0), (1, 1), (u64::MAX, 1), (u64::MAX, MAX_ALIGN), (1, MAX_ALIGN)] {
-            assert_eq!(Region::EMPTY.bump(Block::new(bytes, align).unwrap()), None);
+            assert_eq!(Region::default().bump(Block::new(bytes, align).unwrap()), None);
         }
         let mut bytes = [0u8; 64];
         let region = region(&mut bytes);

@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn a_description_becomes_the_machine_that_it_describes() {
-        let topology = Topology::synthetic("package:2 numa:2(memory=1073741824) l2:1(size=1048576) core:4 pu:2").unwrap();
+        let topology =
+            Topology::synthetic("package:2 numa:2(memory=1073741824) l2:1(size=1048576) core:4 pu:2").unwrap();
         assert!(!topology.is_this_machine);
         assert_eq!((topology.nodes.len(), topology.package_count, topology.core_count), (4, 2, 16));
         assert_eq!((topology.cpus.len(), topology.caches.len()), (32, 4));

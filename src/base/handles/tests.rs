@@ -1,3 +1,4 @@
+use super::super::thread::HAZARDS;
 use super::*;
 use std::sync::atomic::AtomicBool;
 

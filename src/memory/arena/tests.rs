@@ -40,10 +40,14 @@ fn slot_of(cursor: *mut Cursor) -> Slot {
     Slot::find(cursor).expect("an open cursor").0
 }
 
+fn for_cursor<R>(arena: u64, body: impl FnOnce(&handles::Pin<Arena>) -> R) -> R {
+    handles::with_child(ThreadRecord::current(), arena, body).expect("its arena")
+}
+
 /// Closes a cursor as the boundary does: also when its arena is destroyed.
 fn close(cursor: *mut Cursor) {
     let (slot, arena) = Slot::find(cursor).expect("an open cursor");
-    assert!(handles::with_child::<Arena, _>(arena, |arena| arena.close_cursor(slot)).expect("its arena"));
+    assert!(for_cursor(arena, |arena| arena.close_cursor(slot)));
 }
 
 #[test]
@@ -247,7 +251,7 @@ fn a_destroyed_arena_keeps_its_memory_for_open_cursors() {
     unsafe { memory.write_bytes(7, 100) };
     let (slot, arena) = Slot::find(cursor).unwrap();
     assert_eq!(arena, handle);
-    let closed = handles::with_child::<Arena, _>(handle, |arena| arena.alloc_through(slot, 1, 1)).unwrap();
+    let closed = for_cursor(handle, |arena| arena.alloc_through(slot, 1, 1));
     assert!(matches!(closed, Err(ArenaError::Closed)));
     assert!(super::super::pages::mapped_bytes() > before);
     close(cursor);

@@ -14,8 +14,8 @@ const NOUNS: &[&str] = &[
     "receipt",
     "cursor",
     "pool",
-    "orchestrator",
     "request",
+    "orchestrator",
     "model",
 ];
 
@@ -66,7 +66,7 @@ fn section(source: &PathBuf) -> Result<String, String> {
 
     let bindings = cbindgen::Builder::new()
         .with_src(source)
-        .with_config(config())
+        .with_config(config(&text))
         .generate()
         .map_err(|error| format!("{}: {error}", source.display()))?;
     let mut body = Vec::new();
@@ -93,7 +93,15 @@ fn short_comments_on_one_line(body: &str) -> String {
     text
 }
 
-fn config() -> cbindgen::Config {
+/// Every type that the file publishes goes into its section, also one that only a later section uses.
+fn published_types(source: &str) -> Vec<String> {
+    let declarations = source.lines().filter_map(|line| {
+        line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub type ")).map(|rest| rest.split_once(' '))
+    });
+    declarations.flatten().map(|(name, _)| name.to_owned()).collect()
+}
+
+fn config(source: &str) -> cbindgen::Config {
     let mut config = cbindgen::Config {
         language: cbindgen::Language::C,
         style: cbindgen::Style::Both,
@@ -103,6 +111,7 @@ fn config() -> cbindgen::Config {
         tab_width: 4,
         ..Default::default()
     };
+    config.export.include = published_types(source);
     config.structure.associated_constants_in_body = false;
     config.function.sort_by = Some(cbindgen::SortKey::None);
     config.constant.sort_by = Some(cbindgen::SortKey::None);

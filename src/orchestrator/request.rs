@@ -1,0 +1,152 @@
+//! A request on its way, as its submitter gives it, as a run sees it, and what becomes of it.
+
+use crate::base::MESSAGE_BYTES;
+use crate::base::text::Text;
+use std::ffi::{c_char, c_void};
+use std::sync::atomic::AtomicU32;
+
+/// A request's place in the queue: all of a class go before any of the next, equals in the order of their coming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Priority {
+    Critical = 1,
+    High = 2,
+    Normal = 3,
+    Low = 4,
+    Batch = 5,
+}
+
+impl Priority {
+    pub const COUNT: usize = 5;
+
+    pub fn rank(self) -> usize {
+        self as usize - 1
+    }
+}
+
+/// What a submitter gives. The buffers are borrowed until the outcome.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub priority: Priority,
+    /// From the submit on; 0: none.
+    pub deadline_after_ns: u64,
+    pub input: *const c_void,
+    pub input_bytes: u64,
+    pub output: *mut c_void,
+    pub output_capacity_bytes: u64,
+    pub completion: Option<Completion>,
+    pub user_data: *mut c_void,
+}
+
+/// A function of the host that takes the outcome. Only the model's [`Backend`](super::Backend) knows its type.
+#[derive(Clone, Copy, Debug)]
+pub struct Completion(pub *const ());
+
+/// Names an accepted request until its outcome is taken. 0 is no ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub u64);
+
+/// A request as a run sees it. Its layout is that of `ostler_item`.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Item {
+    pub struct_size: u32,
+    pub priority: u32,
+    pub input: *const c_void,
+    pub input_bytes: u64,
+    pub output: *mut c_void,
+    pub output_capacity_bytes: u64,
+    pub output_bytes: u64,
+    pub status: i32,
+    pub reserved: u32,
+    pub cancelled: *const AtomicU32,
+    pub user_data: *mut c_void,
+    pub ticket: u64,
+    pub message: [c_char; MESSAGE_BYTES],
+}
+
+impl Item {
+    /// An item for nothing, in a slot that no request has used yet.
+    pub const VACANT: Self = Self {
+        struct_size: size_of::<Item>() as u32,
+        priority: 0,
+        input: std::ptr::null(),
+        input_bytes: 0,
+        output: std::ptr::null_mut(),
+        output_capacity_bytes: 0,
+        output_bytes: 0,
+        status: 0,
+        reserved: 0,
+        cancelled: std::ptr::null(),
+        user_data: std::ptr::null_mut(),
+        ticket: 0,
+        message: [0; MESSAGE_BYTES],
+    };
+
+    /// What the run wrote beside the failure of the item.
+    pub fn words(&self) -> Text<MESSAGE_BYTES> {
+        let bytes = self.message.map(|byte| byte as u8);
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(MESSAGE_BYTES);
+        Text::format(format_args!("{}", Lossy(&bytes[..end])))
+    }
+}
+
+/// Writes bytes as text without allocating.
+struct Lossy<'a>(&'a [u8]);
+
+impl std::fmt::Display for Lossy<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            formatter.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                formatter.write_str("\u{fffd}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The one thing that became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum OutcomeKind {
+    Completed = 1,
+    Failed = 2,
+    TimedOut = 3,
+    Cancelled = 4,
+    Shed = 5,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    pub kind: OutcomeKind,
+    /// Why a failed request failed; 0 otherwise.
+    pub failure: Failure,
+    pub batch_size: u32,
+    pub worker: u32,
+    pub output_bytes: u64,
+    pub queue_ns: u64,
+    pub run_ns: u64,
+    pub message: Text<MESSAGE_BYTES>,
+}
+
+/// Who said that a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    None,
+    /// The run callback, with a status of its own.
+    Run(i32),
+    /// The run callback said that it wrote more than there was room for.
+    Overrun,
+    /// No worker could load its state.
+    Load,
+    /// The library, in a worker thread.
+    Panic,
+}
+
+impl Outcome {
+    /// An outcome without a run.
+    pub fn unrun(kind: OutcomeKind, failure: Failure, queue_ns: u64, message: Text<MESSAGE_BYTES>) -> Self {
+        Self { kind, failure, batch_size: 0, worker: 0, output_bytes: 0, queue_ns, run_ns: 0, message }
+    }
+}

@@ -1,0 +1,33 @@
+//! How long to wait after a failure before the next attempt: twice as long each time, up to a bound.
+
+const FIRST_NS: u64 = 100_000_000;
+const LONGEST_NS: u64 = 30_000_000_000;
+
+#[derive(Debug)]
+pub struct BackOff {
+    next_ns: u64,
+}
+
+impl BackOff {
+    pub fn new() -> Self {
+        Self { next_ns: FIRST_NS }
+    }
+
+    pub fn next_ns(&mut self) -> u64 {
+        let now = self.next_ns;
+        self.next_ns = (now * 2).min(LONGEST_NS);
+        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_its_bound() {
+        let mut back_off = BackOff::new();
+        let waits: Vec<u64> = (0..11).map(|_| back_off.next_ns() / 1_000_000).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
+    }
+}
