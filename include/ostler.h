@@ -359,6 +359,782 @@ ostler_status ostler_cancel_destroy(struct ostler_cancel *cancel);
 
 
 /* ======================================================================
+ * Topology: the nodes, CPUs, caches and page sizes of this machine, or of one that a text describes.
+ * ====================================================================== */
+
+/** A cache for instructions and data. */
+#define OSTLER_CACHE_UNIFIED 0
+
+/** A cache for data. */
+#define OSTLER_CACHE_DATA 1
+
+/** A cache for instructions. */
+#define OSTLER_CACHE_INSTRUCTION 2
+
+/** Instead of the index of a node: the sum over all. */
+#define OSTLER_ALL_NODES UINT32_MAX
+
+/** The machine's nodes, packages, cores, CPUs, caches and page sizes; or those of a description, for planning. */
+typedef struct ostler_topology ostler_topology;
+
+/** What a topology holds. */
+typedef struct ostler_topology_info {
+    /** sizeof(ostler_topology_info), set by the caller. */
+    uint32_t struct_size;
+    /** NUMA nodes. */
+    uint32_t node_count;
+    /** Packages, which sit in sockets. */
+    uint32_t package_count;
+    /** Cores, each with one or more CPUs. */
+    uint32_t core_count;
+    /** CPUs as the operating system counts them, also those that this process may not use. */
+    uint32_t cpu_count;
+    /** Caches of every level and kind. */
+    uint32_t cache_count;
+    /** Page sizes, smallest first; the base page is the first. */
+    uint32_t page_size_count;
+    /** 1: this machine; 0: a description. */
+    uint32_t is_this_machine;
+} ostler_topology_info;
+
+/** A NUMA node. */
+typedef struct ostler_node_info {
+    /** sizeof(ostler_node_info), set by the caller. */
+    uint32_t struct_size;
+    /** The number by which the operating system knows it; what ostler_arena_config.node takes. */
+    uint32_t node;
+    /** CPUs that are local to it; 0 for memory without CPUs. */
+    uint32_t cpu_count;
+    /** 0. */
+    uint32_t reserved;
+    /** All of its memory, in bytes. */
+    uint64_t memory_bytes;
+    /** What is free of it now, in bytes. */
+    uint64_t free_bytes;
+} ostler_node_info;
+
+/** A CPU. */
+typedef struct ostler_cpu_info {
+    /** sizeof(ostler_cpu_info), set by the caller. */
+    uint32_t struct_size;
+    /** The number by which the operating system knows it. */
+    uint32_t cpu;
+    /** Its core, counted from 0. */
+    uint32_t core;
+    /** Its package, counted from 0. */
+    uint32_t package;
+    /** The number of its node. */
+    uint32_t node;
+    /** 1: this process may run on it. */
+    uint32_t allowed;
+} ostler_cpu_info;
+
+/** A cache. */
+typedef struct ostler_cache_info {
+    /** sizeof(ostler_cache_info), set by the caller. */
+    uint32_t struct_size;
+    /** 1 is nearest to the core. */
+    uint32_t level;
+    /** OSTLER_CACHE_... */
+    uint32_t kind;
+    /** CPUs that share it. */
+    uint32_t cpu_count;
+    /** The lowest number of these CPUs. */
+    uint32_t first_cpu;
+    /** Bytes of a line; 0 where unknown. */
+    uint32_t line_bytes;
+    /** Its size in bytes; 0 where unknown. */
+    uint64_t size_bytes;
+} ostler_cache_info;
+
+/** Pages of one size. */
+typedef struct ostler_page_info {
+    /** sizeof(ostler_page_info), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Bytes of one page. */
+    uint64_t page_bytes;
+    /** Pages of this size: for the base page all memory, for huge pages the pool. */
+    uint64_t total_pages;
+    /** Free ones now. */
+    uint64_t free_pages;
+} ostler_page_info;
+
+/**
+ * Discovers this machine, or builds the machine of a description. Takes a few milliseconds; the first time in a
+ * process some tens.
+ *
+ * Parameters:
+ * - synthetic: borrowed during the call; UTF-8, a description as hwloc reads it, such as
+ *   "package:2 numa:1 core:4 pu:2". NULL: this machine.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_topology_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: synthetic may be NULL; out must not be.
+ * Blocking: reads files of the kernel, waits for nothing else; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_topology_create(const char *synthetic,
+                                     struct ostler_topology **out);
+
+/**
+ * Tells how many there are of each thing.
+ *
+ * Parameters:
+ * - topology: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: topology NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_topology_get_info(struct ostler_topology *topology,
+                                       struct ostler_topology_info *out);
+
+/**
+ * Describes a node; its free memory is read from the kernel anew.
+ *
+ * Parameters:
+ * - topology: borrowed.
+ * - index: 0 to node_count - 1.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: topology NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: reads a file of the kernel; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_topology_get_node(struct ostler_topology *topology,
+                                       uint32_t index,
+                                       struct ostler_node_info *out);
+
+/**
+ * Describes a CPU.
+ *
+ * Parameters:
+ * - topology: borrowed.
+ * - index: 0 to cpu_count - 1.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: topology NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_topology_get_cpu(struct ostler_topology *topology,
+                                      uint32_t index,
+                                      struct ostler_cpu_info *out);
+
+/**
+ * Describes a cache.
+ *
+ * Parameters:
+ * - topology: borrowed.
+ * - index: 0 to cache_count - 1.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: topology NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_topology_get_cache(struct ostler_topology *topology,
+                                        uint32_t index,
+                                        struct ostler_cache_info *out);
+
+/**
+ * Counts the pages of one size; read from the kernel anew.
+ *
+ * Parameters:
+ * - topology: borrowed.
+ * - node_index: 0 to node_count - 1, or OSTLER_ALL_NODES.
+ * - page_size_index: 0 to page_size_count - 1; 0 is the base page.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: topology NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: reads files of the kernel; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_topology_get_pages(struct ostler_topology *topology,
+                                        uint32_t node_index,
+                                        uint32_t page_size_index,
+                                        struct ostler_page_info *out);
+
+/**
+ * Destroys a topology.
+ *
+ * Parameters:
+ * - topology: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: topology NULL is OSTLER_OK and does nothing.
+ * Blocking: waits for calls that are inside; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_topology_destroy(struct ostler_topology *topology);
+
+
+/* ======================================================================
+ * Arena: memory on the pages and nodes asked for, in chunks that many threads allocate from and that are given back
+ * all at once. A huge page that is not to be had becomes the next smaller, never a SIGBUS.
+ * ====================================================================== */
+
+/** Base pages, aligned and advised so that the kernel makes them huge where it can (MADV_HUGEPAGE). The default. */
+#define OSTLER_PAGES_TRANSPARENT 0
+
+/** Base pages: 4 KiB on x86-64. */
+#define OSTLER_PAGES_BASE 1
+
+/** Explicit huge pages of 2 MiB from the machine's pool (MAP_HUGETLB), populated when a chunk is mapped. */
+#define OSTLER_PAGES_2M 2
+
+/** Explicit huge pages of 1 GiB. */
+#define OSTLER_PAGES_1G 3
+
+/** The largest that is free and not larger than the chunk. */
+#define OSTLER_PAGES_BEST 4
+
+/** Memory comes from wherever the kernel takes it, mostly the node of the thread that touches it first. */
+#define OSTLER_NODE_ANY 0
+
+/** From the node of the thread that maps the chunk. */
+#define OSTLER_NODE_LOCAL 1
+
+/** From the node that ostler_arena_config.node names. */
+#define OSTLER_NODE_ONE 2
+
+/** Page by page from all nodes that this process may use. */
+#define OSTLER_NODE_INTERLEAVE 3
+
+/** A reset keeps the pages for what comes next; no system call. */
+#define OSTLER_RESET_KEEP_PAGES 0
+
+/** A reset gives every page back to the system. */
+#define OSTLER_RESET_RETURN_PAGES 1
+
+/** Memory on the pages and the node asked for, shared by many threads and given back all at once. */
+typedef struct ostler_arena ostler_arena;
+
+/** How an arena gets its memory. */
+typedef struct ostler_arena_config {
+    /** sizeof(ostler_arena_config). */
+    uint32_t struct_size;
+    /**
+     * OSTLER_PAGES_...; 0: transparent huge pages. What is not to be had becomes the next smaller, and the receipt
+     * says why.
+     */
+    uint32_t page_policy;
+    /** OSTLER_NODE_...; 0: any. */
+    uint32_t node_policy;
+    /** The number of the node, for OSTLER_NODE_ONE; else 0. */
+    uint32_t node;
+    /** 1: other pages or another node than asked are an error. */
+    uint32_t strict;
+    /**
+     * 1: pages are brought in when a chunk is mapped, as long as that cannot end in an out-of-memory kill. 0: when
+     * they are touched; explicit huge pages are brought in in any case.
+     */
+    uint32_t prefault;
+    /**
+     * Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size got; 0: 2 MiB. A larger allocation gets a
+     * larger chunk.
+     */
+    uint64_t chunk_bytes;
+    /** Mapped bytes never exceed this; at least 65536; 0: no limit. */
+    uint64_t limit_bytes;
+    /** Shown in reports and in the kernel's list of mappings. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_arena_config;
+
+/** What an arena holds and did. */
+typedef struct ostler_arena_stats {
+    /** sizeof(ostler_arena_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Chunks that are mapped, those that a reset kept included. */
+    uint64_t chunks;
+    /** Their bytes. */
+    uint64_t mapped_bytes;
+    /**
+     * Bytes handed out since the last reset or the mark last rewound to: rounding included, and regions that threads
+     * have taken counted whole.
+     */
+    uint64_t used_bytes;
+    /** The most that used_bytes ever was. */
+    uint64_t peak_used_bytes;
+    /** Cursors that are open now. */
+    uint64_t cursors_open;
+    /** How often a thread took a region. */
+    uint64_t refills;
+    /** Calls of ostler_arena_reset. */
+    uint64_t resets;
+    /** Calls of ostler_arena_rewind that succeeded. */
+    uint64_t rewinds;
+    /** Chunks that got smaller pages or another node policy than asked. */
+    uint64_t step_downs;
+} ostler_arena_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_arena_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_config_init(struct ostler_arena_config *config, uint32_t struct_size);
+
+/**
+ * Makes an arena and maps its first chunk.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_arena_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config NULL takes every default; out must not be NULL.
+ * Blocking: as long as the kernel takes to map the chunk and bring in its pages; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_create(const struct ostler_arena_config *config,
+                                  struct ostler_arena **out);
+
+/**
+ * Allocates memory that stays until the arena is rewound, reset or destroyed. Each thread takes from a region of its
+ * own. The memory is zero when its pages are new, and holds whatever was there after a reset or rewind.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - size_bytes: 0 gives an address of its own, too.
+ * - align_bytes: a power of two of at most 2 MiB; 0: 16.
+ * - out: written only on success, else NULL; belongs to the arena.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_alloc(struct ostler_arena *arena,
+                                 uint64_t size_bytes,
+                                 uint64_t align_bytes,
+                                 void **out);
+
+/**
+ * Frees everything that was allocated. Marks become stale; cursors stay open.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - mode: OSTLER_RESET_KEEP_PAGES or OSTLER_RESET_RETURN_PAGES.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may allocate from the arena or its cursors meanwhile.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_reset(struct ostler_arena *arena,
+                                 uint32_t mode);
+
+/**
+ * Tells what the arena holds and did.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_get_stats(struct ostler_arena *arena,
+                                     struct ostler_arena_stats *out);
+
+/**
+ * Takes no new work, and waits until every cursor is closed. A cursor's region can still be used up meanwhile. The
+ * arena's memory stays until ostler_arena_destroy.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait from another thread.
+ * - still_out: written always: cursors that are still open.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+ * Blocking: waits as said; OSTLER_E_CLOSED when the arena is destroyed meanwhile with cursors still open.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_close(struct ostler_arena *arena,
+                                 uint64_t timeout_ns,
+                                 ostler_cancel *cancel,
+                                 uint64_t *still_out);
+
+/**
+ * Destroys an arena. With cursors still open its memory stays until the last of them is closed; they give
+ * OSTLER_E_CLOSED from now on.
+ *
+ * Parameters:
+ * - arena: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may allocate through one of its cursors meanwhile; other calls are
+ * waited for.
+ * NULL: arena NULL is OSTLER_OK and does nothing.
+ * Blocking: ends the waits inside, and waits for those calls to return; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_destroy(struct ostler_arena *arena);
+
+
+/* ======================================================================
+ * Mark: a moment of an arena, to which it can be rewound.
+ * ====================================================================== */
+
+/** A moment of an arena, which it can be rewound to. A value: copied freely, never freed. */
+typedef struct ostler_mark {
+    /** The arena's handle. */
+    uint64_t arena;
+    /** Which of its marks; never used again. */
+    uint64_t serial;
+} ostler_mark;
+
+/**
+ * Remembers this moment of an arena.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - out: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may allocate from the arena or its cursors meanwhile.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_mark(ostler_arena *arena,
+                                struct ostler_mark *out);
+
+/**
+ * Frees everything that was allocated since a mark. The mark stays valid, later ones become stale; pages are kept.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - mark: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_STALE_MARK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may allocate from the arena or its cursors meanwhile.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; mark must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_rewind(ostler_arena *arena,
+                                  const struct ostler_mark *mark);
+
+
+/* ======================================================================
+ * Receipt: what each chunk of an arena asked for, what it got, and why, checked against the kernel.
+ * ====================================================================== */
+
+/** Nothing stood in the way. */
+#define OSTLER_LIMIT_NONE 0
+
+/** The pool of huge pages is short (nr_hugepages), on the machine or on the node. */
+#define OSTLER_LIMIT_HUGE_PAGE_POOL 1
+
+/** The control group allows no more huge pages (a hugetlb limit). */
+#define OSTLER_LIMIT_HUGETLB_CGROUP 2
+
+/** The control group has too little memory left; going on would have ended in an out-of-memory kill. */
+#define OSTLER_LIMIT_MEMORY_CGROUP 3
+
+/** The node or the machine has too little free memory, or no free block of that size. */
+#define OSTLER_LIMIT_NODE_MEMORY 4
+
+/** The kernel or a sandbox refused the memory policy (mbind, set_mempolicy). */
+#define OSTLER_LIMIT_POLICY_REFUSED 5
+
+/** Transparent huge pages are switched off, for the machine or this process. */
+#define OSTLER_LIMIT_THP_DISABLED 6
+
+/** Address space is short: RLIMIT_AS, vm.max_map_count, or overcommit. */
+#define OSTLER_LIMIT_ADDRESS_SPACE 7
+
+/** This kernel has no pages of that size. */
+#define OSTLER_LIMIT_PAGE_SIZE_UNKNOWN 8
+
+/** The chunk is smaller than such a page. */
+#define OSTLER_LIMIT_CHUNK_TOO_SMALL 9
+
+/** The kernel is too old to bring such pages in without the risk of a signal (before Linux 5.14). */
+#define OSTLER_LIMIT_KERNEL_TOO_OLD 10
+
+/** The kernel told nothing that can be relied on. */
+#define OSTLER_VERIFIED_NOT 0
+
+/** ioctl PAGEMAP_SCAN (Linux 6.7). */
+#define OSTLER_VERIFIED_PAGEMAP_SCAN 1
+
+/** /proc/self/smaps. */
+#define OSTLER_VERIFIED_SMAPS 2
+
+/** move_pages, each page asked for. */
+#define OSTLER_VERIFIED_MOVE_PAGES 3
+
+/** /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each. */
+#define OSTLER_VERIFIED_NUMA_MAPS 4
+
+/** Nodes that a receipt lists. */
+#define OSTLER_RECEIPT_NODES 8
+
+/** Steps that a receipt lists. */
+#define OSTLER_RECEIPT_STEPS 6
+
+/** Part of a chunk on one node. */
+typedef struct ostler_receipt_node {
+    /** The number of the node. */
+    uint32_t node;
+    /** 0. */
+    uint32_t reserved;
+    /** Resident bytes there. */
+    uint64_t bytes;
+} ostler_receipt_node;
+
+/** Something that was tried for a chunk and was not to be had. */
+typedef struct ostler_receipt_step {
+    /** OSTLER_PAGES_... */
+    uint32_t page_policy;
+    /** OSTLER_LIMIT_...: what stood in the way. */
+    uint32_t limit;
+    /** What the system call said; 0 when it did not come to one. */
+    int32_t os_errno;
+    /** 0. */
+    uint32_t reserved;
+} ostler_receipt_step;
+
+/** What a chunk was asked to be, what it got, and why. What it got is what the kernel says, not what was requested. */
+typedef struct ostler_receipt {
+    /** sizeof(ostler_receipt), set by the caller. */
+    uint32_t struct_size;
+    /** OSTLER_PAGES_... as configured. */
+    uint32_t asked_pages;
+    /** OSTLER_NODE_... as configured. */
+    uint32_t asked_node_policy;
+    /** The number of the node, for OSTLER_NODE_ONE. */
+    uint32_t asked_node;
+    /** Bytes asked for. */
+    uint64_t asked_bytes;
+    /** OSTLER_PAGES_... really got. Transparent only when the kernel reports huge bytes, or nothing is resident yet. */
+    uint32_t got_pages;
+    /** OSTLER_NODE_... that the kernel took; OSTLER_NODE_ANY when it refused. */
+    uint32_t got_node_policy;
+    /** Bytes of one page of got_pages. */
+    uint64_t page_bytes;
+    /** Where the chunk begins. */
+    uint64_t address;
+    /** Bytes of address space. */
+    uint64_t mapped_bytes;
+    /** Bytes that have memory behind them now. */
+    uint64_t resident_bytes;
+    /** Resident bytes in huge pages, transparent or explicit. */
+    uint64_t huge_bytes;
+    /** OSTLER_VERIFIED_...: how resident_bytes and huge_bytes were found out. */
+    uint32_t pages_verified_by;
+    /** OSTLER_VERIFIED_...: how nodes was found out. */
+    uint32_t nodes_verified_by;
+    /** Nodes with pages of the chunk. When there are more than OSTLER_RECEIPT_NODES, the first ones are listed. */
+    uint32_t node_count;
+    /** Steps that were tried first, in the order of steps. */
+    uint32_t step_count;
+    /** Lowest node first. */
+    struct ostler_receipt_node nodes[OSTLER_RECEIPT_NODES];
+    /** In the order in which they were tried. */
+    struct ostler_receipt_step steps[OSTLER_RECEIPT_STEPS];
+} ostler_receipt;
+
+/**
+ * Tells what a chunk was asked to be, what it got, and why. Asks the kernel anew each time, because pages come, go,
+ * merge and move.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - chunk_index: 0 to chunks - 1 of ostler_arena_get_stats; a reset or rewind may change the order.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_get_receipt(ostler_arena *arena,
+                                       uint64_t chunk_index,
+                                       struct ostler_receipt *out);
+
+/**
+ * Writes the receipts of all chunks as a table for people, with a line below each chunk for every step that did not
+ * hold.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_print_receipts(ostler_arena *arena,
+                                          char *buffer,
+                                          uint64_t buffer_bytes,
+                                          uint64_t *needed_bytes);
+
+
+/* ======================================================================
+ * Cursor: a region of an arena that one thread allocates from inline, without a call; see ostler_inline.h.
+ * ====================================================================== */
+
+/**
+ * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
+ * cursors, and the inline code calls the library.
+ */
+#define OSTLER_CURSOR_LAYOUT 1
+
+/**
+ * One thread's bump region in an arena, made by ostler_cursor_open. The fields are for ostler_inline.h; programs use
+ * its function, or ostler_cursor_alloc.
+ */
+typedef struct ostler_cursor {
+    /** OSTLER_CURSOR_LAYOUT, or another number that sends every allocation into the library. */
+    uint32_t layout;
+    /** 0. */
+    uint32_t reserved;
+    /** Where the free part of the region begins. */
+    uint8_t *next;
+    /** Where the region ends; NULL when there is none. */
+    uint8_t *end;
+    /** The library's own. */
+    uint64_t private_words[5];
+} ostler_cursor;
+
+/**
+ * Opens a cursor: a region of the arena for one thread at a time, from which ostler_cursor_alloc_inline of
+ * ostler_inline.h allocates without a call.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_cursor_close.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_cursor_open(ostler_arena *arena,
+                                 struct ostler_cursor **out);
+
+/**
+ * Allocates through a cursor memory that stays until its arena is rewound, reset or destroyed and the last cursor
+ * closed. Does the same as ostler_cursor_alloc_inline, which calls it when the region is used up.
+ *
+ * Parameters:
+ * - cursor: borrowed.
+ * - size_bytes: 0 gives an address of its own, too.
+ * - align_bytes: a power of two of at most 2 MiB; 0: 16.
+ * - out: written only on success, else NULL; belongs to the arena.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a cursor.
+ * NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_cursor_alloc(struct ostler_cursor *cursor,
+                                  uint64_t size_bytes,
+                                  uint64_t align_bytes,
+                                  void **out);
+
+/**
+ * Closes a cursor. What was allocated through it stays. Closing the last cursor of a destroyed arena gives the arena's
+ * memory back.
+ *
+ * Parameters:
+ * - cursor: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: no other thread may use the cursor meanwhile; any thread may close it.
+ * NULL: cursor NULL is OSTLER_OK and does nothing.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
+
+
+/* ======================================================================
  * Request: what is submitted to a model, as its run callback sees it, and what became of it. An accepted request
  * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
  * ====================================================================== */
@@ -453,6 +1229,35 @@ typedef struct ostler_request {
     /** Handed to the run callback in the item, and to on_complete. */
     void *user_data;
 } ostler_request;
+
+/**
+ * One request as the run callback sees it: made by the library, valid until the callback returns. The callback writes
+ * output_bytes, status and message.
+ */
+typedef struct ostler_item {
+    /** sizeof(ostler_item) of the library. */
+    uint32_t struct_size;
+    /** OSTLER_PRIORITY_..., never the default's 0. */
+    uint32_t priority;
+    /** As submitted. */
+    const void *input;
+    uint64_t input_bytes;
+    void *output;
+    uint64_t output_capacity_bytes;
+    /** Bytes written to output; at most output_capacity_bytes, or the request fails. */
+    uint64_t output_bytes;
+    /** OSTLER_OK, or why this item failed: any other number, of the host's own choice. */
+    ostler_status status;
+    /** 0. */
+    uint32_t reserved;
+    /** Points to a number that becomes 1 when the request is cancelled; read it with an atomic load now and then. */
+    const uint32_t *cancelled;
+    /** As submitted. */
+    void *user_data;
+    struct ostler_ticket ticket;
+    /** Words for the failure; NUL-terminated. */
+    char message[OSTLER_MESSAGE_BYTES];
+} ostler_item;
 
 /**
  * Fills a request with the defaults.

@@ -1,3 +1,6 @@
+//! Arena: memory on the pages and nodes asked for, in chunks that many threads allocate from and that are given back
+//! all at once. A huge page that is not to be had becomes the next smaller, never a SIGBUS.
+
 use super::arguments::{clear, flag, name, optional_output, out_of_range, output};
 use super::guard::{destroy, guard, with};
 use super::library::OSTLER_NAME_BYTES;

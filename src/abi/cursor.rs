@@ -1,3 +1,5 @@
+//! Cursor: a region of an arena that one thread allocates from inline, without a call; see ostler_inline.h.
+
 use super::arena::ostler_arena;
 use super::arguments::{clear, output};
 use super::guard::{guard, with, with_child};

@@ -1,3 +1,5 @@
+//! Mark: a moment of an arena, to which it can be rewound.
+
 use super::arena::ostler_arena;
 use super::arguments::{clear, null, output};
 use super::guard::with;

@@ -1,3 +1,5 @@
+//! Receipt: what each chunk of an arena asked for, what it got, and why, checked against the kernel.
+
 use super::arena::ostler_arena;
 use super::arguments::{null, optional_output};
 use super::guard::with;

@@ -1,3 +1,5 @@
+//! Topology: the nodes, CPUs, caches and page sizes of this machine, or of one that a text describes.
+
 use super::arguments::{output, text};
 use super::guard::{destroy, guard, with};
 use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, ostler_status};

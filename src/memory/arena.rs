@@ -134,6 +134,21 @@ struct RegionRef(*const Region);
 // SAFETY: the region's fields are atomic, and it outlives the state that refers to it.
 unsafe impl Send for RegionRef {}
 
+impl State {
+    fn filled_last(&self, region: &Region) -> bool {
+        self.last_filled.is_some_and(|last| std::ptr::eq(last.0, region))
+    }
+
+    /// Takes the unused end of the last region back, which its thread must not use any more.
+    fn take_back_last(&mut self) {
+        if let Some(RegionRef(region)) = self.last_filled.take() {
+            // SAFETY: lanes live as long as the arena, cursors for ever.
+            let region = unsafe { &*region };
+            self.chunks.give_back(region.next(), region.end());
+        }
+    }
+}
+
 impl Arena {
     pub fn new(owner: Owner, config: ArenaConfig) -> Result<Arc<Self>, ArenaError> {
         let config = checked(config)?;
@@ -195,6 +210,11 @@ impl Arena {
         }
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
         let refill = |state: &mut State, at_least: u64| {
+            // What is left of the region joins what follows it.
+            if state.filled_last(region) {
+                state.take_back_last();
+                region.empty();
+            }
             let span = state.chunks.take(at_least, REGION_BYTES.max(needed))?;
             fill(&span);
             state.refills += 1;
@@ -331,11 +351,7 @@ impl Arena {
 
     /// Sends the next allocation of every thread into the library, and takes the unused end of the last region back.
     fn empty_regions(&self, state: &mut State) {
-        if let Some(RegionRef(region)) = state.last_filled.take() {
-            // SAFETY: lanes live as long as the arena, cursors for ever.
-            let region = unsafe { &*region };
-            state.chunks.give_back(region.next(), region.end());
-        }
+        state.take_back_last();
         self.epoch.fetch_add(1, Relaxed);
         for slot in &state.cursors {
             slot.cursor().region.empty();
@@ -356,10 +372,8 @@ impl Arena {
     /// Closes a cursor of this arena; what was allocated through it stays. `false`: another thread was faster.
     pub fn close_cursor(&self, slot: Slot) -> bool {
         let mut state = self.state.lock();
-        let region = &slot.cursor().region;
-        if state.last_filled.is_some_and(|last| std::ptr::eq(last.0, region)) {
-            state.chunks.give_back(region.next(), region.end());
-            state.last_filled = None;
+        if state.filled_last(&slot.cursor().region) {
+            state.take_back_last();
         }
         if !slot.close(self.owner.0) {
             return false;
