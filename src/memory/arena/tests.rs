@@ -321,8 +321,12 @@ fn many_cursors_open_and_close_in_any_order() {
 #[cfg(feature = "faults")]
 #[test]
 fn refused_calls_end_in_an_error_or_a_recorded_step_down_and_leak_nothing() {
+    use super::super::testing::in_own_process;
     use crate::base::faults::{self, Point};
     let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     drop(arena(base()));
     let before = super::super::pages::mapped_bytes();
     let mut outcomes = [0u64; 2];

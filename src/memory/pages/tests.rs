@@ -178,8 +178,12 @@ fn more_than_the_machine_has_is_an_error_not_a_kill() {
 #[cfg(feature = "faults")]
 #[test]
 fn a_refused_policy_is_recorded() {
+    use super::super::testing::in_own_process;
     use crate::base::faults::{Point, set};
     let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     for strict in [false, true] {
         set(Point::Mbind as usize, 1, libc::EPERM, true);
         let asked = Request { strict, nodes: NodePolicy::One(0), ..request(HUGE, Pages::Base) };
@@ -206,8 +210,12 @@ fn a_refused_policy_is_recorded() {
 #[cfg(feature = "faults")]
 #[test]
 fn a_failed_population_gives_every_page_back() {
+    use super::super::testing::in_own_process;
     use crate::base::faults::{Point, set};
     let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let Some(_pool) = Pool::with(4) else { return };
     let before = mapped_bytes();
     // The first advice is DONTFORK, the second populates.
