@@ -649,7 +649,10 @@ typedef struct ostler_arena_config {
     uint32_t page_policy;
     /** OSTLER_NODE_...; 0: any. */
     uint32_t node_policy;
-    /** The number of the node, for OSTLER_NODE_ONE; else 0. */
+    /**
+     * The number of the node, below 1024, for OSTLER_NODE_ONE; else 0. Unless strict, a node that this process may not
+     * use becomes any, and the receipt says so.
+     */
     uint32_t node;
     /** 1: other pages or another node than asked are an error. */
     uint32_t strict;
@@ -901,7 +904,7 @@ ostler_status ostler_arena_rewind(ostler_arena *arena,
 /** The node or the machine has too little free memory, or no free block of that size. */
 #define OSTLER_LIMIT_NODE_MEMORY 4
 
-/** The kernel or a sandbox refused the memory policy (mbind, set_mempolicy). */
+/** The kernel or a sandbox refused the memory policy (mbind, set_mempolicy): EINVAL when there is no such node. */
 #define OSTLER_LIMIT_POLICY_REFUSED 5
 
 /** Transparent huge pages are switched off, for the machine or this process. */

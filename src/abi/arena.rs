@@ -61,7 +61,8 @@ pub struct ostler_arena_config {
     pub page_policy: u32,
     /// OSTLER_NODE_...; 0: any.
     pub node_policy: u32,
-    /// The number of the node, for OSTLER_NODE_ONE; else 0.
+    /// The number of the node, below 1024, for OSTLER_NODE_ONE; else 0. Unless strict, a node that this process may not
+    /// use becomes any, and the receipt says so.
     pub node: u32,
     /// 1: other pages or another node than asked are an error.
     pub strict: u32,

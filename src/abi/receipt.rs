@@ -23,7 +23,7 @@ pub const OSTLER_LIMIT_HUGETLB_CGROUP: u32 = 2;
 pub const OSTLER_LIMIT_MEMORY_CGROUP: u32 = 3;
 /// The node or the machine has too little free memory, or no free block of that size.
 pub const OSTLER_LIMIT_NODE_MEMORY: u32 = 4;
-/// The kernel or a sandbox refused the memory policy (mbind, set_mempolicy).
+/// The kernel or a sandbox refused the memory policy (mbind, set_mempolicy): EINVAL when there is no such node.
 pub const OSTLER_LIMIT_POLICY_REFUSED: u32 = 5;
 /// Transparent huge pages are switched off, for the machine or this process.
 pub const OSTLER_LIMIT_THP_DISABLED: u32 = 6;

@@ -6,7 +6,7 @@ use super::cursor::{Cursor, CursorError, Slot};
 use super::kernel;
 use super::lane::Lanes;
 use super::pages::{Mapping, PagesError, Request};
-use super::policy::{NodePolicy, Pages};
+use super::policy::{MASK_BITS, NodePolicy, Pages};
 use super::receipt::Receipt;
 use super::region::{Block, MAX_ALIGN, Region};
 use super::round_up;
@@ -510,8 +510,12 @@ fn checked(mut config: ArenaConfig) -> Result<ArenaConfig, ArenaError> {
         return Err(InvalidField { field: "limit_bytes", value: config.limit_bytes, bound }.into());
     }
     if let NodePolicy::One(node) = config.nodes {
+        const _: () = assert!(MASK_BITS == 1024);
+        if node as usize >= MASK_BITS {
+            return Err(InvalidField { field: "node", value: node.into(), bound: "must be below 1024" }.into());
+        }
         let allowed = kernel::allowed_nodes();
-        if !allowed.contains(&node) {
+        if config.strict && !allowed.contains(&node) {
             return Err(ArenaError::NoSuchNode { node, allowed });
         }
     }

@@ -214,7 +214,7 @@ impl Mapping {
             return Ok(());
         }
         let mut steps = self.steps;
-        if placement.is_some() && self.nodes != request.nodes {
+        if self.nodes != request.nodes {
             return Err(PagesError::NodeUnavailable { steps });
         }
         let found = residency::measure(self);
@@ -350,7 +350,12 @@ impl Attempt<'_> {
 
     /// Gives the mapping its node policy, before any page of it is there. A refusal leaves it to the kernel.
     fn place(&self, mapping: &mut Mapping, steps: &mut Steps) {
-        let Some(placement) = self.placement else { return };
+        let Some(placement) = self.placement else {
+            if self.request.nodes != mapping.nodes {
+                steps.note(self.step(Limit::NodeMemory, 0));
+            }
+            return;
+        };
         // SAFETY: the range is this mapping.
         match unsafe { system::bind(mapping.address(), mapping.bytes, &placement.raw) } {
             Ok(()) => mapping.nodes = self.request.nodes,

@@ -233,8 +233,11 @@ fn configurations_that_cannot_be_had_are_named() {
     assert!(refused(ArenaConfig { chunk_bytes: 1, ..base() }).starts_with("chunk_bytes is 1, but must be"));
     assert!(refused(ArenaConfig { chunk_bytes: u64::MAX, ..base() }).starts_with("chunk_bytes is"));
     assert!(refused(ArenaConfig { limit_bytes: 4096, ..base() }).starts_with("limit_bytes is 4096, but must be"));
-    let nodes = NodePolicy::One(777);
-    assert!(refused(ArenaConfig { nodes, ..base() }).starts_with("node is 777, but must be one of the nodes"));
+    let on = |node, strict| ArenaConfig { nodes: NodePolicy::One(node), strict, ..base() };
+    assert!(refused(on(777, true)).starts_with("node is 777, but must be one of the nodes"));
+    assert_eq!(refused(on(1024, false)), "node is 1024, but must be below 1024");
+    let elsewhere = arena(on(777, false)).receipt(0).unwrap();
+    assert_eq!((elsewhere.got_nodes, elsewhere.steps.as_slice().len()), (NodePolicy::Any, 1));
 }
 
 #[test]
