@@ -1,0 +1,3 @@
+module ostler
+
+go 1.24

@@ -1,0 +1,119 @@
+/* What Go calls. Handles and ids cross as integers, small results come back by value, and a failure brings its words
+ * with it: they belong to the thread of the call, and the next call of a goroutine may run on another thread. */
+#ifndef OSTLER_GO_SHIM_H
+#define OSTLER_GO_SHIM_H
+
+#include <ostler.h>
+#include <stdint.h>
+
+#if OSTLER_VERSION_MAJOR != 0 || OSTLER_VERSION_MINOR != 1
+#error "this Go package is for ostler.h of version 0.1"
+#endif
+
+typedef struct ostler_go_failure {
+    ostler_status status;
+    char *message; /* NULL with OSTLER_OK; otherwise the caller frees it */
+} ostler_go_failure;
+
+typedef struct ostler_go_created {
+    ostler_go_failure failure;
+    uintptr_t handle;
+} ostler_go_created;
+
+typedef struct ostler_go_waited {
+    ostler_go_failure failure;
+    uint64_t still_out;
+} ostler_go_waited;
+
+typedef struct ostler_go_memory {
+    ostler_go_failure failure;
+    void *address;
+} ostler_go_memory;
+
+typedef struct ostler_go_leased {
+    ostler_go_failure failure;
+    uint64_t lease;
+    uintptr_t resource;
+} ostler_go_leased;
+
+typedef struct ostler_go_submitted {
+    ostler_go_failure failure;
+    uint64_t ticket;
+} ostler_go_submitted;
+
+typedef struct ostler_go_submitted_n {
+    ostler_go_failure failure;
+    uint32_t accepted;
+} ostler_go_submitted_n;
+
+/* A request whose id is an integer: Go's collector would take small numbers in pointer fields for broken pointers. */
+typedef struct ostler_go_request {
+    uint64_t deadline_after_ns;
+    const void *input;
+    uint64_t input_bytes;
+    void *output;
+    uint64_t output_capacity_bytes;
+    uintptr_t id;
+    uint32_t priority;
+} ostler_go_request;
+
+ostler_go_failure ostler_go_version_check(void);
+ostler_go_failure ostler_go_log_to_pipe(uint32_t max_level, int pipe);
+ostler_go_failure ostler_go_log_off(void);
+ostler_go_waited ostler_go_shutdown(uint64_t timeout_ns);
+
+ostler_go_created ostler_go_cancel_create(void);
+ostler_go_failure ostler_go_cancel_signal(uintptr_t cancel);
+ostler_go_failure ostler_go_cancel_destroy(uintptr_t cancel);
+
+ostler_go_created ostler_go_topology_create(const char *synthetic);
+ostler_go_failure ostler_go_topology_get_info(uintptr_t topology, ostler_topology_info *out);
+ostler_go_failure ostler_go_topology_get_node(uintptr_t topology, uint32_t index, ostler_node_info *out);
+ostler_go_failure ostler_go_topology_get_cpu(uintptr_t topology, uint32_t index, ostler_cpu_info *out);
+ostler_go_failure ostler_go_topology_get_cache(uintptr_t topology, uint32_t index, ostler_cache_info *out);
+ostler_go_failure ostler_go_topology_get_pages(uintptr_t topology, uint32_t node, uint32_t page_size,
+                                               ostler_page_info *out);
+ostler_go_failure ostler_go_topology_destroy(uintptr_t topology);
+
+ostler_go_created ostler_go_arena_create(const ostler_arena_config *config);
+ostler_go_memory ostler_go_arena_alloc(uintptr_t arena, uint64_t size_bytes, uint64_t align_bytes);
+ostler_go_failure ostler_go_arena_mark(uintptr_t arena, ostler_mark *out);
+ostler_go_failure ostler_go_arena_rewind(uintptr_t arena, ostler_mark mark);
+ostler_go_failure ostler_go_arena_reset(uintptr_t arena, uint32_t mode);
+ostler_go_failure ostler_go_arena_get_stats(uintptr_t arena, ostler_arena_stats *out);
+ostler_go_failure ostler_go_arena_get_receipt(uintptr_t arena, uint64_t chunk, ostler_receipt *out);
+ostler_go_waited ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, uint64_t buffer_bytes);
+ostler_go_waited ostler_go_arena_close(uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_failure ostler_go_arena_destroy(uintptr_t arena);
+
+ostler_go_memory ostler_go_cursor_open(uintptr_t arena);
+ostler_go_memory ostler_go_cursor_alloc(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes);
+ostler_go_failure ostler_go_cursor_close(ostler_cursor *cursor);
+
+ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, uintptr_t id);
+ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_leased ostler_go_pool_try_acquire(uintptr_t pool);
+ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);
+ostler_go_failure ostler_go_pool_discard(uintptr_t pool, uint64_t lease);
+ostler_go_leased ostler_go_pool_get_resource(uintptr_t pool, uint64_t lease);
+ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *out);
+ostler_go_waited ostler_go_pool_close(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_failure ostler_go_pool_destroy(uintptr_t pool);
+
+ostler_go_created ostler_go_orchestrator_create(const ostler_orchestrator_config *config);
+ostler_go_failure ostler_go_orchestrator_cancel(uintptr_t orchestrator, uint64_t ticket);
+ostler_go_waited ostler_go_orchestrator_drain(uintptr_t orchestrator, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_failure ostler_go_orchestrator_get_stats(uintptr_t orchestrator, ostler_orchestrator_stats *out);
+ostler_go_failure ostler_go_orchestrator_destroy(uintptr_t orchestrator);
+
+ostler_go_created ostler_go_model_create(uintptr_t orchestrator, const ostler_model_config *config, uintptr_t id);
+ostler_go_failure ostler_go_model_wait_ready(uintptr_t model, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_submitted ostler_go_model_submit(uintptr_t model, uint32_t priority, uint64_t deadline_after_ns,
+                                           const void *input, uint64_t input_bytes, void *output,
+                                           uint64_t output_capacity_bytes, uintptr_t id);
+ostler_go_submitted_n ostler_go_model_submit_n(uintptr_t model, const ostler_go_request *requests, uint32_t count,
+                                               uint64_t *tickets);
+ostler_go_failure ostler_go_model_get_stats(uintptr_t model, ostler_model_stats *out);
+ostler_go_failure ostler_go_model_destroy(uintptr_t model);
+
+#endif
