@@ -396,10 +396,10 @@ impl Arena {
         let parker = cancel::current_parker()?;
         {
             let mut state = self.state.lock();
-            state.closing = true;
-            self.epoch.fetch_add(1, Relaxed);
             alloc::try_reserve_one(&mut state.waiters)?;
             state.waiters.push(parker);
+            state.closing = true;
+            self.epoch.fetch_add(1, Relaxed);
         }
         let ready = || (self.cursors_open() == 0 || self.state.lock().destroyed).then_some(());
         let ended = cancel::wait_until(deadline, cancel, ready);
