@@ -18,4 +18,5 @@ compile_error!("Ostler needs a 64-bit target: handles are 64-bit numbers in a po
 pub mod abi;
 pub mod base;
 pub mod orchestrator;
+pub mod pool;
 pub mod worker;

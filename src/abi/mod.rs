@@ -11,6 +11,7 @@ mod guard;
 pub mod library;
 pub mod model;
 pub mod orchestrator;
+pub mod pool;
 pub mod request;
 pub mod status;
 mod structs;

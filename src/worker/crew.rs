@@ -3,8 +3,8 @@
 //! The life of a worker: started → loading → loaded (serves) → unloading → gone; a load that fails goes back to
 //! loading after a while when the worker is one of the least number, and to gone otherwise.
 
-use super::back_off::BackOff;
 use crate::base::alloc::{self, OutOfMemory};
+use crate::base::back_off::BackOff;
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
