@@ -1138,6 +1138,316 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
 
 
 /* ======================================================================
+ * Pool: resources that are expensive to make are made once, checked, leased out, and taken back. A lease names one
+ * use of one resource; a second release of it is an error and harms nobody.
+ * ====================================================================== */
+
+/** Keeps resources of one kind warm. */
+typedef struct ostler_pool ostler_pool;
+
+/** The bounds of a pool. */
+typedef struct ostler_pool_config {
+    /** sizeof(ostler_pool_config). */
+    uint32_t struct_size;
+    /** Resources that are made in the background and kept however long they are idle; at most max_size. */
+    uint32_t min_size;
+    /** Most resources there are at once; 1 to 1048576; 0: 16. */
+    uint32_t max_size;
+    /** 0. */
+    uint32_t reserved;
+    /** A resource above min_size that was idle this long is destroyed, at the latest half as long afterwards; 0: never. */
+    uint64_t idle_timeout_ns;
+    /** validate is called only for a resource that was idle this long; 0: every time. */
+    uint64_t validate_after_ns;
+    /** Shown in the log. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_pool_config;
+
+/**
+ * What the host does for a pool. All are called with the pool's user_data, with no lock held, on the thread that
+ * acquires or releases, or on the pool's own. They may call the library, but not close or destroy their own pool. Each
+ * resource is with one callback or one lease at a time. A C++ exception must not leave one.
+ */
+typedef struct ostler_pool_callbacks {
+    /** sizeof(ostler_pool_callbacks). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Makes a resource, which must not be NULL; required. */
+    ostler_status (*create)(void *user_data, void **resource);
+    /**
+     * Tells whether an idle resource can still be used, before it is leased again; may be NULL. After a failure it is
+     * destroyed and the next is taken.
+     */
+    ostler_status (*validate)(void *user_data, void *resource);
+    /** Makes a released resource ready for the next use; may be NULL. After a failure it is destroyed. */
+    ostler_status (*reset)(void *user_data, void *resource);
+    /** Ends a resource, once for each that create made; required. */
+    void (*destroy)(void *user_data, void *resource);
+} ostler_pool_callbacks;
+
+/** Names one use of one resource. A value of 0 is never a lease. */
+typedef struct ostler_lease {
+    uint64_t value;
+} ostler_lease;
+
+/** What a pool holds and did. */
+typedef struct ostler_pool_stats {
+    /** sizeof(ostler_pool_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Resources that are leased, or on their way into or out of a lease. */
+    uint64_t in_use;
+    /** Resources that wait to be leased. */
+    uint64_t idle;
+    /** Resources that create is making. */
+    uint64_t creating;
+    /** Callers that wait for one. */
+    uint64_t waiting;
+    uint64_t created;
+    uint64_t create_failures;
+    /** All that were destroyed, for the reasons that follow or because the pool was closed. */
+    uint64_t destroyed;
+    /** Idle too long. */
+    uint64_t destroyed_idle;
+    /** Found invalid. */
+    uint64_t destroyed_invalid;
+    uint64_t destroyed_discarded;
+    /** Could not be reset. */
+    uint64_t destroyed_reset;
+    /** Leases that were given out. */
+    uint64_t acquires;
+    /** Those of them that got a resource which was there already. */
+    uint64_t reuses;
+    /** Waits that ended because the time was up. */
+    uint64_t timeouts;
+    /** Most resources that were in use at once. */
+    uint64_t peak_in_use;
+    /** Most callers that waited at once. */
+    uint64_t peak_waiting;
+} ostler_pool_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_pool_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_config_init(struct ostler_pool_config *config, uint32_t struct_size);
+
+/**
+ * Empties a table of callbacks.
+ *
+ * Parameters:
+ * - callbacks: written only on success.
+ * - struct_size: sizeof(ostler_pool_callbacks).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_callbacks_init(struct ostler_pool_callbacks *callbacks, uint32_t struct_size);
+
+/**
+ * Makes a pool. With a min_size or an idle_timeout_ns it starts one thread, ostler-pool, on which min_size resources
+ * are made in the background; one that cannot be made is tried again after 100 ms, then 200 ms, up to 30 s.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - callbacks: borrowed during the call; create and destroy are required.
+ * - user_data: handed to every callback; must stay valid until the pool is destroyed and the last lease is back.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_pool_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM,
+ * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config NULL takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
+ * NULL.
+ * Blocking: as long as it takes to start a thread; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_create(const struct ostler_pool_config *config,
+                                 const struct ostler_pool_callbacks *callbacks,
+                                 void *user_data,
+                                 struct ostler_pool **out);
+
+/**
+ * Leases a resource: an idle one, the one used last first; else a new one, made on this thread; else, when max_size
+ * are out, the next that comes back. Callers that wait are served in the order of their coming.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
+ *   validate take is not bounded by it.
+ * - cancel: borrowed during the call; ends the wait.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
+ * callback), OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
+ * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+ * timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire(struct ostler_pool *pool,
+                                  uint64_t timeout_ns,
+                                  ostler_cancel *cancel,
+                                  struct ostler_lease *lease,
+                                  void **resource);
+
+/**
+ * Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_CREATE_FAILED,
+ * OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
+ * Blocking: as long as create and validate take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_try_acquire(struct ostler_pool *pool, struct ostler_lease *lease, void **resource);
+
+/**
+ * Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on
+ * a closing or destroyed pool, where it destroys the resource.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: consumed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; any thread may release.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as reset or destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_release(struct ostler_pool *pool,
+                                  struct ostler_lease lease);
+
+/**
+ * Gives a resource back that nobody shall have any more: it is destroyed on this thread, and another may be made.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: consumed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; any thread may discard.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_discard(struct ostler_pool *pool,
+                                  struct ostler_lease lease);
+
+/**
+ * Tells which resource a lease names.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: stays valid.
+ * - resource: written only on success, else NULL.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; resource must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
+                                       struct ostler_lease lease,
+                                       void **resource);
+
+/**
+ * Tells what a pool holds and did.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - out: struct_size set by the caller; emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback. Looks at every slot.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
+                                    struct ostler_pool_stats *out);
+
+/**
+ * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
+ * The pool stays closed, also when the time is up first; a later close goes on waiting.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - still_out: how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+ * Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
+ * Since: 0.1
+ */
+ostler_status ostler_pool_close(struct ostler_pool *pool,
+                                uint64_t timeout_ns,
+                                ostler_cancel *cancel,
+                                uint64_t *still_out);
+
+/**
+ * Destroys a pool: waits end with OSTLER_E_CLOSED, what is idle is destroyed. Leases that are out stay valid; each
+ * release then destroys its resource, and the pool's memory goes with the last.
+ *
+ * Parameters:
+ * - pool: owned; invalid afterwards, except for its leases.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_OK and does nothing.
+ * Blocking: as long as the callbacks that are under way, and those that destroy, take.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_destroy(struct ostler_pool *pool);
+
+
+/* ======================================================================
  * Request: what is submitted to a model, as its run callback sees it, and what became of it. An accepted request
  * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
  * ====================================================================== */

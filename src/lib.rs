@@ -19,4 +19,5 @@ pub mod abi;
 pub mod base;
 pub mod memory;
 pub mod orchestrator;
+pub mod pool;
 pub mod worker;

@@ -14,6 +14,7 @@ pub mod library;
 pub mod mark;
 pub mod model;
 pub mod orchestrator;
+pub mod pool;
 pub mod receipt;
 pub mod request;
 pub mod status;

@@ -1,6 +1,7 @@
 //! The ground floor: what every other room stands on.
 
 pub mod alloc;
+pub mod back_off;
 pub mod callback;
 pub mod cancel;
 pub mod clock;

@@ -3,8 +3,8 @@
 //! The life of a worker: started → loading → loaded (serves) → unloading → gone; a load that fails goes back to
 //! loading after a while when the worker is one of the least number, and to gone otherwise.
 
-use super::back_off::BackOff;
 use crate::base::alloc::{self, OutOfMemory};
+use crate::base::back_off::BackOff;
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
@@ -296,7 +296,7 @@ pub fn start<D: Duty>(duty: &Arc<D>) -> Result<bool, SpawnError> {
 /// The life of one worker.
 fn live<D: Duty>(duty: &D, worker: u32) {
     let crew = duty.crew();
-    let mut back_off = BackOff::new();
+    let mut back_off = BackOff::default();
     while !crew.is_stopping() {
         let loaded = panics::catch(|| duty.load(worker)).unwrap_or_else(|caught| {
             Err(CallbackFailure { status: -1, message: Text::from(caught.message().as_str()) })

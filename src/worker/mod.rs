@@ -1,6 +1,5 @@
 //! Workers: threads that load a state once, stay warm, and are replaced and retired by the crew they belong to.
 
-mod back_off;
 mod crew;
 
 pub use crew::{Bounds, Crew, Duty, Leave, NotReady, start};

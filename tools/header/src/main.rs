@@ -14,6 +14,7 @@ const NOUNS: &[&str] = &[
     "mark",
     "receipt",
     "cursor",
+    "pool",
     "request",
     "orchestrator",
     "model",

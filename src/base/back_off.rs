@@ -8,11 +8,13 @@ pub struct BackOff {
     next_ns: u64,
 }
 
-impl BackOff {
-    pub fn new() -> Self {
+impl Default for BackOff {
+    fn default() -> Self {
         Self { next_ns: FIRST_NS }
     }
+}
 
+impl BackOff {
     pub fn next_ns(&mut self) -> u64 {
         let now = self.next_ns;
         self.next_ns = (now * 2).min(LONGEST_NS);
@@ -26,7 +28,7 @@ mod tests {
 
     #[test]
     fn doubles_up_to_its_bound() {
-        let mut back_off = BackOff::new();
+        let mut back_off = BackOff::default();
         let waits: Vec<u64> = (0..11).map(|_| back_off.next_ns() / 1_000_000).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
     }

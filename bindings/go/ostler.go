@@ -1,0 +1,75 @@
+// Package ostler keeps a program's expensive things warm: memory on the pages and the node you asked for ([Arena],
+// [Cursor]), things that are made once and leased out ([Pool]), and workers that load a model once and are fed by
+// priority, deadline and batch ([Orchestrator], [Model]).
+//
+// # Closing
+//
+// What New or Open gives is closed by Close, which may be called twice. Forgotten objects are closed when the collector
+// finds them, but that is a net and not a plan: it may come late or never. An [Arena] has no such net, because the
+// collector cannot see who still uses its memory.
+//
+// # Contexts
+//
+// Whatever waits takes a context, and ends with it: the error then is [ErrCancelled] or [ErrTimeout], and the context's
+// own. A goroutine that waits for a lease, for a model to be ready or for a drain holds a thread of the machine as long;
+// one that waits for a [Ticket] does not.
+//
+// # Callbacks
+//
+// Callbacks run on threads of the library, or inside the call of yours that needs them; they may call the library. An
+// error that a callback returns, and a panic in it, is a failure with [ErrCallbackFailed] or, where the header says so,
+// with the status of what it was for. A callback must not end its goroutine with [runtime.Goexit], which is what
+// FailNow of a test does.
+package ostler
+
+// #cgo pkg-config: ostler
+// #cgo CFLAGS: -std=gnu11 -Wall -Wextra
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"math"
+	"time"
+	"unicode/utf8"
+)
+
+func init() {
+	// The two differ when a program finds an older library at run time than it was built with.
+	if err := failure(C.ostler_go_version_check()); err != nil {
+		panic(err)
+	}
+}
+
+// Version is that of the library, as in "0.1.0".
+func Version() string { return C.GoString(C.ostler_version_string()) }
+
+// Shutdown closes every object of the program and joins every thread of the library. It waits until leases, requests and
+// cursors are back, as long as the context allows, and says how many are still out. The library can be used again.
+func Shutdown(ctx context.Context) (stillOut uint64, err error) {
+	timeout, err := timeLeft(ctx)
+	if err != nil {
+		return 0, err
+	}
+	waited := C.ostler_go_shutdown(timeout)
+	return uint64(waited.still_out), failure(waited.failure)
+}
+
+// setName writes a name into a configuration; one that is too long is cut between two letters and not inside of one.
+func setName(name string, to *[C.OSTLER_NAME_BYTES]C.char) {
+	room := len(to) - 1
+	for len(name) > room {
+		_, last := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-last]
+	}
+	for i := range len(name) {
+		to[i] = C.char(name[i])
+	}
+}
+
+// nanoseconds gives a span of time to C. What is not positive is none.
+func nanoseconds(span time.Duration) C.uint64_t { return C.uint64_t(max(span, 0)) }
+
+func duration(nanoseconds C.uint64_t) time.Duration {
+	return time.Duration(min(uint64(nanoseconds), math.MaxInt64))
+}

@@ -1,0 +1,562 @@
+//! Pool: resources that are expensive to make are made once, checked, leased out, and taken back. A lease names one
+//! use of one resource; a second release of it is an error and harms nobody.
+
+use super::arguments::{clear, name, null, optional_output, out_of_range, output};
+use super::cancel::{given, ostler_cancel};
+use super::guard::{destroy, guard, with, with_child};
+use super::library::OSTLER_NAME_BYTES;
+use super::status::{
+    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_STALE_LEASE,
+    OSTLER_E_WOULD_DEADLOCK, ostler_status,
+};
+use super::structs::{init, prepare, read, versioned, zeroed};
+use crate::base::alloc;
+use crate::base::clock::Deadline;
+use crate::base::handles::{self, Kind, Pin};
+use crate::pool::{AcquireError, CloseError, CreateError, Factory, Lease, Pool, PoolConfig, Resource, StaleLease};
+use std::ffi::{c_char, c_void};
+
+/// Keeps resources of one kind warm.
+pub struct ostler_pool {
+    _opaque: [u8; 0],
+}
+
+/// Names one use of one resource. A value of 0 is never a lease.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_lease {
+    pub value: u64,
+}
+
+/// What the host does for a pool. All are called with the pool's user_data, with no lock held, on the thread that
+/// acquires or releases, or on the pool's own. They may call the library, but not close or destroy their own pool. Each
+/// resource is with one callback or one lease at a time. A C++ exception must not leave one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_pool_callbacks {
+    /// sizeof(ostler_pool_callbacks).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Makes a resource, which must not be NULL; required.
+    pub create:
+        Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, resource: *mut *mut c_void) -> ostler_status>,
+    /// Tells whether an idle resource can still be used, before it is leased again; may be NULL. After a failure it is
+    /// destroyed and the next is taken.
+    pub validate: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, resource: *mut c_void) -> ostler_status>,
+    /// Makes a released resource ready for the next use; may be NULL. After a failure it is destroyed.
+    pub reset: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, resource: *mut c_void) -> ostler_status>,
+    /// Ends a resource, once for each that create made; required.
+    pub destroy: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, resource: *mut c_void)>,
+}
+
+/// The bounds of a pool.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_pool_config {
+    /// sizeof(ostler_pool_config).
+    pub struct_size: u32,
+    /// Resources that are made in the background and kept however long they are idle; at most max_size.
+    pub min_size: u32,
+    /// Most resources there are at once; 1 to 1048576; 0: 16.
+    pub max_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// A resource above min_size that was idle this long is destroyed, at the latest half as long afterwards; 0: never.
+    pub idle_timeout_ns: u64,
+    /// validate is called only for a resource that was idle this long; 0: every time.
+    pub validate_after_ns: u64,
+    /// Shown in the log.
+    pub name: [c_char; OSTLER_NAME_BYTES],
+}
+
+/// What a pool holds and did.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_pool_stats {
+    /// sizeof(ostler_pool_stats), set by the caller.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Resources that are leased, or on their way into or out of a lease.
+    pub in_use: u64,
+    /// Resources that wait to be leased.
+    pub idle: u64,
+    /// Resources that create is making.
+    pub creating: u64,
+    /// Callers that wait for one.
+    pub waiting: u64,
+    pub created: u64,
+    pub create_failures: u64,
+    /// All that were destroyed, for the reasons that follow or because the pool was closed.
+    pub destroyed: u64,
+    /// Idle too long.
+    pub destroyed_idle: u64,
+    /// Found invalid.
+    pub destroyed_invalid: u64,
+    pub destroyed_discarded: u64,
+    /// Could not be reset.
+    pub destroyed_reset: u64,
+    /// Leases that were given out.
+    pub acquires: u64,
+    /// Those of them that got a resource which was there already.
+    pub reuses: u64,
+    /// Waits that ended because the time was up.
+    pub timeouts: u64,
+    /// Most resources that were in use at once.
+    pub peak_in_use: u64,
+    /// Most callers that waited at once.
+    pub peak_waiting: u64,
+}
+
+versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats);
+
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::InvalidField(error) => error.into(),
+            CreateError::OutOfMemory(error) => error.into(),
+            CreateError::Spawn(error) => error.into(),
+        }
+    }
+}
+
+impl From<AcquireError> for Failure {
+    fn from(error: AcquireError) -> Self {
+        let status = match error {
+            AcquireError::Closed => OSTLER_E_CLOSED,
+            AcquireError::Exhausted { .. } => OSTLER_E_EXHAUSTED,
+            AcquireError::CreateFailed(_) => OSTLER_E_CREATE_FAILED,
+            AcquireError::Wait { end, .. } => Failure::from(end).status(),
+            AcquireError::OutOfMemory(error) => return error.into(),
+        };
+        Self::new(status, format_args!("{error}"))
+    }
+}
+
+impl From<StaleLease> for Failure {
+    fn from(error: StaleLease) -> Self {
+        Self::new(OSTLER_E_STALE_LEASE, format_args!("{error}"))
+    }
+}
+
+impl From<CloseError> for Failure {
+    fn from(error: CloseError) -> Self {
+        let status = match error {
+            CloseError::InsideOwnCallback => OSTLER_E_WOULD_DEADLOCK,
+            CloseError::Wait { end, .. } => Failure::from(end).status(),
+        };
+        Self::new(status, format_args!("{error}"))
+    }
+}
+
+/// The callbacks of one pool; create and destroy are there.
+struct Callbacks {
+    table: ostler_pool_callbacks,
+    user_data: *mut c_void,
+}
+
+// SAFETY: the host's functions and its pointer for them; the header says on which threads they are called.
+unsafe impl Send for Callbacks {}
+// SAFETY: as above.
+unsafe impl Sync for Callbacks {}
+
+impl Factory for Callbacks {
+    fn create(&self, resource: &mut Resource) -> i32 {
+        // SAFETY: the host's function, called as the header says.
+        self.table.create.map_or(0, |create| unsafe { create(self.user_data, &mut resource.0) })
+    }
+
+    fn validates(&self) -> bool {
+        self.table.validate.is_some()
+    }
+
+    fn validate(&self, resource: Resource) -> i32 {
+        // SAFETY: the host's function, called as the header says.
+        self.table.validate.map_or(0, |validate| unsafe { validate(self.user_data, resource.0) })
+    }
+
+    fn resets(&self) -> bool {
+        self.table.reset.is_some()
+    }
+
+    fn reset(&self, resource: Resource) -> i32 {
+        // SAFETY: the host's function, called as the header says.
+        self.table.reset.map_or(0, |reset| unsafe { reset(self.user_data, resource.0) })
+    }
+
+    fn destroy(&self, resource: Resource) {
+        if let Some(destroy) = self.table.destroy {
+            // SAFETY: the host's function, called as the header says.
+            unsafe { destroy(self.user_data, resource.0) }
+        }
+    }
+}
+
+/// Fills a configuration with the defaults.
+///
+/// Parameters:
+/// - config: written only on success.
+/// - struct_size: sizeof(ostler_pool_config).
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: config must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_config_init(config: *mut ostler_pool_config, struct_size: u32) -> ostler_status {
+    // SAFETY: as the header asks.
+    guard(|| unsafe { init("config", config, struct_size) })
+}
+
+/// Empties a table of callbacks.
+///
+/// Parameters:
+/// - callbacks: written only on success.
+/// - struct_size: sizeof(ostler_pool_callbacks).
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: callbacks must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_callbacks_init(
+    callbacks: *mut ostler_pool_callbacks,
+    struct_size: u32,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    guard(|| unsafe { init("callbacks", callbacks, struct_size) })
+}
+
+/// Makes a pool. With a min_size or an idle_timeout_ns it starts one thread, ostler-pool, on which min_size resources
+/// are made in the background; one that cannot be made is tried again after 100 ms, then 200 ms, up to 30 s.
+///
+/// Parameters:
+/// - config: borrowed during the call.
+/// - callbacks: borrowed during the call; create and destroy are required.
+/// - user_data: handed to every callback; must stay valid until the pool is destroyed and the last lease is back.
+/// - out: written only on success, else NULL; owned by the caller, ends with ostler_pool_destroy.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM,
+/// OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: config NULL takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
+/// NULL.
+/// Blocking: as long as it takes to start a thread; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_create(
+    config: *const ostler_pool_config,
+    callbacks: *const ostler_pool_callbacks,
+    user_data: *mut c_void,
+    out: *mut *mut ostler_pool,
+) -> ostler_status {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let out = unsafe { output("out", out, std::ptr::null_mut())? };
+        // SAFETY: as the header asks.
+        let config = if config.is_null() { zeroed() } else { unsafe { read("config", config)? } };
+        // SAFETY: as the header asks.
+        let table: ostler_pool_callbacks = unsafe { read("callbacks", callbacks)? };
+        if table.reserved != 0 {
+            return Err(out_of_range("callbacks->reserved", u64::from(table.reserved), "must be 0"));
+        }
+        if table.create.is_none() {
+            return Err(null("callbacks->create"));
+        }
+        if table.destroy.is_none() {
+            return Err(null("callbacks->destroy"));
+        }
+        let config = checked(&config)?;
+        let slot = handles::reserve(Kind::Pool)?;
+        let factory = alloc::try_box(Callbacks { table, user_data })?;
+        let pool = Pool::new(slot.owner(), config, factory)?;
+        *out = slot.publish(pool) as *mut ostler_pool;
+        Ok(())
+    })
+}
+
+fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
+    if config.reserved != 0 {
+        return Err(out_of_range("reserved", u64::from(config.reserved), "must be 0"));
+    }
+    Ok(PoolConfig {
+        min_size: config.min_size,
+        max_size: if config.max_size == 0 { 16 } else { config.max_size },
+        idle_timeout_ns: config.idle_timeout_ns,
+        validate_after_ns: config.validate_after_ns,
+        name: name(&config.name)?,
+    })
+}
+
+/// Leases a resource: an idle one, the one used last first; else a new one, made on this thread; else, when max_size
+/// are out, the next that comes back. Callers that wait are served in the order of their coming.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
+///   validate take is not bounded by it.
+/// - cancel: borrowed during the call; ends the wait.
+/// - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
+/// callback), OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
+/// Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+/// timeout.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_acquire(
+    pool: *mut ostler_pool,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear_lease(lease, resource) };
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
+        let cancel = given(cancel)?;
+        // A resource that is there needs no clock.
+        let (leased, made) = match pool.acquire_now()? {
+            Some(now) => now,
+            None => pool.acquire_later(Deadline::after(timeout_ns), cancel.as_deref())?,
+        };
+        *lease = ostler_lease { value: leased.0 };
+        *resource = made.0;
+        Ok(())
+    })
+}
+
+/// Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+///
+/// Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_CREATE_FAILED,
+/// OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
+/// Blocking: as long as create and validate take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_try_acquire(
+    pool: *mut ostler_pool,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear_lease(lease, resource) };
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
+        let (leased, made) = pool.try_acquire()?;
+        *lease = ostler_lease { value: leased.0 };
+        *resource = made.0;
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As for [`clear`].
+#[inline]
+unsafe fn clear_lease(lease: *mut ostler_lease, resource: *mut *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        clear(lease, ostler_lease { value: 0 });
+        clear(resource, std::ptr::null_mut());
+    }
+}
+
+/// # Safety
+/// As for [`output`].
+#[inline]
+unsafe fn lease_outputs<'a>(
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> Result<(&'a mut ostler_lease, &'a mut *mut c_void), Failure> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        Ok((output("lease", lease, ostler_lease { value: 0 })?, output("resource", resource, std::ptr::null_mut())?))
+    }
+}
+
+/// Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on
+/// a closing or destroyed pool, where it destroys the resource.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - lease: consumed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe; any thread may release.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: as long as reset or destroy takes; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_release(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
+    with_child(pool, |pool: &Pin<Pool>| Ok(pool.release(Lease(lease.value))?))
+}
+
+/// Gives a resource back that nobody shall have any more: it is destroyed on this thread, and another may be made.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - lease: consumed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe; any thread may discard.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: as long as destroy takes; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_discard(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
+    with_child(pool, |pool: &Pin<Pool>| Ok(pool.discard(Lease(lease.value))?))
+}
+
+/// Tells which resource a lease names.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - lease: stays valid.
+/// - resource: written only on success, else NULL.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; resource must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_get_resource(
+    pool: *mut ostler_pool,
+    lease: ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(resource, std::ptr::null_mut()) };
+    with_child(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let resource = unsafe { output("resource", resource, std::ptr::null_mut())? };
+        *resource = pool.resource_of(Lease(lease.value))?.0;
+        Ok(())
+    })
+}
+
+/// Tells what a pool holds and did.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - out: struct_size set by the caller; emptied first, filled on success.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: never blocks; may be called from any callback. Looks at every slot.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut ostler_pool_stats) -> ostler_status {
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let out = unsafe { prepare("out", out)? };
+        let stats = pool.stats();
+        out.fill(&ostler_pool_stats {
+            struct_size: 0,
+            reserved: 0,
+            in_use: stats.in_use,
+            idle: stats.idle,
+            creating: stats.creating,
+            waiting: stats.waiting,
+            created: stats.created,
+            create_failures: stats.create_failures,
+            destroyed: stats.destroyed,
+            destroyed_idle: stats.destroyed_idle,
+            destroyed_invalid: stats.destroyed_invalid,
+            destroyed_discarded: stats.destroyed_discarded,
+            destroyed_reset: stats.destroyed_reset,
+            acquires: stats.acquires,
+            reuses: stats.reuses,
+            timeouts: stats.timeouts,
+            peak_in_use: stats.peak_in_use,
+            peak_waiting: stats.peak_waiting,
+        });
+        Ok(())
+    })
+}
+
+/// Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
+/// The pool stays closed, also when the time is up first; a later close goes on waiting.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+/// - cancel: borrowed during the call; ends the wait.
+/// - still_out: how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
+/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+/// Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_close(
+    pool: *mut ostler_pool,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    still_out: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(still_out, 0) };
+    with(pool, |pool: &Pin<Pool>| {
+        let cancel = given(cancel)?;
+        let closed = pool.close(Deadline::after(timeout_ns), cancel.as_deref());
+        // SAFETY: as the header asks.
+        let still_out = unsafe { optional_output(still_out, 0) };
+        if let (Err(CloseError::Wait { still_out: count, .. }), Some(still_out)) = (&closed, still_out) {
+            *still_out = *count;
+        }
+        Ok(closed?)
+    })
+}
+
+/// Destroys a pool: waits end with OSTLER_E_CLOSED, what is idle is destroyed. Leases that are out stay valid; each
+/// release then destroys its resource, and the pool's memory goes with the last.
+///
+/// Parameters:
+/// - pool: owned; invalid afterwards, except for its leases.
+///
+/// Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_OK and does nothing.
+/// Blocking: as long as the callbacks that are under way, and those that destroy, take.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_destroy(pool: *mut ostler_pool) -> ostler_status {
+    destroy::<_, Pool>(pool)
+}

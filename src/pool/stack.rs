@@ -1,0 +1,106 @@
+//! A lock-free stack of slot numbers, last in first out: what was used last is the warmest. The links live in a dense
+//! array of their own, never in what is stored; the head carries a tag that changes with every push, so that a pop
+//! cannot mistake a number that went away and came back for one that stayed (R. K. Treiber 1986, with the counter of
+//! the IBM System/370 manual). It also carries how many are left, so that counting costs nothing.
+
+use crate::base::alloc::{self, OutOfMemory};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+
+// The head: tag:22 | depth:21 | slot:21, where the slot that is all ones is none.
+const FIELD: u64 = (1 << 21) - 1;
+const NONE: u64 = FIELD;
+const DEPTH_SHIFT: u32 = 21;
+const TAG_SHIFT: u32 = 42;
+
+#[repr(align(128))]
+pub struct Stack {
+    head: AtomicU64,
+    below: Vec<AtomicU32>,
+}
+
+impl Stack {
+    /// An empty stack for the numbers below `slots`, of which there are at most 2^20.
+    pub fn new(slots: u32) -> Result<Self, OutOfMemory> {
+        let mut below = alloc::try_vec(slots as usize)?;
+        below.extend((0..slots).map(|_| AtomicU32::new(NONE as u32)));
+        Ok(Self { head: AtomicU64::new(NONE), below })
+    }
+
+    pub fn depth(&self) -> u32 {
+        ((self.head.load(Relaxed) >> DEPTH_SHIFT) & FIELD) as u32
+    }
+
+    /// The number must be below the bound and not on the stack.
+    #[inline]
+    pub fn push(&self, slot: u32) {
+        let Some(below) = self.below.get(slot as usize) else { return };
+        let mut head = self.head.load(Relaxed);
+        loop {
+            below.store((head & FIELD) as u32, Relaxed);
+            let depth = ((head >> DEPTH_SHIFT) & FIELD) + 1;
+            let tag = (head >> TAG_SHIFT).wrapping_add(1);
+            let pushed = (tag << TAG_SHIFT) | (depth << DEPTH_SHIFT) | u64::from(slot);
+            // Sequentially consistent, because the pusher looks for waiters next (see `Waiters`).
+            match self.head.compare_exchange_weak(head, pushed, SeqCst, Relaxed) {
+                Ok(_) => return,
+                Err(newer) => head = newer,
+            }
+        }
+    }
+
+    /// The number that was pushed last, and how many are left.
+    #[inline]
+    pub fn pop(&self) -> Option<(u32, u32)> {
+        let mut head = self.head.load(SeqCst);
+        loop {
+            let slot = head & FIELD;
+            // None when empty. A link that another thread changes meanwhile is read in vain: then the tag, or what is
+            // on top, has changed too.
+            let below = u64::from(self.below.get(slot as usize)?.load(Relaxed));
+            let left = ((head >> DEPTH_SHIFT) & FIELD) - 1;
+            let popped = (head & !((1 << TAG_SHIFT) - 1)) | (left << DEPTH_SHIFT) | below;
+            match self.head.compare_exchange_weak(head, popped, SeqCst, SeqCst) {
+                Ok(_) => return Some((slot as u32, left as u32)),
+                Err(newer) => head = newer,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_in_first_out_and_counted() {
+        let stack = Stack::new(3).unwrap();
+        assert_eq!(stack.pop(), None);
+        (0..3).for_each(|slot| stack.push(slot));
+        assert_eq!(stack.depth(), 3);
+        assert_eq!(
+            [stack.pop(), stack.pop(), stack.pop(), stack.pop()],
+            [Some((2, 2)), Some((1, 1)), Some((0, 0)), None]
+        );
+    }
+
+    #[test]
+    fn a_number_is_never_handed_to_two() {
+        let stack = Stack::new(8).unwrap();
+        (0..8).for_each(|slot| stack.push(slot));
+        let owners: Vec<AtomicU32> = (0..8).map(|_| AtomicU32::new(0)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50_000 {
+                        if let Some((slot, _)) = stack.pop() {
+                            assert_eq!(owners[slot as usize].swap(1, Relaxed), 0);
+                            owners[slot as usize].store(0, Relaxed);
+                            stack.push(slot);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(stack.depth(), 8);
+    }
+}
