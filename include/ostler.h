@@ -728,7 +728,7 @@ ostler_status ostler_arena_config_init(struct ostler_arena_config *config, uint3
  * OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
- * NULL: config NULL takes every default; out must not be NULL.
+ * NULL: config may be NULL, which takes every default; out must not be NULL.
  * Blocking: as long as the kernel takes to map the chunk and bring in its pages; may be called from any callback.
  * Since: 0.1
  */
@@ -1274,7 +1274,7 @@ ostler_status ostler_pool_callbacks_init(struct ostler_pool_callbacks *callbacks
  * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
- * NULL: config NULL takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
+ * NULL: config may be NULL, which takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
  * NULL.
  * Blocking: as long as it takes to start a thread; may be called from any callback.
  * Since: 0.1
@@ -1393,7 +1393,7 @@ ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
  *
  * Parameters:
  * - pool: borrowed.
- * - out: struct_size set by the caller; emptied first, filled on success.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
  * OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1414,7 +1414,7 @@ ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
  * - pool: borrowed.
  * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait.
- * - still_out: how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+ * - still_out: written; how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1672,7 +1672,7 @@ ostler_status ostler_orchestrator_config_init(struct ostler_orchestrator_config 
  * OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
- * NULL: config NULL takes every default; out must not be NULL.
+ * NULL: config may be NULL, which takes every default; out must not be NULL.
  * Blocking: as long as it takes to start a thread; may be called from any callback.
  * Since: 0.1
  */
@@ -1689,7 +1689,7 @@ ostler_status ostler_orchestrator_create(const struct ostler_orchestrator_config
  * - ticket: consumed on success, and still valid otherwise.
  * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait, not the request.
- * - out: struct_size set by the caller; emptied first, filled on success.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (another thread waits
  * for it), OSTLER_E_INVALID_ARGUMENT (also for a request with on_complete), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
@@ -1712,7 +1712,7 @@ ostler_status ostler_orchestrator_wait(struct ostler_orchestrator *orchestrator,
  * Parameters:
  * - orchestrator: borrowed.
  * - ticket: consumed on success, and still valid otherwise.
- * - out: struct_size set by the caller; emptied first, filled on success.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
  *
  * Returns: OSTLER_OK, OSTLER_E_NOT_READY, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (a thread waits for it),
  * OSTLER_E_INVALID_ARGUMENT (also for a request with on_complete), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
@@ -1772,7 +1772,7 @@ ostler_status ostler_orchestrator_forget(struct ostler_orchestrator *orchestrato
  * - orchestrator: borrowed.
  * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait.
- * - still_out: how many requests have no outcome yet, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+ * - still_out: written; how many requests have no outcome yet, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1792,7 +1792,7 @@ ostler_status ostler_orchestrator_drain(struct ostler_orchestrator *orchestrator
  *
  * Parameters:
  * - orchestrator: borrowed.
- * - out: struct_size set by the caller; emptied first, filled on success.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
  * OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1971,7 +1971,7 @@ ostler_status ostler_model_callbacks_init(struct ostler_model_callbacks *callbac
  * OSTLER_E_SYSTEM, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
- * NULL: orchestrator NULL is OSTLER_E_INVALID_HANDLE; config NULL takes every default; user_data may be NULL;
+ * NULL: orchestrator NULL is OSTLER_E_INVALID_HANDLE; config may be NULL, which takes every default; user_data may be NULL;
  * callbacks, its load and run, and out must not be NULL.
  * Blocking: as long as it takes to start the threads; may be called from any callback.
  * Since: 0.1
@@ -2031,13 +2031,13 @@ ostler_status ostler_model_submit(struct ostler_model *model,
  *   during the call; their buffers until the outcomes.
  * - count: how many; 0 does nothing; at most 1048576.
  * - tickets: room for count; those of the accepted requests are written, the others 0.
- * - accepted: how many were accepted, also after a failure.
+ * - accepted: written; how many were accepted, also after a failure.
  *
  * Returns: OSTLER_OK (all), or why the first one was refused that was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
  * OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
- * NULL: model NULL is OSTLER_E_INVALID_HANDLE; requests and tickets may be NULL when count is 0; accepted must not be
+ * NULL: model NULL is OSTLER_E_INVALID_HANDLE; requests and tickets (unless count is 0) and accepted must not be
  * NULL.
  * Blocking: never blocks and allocates nothing; may be called from any callback.
  * Since: 0.1
@@ -2053,7 +2053,7 @@ ostler_status ostler_model_submit_n(struct ostler_model *model,
  *
  * Parameters:
  * - model: borrowed.
- * - out: struct_size set by the caller; emptied first, filled on success.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
  * OSTLER_E_FORKED, OSTLER_E_PANIC

@@ -186,7 +186,7 @@ fn checked(config: &ostler_arena_config) -> Result<ArenaConfig, Failure> {
 /// OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
-/// NULL: config NULL takes every default; out must not be NULL.
+/// NULL: config may be NULL, which takes every default; out must not be NULL.
 /// Blocking: as long as the kernel takes to map the chunk and bring in its pages; may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -288,9 +288,10 @@ pub unsafe extern "C" fn ostler_arena_get_stats(
     arena: *mut ostler_arena,
     out: *mut ostler_arena_stats,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(arena, |arena: &Pin<Arena>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let stats = arena.stats();
         out.fill(&ostler_arena_stats {
             chunks: stats.chunks,

@@ -245,7 +245,7 @@ pub unsafe extern "C" fn ostler_model_callbacks_init(
 /// OSTLER_E_SYSTEM, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
-/// NULL: orchestrator NULL is OSTLER_E_INVALID_HANDLE; config NULL takes every default; user_data may be NULL;
+/// NULL: orchestrator NULL is OSTLER_E_INVALID_HANDLE; config may be NULL, which takes every default; user_data may be NULL;
 /// callbacks, its load and run, and out must not be NULL.
 /// Blocking: as long as it takes to start the threads; may be called from any callback.
 /// Since: 0.1
@@ -372,13 +372,13 @@ pub unsafe extern "C" fn ostler_model_submit(
 ///   during the call; their buffers until the outcomes.
 /// - count: how many; 0 does nothing; at most 1048576.
 /// - tickets: room for count; those of the accepted requests are written, the others 0.
-/// - accepted: how many were accepted, also after a failure.
+/// - accepted: written; how many were accepted, also after a failure.
 ///
 /// Returns: OSTLER_OK (all), or why the first one was refused that was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
 /// OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
-/// NULL: model NULL is OSTLER_E_INVALID_HANDLE; requests and tickets may be NULL when count is 0; accepted must not be
+/// NULL: model NULL is OSTLER_E_INVALID_HANDLE; requests and tickets (unless count is 0) and accepted must not be
 /// NULL.
 /// Blocking: never blocks and allocates nothing; may be called from any callback.
 /// Since: 0.1
@@ -441,7 +441,7 @@ pub unsafe extern "C" fn ostler_model_submit_n(
 ///
 /// Parameters:
 /// - model: borrowed.
-/// - out: struct_size set by the caller; emptied first, filled on success.
+/// - out: struct_size set by the caller; written: emptied first, filled on success.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
 /// OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -455,9 +455,10 @@ pub unsafe extern "C" fn ostler_model_get_stats(
     model: *mut ostler_model,
     out: *mut ostler_model_stats,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(model, |model: &Pin<Model>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let stats = model.stats();
         out.fill(&ostler_model_stats {
             struct_size: 0,

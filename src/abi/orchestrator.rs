@@ -138,7 +138,7 @@ pub unsafe extern "C" fn ostler_orchestrator_config_init(
 /// OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
-/// NULL: config NULL takes every default; out must not be NULL.
+/// NULL: config may be NULL, which takes every default; out must not be NULL.
 /// Blocking: as long as it takes to start a thread; may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -175,7 +175,7 @@ fn checked(config: &ostler_orchestrator_config) -> Result<OrchestratorConfig, Fa
 /// - ticket: consumed on success, and still valid otherwise.
 /// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
 /// - cancel: borrowed during the call; ends the wait, not the request.
-/// - out: struct_size set by the caller; emptied first, filled on success.
+/// - out: struct_size set by the caller; written: emptied first, filled on success.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (another thread waits
 /// for it), OSTLER_E_INVALID_ARGUMENT (also for a request with on_complete), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
@@ -193,9 +193,10 @@ pub unsafe extern "C" fn ostler_orchestrator_wait(
     cancel: *mut ostler_cancel,
     out: *mut ostler_result,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with_child(orchestrator, |orchestrator: &Pin<Orchestrator>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let cancel = given(cancel)?;
         let outcome = orchestrator.wait(Ticket(ticket.value), Deadline::after(timeout_ns), cancel.as_deref())?;
         out.fill(&result(&outcome));
@@ -208,7 +209,7 @@ pub unsafe extern "C" fn ostler_orchestrator_wait(
 /// Parameters:
 /// - orchestrator: borrowed.
 /// - ticket: consumed on success, and still valid otherwise.
-/// - out: struct_size set by the caller; emptied first, filled on success.
+/// - out: struct_size set by the caller; written: emptied first, filled on success.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_NOT_READY, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (a thread waits for it),
 /// OSTLER_E_INVALID_ARGUMENT (also for a request with on_complete), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
@@ -224,9 +225,10 @@ pub unsafe extern "C" fn ostler_orchestrator_poll(
     ticket: ostler_ticket,
     out: *mut ostler_result,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with_child(orchestrator, |orchestrator: &Pin<Orchestrator>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let outcome = orchestrator.poll(Ticket(ticket.value))?;
         out.fill(&result(&outcome));
         Ok(())
@@ -284,7 +286,7 @@ pub unsafe extern "C" fn ostler_orchestrator_forget(
 /// - orchestrator: borrowed.
 /// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
 /// - cancel: borrowed during the call; ends the wait.
-/// - still_out: how many requests have no outcome yet, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+/// - still_out: written; how many requests have no outcome yet, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
 /// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -318,7 +320,7 @@ pub unsafe extern "C" fn ostler_orchestrator_drain(
 ///
 /// Parameters:
 /// - orchestrator: borrowed.
-/// - out: struct_size set by the caller; emptied first, filled on success.
+/// - out: struct_size set by the caller; written: emptied first, filled on success.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
 /// OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -332,9 +334,10 @@ pub unsafe extern "C" fn ostler_orchestrator_get_stats(
     orchestrator: *mut ostler_orchestrator,
     out: *mut ostler_orchestrator_stats,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(orchestrator, |orchestrator: &Pin<Orchestrator>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let stats = orchestrator.stats();
         out.fill(&ostler_orchestrator_stats {
             struct_size: 0,

@@ -245,7 +245,7 @@ pub unsafe extern "C" fn ostler_pool_callbacks_init(
 /// OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
-/// NULL: config NULL takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
+/// NULL: config may be NULL, which takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
 /// NULL.
 /// Blocking: as long as it takes to start a thread; may be called from any callback.
 /// Since: 0.1
@@ -467,7 +467,7 @@ pub unsafe extern "C" fn ostler_pool_get_resource(
 ///
 /// Parameters:
 /// - pool: borrowed.
-/// - out: struct_size set by the caller; emptied first, filled on success.
+/// - out: struct_size set by the caller; written: emptied first, filled on success.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
 /// OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -478,9 +478,10 @@ pub unsafe extern "C" fn ostler_pool_get_resource(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut ostler_pool_stats) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let stats = pool.stats();
         out.fill(&ostler_pool_stats {
             struct_size: 0,
@@ -513,7 +514,7 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
 /// - pool: borrowed.
 /// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
 /// - cancel: borrowed during the call; ends the wait.
-/// - still_out: how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+/// - still_out: written; how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
 /// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC

@@ -1,7 +1,7 @@
 //! Receipt: what each chunk of an arena asked for, what it got, and why, checked against the kernel.
 
 use super::arena::ostler_arena;
-use super::arguments::{null, optional_output};
+use super::arguments::{clear, null, optional_output};
 use super::guard::with;
 use super::status::ostler_status;
 use super::structs::{prepare, versioned, zeroed};
@@ -199,9 +199,10 @@ pub unsafe extern "C" fn ostler_arena_get_receipt(
     chunk_index: u64,
     out: *mut ostler_receipt,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(arena, |arena: &Pin<Arena>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         out.fill(&ostler_receipt::from(&arena.receipt(chunk_index)?));
         Ok(())
     })
@@ -232,6 +233,10 @@ pub unsafe extern "C" fn ostler_arena_print_receipts(
 ) -> ostler_status {
     // SAFETY: as the header asks.
     let needed = unsafe { optional_output(needed_bytes, 0) };
+    if buffer_bytes > 0 {
+        // SAFETY: as the header asks.
+        unsafe { clear(buffer, 0) };
+    }
     with(arena, |arena: &Pin<Arena>| {
         if buffer.is_null() && buffer_bytes > 0 {
             return Err(null("buffer"));

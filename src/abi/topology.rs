@@ -189,9 +189,10 @@ pub unsafe extern "C" fn ostler_topology_get_info(
     topology: *mut ostler_topology,
     out: *mut ostler_topology_info,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(topology, |topology: &Pin<Topology>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         out.fill(&ostler_topology_info {
             node_count: topology.nodes.len() as u32,
             package_count: topology.package_count,
@@ -226,9 +227,10 @@ pub unsafe extern "C" fn ostler_topology_get_node(
     index: u32,
     out: *mut ostler_node_info,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(topology, |topology: &Pin<Topology>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let node = topology.node(index)?;
         out.fill(&ostler_node_info {
             node: node.number,
@@ -261,9 +263,10 @@ pub unsafe extern "C" fn ostler_topology_get_cpu(
     index: u32,
     out: *mut ostler_cpu_info,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(topology, |topology: &Pin<Topology>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let cpu = topology.cpu(index)?;
         out.fill(&ostler_cpu_info {
             cpu: cpu.number,
@@ -297,9 +300,10 @@ pub unsafe extern "C" fn ostler_topology_get_cache(
     index: u32,
     out: *mut ostler_cache_info,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(topology, |topology: &Pin<Topology>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let cache = topology.cache(index)?;
         out.fill(&ostler_cache_info {
             level: cache.level,
@@ -336,9 +340,10 @@ pub unsafe extern "C" fn ostler_topology_get_pages(
     page_size_index: u32,
     out: *mut ostler_page_info,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
     with(topology, |topology: &Pin<Topology>| {
-        // SAFETY: as the header asks.
-        let out = unsafe { prepare("out", out)? };
+        let out = out?;
         let pages = topology.pages((node_index != OSTLER_ALL_NODES).then_some(node_index), page_size_index)?;
         out.fill(&ostler_page_info {
             page_bytes: pages.page_bytes,

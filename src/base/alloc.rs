@@ -13,10 +13,15 @@ pub struct OutOfMemory {
 /// Asks whether `bytes` can be had now. For containers of the standard library that offer no fallible form: they
 /// allocate right after this, so a refusal is told here instead of ending the process.
 pub fn check(bytes: usize) -> Result<(), OutOfMemory> {
-    let refusal = OutOfMemory { bytes: bytes as u64 };
     if faults::hit(Point::Allocation).is_some() {
-        return Err(refusal);
+        return Err(OutOfMemory { bytes: bytes as u64 });
     }
+    probe(bytes)
+}
+
+/// [`check`] without the seam for failures, for the few that are made before a panic could be caught.
+pub fn probe(bytes: usize) -> Result<(), OutOfMemory> {
+    let refusal = OutOfMemory { bytes: bytes as u64 };
     let layout = Layout::from_size_align(bytes.max(1), 16).map_err(|_| refusal)?;
     // SAFETY: the layout has a size above 0; the block goes back at once with the same layout.
     unsafe {

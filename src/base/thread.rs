@@ -79,7 +79,8 @@ impl ThreadRecord {
     }
 
     fn add() -> Option<&'static ThreadRecord> {
-        let record = super::alloc::try_box(ThreadRecord {
+        super::alloc::probe(size_of::<ThreadRecord>()).ok()?;
+        let record: &'static ThreadRecord = Box::leak(Box::new(ThreadRecord {
             hazards: [const { AtomicU64::new(0) }; HAZARDS],
             depth: Cell::new(0),
             parker: Parker::new(),
@@ -90,8 +91,7 @@ impl ThreadRecord {
             guarded: Cell::new(0),
             taken: AtomicBool::new(true),
             next: AtomicPtr::new(std::ptr::null_mut()),
-        });
-        let record: &'static ThreadRecord = Box::leak(record.ok()?);
+        }));
         let mut head = RECORDS.load(Relaxed);
         loop {
             record.next.store(head, Relaxed);

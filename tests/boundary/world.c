@@ -115,7 +115,7 @@ static void make_handle(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_cancel_create((ostler_cancel **)out), OSTLER_OK);
         break;
     case TOPOLOGY:
-        CHECK_STATUS(ostler_topology_create("pack:1 core:2 pu:1", (ostler_topology **)out), OSTLER_OK);
+        CHECK_STATUS(ostler_topology_create("pack:1 l3:1 core:2 pu:1", (ostler_topology **)out), OSTLER_OK);
         break;
     case ARENA: {
         ostler_arena_config config;
