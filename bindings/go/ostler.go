@@ -23,16 +23,10 @@
 package ostler
 
 // #cgo pkg-config: ostler
-// #cgo CFLAGS: -std=gnu11 -Wall -Wextra
 // #include "shim.h"
 import "C"
 
-import (
-	"context"
-	"math"
-	"time"
-	"unicode/utf8"
-)
+import "context"
 
 func init() {
 	// The two differ when a program finds an older library at run time than it was built with.
@@ -44,32 +38,13 @@ func init() {
 // Version is that of the library, as in "0.1.0".
 func Version() string { return C.GoString(C.ostler_version_string()) }
 
-// Shutdown closes every object of the program and joins every thread of the library. It waits until leases, requests and
-// cursors are back, as long as the context allows, and says how many are still out. The library can be used again.
+// Shutdown closes every object of the program and joins every thread of the library. Until the context's deadline it
+// waits for leases, requests and cursors, and says how many are still out. The library can be used again.
 func Shutdown(ctx context.Context) (stillOut uint64, err error) {
 	timeout, err := timeLeft(ctx)
 	if err != nil {
 		return 0, err
 	}
 	waited := C.ostler_go_shutdown(timeout)
-	return uint64(waited.still_out), failure(waited.failure)
-}
-
-// setName writes a name into a configuration; one that is too long is cut between two letters and not inside of one.
-func setName(name string, to *[C.OSTLER_NAME_BYTES]C.char) {
-	room := len(to) - 1
-	for len(name) > room {
-		_, last := utf8.DecodeLastRuneInString(name)
-		name = name[:len(name)-last]
-	}
-	for i := range len(name) {
-		to[i] = C.char(name[i])
-	}
-}
-
-// nanoseconds gives a span of time to C. What is not positive is none.
-func nanoseconds(span time.Duration) C.uint64_t { return C.uint64_t(max(span, 0)) }
-
-func duration(nanoseconds C.uint64_t) time.Duration {
-	return time.Duration(min(uint64(nanoseconds), math.MaxInt64))
+	return uint64(waited.still_out), withContext(ctx, failure(waited.failure))
 }

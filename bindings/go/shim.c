@@ -119,6 +119,11 @@ ostler_go_failure ostler_go_topology_destroy(uintptr_t topology)
 
 /* ---- arena ---- */
 
+ostler_go_failure ostler_go_arena_config_init(ostler_arena_config *config)
+{
+    return failure(ostler_arena_config_init(config, sizeof *config));
+}
+
 ostler_go_created ostler_go_arena_create(const ostler_arena_config *config)
 {
     ostler_arena *arena = NULL;
@@ -226,6 +231,11 @@ static void pool_destroy(void *id, void *resource)
     ostlerGoPoolDestroy((uintptr_t)id, (uintptr_t)resource);
 }
 
+ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config)
+{
+    return failure(ostler_pool_config_init(config, sizeof *config));
+}
+
 ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, uintptr_t id)
 {
     ostler_pool_callbacks callbacks;
@@ -295,6 +305,11 @@ ostler_go_failure ostler_go_pool_destroy(uintptr_t pool)
 
 /* ---- orchestrator ---- */
 
+ostler_go_failure ostler_go_orchestrator_config_init(ostler_orchestrator_config *config)
+{
+    return failure(ostler_orchestrator_config_init(config, sizeof *config));
+}
+
 ostler_go_created ostler_go_orchestrator_create(const ostler_orchestrator_config *config)
 {
     ostler_orchestrator *orchestrator = NULL;
@@ -348,6 +363,11 @@ static void model_unload(void *id, void *state)
 static void request_complete(void *id, ostler_ticket ticket, const ostler_result *result)
 {
     ostlerGoRequestComplete((uintptr_t)id, ticket.value, (ostler_result *)result);
+}
+
+ostler_go_failure ostler_go_model_config_init(ostler_model_config *config)
+{
+    return failure(ostler_model_config_init(config, sizeof *config));
 }
 
 ostler_go_created ostler_go_model_create(uintptr_t orchestrator, const ostler_model_config *config, uintptr_t id)

@@ -75,6 +75,7 @@ ostler_go_failure ostler_go_topology_get_pages(uintptr_t topology, uint32_t node
                                                ostler_page_info *out);
 ostler_go_failure ostler_go_topology_destroy(uintptr_t topology);
 
+ostler_go_failure ostler_go_arena_config_init(ostler_arena_config *config);
 ostler_go_created ostler_go_arena_create(const ostler_arena_config *config);
 ostler_go_memory ostler_go_arena_alloc(uintptr_t arena, uint64_t size_bytes, uint64_t align_bytes);
 ostler_go_failure ostler_go_arena_mark(uintptr_t arena, ostler_mark *out);
@@ -90,7 +91,9 @@ ostler_go_memory ostler_go_cursor_open(uintptr_t arena);
 ostler_go_memory ostler_go_cursor_alloc(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes);
 ostler_go_failure ostler_go_cursor_close(ostler_cursor *cursor);
 
-ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, uintptr_t id);
+ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config);
+ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets,
+                                        uintptr_t id);
 ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_leased ostler_go_pool_try_acquire(uintptr_t pool);
 ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);
@@ -100,12 +103,14 @@ ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *ou
 ostler_go_waited ostler_go_pool_close(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_pool_destroy(uintptr_t pool);
 
+ostler_go_failure ostler_go_orchestrator_config_init(ostler_orchestrator_config *config);
 ostler_go_created ostler_go_orchestrator_create(const ostler_orchestrator_config *config);
 ostler_go_failure ostler_go_orchestrator_cancel(uintptr_t orchestrator, uint64_t ticket);
 ostler_go_waited ostler_go_orchestrator_drain(uintptr_t orchestrator, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_orchestrator_get_stats(uintptr_t orchestrator, ostler_orchestrator_stats *out);
 ostler_go_failure ostler_go_orchestrator_destroy(uintptr_t orchestrator);
 
+ostler_go_failure ostler_go_model_config_init(ostler_model_config *config);
 ostler_go_created ostler_go_model_create(uintptr_t orchestrator, const ostler_model_config *config, uintptr_t id);
 ostler_go_failure ostler_go_model_wait_ready(uintptr_t model, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_submitted ostler_go_model_submit(uintptr_t model, uint32_t priority, uint64_t deadline_after_ns,

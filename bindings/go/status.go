@@ -76,8 +76,6 @@ func failure(failure C.ostler_go_failure) error {
 	return &Error{Code: code, Message: C.GoString(failure.message)}
 }
 
-func invalid(message string) error { return &Error{Code: ErrInvalidArgument, Message: message} }
-
 // gone is a destroy without the complaint that the object went before: Shutdown destroys whatever there is.
 func gone(err error) error {
 	if errors.Is(err, ErrInvalidHandle) {

@@ -34,9 +34,8 @@ func await(ctx context.Context, wait func(timeoutNs C.uint64_t, cancel C.uintptr
 	if !stop() {
 		<-signalled
 	}
-	if gone := gone(failure(C.ostler_go_cancel_destroy(created.handle))); gone != nil && err == nil {
-		err = gone
-	}
+	// Its failure could only hide what the wait was for.
+	_ = failure(C.ostler_go_cancel_destroy(created.handle))
 	return withContext(ctx, err)
 }
 
@@ -49,7 +48,7 @@ func timeLeft(ctx context.Context) (C.uint64_t, error) {
 	if !limited {
 		return C.OSTLER_FOREVER, nil
 	}
-	return nanoseconds(time.Until(deadline)), nil
+	return C.uint64_t(max(time.Until(deadline), 0)), nil
 }
 
 // withContext adds to the error of a wait what the context has to say. A context tells of its deadline by ending, so

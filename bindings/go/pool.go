@@ -1,0 +1,242 @@
+package ostler
+
+// #include "shim.h"
+// #cgo nocallback ostler_go_pool_get_resource
+import "C"
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+)
+
+// PoolConfig says how a pool makes its resources and how many it keeps. Its functions are called by many goroutines and
+// threads at once.
+type PoolConfig[T any] struct {
+	Name          string
+	MinSize       int           // kept even when idle; made in the background
+	MaxSize       int           // 0 is 16
+	IdleTimeout   time.Duration // how long one above MinSize may lie idle; 0 is for ever
+	ValidateAfter time.Duration // how long one may lie idle and need no Validate; 0 validates each time
+
+	Create   func() (T, error)
+	Validate func(T) error // optional: whether an idle one is still good, before it is leased again
+	Reset    func(T) error // optional: makes one as new when it is released
+	Destroy  func(T)       // optional
+}
+
+// PoolStats is what a pool holds, and what it has done up to now.
+type PoolStats struct {
+	InUse, Idle, Creating, Waiting                                     uint64
+	Created, CreateFailures                                            uint64
+	Destroyed, DestroyedIdle, DestroyedInvalid, DestroyedDiscarded     uint64
+	DestroyedReset, Acquires, Reuses, Timeouts, PeakInUse, PeakWaiting uint64
+}
+
+// Pool leases out things that are made once. Goroutines that find all of them leased wait in the order of their coming.
+type Pool[T any] struct {
+	handle  C.uintptr_t
+	keeper  *poolKeeper[T]
+	cleanup runtime.Cleanup
+}
+
+// NewPool makes a pool.
+func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
+	var given arguments
+	var c C.ostler_pool_config
+	if err := failure(C.ostler_go_pool_config_init(&c)); err != nil {
+		return nil, err
+	}
+	if config.Create == nil {
+		given.refuse("Create is nil, but a pool cannot do without it")
+	}
+	c.min_size = given.count("MinSize", config.MinSize)
+	c.max_size = given.count("MaxSize", config.MaxSize)
+	c.idle_timeout_ns = given.span("IdleTimeout", config.IdleTimeout)
+	c.validate_after_ns = given.span("ValidateAfter", config.ValidateAfter)
+	given.name(config.Name, &c.name)
+	if given.err != nil {
+		return nil, given.err
+	}
+	keeper := &poolKeeper[T]{config: config}
+	id := pools.add(keeper)
+	keeper.tenancy.end = func() { pools.take(id) }
+	created := C.ostler_go_pool_create(&c, C.int(flag(config.Validate != nil)), C.int(flag(config.Reset != nil)), C.uintptr_t(id))
+	if err := failure(created.failure); err != nil {
+		keeper.tenancy.close()
+		return nil, err
+	}
+	pool := &Pool[T]{handle: created.handle, keeper: keeper}
+	pool.cleanup = runtime.AddCleanup(pool, forgetPool, forgotten{created.handle, &keeper.tenancy})
+	return pool, nil
+}
+
+// forgotten is what is left of an object that nobody closed.
+type forgotten struct {
+	handle  C.uintptr_t
+	tenancy *tenancy
+}
+
+func forgetPool(pool forgotten) {
+	// On a goroutine of its own, because callbacks that are slow must not hold up the other cleanups of the program.
+	go func() { _ = closePool(pool.handle, pool.tenancy) }()
+}
+
+func closePool(handle C.uintptr_t, tenancy *tenancy) error {
+	err := gone(failure(C.ostler_go_pool_destroy(handle)))
+	if err == nil {
+		tenancy.close()
+	}
+	return err
+}
+
+// Close destroys the resources that are idle and refuses new work. While some are leased the pool waits for them, not
+// the caller: the last release ends it.
+func (p *Pool[T]) Close() error {
+	err := closePool(p.handle, &p.keeper.tenancy)
+	if err == nil {
+		p.cleanup.Stop()
+	}
+	return err
+}
+
+// Drain refuses new work and waits until everything is released; it says how many are still leased.
+func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
+	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+		waited := C.ostler_go_pool_close(p.handle, timeout, cancel)
+		stillLeased = uint64(waited.still_out)
+		return failure(waited.failure)
+	})
+	runtime.KeepAlive(p)
+	return stillLeased, err
+}
+
+// Acquire leases a resource, and waits for one when all are leased.
+func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
+	if _, err := timeLeft(ctx); err != nil {
+		return Lease[T]{}, err
+	}
+	// A lease that is to be had at once needs no cancel.
+	lease, err := p.TryAcquire()
+	if !errors.Is(err, ErrExhausted) {
+		return lease, err
+	}
+	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+		var err error
+		lease, err = p.lease(C.ostler_go_pool_acquire(p.handle, timeout, cancel))
+		return err
+	})
+	return lease, err
+}
+
+// TryAcquire leases a resource, or fails with ErrExhausted when all are leased.
+func (p *Pool[T]) TryAcquire() (Lease[T], error) {
+	return p.lease(C.ostler_go_pool_try_acquire(p.handle))
+}
+
+func (p *Pool[T]) lease(leased C.ostler_go_leased) (Lease[T], error) {
+	if leased.failure.status != C.OSTLER_OK {
+		return Lease[T]{}, failure(leased.failure)
+	}
+	resource, _ := p.keeper.resources.get(uintptr(leased.resource))
+	return Lease[T]{pool: p, id: leased.lease, resource: resource}, nil
+}
+
+// Stats is what the pool holds, and what it has done up to now.
+func (p *Pool[T]) Stats() (PoolStats, error) {
+	var stats C.ostler_pool_stats
+	if err := failure(C.ostler_go_pool_get_stats(p.handle, &stats)); err != nil {
+		return PoolStats{}, err
+	}
+	runtime.KeepAlive(p)
+	return PoolStats{
+		InUse: uint64(stats.in_use), Idle: uint64(stats.idle), Creating: uint64(stats.creating),
+		Waiting: uint64(stats.waiting), Created: uint64(stats.created), CreateFailures: uint64(stats.create_failures),
+		Destroyed: uint64(stats.destroyed), DestroyedIdle: uint64(stats.destroyed_idle),
+		DestroyedInvalid: uint64(stats.destroyed_invalid), DestroyedDiscarded: uint64(stats.destroyed_discarded),
+		DestroyedReset: uint64(stats.destroyed_reset), Acquires: uint64(stats.acquires), Reuses: uint64(stats.reuses),
+		Timeouts: uint64(stats.timeouts), PeakInUse: uint64(stats.peak_in_use), PeakWaiting: uint64(stats.peak_waiting),
+	}, nil
+}
+
+// Lease is the right to a resource until it is released. A lease that is never released keeps its resource for ever.
+type Lease[T any] struct {
+	pool     *Pool[T]
+	id       C.uint64_t
+	resource T
+}
+
+// Value is the resource. It must not be used after Release or Discard.
+func (l Lease[T]) Value() T { return l.resource }
+
+// Valid asks the pool whether the lease still holds; if not, the error is ErrStaleLease.
+func (l Lease[T]) Valid() error {
+	if l.pool == nil {
+		return errNoLease
+	}
+	err := failure(C.ostler_go_pool_get_resource(l.pool.handle, l.id).failure)
+	runtime.KeepAlive(l.pool)
+	return err
+}
+
+// Release gives the resource back. A second time is ErrStaleLease, also of a copy of the lease.
+func (l Lease[T]) Release() error {
+	if l.pool == nil {
+		return errNoLease
+	}
+	err := failure(C.ostler_go_pool_release(l.pool.handle, l.id))
+	runtime.KeepAlive(l.pool)
+	return err
+}
+
+// Discard gives back a resource that is no longer good: it is destroyed and not leased again.
+func (l Lease[T]) Discard() error {
+	if l.pool == nil {
+		return errNoLease
+	}
+	err := failure(C.ostler_go_pool_discard(l.pool.handle, l.id))
+	runtime.KeepAlive(l.pool)
+	return err
+}
+
+var errNoLease = &Error{Code: ErrStaleLease, Message: "the zero Lease is never a lease"}
+
+// poolKeeper keeps the resources of a pool, and makes and mends them when the library says so.
+type poolKeeper[T any] struct {
+	config    PoolConfig[T]
+	resources registry[T]
+	tenancy   tenancy
+}
+
+func (k *poolKeeper[T]) create() (id uintptr, err error) {
+	k.tenancy.enter()
+	err = guarded(func() error {
+		resource, err := k.config.Create()
+		if err == nil {
+			id = k.resources.add(resource)
+		}
+		return err
+	})
+	if err != nil {
+		k.tenancy.leave()
+	}
+	return id, err
+}
+
+func (k *poolKeeper[T]) validate(id uintptr) error {
+	resource, _ := k.resources.get(id)
+	return guarded(func() error { return k.config.Validate(resource) })
+}
+
+func (k *poolKeeper[T]) reset(id uintptr) error {
+	resource, _ := k.resources.get(id)
+	return guarded(func() error { return k.config.Reset(resource) })
+}
+
+func (k *poolKeeper[T]) destroy(id uintptr) {
+	defer k.tenancy.leave()
+	if resource, found := k.resources.take(id); found && k.config.Destroy != nil {
+		unanswerable("Destroy", func() { k.config.Destroy(resource) })
+	}
+}
