@@ -25,6 +25,7 @@ fi
 if ! command -v valgrind >/dev/null; then
     skip valgrind 'valgrind is not installed'
 else
-    run valgrind valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite "$work/native"
+    run valgrind valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+        --suppressions=tests/support/valgrind.supp "$work/native"
 fi
 finish
