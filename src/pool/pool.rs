@@ -246,7 +246,8 @@ impl Pool {
     fn take_from_idle(&self) -> Option<Grant> {
         while let Some((number, left)) = self.idle.pop() {
             let slot = self.slots.get(number);
-            if slot.move_phase(Phase::Idle, Phase::Returning) {
+            // Without an idle time-out nobody but its popper moves an idle slot.
+            if self.config.idle_timeout_ns == 0 || slot.move_phase(Phase::Idle, Phase::Returning) {
                 self.note_peak(left);
                 return Some(Grant::Idle(number));
             }
@@ -291,6 +292,7 @@ impl Pool {
         Ok((self.slots.begin_lease(number), resource))
     }
 
+    #[cold]
     fn is_still_valid(&self, number: u32) -> bool {
         let slot = self.slots.get(number);
         let trusted_ns = self.config.validate_after_ns;
@@ -366,6 +368,7 @@ impl Pool {
         self.slots.resource_of(lease)
     }
 
+    #[cold]
     fn is_reset(&self, number: u32) -> bool {
         let resource = self.slots.get(number).resource();
         match callback::run_checked(self.owner, "reset", || self.factory.reset(resource)) {
@@ -397,6 +400,7 @@ impl Pool {
     }
 
     /// The slot's resource is gone.
+    #[cold]
     fn vacate(&self, number: u32) {
         self.slots.get(number).set_phase(Phase::Vacant);
         self.vacant.push(number);
@@ -418,10 +422,12 @@ impl Pool {
         }
     }
 
+    #[cold]
     fn serve(&self) {
         self.waiters.serve(|| self.take());
     }
 
+    #[cold]
     fn destroy_resource(&self, number: u32, reason: Reason) {
         let slot = self.slots.get(number);
         let resource = slot.resource();
@@ -438,6 +444,7 @@ impl Pool {
         };
     }
 
+    #[cold]
     fn destroy_idle(&self) {
         while let Some((number, _)) = self.idle.pop() {
             let slot = self.slots.get(number);

@@ -1,0 +1,1175 @@
+// Ostler for C++17: the C header with owners, durations, lambdas and exceptions. Header-only; link libostler.
+//
+// Each call that can fail comes twice: the plain form throws ostler::error, the form with a std::error_code & as its last
+// argument does not throw and leaves the words in ostler::last_error_message(). An exception that leaves a callback is
+// stopped here and becomes the failure of that callback, with its what().
+#ifndef OSTLER_HPP
+#define OSTLER_HPP
+
+#include "ostler.h"
+#include "ostler_inline.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <memory_resource>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace ostler {
+
+// ---- errors ----
+
+/// One enumerator for each status of ostler.h, with its number.
+enum class errc : int {
+    ok = OSTLER_OK,
+    invalid_argument = OSTLER_E_INVALID_ARGUMENT,
+    invalid_handle = OSTLER_E_INVALID_HANDLE,
+    closed = OSTLER_E_CLOSED,
+    timeout = OSTLER_E_TIMEOUT,
+    cancelled = OSTLER_E_CANCELLED,
+    out_of_memory = OSTLER_E_OUT_OF_MEMORY,
+    panic = OSTLER_E_PANIC,
+    quarantined = OSTLER_E_QUARANTINED,
+    would_deadlock = OSTLER_E_WOULD_DEADLOCK,
+    forked = OSTLER_E_FORKED,
+    unsupported = OSTLER_E_UNSUPPORTED,
+    system = OSTLER_E_SYSTEM,
+    callback_failed = OSTLER_E_CALLBACK_FAILED,
+    limit = OSTLER_E_LIMIT,
+    busy = OSTLER_E_BUSY,
+    pages_unavailable = OSTLER_E_PAGES_UNAVAILABLE,
+    node_unavailable = OSTLER_E_NODE_UNAVAILABLE,
+    stale_mark = OSTLER_E_STALE_MARK,
+    exhausted = OSTLER_E_EXHAUSTED,
+    create_failed = OSTLER_E_CREATE_FAILED,
+    stale_lease = OSTLER_E_STALE_LEASE,
+    queue_full = OSTLER_E_QUEUE_FULL,
+    load_failed = OSTLER_E_LOAD_FAILED,
+    stale_ticket = OSTLER_E_STALE_TICKET,
+    not_ready = OSTLER_E_NOT_READY,
+    deadline_exceeded = OSTLER_E_DEADLINE_EXCEEDED,
+    shed = OSTLER_E_SHED,
+};
+
+} // namespace ostler
+
+template <> struct std::is_error_code_enum<ostler::errc> : std::true_type {};
+
+namespace ostler {
+
+class category_type final : public std::error_category {
+  public:
+    const char *name() const noexcept override { return "ostler"; }
+    std::string message(int status) const override { return ostler_status_name(status); }
+};
+
+inline const std::error_category &category() noexcept
+{
+    static const category_type instance;
+    return instance;
+}
+
+inline std::error_code make_error_code(errc status) noexcept { return {static_cast<int>(status), category()}; }
+
+/// What the throwing forms throw: the status as its code(), and the words of the library in its what().
+class error : public std::system_error {
+  public:
+    error(errc status, const std::string &words) : std::system_error(make_error_code(status), words) {}
+    errc status() const noexcept { return static_cast<errc>(code().value()); }
+};
+
+/// The words of this thread's last failure.
+inline const char *last_error_message() noexcept { return ostler_last_error_message(); }
+
+namespace detail {
+
+[[noreturn]] inline void raise(ostler_status status)
+{
+    throw error(static_cast<errc>(status), ostler_last_error_message());
+}
+
+inline void check(ostler_status status)
+{
+    if (status != OSTLER_OK)
+        raise(status);
+}
+
+inline bool note(ostler_status status, std::error_code &failure) noexcept
+{
+    failure.assign(status, category());
+    return status == OSTLER_OK;
+}
+
+/// The throwing form of a call, from the one that takes an error code.
+template <class Call> auto thrown(Call &&call) -> decltype(call(std::declval<std::error_code &>()))
+{
+    std::error_code failure;
+    if constexpr (std::is_void_v<decltype(call(failure))>) {
+        call(failure);
+        if (failure)
+            raise(failure.value());
+    } else {
+        auto result = call(failure);
+        if (failure)
+            raise(failure.value());
+        return result;
+    }
+}
+
+inline ostler_status fail(ostler_status status, const char *words) noexcept
+{
+    ostler_callback_set_message(words);
+    return status == OSTLER_OK ? OSTLER_E_CALLBACK_FAILED : status;
+}
+
+/// Runs the host's part of a callback; no exception leaves it.
+template <class Body> ostler_status guarded(Body &&body) noexcept
+{
+    try {
+        body();
+        return OSTLER_OK;
+    } catch (const error &caught) {
+        return fail(caught.code().value(), caught.what());
+    } catch (const std::exception &caught) {
+        return fail(OSTLER_E_CALLBACK_FAILED, caught.what());
+    } catch (...) {
+        return fail(OSTLER_E_CALLBACK_FAILED, "an exception that is no std::exception");
+    }
+}
+
+/// The same for a callback that cannot tell of a failure: the exception goes no further.
+template <class Body> void swallowed(Body &&body) noexcept
+{
+    try {
+        body();
+    } catch (...) {
+    }
+}
+
+template <std::size_t N> void copy_name(char (&field)[N], std::string_view name) noexcept
+{
+    const std::size_t length = std::min(name.size(), N - 1);
+    std::memcpy(field, name.data(), length);
+    field[length] = 0;
+}
+
+template <class Struct> Struct sized() noexcept
+{
+    Struct value{};
+    value.struct_size = sizeof(Struct);
+    return value;
+}
+
+} // namespace detail
+
+// ---- time, bytes ----
+
+using duration = std::chrono::nanoseconds;
+
+/// A time-out that never ends.
+inline constexpr duration forever = duration::max();
+
+inline std::uint64_t to_ns(duration time) noexcept
+{
+    if (time == forever)
+        return OSTLER_FOREVER;
+    return time.count() < 0 ? 0 : static_cast<std::uint64_t>(time.count());
+}
+
+/// A pointer and a length in bytes; made from a container of trivially copyable elements, or from the two.
+template <class Void> class basic_bytes {
+  public:
+    constexpr basic_bytes() noexcept = default;
+    constexpr basic_bytes(Void *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    template <class Container, class Element = std::remove_pointer_t<decltype(std::data(std::declval<Container &>()))>,
+              class = std::enable_if_t<std::is_trivially_copyable_v<Element> &&
+                                       std::is_convertible_v<Element *, Void *>>>
+    constexpr basic_bytes(Container &&container) noexcept
+        : data_(std::data(container)), size_(std::size(container) * sizeof(Element))
+    {
+    }
+    constexpr Void *data() const noexcept { return data_; }
+    constexpr std::size_t size() const noexcept { return size_; }
+
+  private:
+    Void *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+using const_bytes = basic_bytes<const void>;
+using mutable_bytes = basic_bytes<void>;
+
+// ---- library ----
+
+inline const char *version() noexcept { return ostler_version_string(); }
+
+/// Throws when the library that is loaded does not fit the header that this program was compiled with.
+inline void check_version() { detail::check(ostler_version_check(OSTLER_VERSION_NUMBER)); }
+
+/// Destroys everything and joins every thread of the library, then waits for leases, tickets and cursors that are still
+/// out; tells how many are.
+inline std::uint64_t shutdown(duration timeout, std::error_code &failure) noexcept
+{
+    std::uint64_t still_out = 0;
+    detail::note(ostler_shutdown(to_ns(timeout), &still_out), failure);
+    return still_out;
+}
+inline void shutdown(duration timeout = forever) { detail::check(ostler_shutdown(to_ns(timeout), nullptr)); }
+
+using log_function = std::function<void(std::uint32_t level, std::string_view line)>;
+
+/// Sends the log to a function; an empty one silences it. One log for the whole process.
+inline void set_log(std::uint32_t max_level, log_function sink)
+{
+    static std::shared_ptr<log_function> kept;
+    auto next = sink ? std::make_shared<log_function>(std::move(sink)) : nullptr;
+    const ostler_log_callback deliver = [](void *sink, uint32_t level, const char *line) noexcept {
+        detail::swallowed([&] { (*static_cast<log_function *>(sink))(level, line); });
+    };
+    detail::check(ostler_log_set(max_level, next ? deliver : nullptr, next.get()));
+    // The library calls the former sink no more once it has the next one.
+    kept = std::move(next);
+}
+
+// ---- handles ----
+
+/// Owns a handle of the C header. Moved, never copied.
+template <class C, ostler_status (*Destroy)(C *)> class handle {
+  public:
+    handle() noexcept = default;
+    explicit handle(C *raw) noexcept : raw_(raw) {}
+    handle(handle &&other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+    handle &operator=(handle &&other) noexcept
+    {
+        if (this != &other) {
+            destroy();
+            raw_ = std::exchange(other.raw_, nullptr);
+        }
+        return *this;
+    }
+    ~handle() { destroy(); }
+
+    C *get() const noexcept { return raw_; }
+    explicit operator bool() const noexcept { return raw_ != nullptr; }
+    /// Gives the handle up; the caller destroys it.
+    C *detach() noexcept { return std::exchange(raw_, nullptr); }
+    /// Destroys it now. Its status is of interest where the destructor would drop it: from inside one of its own
+    /// callbacks it is would_deadlock, and the handle is kept.
+    errc destroy() noexcept
+    {
+        const ostler_status status = Destroy(raw_);
+        if (status != OSTLER_E_WOULD_DEADLOCK)
+            raw_ = nullptr;
+        return static_cast<errc>(status);
+    }
+
+  private:
+    C *raw_ = nullptr;
+};
+
+/// Ends waits from another thread.
+class cancel : public handle<ostler_cancel, ostler_cancel_destroy> {
+  public:
+    cancel() : handle(create()) {}
+    void signal() { detail::check(ostler_cancel_signal(get())); }
+    void signal(std::error_code &failure) noexcept { detail::note(ostler_cancel_signal(get()), failure); }
+
+  private:
+    static ostler_cancel *create()
+    {
+        ostler_cancel *made = nullptr;
+        detail::check(ostler_cancel_create(&made));
+        return made;
+    }
+};
+
+namespace detail {
+inline ostler_cancel *raw(const cancel *stop) noexcept { return stop ? stop->get() : nullptr; }
+} // namespace detail
+
+// ---- topology ----
+
+/// The machine's nodes, CPUs, caches and pages, or those of a description such as "node:2 core:4 pu:2".
+class topology : public handle<ostler_topology, ostler_topology_destroy> {
+  public:
+    explicit topology(const char *synthetic = nullptr)
+    {
+        *this = detail::thrown([&](std::error_code &failure) { return open(synthetic, failure); });
+    }
+    static topology open(const char *synthetic, std::error_code &failure) noexcept
+    {
+        ostler_topology *made = nullptr;
+        detail::note(ostler_topology_create(synthetic, &made), failure);
+        return topology(made);
+    }
+
+    ostler_topology_info info() const { return thrown_of<ostler_topology_info>(ostler_topology_get_info); }
+    ostler_topology_info info(std::error_code &failure) const noexcept
+    {
+        return of<ostler_topology_info>(failure, ostler_topology_get_info);
+    }
+    ostler_node_info node(std::uint32_t index) const { return thrown_of<ostler_node_info>(ostler_topology_get_node, index); }
+    ostler_node_info node(std::uint32_t index, std::error_code &failure) const noexcept
+    {
+        return of<ostler_node_info>(failure, ostler_topology_get_node, index);
+    }
+    ostler_cpu_info cpu(std::uint32_t index) const { return thrown_of<ostler_cpu_info>(ostler_topology_get_cpu, index); }
+    ostler_cpu_info cpu(std::uint32_t index, std::error_code &failure) const noexcept
+    {
+        return of<ostler_cpu_info>(failure, ostler_topology_get_cpu, index);
+    }
+    ostler_cache_info cache(std::uint32_t index) const
+    {
+        return thrown_of<ostler_cache_info>(ostler_topology_get_cache, index);
+    }
+    ostler_cache_info cache(std::uint32_t index, std::error_code &failure) const noexcept
+    {
+        return of<ostler_cache_info>(failure, ostler_topology_get_cache, index);
+    }
+    /// node_index may be OSTLER_ALL_NODES.
+    ostler_page_info pages(std::uint32_t node_index, std::uint32_t page_size_index) const
+    {
+        return thrown_of<ostler_page_info>(ostler_topology_get_pages, node_index, page_size_index);
+    }
+    ostler_page_info pages(std::uint32_t node_index, std::uint32_t page_size_index, std::error_code &failure) const noexcept
+    {
+        return of<ostler_page_info>(failure, ostler_topology_get_pages, node_index, page_size_index);
+    }
+
+  private:
+    explicit topology(ostler_topology *raw) noexcept : handle(raw) {}
+
+    template <class Info, class Get, class... Index>
+    Info of(std::error_code &failure, Get get_info, Index... index) const noexcept
+    {
+        auto info = detail::sized<Info>();
+        detail::note(get_info(get(), index..., &info), failure);
+        return info;
+    }
+    template <class Info, class Get, class... Index> Info thrown_of(Get get_info, Index... index) const
+    {
+        return detail::thrown([&](std::error_code &failure) { return of<Info>(failure, get_info, index...); });
+    }
+};
+
+// ---- arena, cursor ----
+
+enum class pages : std::uint32_t {
+    transparent = OSTLER_PAGES_TRANSPARENT,
+    base = OSTLER_PAGES_BASE,
+    huge_2m = OSTLER_PAGES_2M,
+    huge_1g = OSTLER_PAGES_1G,
+    best = OSTLER_PAGES_BEST,
+};
+
+enum class nodes : std::uint32_t {
+    any = OSTLER_NODE_ANY,
+    local = OSTLER_NODE_LOCAL,
+    one = OSTLER_NODE_ONE,
+    interleave = OSTLER_NODE_INTERLEAVE,
+};
+
+enum class reset_mode : std::uint32_t { keep_pages = OSTLER_RESET_KEEP_PAGES, return_pages = OSTLER_RESET_RETURN_PAGES };
+
+/// The C struct with its defaults, and setters that can be chained.
+struct arena_config : ostler_arena_config {
+    arena_config() noexcept : ostler_arena_config(detail::sized<ostler_arena_config>()) {}
+    arena_config &on(ostler::pages policy) noexcept { return page_policy = static_cast<std::uint32_t>(policy), *this; }
+    arena_config &on(ostler::nodes policy, std::uint32_t number = 0) noexcept
+    {
+        return node_policy = static_cast<std::uint32_t>(policy), node = number, *this;
+    }
+    arena_config &strictly() noexcept { return strict = 1, *this; }
+    arena_config &prefaulted() noexcept { return prefault = 1, *this; }
+    arena_config &chunks_of(std::uint64_t bytes) noexcept { return chunk_bytes = bytes, *this; }
+    arena_config &at_most(std::uint64_t bytes) noexcept { return limit_bytes = bytes, *this; }
+    arena_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+};
+
+/// Memory on the pages and the node asked for, shared by many threads and given back all at once.
+class arena : public handle<ostler_arena, ostler_arena_destroy> {
+  public:
+    explicit arena(const ostler_arena_config &config = arena_config())
+    {
+        *this = detail::thrown([&](std::error_code &failure) { return open(config, failure); });
+    }
+    static arena open(const ostler_arena_config &config, std::error_code &failure) noexcept
+    {
+        ostler_arena *made = nullptr;
+        detail::note(ostler_arena_create(&config, &made), failure);
+        return arena(made);
+    }
+
+    void *allocate(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    {
+        return detail::thrown([&](std::error_code &failure) { return allocate(bytes, alignment, failure); });
+    }
+    void *allocate(std::size_t bytes, std::size_t alignment, std::error_code &failure) noexcept
+    {
+        void *memory = nullptr;
+        detail::note(ostler_arena_alloc(get(), bytes, alignment, &memory), failure);
+        return memory;
+    }
+
+    ostler_mark mark()
+    {
+        return detail::thrown([&](std::error_code &failure) { return mark(failure); });
+    }
+    ostler_mark mark(std::error_code &failure) noexcept
+    {
+        ostler_mark here{};
+        detail::note(ostler_arena_mark(get(), &here), failure);
+        return here;
+    }
+    void rewind(const ostler_mark &mark) { detail::check(ostler_arena_rewind(get(), &mark)); }
+    void rewind(const ostler_mark &mark, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_arena_rewind(get(), &mark), failure);
+    }
+    void reset(reset_mode mode = reset_mode::keep_pages)
+    {
+        detail::check(ostler_arena_reset(get(), static_cast<std::uint32_t>(mode)));
+    }
+    void reset(reset_mode mode, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_arena_reset(get(), static_cast<std::uint32_t>(mode)), failure);
+    }
+
+    ostler_arena_stats stats() const
+    {
+        return detail::thrown([&](std::error_code &failure) { return stats(failure); });
+    }
+    ostler_arena_stats stats(std::error_code &failure) const noexcept
+    {
+        auto stats = detail::sized<ostler_arena_stats>();
+        detail::note(ostler_arena_get_stats(get(), &stats), failure);
+        return stats;
+    }
+    /// What a chunk asked for and got, asked of the kernel anew.
+    ostler_receipt receipt(std::uint64_t chunk) const
+    {
+        return detail::thrown([&](std::error_code &failure) { return receipt(chunk, failure); });
+    }
+    ostler_receipt receipt(std::uint64_t chunk, std::error_code &failure) const noexcept
+    {
+        auto receipt = detail::sized<ostler_receipt>();
+        detail::note(ostler_arena_get_receipt(get(), chunk, &receipt), failure);
+        return receipt;
+    }
+    /// The receipts of all chunks as a table.
+    std::string receipts() const
+    {
+        std::uint64_t needed = 0;
+        detail::check(ostler_arena_print_receipts(get(), nullptr, 0, &needed));
+        std::string table;
+        // Chunks may be added between the two calls.
+        do {
+            table.resize(needed);
+            detail::check(ostler_arena_print_receipts(get(), table.data(), table.size(), &needed));
+        } while (needed > table.size());
+        table.resize(needed - 1);
+        return table;
+    }
+
+    /// Takes no new work and waits for open cursors; tells how many are still open.
+    std::uint64_t close(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    {
+        std::uint64_t still_out = 0;
+        detail::note(ostler_arena_close(get(), to_ns(timeout), detail::raw(stop), &still_out), failure);
+        return still_out;
+    }
+    void close(duration timeout = forever, const cancel *stop = nullptr)
+    {
+        detail::check(ostler_arena_close(get(), to_ns(timeout), detail::raw(stop), nullptr));
+    }
+
+  private:
+    explicit arena(ostler_arena *raw) noexcept : handle(raw) {}
+};
+
+/// One thread's region of an arena: allocation without a call into the library.
+class cursor : public handle<ostler_cursor, ostler_cursor_close> {
+  public:
+    explicit cursor(const arena &from)
+    {
+        *this = detail::thrown([&](std::error_code &failure) { return open(from, failure); });
+    }
+    static cursor open(const arena &from, std::error_code &failure) noexcept
+    {
+        ostler_cursor *made = nullptr;
+        detail::note(ostler_cursor_open(from.get(), &made), failure);
+        return cursor(made);
+    }
+
+    void *allocate(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+    {
+        void *memory;
+        detail::check(ostler_cursor_alloc_inline(get(), bytes, alignment, &memory));
+        return memory;
+    }
+    void *allocate(std::size_t bytes, std::size_t alignment, std::error_code &failure) noexcept
+    {
+        void *memory;
+        detail::note(ostler_cursor_alloc_inline(get(), bytes, alignment, &memory), failure);
+        return memory;
+    }
+
+  private:
+    explicit cursor(ostler_cursor *raw) noexcept : handle(raw) {}
+};
+
+/// An arena or a cursor as a std::pmr::memory_resource, which it must outlive. Memory comes back with the arena's reset.
+template <class Source> class memory_resource final : public std::pmr::memory_resource {
+  public:
+    explicit memory_resource(Source &source) noexcept : source_(&source) {}
+
+  private:
+    void *do_allocate(std::size_t bytes, std::size_t alignment) override
+    {
+        std::error_code failure;
+        void *memory = source_->allocate(bytes, alignment, failure);
+        if (failure)
+            throw std::bad_alloc();
+        return memory;
+    }
+    void do_deallocate(void *, std::size_t, std::size_t) override {}
+    bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override { return this == &other; }
+
+    Source *source_;
+};
+
+// ---- pool ----
+
+struct pool_config : ostler_pool_config {
+    pool_config() noexcept : ostler_pool_config(detail::sized<ostler_pool_config>()) {}
+    pool_config &at_least(std::uint32_t resources) noexcept { return min_size = resources, *this; }
+    pool_config &at_most(std::uint32_t resources) noexcept { return max_size = resources, *this; }
+    pool_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = to_ns(time), *this; }
+    pool_config &validate_after(duration time) noexcept { return validate_after_ns = to_ns(time), *this; }
+    pool_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+};
+
+/// What the host does for a pool. Only create is required. An exception is a failure.
+template <class T> struct pool_callbacks {
+    std::function<std::unique_ptr<T>()> create;
+    /// Whether an idle resource can still be used.
+    std::function<bool(T &)> validate = {};
+    std::function<void(T &)> reset = {};
+};
+
+template <class T> class pool;
+
+/// One use of one resource, given back when it ends.
+template <class T> class lease {
+  public:
+    lease() noexcept = default;
+    lease(lease &&other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)), lease_(other.lease_), resource_(other.resource_),
+          callbacks_(std::move(other.callbacks_))
+    {
+    }
+    lease &operator=(lease &&other) noexcept
+    {
+        if (this != &other) {
+            end(ostler_pool_release);
+            pool_ = std::exchange(other.pool_, nullptr);
+            lease_ = other.lease_;
+            resource_ = other.resource_;
+            callbacks_ = std::move(other.callbacks_);
+        }
+        return *this;
+    }
+    ~lease() { end(ostler_pool_release); }
+
+    T &operator*() const noexcept { return *resource_; }
+    T *operator->() const noexcept { return resource_; }
+    T *get() const noexcept { return pool_ ? resource_ : nullptr; }
+    explicit operator bool() const noexcept { return pool_ != nullptr; }
+
+    /// Gives the resource back now.
+    errc release() noexcept { return end(ostler_pool_release); }
+    /// Gives it back to be destroyed.
+    errc discard() noexcept { return end(ostler_pool_discard); }
+
+  private:
+    friend class pool<T>;
+    lease(ostler_pool *pool, ostler_lease raw, T *resource, std::shared_ptr<pool_callbacks<T>> callbacks) noexcept
+        : pool_(pool), lease_(raw), resource_(resource), callbacks_(std::move(callbacks))
+    {
+    }
+
+    errc end(ostler_status (*give_back)(ostler_pool *, ostler_lease)) noexcept
+    {
+        if (!pool_)
+            return errc::ok;
+        const ostler_status status = give_back(std::exchange(pool_, nullptr), lease_);
+        callbacks_.reset();
+        return static_cast<errc>(status);
+    }
+
+    ostler_pool *pool_ = nullptr;
+    ostler_lease lease_{};
+    T *resource_ = nullptr;
+    // A lease may outlive its pool, and then the resource is destroyed with the lease.
+    std::shared_ptr<pool_callbacks<T>> callbacks_;
+};
+
+/// Keeps objects of type T warm.
+template <class T> class pool {
+  public:
+    explicit pool(pool_callbacks<T> callbacks, const ostler_pool_config &config = pool_config())
+    {
+        *this = detail::thrown([&](std::error_code &failure) { return open(std::move(callbacks), config, failure); });
+    }
+    explicit pool(std::function<std::unique_ptr<T>()> create, const ostler_pool_config &config = pool_config())
+        : pool(pool_callbacks<T>{std::move(create)}, config)
+    {
+    }
+    /// Throws nothing but std::bad_alloc.
+    static pool open(pool_callbacks<T> callbacks, const ostler_pool_config &config, std::error_code &failure)
+    {
+        pool made;
+        made.callbacks_ = std::make_shared<pool_callbacks<T>>(std::move(callbacks));
+        auto table = detail::sized<ostler_pool_callbacks>();
+        table.create = made.callbacks_->create ? create_one : nullptr;
+        table.validate = made.callbacks_->validate ? validate_one : nullptr;
+        table.reset = made.callbacks_->reset ? reset_one : nullptr;
+        table.destroy = destroy_one;
+        ostler_pool *raw = nullptr;
+        detail::note(ostler_pool_create(&config, &table, made.callbacks_.get(), &raw), failure);
+        made.raw_ = raw_handle(raw);
+        return made;
+    }
+    pool(pool &&) noexcept = default;
+    pool &operator=(pool &&other) noexcept
+    {
+        if (this != &other) {
+            end();
+            raw_ = std::move(other.raw_);
+            callbacks_ = std::move(other.callbacks_);
+        }
+        return *this;
+    }
+    ~pool() { end(); }
+
+    ostler_pool *get() const noexcept { return raw_.get(); }
+    explicit operator bool() const noexcept { return static_cast<bool>(raw_); }
+
+    lease<T> acquire(duration timeout = forever, const cancel *stop = nullptr)
+    {
+        return detail::thrown([&](std::error_code &failure) { return acquire(timeout, failure, stop); });
+    }
+    lease<T> acquire(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    {
+        return leased(failure, [&](ostler_lease *lease, void **resource) {
+            return ostler_pool_acquire(get(), to_ns(timeout), detail::raw(stop), lease, resource);
+        });
+    }
+    /// An empty lease when all are out.
+    lease<T> try_acquire()
+    {
+        std::error_code failure;
+        lease<T> taken = try_acquire(failure);
+        if (failure && failure != make_error_code(errc::exhausted))
+            detail::raise(failure.value());
+        return taken;
+    }
+    lease<T> try_acquire(std::error_code &failure) noexcept
+    {
+        return leased(failure, [&](ostler_lease *lease, void **resource) {
+            return ostler_pool_try_acquire(get(), lease, resource);
+        });
+    }
+
+    ostler_pool_stats stats() const
+    {
+        return detail::thrown([&](std::error_code &failure) { return stats(failure); });
+    }
+    ostler_pool_stats stats(std::error_code &failure) const noexcept
+    {
+        auto stats = detail::sized<ostler_pool_stats>();
+        detail::note(ostler_pool_get_stats(get(), &stats), failure);
+        return stats;
+    }
+
+    /// Leases nothing any more and waits until all are back; tells how many are still out.
+    std::uint64_t close(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    {
+        std::uint64_t still_out = 0;
+        detail::note(ostler_pool_close(get(), to_ns(timeout), detail::raw(stop), &still_out), failure);
+        return still_out;
+    }
+    void close(duration timeout = forever, const cancel *stop = nullptr)
+    {
+        detail::check(ostler_pool_close(get(), to_ns(timeout), detail::raw(stop), nullptr));
+    }
+
+    /// Destroys it now; from inside one of its own callbacks it is would_deadlock, and the pool is kept.
+    errc destroy() noexcept { return raw_.destroy(); }
+
+  private:
+    using raw_handle = handle<ostler_pool, ostler_pool_destroy>;
+    using callbacks_type = pool_callbacks<T>;
+
+    pool() noexcept = default;
+
+    static ostler_status create_one(void *user_data, void **resource) noexcept
+    {
+        return detail::guarded([&] { *resource = static_cast<callbacks_type *>(user_data)->create().release(); });
+    }
+    static ostler_status validate_one(void *user_data, void *resource) noexcept
+    {
+        bool valid = false;
+        const ostler_status status = detail::guarded(
+            [&] { valid = static_cast<callbacks_type *>(user_data)->validate(*static_cast<T *>(resource)); });
+        return status == OSTLER_OK && !valid ? detail::fail(OSTLER_E_CALLBACK_FAILED, "not valid any more") : status;
+    }
+    static ostler_status reset_one(void *user_data, void *resource) noexcept
+    {
+        return detail::guarded([&] { static_cast<callbacks_type *>(user_data)->reset(*static_cast<T *>(resource)); });
+    }
+    static void destroy_one(void *, void *resource) noexcept
+    {
+        detail::swallowed([&] { delete static_cast<T *>(resource); });
+    }
+
+    template <class Take> lease<T> leased(std::error_code &failure, Take &&take) noexcept
+    {
+        ostler_lease raw{};
+        void *resource = nullptr;
+        if (!detail::note(take(&raw, &resource), failure))
+            return {};
+        return lease<T>(get(), raw, static_cast<T *>(resource), callbacks_);
+    }
+
+    void end() noexcept
+    {
+        // A pool that cannot be destroyed here goes on calling its callbacks, so they stay.
+        if (raw_.destroy() == errc::would_deadlock)
+            leak();
+    }
+    void leak() noexcept
+    {
+        raw_.detach();
+        new (std::nothrow) std::shared_ptr<callbacks_type>(std::move(callbacks_));
+    }
+
+    std::shared_ptr<callbacks_type> callbacks_;
+    raw_handle raw_;
+};
+
+// ---- requests ----
+
+enum class priority : std::uint32_t {
+    critical = OSTLER_PRIORITY_CRITICAL,
+    high = OSTLER_PRIORITY_HIGH,
+    normal = OSTLER_PRIORITY_NORMAL,
+    low = OSTLER_PRIORITY_LOW,
+    batch = OSTLER_PRIORITY_BATCH,
+};
+
+enum class outcome : std::uint32_t {
+    completed = OSTLER_OUTCOME_COMPLETED,
+    failed = OSTLER_OUTCOME_FAILED,
+    timed_out = OSTLER_OUTCOME_TIMED_OUT,
+    cancelled = OSTLER_OUTCOME_CANCELLED,
+    shed = OSTLER_OUTCOME_SHED,
+};
+
+/// Names an accepted request until its outcome is taken.
+using ticket = ostler_ticket;
+
+/// What became of a request.
+class result {
+  public:
+    result() noexcept : raw_(detail::sized<ostler_result>()) {}
+    explicit result(const ostler_result &raw) noexcept : raw_(raw) {}
+    ostler::outcome outcome() const noexcept { return static_cast<ostler::outcome>(raw_.outcome); }
+    bool completed() const noexcept { return raw_.outcome == OSTLER_OUTCOME_COMPLETED; }
+    explicit operator bool() const noexcept { return completed(); }
+    std::error_code code() const noexcept { return {raw_.status, category()}; }
+    std::string_view message() const noexcept { return raw_.message; }
+    std::size_t output_bytes() const noexcept { return raw_.output_bytes; }
+    std::uint32_t batch_size() const noexcept { return raw_.batch_size; }
+    std::uint32_t worker() const noexcept { return raw_.worker; }
+    duration queued() const noexcept { return duration(raw_.queue_ns); }
+    duration ran() const noexcept { return duration(raw_.run_ns); }
+    /// Throws when the request was not completed.
+    const result &value() const
+    {
+        if (!completed())
+            throw error(static_cast<errc>(raw_.status), raw_.message);
+        return *this;
+    }
+    ostler_result *raw() noexcept { return &raw_; }
+
+  private:
+    ostler_result raw_;
+};
+
+/// What is submitted. The buffers are borrowed until the outcome.
+struct request : ostler_request {
+    request() noexcept : ostler_request(detail::sized<ostler_request>()) {}
+    request &from(const_bytes bytes) noexcept { return input = bytes.data(), input_bytes = bytes.size(), *this; }
+    request &into(mutable_bytes bytes) noexcept
+    {
+        return output = bytes.data(), output_capacity_bytes = bytes.size(), *this;
+    }
+    request &as(ostler::priority urgency) noexcept
+    {
+        return ostler_request::priority = static_cast<std::uint32_t>(urgency), *this;
+    }
+    request &within(duration time) noexcept { return deadline_after_ns = to_ns(time), *this; }
+    request &with(void *pointer) noexcept { return user_data = pointer, *this; }
+};
+
+/// One request as a run sees it.
+class item {
+  public:
+    explicit item(ostler_item *raw) noexcept : raw_(raw) {}
+    const_bytes input() const noexcept { return {raw_->input, raw_->input_bytes}; }
+    std::string_view input_text() const noexcept
+    {
+        return {static_cast<const char *>(raw_->input), static_cast<std::size_t>(raw_->input_bytes)};
+    }
+    mutable_bytes output() const noexcept { return {raw_->output, raw_->output_capacity_bytes}; }
+    /// Says how much of the output was written.
+    void wrote(std::size_t bytes) const noexcept { raw_->output_bytes = bytes; }
+    /// Copies a result to the output; fails the item when there is no room.
+    void write(const_bytes bytes) const noexcept
+    {
+        if (bytes.size() > raw_->output_capacity_bytes)
+            return fail("the output has no room for the result");
+        if (bytes.size() != 0)
+            std::memcpy(raw_->output, bytes.data(), bytes.size());
+        wrote(bytes.size());
+    }
+    /// This item failed, and the others go on.
+    void fail(std::string_view words, errc status = errc::callback_failed) const noexcept
+    {
+        raw_->status = static_cast<ostler_status>(status);
+        detail::copy_name(raw_->message, words);
+    }
+    bool cancelled() const noexcept
+    {
+        return __atomic_load_n(raw_->cancelled, __ATOMIC_ACQUIRE) != 0;
+    }
+    template <class T> T *user_data() const noexcept { return static_cast<T *>(raw_->user_data); }
+    ostler::priority priority() const noexcept { return static_cast<ostler::priority>(raw_->priority); }
+    ostler_item *get() const noexcept { return raw_; }
+
+  private:
+    ostler_item *raw_;
+};
+
+/// The requests of one run.
+class batch {
+  public:
+    class iterator {
+      public:
+        explicit iterator(ostler_item *const *at) noexcept : at_(at) {}
+        item operator*() const noexcept { return item(*at_); }
+        iterator &operator++() noexcept { return ++at_, *this; }
+        bool operator!=(const iterator &other) const noexcept { return at_ != other.at_; }
+
+      private:
+        ostler_item *const *at_;
+    };
+
+    batch(ostler_item *const *items, std::uint32_t count) noexcept : items_(items), count_(count) {}
+    std::uint32_t size() const noexcept { return count_; }
+    item operator[](std::uint32_t index) const noexcept { return item(items_[index]); }
+    iterator begin() const noexcept { return iterator(items_); }
+    iterator end() const noexcept { return iterator(items_ + count_); }
+
+  private:
+    ostler_item *const *items_;
+    std::uint32_t count_;
+};
+
+// ---- orchestrator ----
+
+struct orchestrator_config : ostler_orchestrator_config {
+    orchestrator_config() noexcept : ostler_orchestrator_config(detail::sized<ostler_orchestrator_config>()) {}
+    orchestrator_config &slots(std::uint32_t requests) noexcept { return request_slots = requests, *this; }
+    orchestrator_config &memory_limit(std::uint64_t bytes) noexcept { return memory_limit_bytes = bytes, *this; }
+    orchestrator_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+};
+
+/// Feeds requests to the warm workers of its models. Its end is that of its models.
+class orchestrator : public handle<ostler_orchestrator, ostler_orchestrator_destroy> {
+  public:
+    explicit orchestrator(const ostler_orchestrator_config &config = orchestrator_config())
+    {
+        *this = detail::thrown([&](std::error_code &failure) { return open(config, failure); });
+    }
+    static orchestrator open(const ostler_orchestrator_config &config, std::error_code &failure) noexcept
+    {
+        ostler_orchestrator *made = nullptr;
+        detail::note(ostler_orchestrator_create(&config, &made), failure);
+        return orchestrator(made);
+    }
+
+    /// Waits for the outcome and takes it. The outcome itself may be a failure.
+    ostler::result wait(ticket request, duration timeout = forever, const cancel *stop = nullptr)
+    {
+        return detail::thrown([&](std::error_code &failure) { return wait(request, timeout, failure, stop); });
+    }
+    ostler::result wait(ticket request, duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    {
+        ostler::result result;
+        detail::note(ostler_orchestrator_wait(get(), request, to_ns(timeout), detail::raw(stop), result.raw()), failure);
+        return result;
+    }
+    /// Takes the outcome when it is there.
+    std::optional<ostler::result> poll(ticket request)
+    {
+        std::error_code failure;
+        ostler::result result = poll(request, failure);
+        if (failure == make_error_code(errc::not_ready))
+            return std::nullopt;
+        if (failure)
+            detail::raise(failure.value());
+        return result;
+    }
+    ostler::result poll(ticket request, std::error_code &failure) noexcept
+    {
+        ostler::result result;
+        detail::note(ostler_orchestrator_poll(get(), request, result.raw()), failure);
+        return result;
+    }
+    /// True when the request has an outcome; false when it runs and was told.
+    bool cancel_request(ticket request)
+    {
+        std::error_code failure;
+        cancel_request(request, failure);
+        if (failure && failure != make_error_code(errc::busy))
+            detail::raise(failure.value());
+        return !failure;
+    }
+    void cancel_request(ticket request, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_orchestrator_cancel(get(), request), failure);
+    }
+    /// Nobody will take the outcome.
+    void forget(ticket request) { detail::check(ostler_orchestrator_forget(get(), request)); }
+    void forget(ticket request, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_orchestrator_forget(get(), request), failure);
+    }
+
+    /// Takes no more requests and waits until each has its outcome; tells how many have none.
+    std::uint64_t drain(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    {
+        std::uint64_t still_out = 0;
+        detail::note(ostler_orchestrator_drain(get(), to_ns(timeout), detail::raw(stop), &still_out), failure);
+        return still_out;
+    }
+    void drain(duration timeout = forever, const cancel *stop = nullptr)
+    {
+        detail::check(ostler_orchestrator_drain(get(), to_ns(timeout), detail::raw(stop), nullptr));
+    }
+
+    ostler_orchestrator_stats stats() const
+    {
+        return detail::thrown([&](std::error_code &failure) { return stats(failure); });
+    }
+    ostler_orchestrator_stats stats(std::error_code &failure) const noexcept
+    {
+        auto stats = detail::sized<ostler_orchestrator_stats>();
+        detail::note(ostler_orchestrator_get_stats(get(), &stats), failure);
+        return stats;
+    }
+
+  private:
+    explicit orchestrator(ostler_orchestrator *raw) noexcept : handle(raw) {}
+};
+
+// ---- model ----
+
+struct model_config : ostler_model_config {
+    model_config() noexcept : ostler_model_config(detail::sized<ostler_model_config>()) {}
+    model_config &workers(std::uint32_t min, std::uint32_t max = 0) noexcept
+    {
+        return min_workers = min, max_workers = max, *this;
+    }
+    model_config &batches(std::uint32_t most, duration wait = duration::zero()) noexcept
+    {
+        return max_batch = most, batch_wait_ns = to_ns(wait), *this;
+    }
+    model_config &queue(std::uint32_t requests) noexcept { return queue_capacity = requests, *this; }
+    model_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = to_ns(time), *this; }
+    model_config &memory(std::uint64_t bytes) noexcept { return memory_bytes = bytes, *this; }
+    model_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+};
+
+/// What requests run on: workers that each load a State once and keep it warm. An exception that leaves load or run is
+/// its failure.
+template <class State> class model {
+  public:
+    using load_function = std::function<std::unique_ptr<State>(std::uint32_t worker)>;
+    using run_function = std::function<void(State &, const batch &)>;
+    using completion = std::function<void(ticket, const result &)>;
+
+    model(orchestrator &owner, load_function load, run_function run, const ostler_model_config &config = model_config())
+    {
+        *this = detail::thrown(
+            [&](std::error_code &failure) { return open(owner, std::move(load), std::move(run), config, failure); });
+    }
+    /// Throws nothing but std::bad_alloc.
+    static model open(orchestrator &owner, load_function load, run_function run, const ostler_model_config &config,
+                      std::error_code &failure)
+    {
+        model made;
+        made.functions_ = std::make_unique<functions>(functions{std::move(load), std::move(run)});
+        auto table = detail::sized<ostler_model_callbacks>();
+        table.load = made.functions_->load ? load_one : nullptr;
+        table.run = made.functions_->run ? run_batch : nullptr;
+        table.unload = unload_one;
+        ostler_model *raw = nullptr;
+        detail::note(ostler_model_create(owner.get(), &config, &table, made.functions_.get(), &raw), failure);
+        made.raw_ = raw_handle(raw);
+        return made;
+    }
+    model(model &&) noexcept = default;
+    model &operator=(model &&other) noexcept
+    {
+        if (this != &other) {
+            end();
+            raw_ = std::move(other.raw_);
+            functions_ = std::move(other.functions_);
+        }
+        return *this;
+    }
+    ~model() { end(); }
+
+    ostler_model *get() const noexcept { return raw_.get(); }
+    explicit operator bool() const noexcept { return static_cast<bool>(raw_); }
+
+    /// Waits until the least number of workers is loaded.
+    void wait_ready(duration timeout = forever, const cancel *stop = nullptr)
+    {
+        detail::check(ostler_model_wait_ready(get(), to_ns(timeout), detail::raw(stop)));
+    }
+    void wait_ready(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    {
+        detail::note(ostler_model_wait_ready(get(), to_ns(timeout), detail::raw(stop)), failure);
+    }
+
+    ticket submit(const ostler_request &request)
+    {
+        return detail::thrown([&](std::error_code &failure) { return submit(request, failure); });
+    }
+    ticket submit(const ostler_request &request, std::error_code &failure) noexcept
+    {
+        ticket accepted{};
+        detail::note(ostler_model_submit(get(), &request, &accepted), failure);
+        return accepted;
+    }
+    /// The function takes the outcome; the request's own user_data and on_complete are not used.
+    ticket submit(request request, completion done)
+    {
+        return detail::thrown([&](std::error_code &failure) { return submit(request, std::move(done), failure); });
+    }
+    /// Throws nothing but std::bad_alloc.
+    ticket submit(request request, completion done, std::error_code &failure)
+    {
+        auto kept = std::make_unique<completion>(std::move(done));
+        request.on_complete = complete_one;
+        request.user_data = kept.get();
+        const ticket accepted = submit(request, failure);
+        if (!failure)
+            // complete_one owns it now.
+            (void)kept.release();
+        return accepted;
+    }
+    /// Submits many in one call; tells how many were accepted before the first that was refused.
+    std::size_t submit(const request *requests, std::size_t count, ticket *tickets, std::error_code &failure) noexcept
+    {
+        std::uint32_t accepted = 0;
+        const auto all = static_cast<std::uint32_t>(std::min<std::size_t>(count, UINT32_MAX));
+        detail::note(ostler_model_submit_n(get(), requests, all, tickets, &accepted), failure);
+        return accepted;
+    }
+    std::vector<ticket> submit(const std::vector<request> &requests)
+    {
+        std::vector<ticket> tickets(requests.size());
+        std::error_code failure;
+        tickets.resize(submit(requests.data(), requests.size(), tickets.data(), failure));
+        // With some accepted their tickets are the answer: fewer than there are requests.
+        if (failure && tickets.empty())
+            detail::raise(failure.value());
+        return tickets;
+    }
+
+    ostler_model_stats stats() const
+    {
+        return detail::thrown([&](std::error_code &failure) { return stats(failure); });
+    }
+    ostler_model_stats stats(std::error_code &failure) const noexcept
+    {
+        auto stats = detail::sized<ostler_model_stats>();
+        detail::note(ostler_model_get_stats(get(), &stats), failure);
+        return stats;
+    }
+
+    /// Destroys it now; from inside one of its own callbacks it is would_deadlock, and the model is kept.
+    errc destroy() noexcept { return raw_.destroy(); }
+
+  private:
+    using raw_handle = handle<ostler_model, ostler_model_destroy>;
+    struct functions {
+        load_function load;
+        run_function run;
+    };
+
+    model() noexcept = default;
+
+    static ostler_status load_one(void *user_data, std::uint32_t worker, void **state) noexcept
+    {
+        return detail::guarded([&] { *state = static_cast<functions *>(user_data)->load(worker).release(); });
+    }
+    static ostler_status run_batch(void *user_data, void *state, ostler_item *const *items, std::uint32_t count) noexcept
+    {
+        return detail::guarded([&] {
+            static_cast<functions *>(user_data)->run(*static_cast<State *>(state), batch(items, count));
+        });
+    }
+    static void unload_one(void *, void *state) noexcept
+    {
+        detail::swallowed([&] { delete static_cast<State *>(state); });
+    }
+    static void complete_one(void *user_data, ostler_ticket ticket, const ostler_result *outcome) noexcept
+    {
+        const std::unique_ptr<completion> done(static_cast<completion *>(user_data));
+        detail::swallowed([&] { (*done)(ticket, result(*outcome)); });
+    }
+
+    void end() noexcept
+    {
+        // A model that cannot be destroyed here goes on calling its functions, so they stay.
+        if (raw_.destroy() == errc::would_deadlock) {
+            raw_.detach();
+            (void)functions_.release();
+        }
+    }
+
+    std::unique_ptr<functions> functions_;
+    raw_handle raw_;
+};
+
+} // namespace ostler
+
+#endif
