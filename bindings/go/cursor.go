@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -44,19 +45,29 @@ func (c *Cursor) Close() error {
 	return gone(failure(C.ostler_go_cursor_close(c.opened)))
 }
 
+// What Alloc leaves to the library.
+const (
+	cursorAlignMax = 2 << 20
+	cursorSizeMax  = 1 << 47
+)
+
 // Alloc gives out size bytes. The align is a power of two; 0 is 16. What lies in them is not defined.
 func (c *Cursor) Alloc(size, align int) ([]byte, error) {
 	words := c.words
 	if align == 0 {
 		align = 16
 	}
-	next, end := uintptr(unsafe.Pointer(words.next)), uintptr(unsafe.Pointer(words.end))
-	skip := -next & (uintptr(align) - 1)
-	if size > 0 && align > 0 && align&(align-1) == 0 && words.layout == C.OSTLER_CURSOR_LAYOUT &&
-		skip <= end-next && uintptr(size) <= end-next-skip {
-		start := unsafe.Add(unsafe.Pointer(words.next), skip)
-		words.next = (*C.uint8_t)(unsafe.Add(start, size))
-		return unsafe.Slice((*byte)(start), size), nil
+	if uint(size-1) < cursorSizeMax && uint(align) <= cursorAlignMax && align&(align-1) == 0 &&
+		atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_CURSOR_LAYOUT {
+		// The end becomes nil when the arena is closed meanwhile, and then the room is negative.
+		next := unsafe.Pointer(words.next)
+		end := atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&words.end)))
+		padding := -uintptr(next) & uintptr(align-1)
+		if room := int(uintptr(end) - uintptr(next) - padding); room >= size {
+			start := unsafe.Add(next, padding)
+			words.next = (*C.uint8_t)(unsafe.Add(start, size))
+			return unsafe.Slice((*byte)(start), size), nil
+		}
 	}
 	return c.allocSlowly(size, align)
 }

@@ -39,7 +39,8 @@ func init() {
 func Version() string { return C.GoString(C.ostler_version_string()) }
 
 // Shutdown closes every object of the program and joins every thread of the library. Until the context's deadline it
-// waits for leases, requests and cursors, and says how many are still out. The library can be used again.
+// waits for leases, requests and cursors; ErrBusy says that some are still out, and stillOut how many objects remain for
+// them. The library can be used again.
 func Shutdown(ctx context.Context) (stillOut uint64, err error) {
 	timeout, err := timeLeft(ctx)
 	if err != nil {

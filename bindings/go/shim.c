@@ -165,11 +165,11 @@ ostler_go_failure ostler_go_arena_get_receipt(uintptr_t arena, uint64_t chunk, o
     return failure(ostler_arena_get_receipt((ostler_arena *)arena, chunk, out));
 }
 
-ostler_go_waited ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, uint64_t buffer_bytes)
+ostler_go_printed ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, uint64_t buffer_bytes)
 {
-    ostler_go_waited printed = {0};
+    ostler_go_printed printed = {0};
     printed.failure =
-        failure(ostler_arena_print_receipts((ostler_arena *)arena, buffer, buffer_bytes, &printed.still_out));
+        failure(ostler_arena_print_receipts((ostler_arena *)arena, buffer, buffer_bytes, &printed.needed_bytes));
     return printed;
 }
 

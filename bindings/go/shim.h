@@ -25,6 +25,11 @@ typedef struct ostler_go_waited {
     uint64_t still_out;
 } ostler_go_waited;
 
+typedef struct ostler_go_printed {
+    ostler_go_failure failure;
+    uint64_t needed_bytes;
+} ostler_go_printed;
+
 typedef struct ostler_go_memory {
     ostler_go_failure failure;
     void *address;
@@ -83,7 +88,7 @@ ostler_go_failure ostler_go_arena_rewind(uintptr_t arena, ostler_mark mark);
 ostler_go_failure ostler_go_arena_reset(uintptr_t arena, uint32_t mode);
 ostler_go_failure ostler_go_arena_get_stats(uintptr_t arena, ostler_arena_stats *out);
 ostler_go_failure ostler_go_arena_get_receipt(uintptr_t arena, uint64_t chunk, ostler_receipt *out);
-ostler_go_waited ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, uint64_t buffer_bytes);
+ostler_go_printed ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, uint64_t buffer_bytes);
 ostler_go_waited ostler_go_arena_close(uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_arena_destroy(uintptr_t arena);
 

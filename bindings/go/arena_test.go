@@ -1,0 +1,168 @@
+package ostler
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+func newArena(t *testing.T, config ArenaConfig) *Arena {
+	t.Helper()
+	arena, err := NewArena(config)
+	succeeds(t, err)
+	closes(t, arena)
+	return arena
+}
+
+func addressOf(memory []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(memory))) }
+
+func TestArenaGivesOutMemoryThatIsAlignedAndNobodyElses(t *testing.T) {
+	arena := newArena(t, ArenaConfig{Name: "pieces", Pages: PagesBase, ChunkBytes: 1 << 20})
+	var group sync.WaitGroup
+	for number := range 4 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			random := rand.New(rand.NewPCG(1, uint64(number)))
+			var pieces [][]byte
+			for range 500 {
+				size, align := 1+random.IntN(3000), 1<<random.IntN(9)
+				piece, err := arena.Alloc(size, align)
+				if err != nil || len(piece) != size || cap(piece) != size || addressOf(piece)%uintptr(align) != 0 {
+					t.Errorf("Alloc(%d, %d) gives %d bytes at %#x: %v", size, align, len(piece), addressOf(piece), err)
+					return
+				}
+				for at := range piece {
+					piece[at] = byte(number*50 + len(pieces))
+				}
+				pieces = append(pieces, piece)
+			}
+			for order, piece := range pieces {
+				for at := range piece {
+					if piece[at] != byte(number*50+order) {
+						t.Errorf("piece %d of goroutine %d was overwritten", order, number)
+						return
+					}
+				}
+			}
+		}()
+	}
+	group.Wait()
+	stats, err := arena.Stats()
+	succeeds(t, err)
+	if stats.Chunks < 2 || stats.UsedBytes < 4*500 || stats.MappedBytes < stats.UsedBytes {
+		t.Errorf("stats are %+v", stats)
+	}
+}
+
+func TestArenaComesBackToItsMark(t *testing.T) {
+	arena := newArena(t, ArenaConfig{})
+	_, err := arena.Alloc(1000, 0)
+	succeeds(t, err)
+	mark, err := arena.Mark()
+	succeeds(t, err)
+	first, err := arena.Alloc(64, 64)
+	succeeds(t, err)
+	succeeds(t, arena.Rewind(mark))
+	second, err := arena.Alloc(64, 64)
+	succeeds(t, err)
+	if addressOf(first) != addressOf(second) {
+		t.Errorf("after the rewind the memory is at %#x and not again at %#x", addressOf(second), addressOf(first))
+	}
+	succeeds(t, arena.Reset())
+	failsWith(t, arena.Rewind(mark), ErrStaleMark)
+	failsWith(t, newArena(t, ArenaConfig{}).Rewind(mark), ErrStaleMark)
+	succeeds(t, arena.ResetAndReturnPages())
+	stats, err := arena.Stats()
+	succeeds(t, err)
+	if stats.Resets != 2 || stats.Rewinds != 1 || stats.UsedBytes != 0 {
+		t.Errorf("stats are %+v", stats)
+	}
+}
+
+func TestArenaRefusesWhatIsWrongOrTooMuch(t *testing.T) {
+	arena := newArena(t, ArenaConfig{ChunkBytes: 1 << 20, LimitBytes: 4 << 20, Pages: PagesBase})
+	for _, wrong := range []struct {
+		size, align int
+		word        string
+	}{{-1, 0, "size"}, {8, -8, "align"}, {8, 3, "align"}} {
+		_, err := arena.Alloc(wrong.size, wrong.align)
+		failsWith(t, err, ErrInvalidArgument)
+		if !strings.Contains(err.Error(), wrong.word) {
+			t.Errorf("%q does not name the %s", err, wrong.word)
+		}
+	}
+	_, err := arena.Alloc(64<<20, 0)
+	failsWith(t, err, ErrLimit)
+	succeeds(t, arena.Close())
+	succeeds(t, arena.Close())
+	_, err = arena.Alloc(8, 0)
+	failsWith(t, err, ErrInvalidHandle)
+}
+
+func TestArenaShowsItsReceipts(t *testing.T) {
+	arena := newArena(t, ArenaConfig{Name: "receipts", Pages: PagesBase, Prefault: true, ChunkBytes: 1 << 20})
+	_, err := arena.Alloc(100, 0)
+	succeeds(t, err)
+	receipt, err := arena.Receipt(0)
+	succeeds(t, err)
+	if receipt.AskedPages != PagesBase || receipt.GotPages != PagesBase || receipt.PageBytes != 4096 ||
+		receipt.MappedBytes < 1<<20 || receipt.ResidentBytes < 1<<20 || receipt.HugeBytes != 0 {
+		t.Errorf("the receipt is %+v", receipt)
+	}
+	if receipt.PagesVerifiedBy == VerifiedNot {
+		t.Error("the kernel was not asked")
+	}
+	table, err := arena.PrintReceipts()
+	succeeds(t, err)
+	if strings.Count(table, "\n") < 1 || strings.ContainsRune(table, 0) {
+		t.Errorf("the table is %q", table)
+	}
+	_, err = arena.Receipt(1)
+	failsWith(t, err, ErrInvalidArgument)
+	_, err = arena.Receipt(-1)
+	failsWith(t, err, ErrInvalidArgument)
+}
+
+func TestStrictArenaRefusesPagesThatAreNotThere(t *testing.T) {
+	config := ArenaConfig{Pages: Pages1G, ChunkBytes: 1 << 30}
+	arena, err := NewArena(config)
+	succeeds(t, err)
+	closes(t, arena)
+	_, err = arena.Alloc(8, 0)
+	succeeds(t, err)
+	receipt, err := arena.Receipt(0)
+	succeeds(t, err)
+	if receipt.GotPages == Pages1G {
+		t.Skip("this machine has free pages of 1 GiB")
+	}
+	if len(receipt.Steps) == 0 || receipt.Steps[0].Tried != Pages1G || receipt.Steps[0].Limit == LimitNone {
+		t.Errorf("the receipt does not say why: %+v", receipt)
+	}
+	config.Strict = true
+	strict, err := NewArena(config)
+	if err == nil {
+		closes(t, strict)
+		_, err = strict.Alloc(8, 0)
+	}
+	failsWith(t, err, ErrPagesUnavailable)
+}
+
+func TestArenaDrainWaitsForCursors(t *testing.T) {
+	arena := newArena(t, ArenaConfig{})
+	cursor, err := arena.OpenCursor()
+	succeeds(t, err)
+	waitIsCancelled(t, func(ctx context.Context) error {
+		_, err := arena.Drain(ctx)
+		return err
+	})
+	succeeds(t, cursor.Close())
+	open, err := arena.Drain(soon(t))
+	succeeds(t, err)
+	if open != 0 {
+		t.Errorf("%d cursors are still open", open)
+	}
+}

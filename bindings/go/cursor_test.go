@@ -1,0 +1,147 @@
+package ostler
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+func TestCursorDoesAsTheLibrary(t *testing.T) {
+	arena := newArena(t, ArenaConfig{})
+	one, err := arena.OpenCursor()
+	succeeds(t, err)
+	closes(t, one)
+	random := rand.New(rand.NewPCG(7, 7))
+	type span struct{ begin, end uintptr }
+	var given []span
+	for range 100_000 {
+		size, align := 1+random.IntN(200), 1<<random.IntN(7)
+		if random.IntN(4) == 0 {
+			align = 0
+		}
+		next, end := uintptr(unsafe.Pointer(one.words.next)), uintptr(unsafe.Pointer(one.words.end))
+		piece, err := one.Alloc(size, align)
+		succeeds(t, err)
+		wanted := uintptr(align)
+		if align == 0 {
+			wanted = 16
+		}
+		if len(piece) != size || cap(piece) != size || addressOf(piece)%wanted != 0 {
+			t.Fatalf("Alloc(%d, %d) gives %d bytes at %#x", size, align, len(piece), addressOf(piece))
+		}
+		if begin := (next + wanted - 1) &^ (wanted - 1); begin+uintptr(size) <= end && addressOf(piece) != begin {
+			t.Fatalf("there was room at %#x, and the memory is at %#x", begin, addressOf(piece))
+		}
+		given = append(given, span{addressOf(piece), addressOf(piece) + uintptr(size)})
+		piece[0], piece[size-1] = 1, 1
+	}
+	slices.SortFunc(given, func(a, b span) int { return cmp.Compare(a.begin, b.begin) })
+	for at := range given[1:] {
+		if given[at].end > given[at+1].begin {
+			t.Fatalf("%#x-%#x and %#x-%#x were given out together", given[at].begin, given[at].end,
+				given[at+1].begin, given[at+1].end)
+		}
+	}
+	stats, err := arena.Stats()
+	succeeds(t, err)
+	if stats.Refills == 0 || stats.Refills > 10_000 || stats.CursorsOpen != 1 {
+		t.Errorf("stats are %+v", stats)
+	}
+}
+
+func TestCursorAllocatesNothingInGo(t *testing.T) {
+	arena := newArena(t, ArenaConfig{})
+	cursor, err := arena.OpenCursor()
+	succeeds(t, err)
+	closes(t, cursor)
+	if allocations := testing.AllocsPerRun(1000, func() { _, _ = cursor.Alloc(4096, 64) }); allocations != 0 {
+		t.Errorf("%v allocations of Go's for one of a cursor", allocations)
+	}
+}
+
+func TestCursorOfAnotherLayoutAsksTheLibrary(t *testing.T) {
+	arena := newArena(t, ArenaConfig{})
+	cursor, err := arena.OpenCursor()
+	succeeds(t, err)
+	closes(t, cursor)
+	_, err = cursor.Alloc(64, 64)
+	succeeds(t, err)
+	strange := *cursor.words
+	strange.layout = 99
+	strange.next = strange.end // whoever believes it finds no room
+	cursor.words = &strange
+	piece, err := cursor.Alloc(64, 64)
+	succeeds(t, err)
+	if addressOf(piece) == 0 || strange.next != strange.end {
+		t.Error("the words of a layout that is not known were used")
+	}
+}
+
+func TestCursorAfterItsEnd(t *testing.T) {
+	arena, err := NewArena(ArenaConfig{})
+	succeeds(t, err)
+	closed, err := arena.OpenCursor()
+	succeeds(t, err)
+	succeeds(t, closed.Close())
+	succeeds(t, closed.Close())
+	_, err = closed.Alloc(8, 0)
+	failsWith(t, err, ErrInvalidHandle)
+
+	open, err := arena.OpenCursor()
+	succeeds(t, err)
+	for _, wrong := range [][2]int{{-1, 0}, {8, 3}, {8, -16}, {1 << 50, 0}} {
+		if _, err := open.Alloc(wrong[0], wrong[1]); err == nil {
+			t.Errorf("Alloc(%d, %d) succeeds", wrong[0], wrong[1])
+		}
+	}
+	memory, err := open.Alloc(8, 0)
+	succeeds(t, err)
+	succeeds(t, arena.Close())
+	memory[7] = 1 // it stays while a cursor is open
+	_, err = open.Alloc(4<<20, 0)
+	failsWith(t, err, ErrClosed)
+	_, err = arena.OpenCursor()
+	failsWith(t, err, ErrClosed)
+	succeeds(t, open.Close())
+	_, err = arena.Stats()
+	failsWith(t, err, ErrInvalidHandle)
+}
+
+func TestForgottenCursorIsClosed(t *testing.T) {
+	arena := newArena(t, ArenaConfig{})
+	func() {
+		cursor, err := arena.OpenCursor()
+		succeeds(t, err)
+		_, err = cursor.Alloc(8, 0)
+		succeeds(t, err)
+	}()
+	collected(t, "the forgotten cursor is closed", func() bool {
+		stats, err := arena.Stats()
+		return err == nil && stats.CursorsOpen == 0
+	})
+	runtime.KeepAlive(arena)
+}
+
+func BenchmarkCursor(b *testing.B) {
+	arena, err := NewArena(ArenaConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer arena.Close()
+	cursor, err := arena.OpenCursor()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cursor.Close()
+	for i := 0; b.Loop(); i++ {
+		if _, err := cursor.Alloc(32, 16); err != nil {
+			b.Fatal(err)
+		}
+		if i%(1<<20) == 0 {
+			_ = arena.Reset()
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package ostler
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// journal keeps what was logged.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) write(level LogLevel, message string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, level.String()+" "+message)
+}
+
+func (j *journal) has(words ...string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, line := range j.lines {
+		all := true
+		for _, word := range words {
+			all = all && strings.Contains(line, word)
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *journal) len() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.lines)
+}
+
+// failToLoad makes the library and this package say one line each.
+func failToLoad(t *testing.T) {
+	t.Helper()
+	orchestrator, err := NewOrchestrator(OrchestratorConfig{})
+	succeeds(t, err)
+	model, err := NewModel(orchestrator, ModelConfig[*engine]{
+		Name: "leaky", Run: upper, Load: func(int) (*engine, error) { panic("the weights leak") },
+	})
+	succeeds(t, err)
+	failsWith(t, model.WaitReady(soon(t)), ErrLoadFailed)
+	succeeds(t, orchestrator.Close())
+	succeeds(t, model.Close())
+	pool, err := NewPool(PoolConfig[int]{
+		Create: func() (int, error) { return 0, nil }, Destroy: func(int) { panic("the drain is blocked") },
+	})
+	succeeds(t, err)
+	lease, err := pool.Acquire(soon(t))
+	succeeds(t, err)
+	succeeds(t, lease.Discard())
+	succeeds(t, pool.Close())
+}
+
+func TestLogSaysWhatTheLibraryAndCallbacksSay(t *testing.T) {
+	leavesNothing(t)
+	var first, second journal
+	t.Cleanup(func() { succeeds(t, SetLog(0, nil)) })
+	succeeds(t, SetLog(LogDebug, first.write))
+	failToLoad(t)
+	eventually(t, "both lines are in the log", func() bool {
+		return first.has("warn", "leaky", "the weights leak") && first.has("error", "Destroy", "the drain is blocked")
+	})
+
+	succeeds(t, SetLog(LogError, second.write))
+	before := first.len()
+	failToLoad(t)
+	succeeds(t, SetLog(0, nil))
+	if first.len() != before {
+		t.Error("a log that was replaced is still written to")
+	}
+	if second.has("warn") || !second.has("error", "the drain is blocked") {
+		t.Errorf("a log of errors alone has %q", second.lines)
+	}
+	failToLoad(t)
+	if second.has("warn") {
+		t.Error("a log that was taken away is still written to")
+	}
+
+	succeeds(t, SetLog(LogDebug, func(LogLevel, string) { panic("the log is full") }))
+	failToLoad(t)
+	failsWith(t, SetLog(99, second.write), ErrInvalidArgument)
+}
+
+func TestShutdownTakesEverything(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	pool := newPool(t, count.config())
+	lease := acquire(t, pool)
+	arena, err := NewArena(ArenaConfig{})
+	succeeds(t, err)
+	orchestrator := newOrchestrator(t, OrchestratorConfig{})
+	model := newModel(t, orchestrator, ModelConfig[*engine]{})
+	ticket := submit(t, model, Request{Input: []byte("a"), Output: make([]byte, 1)})
+
+	short, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer cancel()
+	out, err := Shutdown(short)
+	failsWith(t, err, ErrBusy)
+	if out != 1 {
+		t.Errorf("with one lease out, %d objects remain", out)
+	}
+	succeeds(t, lease.Release())
+	out, err = Shutdown(soon(t))
+	succeeds(t, err)
+	if out != 0 || count.created.Load() != count.destroyed.Load() {
+		t.Errorf("%d objects remain; %d created and %d destroyed", out, count.created.Load(), count.destroyed.Load())
+	}
+	select {
+	case <-ticket.Done():
+	default:
+		t.Error("a request has no outcome")
+	}
+	_, err = arena.Alloc(8, 0)
+	failsWith(t, err, ErrInvalidHandle)
+	_, err = pool.TryAcquire()
+	failsWith(t, err, ErrInvalidHandle)
+	succeeds(t, arena.Close())
+
+	again := newPool(t, count.config())
+	succeeds(t, acquire(t, again).Release())
+}

@@ -1,0 +1,334 @@
+package ostler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counted makes resources that know who they are, and counts them.
+type counted struct{ created, destroyed atomic.Int64 }
+
+type thing struct {
+	number int64
+	users  atomic.Int32
+}
+
+func (c *counted) config() PoolConfig[*thing] {
+	return PoolConfig[*thing]{
+		Create:  func() (*thing, error) { return &thing{number: c.created.Add(1)}, nil },
+		Destroy: func(*thing) { c.destroyed.Add(1) },
+	}
+}
+
+func newPool[T any](t *testing.T, config PoolConfig[T]) *Pool[T] {
+	t.Helper()
+	pool, err := NewPool(config)
+	succeeds(t, err)
+	closes(t, pool)
+	return pool
+}
+
+func acquire[T any](t *testing.T, pool *Pool[T]) Lease[T] {
+	t.Helper()
+	lease, err := pool.Acquire(soon(t))
+	succeeds(t, err)
+	return lease
+}
+
+func TestPoolLeasesAgainWhatWasReleased(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	pool := newPool(t, count.config())
+	first := acquire(t, pool)
+	thing := first.Value()
+	succeeds(t, first.Valid())
+	succeeds(t, first.Release())
+	failsWith(t, first.Valid(), ErrStaleLease)
+	failsWith(t, first.Release(), ErrStaleLease)
+
+	second := acquire(t, pool)
+	if second.Value() != thing {
+		t.Error("another resource was made although one was idle")
+	}
+	failsWith(t, first.Discard(), ErrStaleLease)
+	succeeds(t, second.Discard())
+	if count.destroyed.Load() != 1 {
+		t.Error("the discarded resource lives")
+	}
+	failsWith(t, Lease[int]{}.Release(), ErrStaleLease)
+
+	stats, err := pool.Stats()
+	succeeds(t, err)
+	if stats.Acquires != 2 || stats.Reuses != 1 || stats.Created != 1 || stats.DestroyedDiscarded != 1 {
+		t.Errorf("stats are %+v", stats)
+	}
+}
+
+func TestPoolResourceHasOneUserAtATime(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize = 3
+	pool := newPool(t, config)
+	var group sync.WaitGroup
+	for range 12 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for range 300 {
+				lease, err := pool.Acquire(context.Background())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if lease.Value().users.Add(1) != 1 {
+					t.Error("two leases of one resource")
+				}
+				runtime.Gosched()
+				lease.Value().users.Add(-1)
+				if err := lease.Release(); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	group.Wait()
+	succeeds(t, pool.Close())
+	if count.created.Load() > 3 || count.created.Load() != count.destroyed.Load() {
+		t.Errorf("created %d and destroyed %d", count.created.Load(), count.destroyed.Load())
+	}
+}
+
+func TestPoolWaitEndsWithItsContext(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize = 1
+	pool := newPool(t, config)
+	lease := acquire(t, pool)
+	_, err := pool.TryAcquire()
+	failsWith(t, err, ErrExhausted)
+	waitIsCancelled(t, func(ctx context.Context) error {
+		_, err := pool.Acquire(ctx)
+		return err
+	})
+	waitIsCancelled(t, func(ctx context.Context) error {
+		leased, err := pool.Drain(ctx)
+		if err == nil || ctx.Err() == nil && leased != 1 {
+			t.Errorf("%d are still leased: %v", leased, err)
+		}
+		return err
+	})
+	_, err = pool.Acquire(soon(t))
+	failsWith(t, err, ErrClosed)
+	succeeds(t, lease.Release())
+	leased, err := pool.Drain(soon(t))
+	succeeds(t, err)
+	if leased != 0 || count.destroyed.Load() != 1 {
+		t.Errorf("after the drain %d are leased and %d destroyed", leased, count.destroyed.Load())
+	}
+}
+
+func TestPoolThatIsClosedWaitsForItsLeases(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	pool := newPool(t, count.config())
+	lease := acquire(t, pool)
+	succeeds(t, pool.Close())
+	_, err := pool.TryAcquire()
+	failsWith(t, err, ErrClosed)
+	if lease.Value().number != 1 || count.destroyed.Load() != 0 {
+		t.Error("the resource went before its lease")
+	}
+	succeeds(t, lease.Valid())
+	succeeds(t, lease.Release())
+	if count.destroyed.Load() != 1 {
+		t.Error("the last release did not end the resource")
+	}
+	_, err = pool.Stats()
+	failsWith(t, err, ErrInvalidHandle)
+	succeeds(t, pool.Close())
+}
+
+func TestPoolLooksAfterIdleResources(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	var bad atomic.Bool
+	config := count.config()
+	config.Validate = func(*thing) error {
+		if bad.Load() {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
+	dirty := map[*thing]bool{}
+	config.Reset = func(one *thing) error {
+		if dirty[one] {
+			return errors.New("it cannot be cleaned")
+		}
+		return nil
+	}
+	pool := newPool(t, config)
+	first := acquire(t, pool)
+	succeeds(t, first.Release())
+	bad.Store(true)
+	second := acquire(t, pool)
+	if second.Value() == first.Value() {
+		t.Error("a resource that is no longer valid was leased")
+	}
+	dirty[second.Value()] = true
+	succeeds(t, second.Release())
+	stats, err := pool.Stats()
+	succeeds(t, err)
+	if stats.DestroyedInvalid != 1 || stats.DestroyedReset != 1 || stats.Idle != 0 || count.destroyed.Load() != 2 {
+		t.Errorf("stats are %+v", stats)
+	}
+
+	quick := count.config()
+	quick.IdleTimeout = 20 * time.Millisecond
+	short := newPool(t, quick)
+	succeeds(t, acquire(t, short).Release())
+	eventually(t, "the idle resource is destroyed", func() bool {
+		stats, err := short.Stats()
+		return err == nil && stats.DestroyedIdle == 1
+	})
+}
+
+// failures are the ways in which a callback fails, with the words that must come through.
+var failures = map[string]func() error{
+	"error":         func() error { return fmt.Errorf("no luck today") },
+	"panic":         func() error { panic("no luck today") },
+	"panic, error":  func() error { panic(errors.New("no luck today")) },
+	"nil map":       func() error { var none map[string]int; none["no luck today"]++; return nil },
+	"runtime error": func() error { var none []int; _ = none[len("no luck today")]; return nil },
+	"rude error":    func() error { return rude{} },
+}
+
+type rude struct{}
+
+func (rude) Error() string { panic("an error without words") }
+
+var wordsOfFailures = map[string]string{
+	"error": "no luck today", "panic": "no luck today", "panic, error": "no luck today",
+	"nil map": "nil map", "runtime error": "index out of range [13]", "rude error": "panicked when asked",
+}
+
+func TestPoolSurvivesItsCallbacks(t *testing.T) {
+	for name, fail := range failures {
+		t.Run(name, func(t *testing.T) {
+			leavesNothing(t)
+			var failing atomic.Value
+			failing.Store("create")
+			failsNow := func(callback string) error {
+				if failing.Load() == callback {
+					return fail()
+				}
+				return nil
+			}
+			destroyed := 0
+			pool := newPool(t, PoolConfig[string]{
+				Create:   func() (string, error) { return "made", failsNow("create") },
+				Validate: func(string) error { return failsNow("validate") },
+				Reset:    func(string) error { return failsNow("reset") },
+				Destroy: func(string) {
+					destroyed++
+					if err := failsNow("destroy"); err != nil {
+						panic(err)
+					}
+				},
+			})
+			_, err := pool.Acquire(soon(t))
+			failsWith(t, err, ErrCreateFailed)
+			if !strings.Contains(err.Error(), wordsOfFailures[name]) {
+				t.Errorf("%q does not say %q", err, wordsOfFailures[name])
+			}
+			for _, callback := range []string{"reset", "none", "validate", "destroy"} {
+				failing.Store(callback)
+				lease, err := pool.Acquire(soon(t))
+				succeeds(t, err)
+				if lease.Value() != "made" {
+					t.Errorf("the resource is %q", lease.Value())
+				}
+				if callback == "destroy" {
+					succeeds(t, lease.Discard())
+				} else {
+					succeeds(t, lease.Release())
+				}
+			}
+			stats, err := pool.Stats()
+			succeeds(t, err)
+			if stats.CreateFailures != 1 || stats.DestroyedReset != 1 || stats.DestroyedInvalid != 1 ||
+				stats.DestroyedDiscarded != 1 || destroyed != 3 {
+				t.Errorf("%d destroyed, stats are %+v", destroyed, stats)
+			}
+		})
+	}
+}
+
+func TestPoolCallbackMayUseThePool(t *testing.T) {
+	leavesNothing(t)
+	var pool *Pool[int]
+	var closing error
+	var deep func() (int, error)
+	deep = func() (int, error) {
+		if _, err := pool.Stats(); err != nil {
+			return 0, err
+		}
+		closing = pool.Close()
+		return 7, nil
+	}
+	pool = newPool(t, PoolConfig[int]{Create: func() (int, error) { return deep() }})
+	lease := acquire(t, pool)
+	failsWith(t, closing, ErrWouldDeadlock)
+	if lease.Value() != 7 {
+		t.Errorf("the resource is %d", lease.Value())
+	}
+	succeeds(t, lease.Release())
+}
+
+func TestPoolOfInterfaces(t *testing.T) {
+	leavesNothing(t)
+	pool := newPool(t, PoolConfig[error]{Create: func() (error, error) { return nil, nil }})
+	lease := acquire(t, pool)
+	if lease.Value() != nil {
+		t.Errorf("nil became %v", lease.Value())
+	}
+	succeeds(t, lease.Release())
+}
+
+func TestForgottenPoolIsClosed(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	func() {
+		pool, err := NewPool(count.config())
+		succeeds(t, err)
+		succeeds(t, acquire(t, pool).Release())
+	}()
+	collected(t, "the forgotten pool is closed", func() bool { return count.destroyed.Load() == 1 })
+}
+
+func BenchmarkPool(b *testing.B) {
+	pool, err := NewPool(PoolConfig[int]{Create: func() (int, error) { return 1, nil }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	b.ReportAllocs()
+	for b.Loop() {
+		lease, err := pool.Acquire(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = lease.Release()
+	}
+}

@@ -1,0 +1,118 @@
+package ostler
+
+// #include "shim.h"
+import "C"
+
+import (
+	"bytes"
+	"syscall"
+	"unsafe"
+)
+
+// Limit is what stood in the way of the pages that were asked for.
+type Limit uint32
+
+const (
+	LimitNone            Limit = C.OSTLER_LIMIT_NONE
+	LimitHugePagePool    Limit = C.OSTLER_LIMIT_HUGE_PAGE_POOL
+	LimitHugetlbCgroup   Limit = C.OSTLER_LIMIT_HUGETLB_CGROUP
+	LimitMemoryCgroup    Limit = C.OSTLER_LIMIT_MEMORY_CGROUP
+	LimitNodeMemory      Limit = C.OSTLER_LIMIT_NODE_MEMORY
+	LimitPolicyRefused   Limit = C.OSTLER_LIMIT_POLICY_REFUSED
+	LimitTHPDisabled     Limit = C.OSTLER_LIMIT_THP_DISABLED
+	LimitAddressSpace    Limit = C.OSTLER_LIMIT_ADDRESS_SPACE
+	LimitPageSizeUnknown Limit = C.OSTLER_LIMIT_PAGE_SIZE_UNKNOWN
+	LimitChunkTooSmall   Limit = C.OSTLER_LIMIT_CHUNK_TOO_SMALL
+	LimitKernelTooOld    Limit = C.OSTLER_LIMIT_KERNEL_TOO_OLD
+)
+
+// Verification is how the kernel was asked.
+type Verification uint32
+
+const (
+	VerifiedNot         Verification = C.OSTLER_VERIFIED_NOT
+	VerifiedPagemapScan Verification = C.OSTLER_VERIFIED_PAGEMAP_SCAN
+	VerifiedSmaps       Verification = C.OSTLER_VERIFIED_SMAPS
+	VerifiedMovePages   Verification = C.OSTLER_VERIFIED_MOVE_PAGES
+	VerifiedNumaMaps    Verification = C.OSTLER_VERIFIED_NUMA_MAPS
+)
+
+// Receipt is what one chunk of an arena asked for, what it got, and why.
+type Receipt struct {
+	AskedPages      PagePolicy
+	AskedNodePolicy NodePolicy
+	AskedNode       int
+	AskedBytes      uint64
+
+	GotPages      PagePolicy
+	GotNodePolicy NodePolicy
+	PageBytes     uint64
+	Address       uintptr
+	MappedBytes   uint64
+	ResidentBytes uint64
+	HugeBytes     uint64
+
+	PagesVerifiedBy, NodesVerifiedBy Verification
+	Nodes                            []ReceiptNode
+	Steps                            []ReceiptStep
+}
+
+// ReceiptNode is how much of a chunk lies on a node.
+type ReceiptNode struct {
+	Node  int
+	Bytes uint64
+}
+
+// ReceiptStep is one step down from what was asked for.
+type ReceiptStep struct {
+	Tried PagePolicy
+	Limit Limit
+	Errno syscall.Errno
+}
+
+// Receipt asks the kernel about the chunk at this index, from 0.
+func (a *Arena) Receipt(chunk int) (Receipt, error) {
+	var given arguments
+	at := given.bytes("chunk", chunk)
+	if given.err != nil {
+		return Receipt{}, given.err
+	}
+	var c C.ostler_receipt
+	if err := failure(C.ostler_go_arena_get_receipt(a.handle, at, &c)); err != nil {
+		return Receipt{}, err
+	}
+	receipt := Receipt{
+		AskedPages: PagePolicy(c.asked_pages), AskedNodePolicy: NodePolicy(c.asked_node_policy),
+		AskedNode: int(c.asked_node), AskedBytes: uint64(c.asked_bytes),
+		GotPages: PagePolicy(c.got_pages), GotNodePolicy: NodePolicy(c.got_node_policy),
+		PageBytes: uint64(c.page_bytes), Address: uintptr(c.address), MappedBytes: uint64(c.mapped_bytes),
+		ResidentBytes: uint64(c.resident_bytes), HugeBytes: uint64(c.huge_bytes),
+		PagesVerifiedBy: Verification(c.pages_verified_by), NodesVerifiedBy: Verification(c.nodes_verified_by),
+	}
+	for _, node := range c.nodes[:min(int(c.node_count), len(c.nodes))] {
+		receipt.Nodes = append(receipt.Nodes, ReceiptNode{Node: int(node.node), Bytes: uint64(node.bytes)})
+	}
+	for _, step := range c.steps[:min(int(c.step_count), len(c.steps))] {
+		receipt.Steps = append(receipt.Steps, ReceiptStep{
+			Tried: PagePolicy(step.page_policy), Limit: Limit(step.limit), Errno: syscall.Errno(step.os_errno),
+		})
+	}
+	return receipt, nil
+}
+
+// PrintReceipts gives a table of all receipts, for people.
+func (a *Arena) PrintReceipts() (string, error) {
+	// The arena may grow between asking how long the table is and printing it.
+	for room := 4096; ; {
+		buffer := make([]byte, room)
+		printed := C.ostler_go_arena_print_receipts(a.handle, (*C.char)(unsafe.Pointer(&buffer[0])), C.uint64_t(room))
+		if err := failure(printed.failure); err != nil {
+			return "", err
+		}
+		if needed := int(printed.needed_bytes); needed > room {
+			room = needed
+			continue
+		}
+		return string(buffer[:bytes.IndexByte(buffer, 0)]), nil
+	}
+}
