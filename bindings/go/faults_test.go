@@ -40,7 +40,7 @@ func TestPanicInACallOfTheLibrary(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"Arena.Alloc":        func() error { _, err := arena.Alloc(8, 0); return err },
 		"Topology.Info":      func() error { _, err := topology.Info(); return err },
-		"Pool.TryAcquire":    func() error { _, err := pool.TryAcquire(); return err },
+		"Pool.TryAcquire":    func() error { return takeAndGiveBack(pool) },
 		"Model.Submit":       func() error { _, err := model.Submit(Request{}); return err },
 		"Orchestrator.Stats": func() error { _, err := orchestrator.Stats(); return err },
 	} {
@@ -58,6 +58,14 @@ func TestPanicInACallOfTheLibrary(t *testing.T) {
 	for _, closer := range []interface{ Close() error }{arena, topology, pool, model, orchestrator} {
 		succeeds(t, closer.Close())
 	}
+}
+
+func takeAndGiveBack(pool *Pool[int]) error {
+	lease, err := pool.TryAcquire()
+	if err != nil {
+		return err
+	}
+	return lease.Release()
 }
 
 func TestPanicInAWorkerOfTheLibrary(t *testing.T) {
@@ -80,7 +88,10 @@ func TestPanicInAWorkerOfTheLibrary(t *testing.T) {
 		t.Error("no worker came by the fault")
 	}
 	setFault(faultWorker, 0, 0)
-	result, err := submit(t, model, Request{Input: []byte("well"), Output: make([]byte, 4)}).Wait(soon(t))
+	failsWith(t, model.WaitReady(soon(t)), ErrQuarantined)
+	succeeds(t, model.Close())
+	other := newModel(t, orchestrator, ModelConfig[*engine]{})
+	result, err := submit(t, other, Request{Input: []byte("well"), Output: make([]byte, 4)}).Wait(soon(t))
 	succeeds(t, err)
 	if string(result.Output) != "WELL" {
 		t.Errorf("afterwards the result is %+v", result)

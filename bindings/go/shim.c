@@ -43,7 +43,7 @@ ostler_go_failure ostler_go_log_to_pipe(uint32_t max_level, int pipe)
 
 ostler_go_failure ostler_go_log_off(void)
 {
-    return failure(ostler_log_set(0, NULL, NULL));
+    return failure(ostler_log_set(OSTLER_LOG_ERROR, NULL, NULL));
 }
 
 ostler_go_waited ostler_go_shutdown(uint64_t timeout_ns)
@@ -238,12 +238,13 @@ ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config)
 
 ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, uintptr_t id)
 {
-    ostler_pool_callbacks callbacks;
-    ostler_pool_callbacks_init(&callbacks, sizeof callbacks);
-    callbacks.create = pool_create;
-    callbacks.validate = validates ? pool_validate : NULL;
-    callbacks.reset = resets ? pool_reset : NULL;
-    callbacks.destroy = pool_destroy;
+    const ostler_pool_callbacks callbacks = {
+        .struct_size = sizeof callbacks,
+        .create = pool_create,
+        .validate = validates ? pool_validate : NULL,
+        .reset = resets ? pool_reset : NULL,
+        .destroy = pool_destroy,
+    };
     ostler_pool *pool = NULL;
     ostler_go_failure failed = failure(ostler_pool_create(config, &callbacks, (void *)id, &pool));
     return (ostler_go_created){failed, (uintptr_t)pool};
@@ -372,11 +373,12 @@ ostler_go_failure ostler_go_model_config_init(ostler_model_config *config)
 
 ostler_go_created ostler_go_model_create(uintptr_t orchestrator, const ostler_model_config *config, uintptr_t id)
 {
-    ostler_model_callbacks callbacks;
-    ostler_model_callbacks_init(&callbacks, sizeof callbacks);
-    callbacks.load = model_load;
-    callbacks.run = model_run;
-    callbacks.unload = model_unload;
+    const ostler_model_callbacks callbacks = {
+        .struct_size = sizeof callbacks,
+        .load = model_load,
+        .run = model_run,
+        .unload = model_unload,
+    };
     ostler_model *model = NULL;
     ostler_go_failure failed =
         failure(ostler_model_create((ostler_orchestrator *)orchestrator, config, &callbacks, (void *)id, &model));
@@ -390,17 +392,17 @@ ostler_go_failure ostler_go_model_wait_ready(uintptr_t model, uint64_t timeout_n
 
 static ostler_request request(const ostler_go_request *from)
 {
-    ostler_request request;
-    ostler_request_init(&request, sizeof request);
-    request.priority = from->priority;
-    request.deadline_after_ns = from->deadline_after_ns;
-    request.input = from->input;
-    request.input_bytes = from->input_bytes;
-    request.output = from->output;
-    request.output_capacity_bytes = from->output_capacity_bytes;
-    request.on_complete = request_complete;
-    request.user_data = (void *)from->id;
-    return request;
+    return (ostler_request){
+        .struct_size = sizeof(ostler_request),
+        .priority = from->priority,
+        .deadline_after_ns = from->deadline_after_ns,
+        .input = from->input,
+        .input_bytes = from->input_bytes,
+        .output = from->output,
+        .output_capacity_bytes = from->output_capacity_bytes,
+        .on_complete = request_complete,
+        .user_data = (void *)from->id,
+    };
 }
 
 ostler_go_submitted ostler_go_model_submit(uintptr_t model, uint32_t priority, uint64_t deadline_after_ns,

@@ -1,0 +1,7 @@
+module quickstart
+
+go 1.24
+
+require ostler v0.1.0
+
+replace ostler => ../../bindings/go
