@@ -238,7 +238,7 @@ inline void set_log(std::uint32_t max_level, log_function sink)
     const ostler_log_callback deliver = [](void *sink, uint32_t level, const char *line) noexcept {
         detail::swallowed([&] { (*static_cast<log_function *>(sink))(level, line); });
     };
-    detail::check(ostler_log_set(max_level, next ? deliver : nullptr, next.get()));
+    detail::check(ostler_log_set(next ? max_level : OSTLER_LOG_ERROR, next ? deliver : nullptr, next.get()));
     // The library calls the former sink no more once it has the next one.
     kept = std::move(next);
 }

@@ -5,22 +5,13 @@
 #include <cstring>
 
 int main()
-{
-    ostler_arena *arena = nullptr;
-    void *memory = nullptr;
-
-    if (ostler_version_check(OSTLER_VERSION_NUMBER) != OSTLER_OK || ostler_version() != OSTLER_VERSION_NUMBER) {
-        return 1;
-    }
-    if (ostler_arena_create(nullptr, &arena) != OSTLER_OK ||
-        ostler_arena_alloc(arena, 100, 0, &memory) != OSTLER_OK) {
-        std::fprintf(stderr, "%s\n", ostler_last_error_message());
-        return 1;
-    }
-    std::memset(memory, 1, 100);
-    if (ostler_arena_destroy(arena) != OSTLER_OK) {
-        return 1;
-    }
-    std::puts(ostler_version_string());
+try {
+    ostler::check_version();
+    ostler::arena arena;
+    std::memset(arena.allocate(100), 1, 100);
+    std::puts(ostler::version());
     return 0;
+} catch (const ostler::error &error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
 }

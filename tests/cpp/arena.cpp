@@ -1,0 +1,106 @@
+// Arena and cursor, and both as std::pmr::memory_resource.
+#include "check.h"
+#include <ostler.hpp>
+
+#include <map>
+#include <thread>
+
+TEST(arena_backs_containers)
+{
+    ostler::arena arena(ostler::arena_config().chunks_of(1 << 20).named("containers"));
+    ostler::memory_resource<ostler::arena> memory(arena);
+    std::pmr::vector<std::pmr::string> words(&memory);
+    for (int i = 0; i < 1000; i++)
+        words.emplace_back(std::string(100, static_cast<char>('a' + i % 26)));
+    CHECK_EQ(words[27][99], 'b');
+    CHECK(arena.stats().used_bytes > 100000);
+}
+
+TEST(cursor_backs_containers_on_each_thread)
+{
+    ostler::arena arena;
+    std::vector<std::thread> threads;
+    std::atomic<int> good{0};
+    for (int t = 0; t < 4; t++) {
+        threads.emplace_back([&, t] {
+            ostler::cursor cursor(arena);
+            ostler::memory_resource<ostler::cursor> memory(cursor);
+            std::pmr::map<int, int> squares(&memory);
+            for (int i = 0; i < 1000; i++)
+                squares[i] = i * t;
+            good += squares.at(999) == 999 * t;
+        });
+    }
+    for (auto &thread : threads)
+        thread.join();
+    CHECK_EQ(good.load(), 4);
+    CHECK_EQ(arena.stats().cursors_open, 0u);
+}
+
+TEST(alignments_are_kept)
+{
+    ostler::arena arena;
+    ostler::cursor cursor(arena);
+    for (std::size_t alignment = 1; alignment <= 4096; alignment *= 2) {
+        CHECK_EQ(reinterpret_cast<std::uintptr_t>(arena.allocate(3, alignment)) % alignment, 0u);
+        CHECK_EQ(reinterpret_cast<std::uintptr_t>(cursor.allocate(3, alignment)) % alignment, 0u);
+    }
+}
+
+TEST(resource_over_its_limit_throws_bad_alloc)
+{
+    ostler::arena arena(ostler::arena_config().chunks_of(65536).at_most(65536));
+    ostler::memory_resource<ostler::arena> memory(arena);
+    bool thrown = false;
+    try {
+        for (int i = 0; i < 100; i++)
+            CHECK(memory.allocate(4096) != nullptr);
+    } catch (const std::bad_alloc &) {
+        thrown = true;
+    }
+    CHECK(thrown);
+    CHECK_STR_CONTAINS(ostler::last_error_message(), "limit");
+}
+
+TEST(marks_and_resets)
+{
+    ostler::arena arena;
+    arena.allocate(100);
+    const ostler_mark mark = arena.mark();
+    const auto before = arena.stats().used_bytes;
+    arena.allocate(1 << 20);
+    arena.rewind(mark);
+    CHECK_EQ(arena.stats().used_bytes, before);
+    arena.reset();
+    std::error_code failure;
+    arena.rewind(mark, failure);
+    CHECK(failure == ostler::errc::stale_mark);
+    arena.reset(ostler::reset_mode::return_pages);
+}
+
+TEST(receipts_say_what_was_got)
+{
+    ostler::arena arena(ostler::arena_config().on(ostler::pages::base).prefaulted());
+    std::memset(arena.allocate(10000), 1, 10000);
+    const ostler_receipt receipt = arena.receipt(0);
+    CHECK_EQ(receipt.got_pages, OSTLER_PAGES_BASE);
+    CHECK(receipt.resident_bytes >= 10000);
+    CHECK_STR_CONTAINS(arena.receipts().c_str(), "base");
+    std::error_code failure;
+    arena.receipt(7, failure);
+    CHECK(failure == ostler::errc::invalid_argument);
+}
+
+TEST(close_tells_how_many_cursors_are_open)
+{
+    ostler::arena arena;
+    ostler::cursor cursor(arena);
+    std::error_code failure;
+    CHECK_EQ(arena.close(ostler::duration::zero(), failure), 1u);
+    CHECK(failure == ostler::errc::timeout);
+    cursor = ostler::cursor::open(arena, failure);
+    CHECK(failure == ostler::errc::closed);
+    arena.close();
+}
+
+CHECK_MAIN()

@@ -1,0 +1,79 @@
+// The library panics in a call, in a worker and around a callback; a C++ program lives through each.
+#include "check.h"
+#include "ostler_faults.h"
+#include <ostler.hpp>
+
+namespace {
+
+constexpr std::int32_t panics = -1;
+
+ostler::model<int> make_model(ostler::orchestrator &orchestrator)
+{
+    return ostler::model<int>(
+        orchestrator, [](std::uint32_t) { return std::make_unique<int>(0); }, [](int &, const ostler::batch &) {});
+}
+
+} // namespace
+
+TEST(panic_in_a_call_is_an_exception)
+{
+    ostler::arena arena;
+    ostler_faults_set(OSTLER_FAULT_CALL, 1, panics, 0);
+    bool thrown = false;
+    try {
+        arena.allocate(16);
+    } catch (const ostler::error &caught) {
+        thrown = caught.status() == ostler::errc::panic;
+        CHECK_STR_CONTAINS(caught.what(), "injected panic");
+    }
+    ostler_faults_set(OSTLER_FAULT_CALL, 0, 0, 0);
+    CHECK(thrown);
+}
+
+TEST(panic_in_a_worker_ends_its_request_and_the_model_is_quarantined)
+{
+    ostler::orchestrator orchestrator;
+    auto model = make_model(orchestrator);
+    model.wait_ready();
+    ostler_faults_set(OSTLER_FAULT_WORKER, 1, panics, 0);
+    const auto result = orchestrator.wait(model.submit(ostler::request()));
+    ostler_faults_set(OSTLER_FAULT_WORKER, 0, 0, 0);
+    CHECK(result.outcome() == ostler::outcome::failed);
+    CHECK(result.code() == ostler::errc::panic);
+    std::error_code failure;
+    model.submit(ostler::request(), failure);
+    CHECK(failure == ostler::errc::quarantined);
+    CHECK(model.destroy() == ostler::errc::ok);
+    auto next = make_model(orchestrator);
+    CHECK(orchestrator.wait(next.submit(ostler::request())).completed());
+}
+
+TEST(panic_around_a_callback_fails_that_request_alone)
+{
+    ostler::orchestrator orchestrator;
+    auto model = make_model(orchestrator);
+    model.wait_ready();
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 1, panics, 0);
+    const auto result = orchestrator.wait(model.submit(ostler::request()));
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
+    CHECK(result.outcome() == ostler::outcome::failed);
+}
+
+TEST(panic_around_a_pool_callback_is_an_exception)
+{
+    ostler::pool<int> pool([] { return std::make_unique<int>(1); });
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 1, panics, 0);
+    std::error_code failure;
+    pool.acquire(ostler::forever, failure);
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
+    CHECK(failure == ostler::errc::panic);
+    pool.acquire(ostler::forever, failure);
+    CHECK(failure == ostler::errc::quarantined);
+}
+
+TEST(nothing_is_left)
+{
+    CHECK_EQ(ostler_faults_live(), 0u);
+}
+
+CHECK_MAIN()

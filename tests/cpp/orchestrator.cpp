@@ -1,0 +1,165 @@
+// Orchestrator and models: lambdas run requests, and outcomes come back as values.
+#include "check.h"
+#include <ostler.hpp>
+
+#include <numeric>
+#include <thread>
+
+namespace {
+
+/// A model that turns each letter into its upper case, once its worker has loaded the table for it.
+struct table {
+    char upper[256];
+};
+
+std::unique_ptr<table> load_table(std::uint32_t)
+{
+    auto made = std::make_unique<table>();
+    std::iota(made->upper, made->upper + 256, 0);
+    for (int letter = 'a'; letter <= 'z'; letter++)
+        made->upper[letter] = static_cast<char>(letter - 'a' + 'A');
+    return made;
+}
+
+void run_table(table &table, const ostler::batch &batch)
+{
+    for (const ostler::item item : batch) {
+        std::string text(item.input_text());
+        for (char &letter : text)
+            letter = table.upper[static_cast<unsigned char>(letter)];
+        item.write(text);
+    }
+}
+
+} // namespace
+
+TEST(request_goes_in_and_its_result_comes_out)
+{
+    ostler::orchestrator orchestrator;
+    ostler::model<table> model(orchestrator, load_table, run_table, ostler::model_config().named("upper"));
+    model.wait_ready(std::chrono::seconds(30));
+    const std::string input = "saddle the horse";
+    std::string output(input.size(), ' ');
+    const auto ticket = model.submit(
+        ostler::request().from(input).into(output).as(ostler::priority::high).within(std::chrono::seconds(30)));
+    const ostler::result result = orchestrator.wait(ticket).value();
+    CHECK(result.completed());
+    CHECK_STR_EQ(output.c_str(), "SADDLE THE HORSE");
+    CHECK_EQ(result.output_bytes(), input.size());
+    std::error_code failure;
+    orchestrator.wait(ticket, ostler::forever, failure);
+    CHECK(failure == ostler::errc::stale_ticket);
+}
+
+TEST(item_that_has_no_room_fails_alone)
+{
+    ostler::orchestrator orchestrator;
+    ostler::model<table> model(orchestrator, load_table, run_table, ostler::model_config().batches(8));
+    const std::string input = "long";
+    std::string small(1, ' '), large(4, ' ');
+    const auto refused = model.submit(ostler::request().from(input).into(small));
+    const auto accepted = model.submit(ostler::request().from(input).into(large));
+    const auto result = orchestrator.wait(refused);
+    CHECK(result.outcome() == ostler::outcome::failed);
+    CHECK_STR_EQ(std::string(result.message()).c_str(), "the output has no room for the result");
+    CHECK(orchestrator.wait(accepted).completed());
+    bool thrown = false;
+    try {
+        result.value();
+    } catch (const ostler::error &caught) {
+        thrown = caught.status() == ostler::errc::callback_failed;
+    }
+    CHECK(thrown);
+}
+
+TEST(completion_takes_the_outcome)
+{
+    std::atomic<int> completed{0};
+    {
+        ostler::orchestrator orchestrator;
+        ostler::model<table> model(orchestrator, load_table, run_table, ostler::model_config().workers(1, 2));
+        for (int i = 0; i < 100; i++) {
+            model.submit(ostler::request(), [&](ostler::ticket, const ostler::result &result) {
+                completed += result.completed();
+            });
+        }
+        orchestrator.drain();
+    }
+    CHECK_EQ(completed.load(), 100);
+}
+
+TEST(completion_hears_of_a_request_that_is_shed)
+{
+    std::atomic<int> shed{0};
+    ostler::orchestrator orchestrator;
+    std::atomic<bool> entered{false}, open{false};
+    {
+        ostler::model<int> model(
+            orchestrator, [](std::uint32_t) { return std::make_unique<int>(0); },
+            [&](int &, const ostler::batch &) {
+                entered = true;
+                while (!open)
+                    std::this_thread::yield();
+            });
+        const auto running = model.submit(ostler::request());
+        orchestrator.forget(running);
+        while (!entered)
+            std::this_thread::yield();
+        model.submit(ostler::request(), [&](ostler::ticket, const ostler::result &result) {
+            shed += result.outcome() == ostler::outcome::shed && result.code() == ostler::errc::shed;
+            open = true;
+        });
+    }
+    CHECK_EQ(shed.load(), 1);
+}
+
+TEST(many_are_submitted_at_once)
+{
+    ostler::orchestrator orchestrator(ostler::orchestrator_config().slots(8));
+    ostler::model<table> model(orchestrator, load_table, run_table, ostler::model_config().batches(4));
+    const std::vector<ostler::request> requests(10);
+    const auto tickets = model.submit(requests);
+    CHECK_EQ(tickets.size(), 8u);
+    for (const auto ticket : tickets)
+        CHECK(orchestrator.wait(ticket).completed());
+    CHECK_EQ(orchestrator.stats().refused, 1u);
+    CHECK_EQ(model.stats().completed, 8u);
+}
+
+TEST(poll_and_cancel)
+{
+    ostler::orchestrator orchestrator;
+    std::atomic<bool> entered{false}, saw{false};
+    ostler::model<int> model(
+        orchestrator, [](std::uint32_t) { return std::make_unique<int>(0); },
+        [&](int &, const ostler::batch &batch) {
+            entered = true;
+            while (!batch[0].cancelled())
+                std::this_thread::yield();
+            saw = true;
+        });
+    const auto running = model.submit(ostler::request());
+    while (!entered)
+        std::this_thread::yield();
+    const auto queued = model.submit(ostler::request());
+    CHECK(!orchestrator.poll(queued));
+    CHECK(orchestrator.cancel_request(queued));
+    const auto polled = orchestrator.poll(queued);
+    CHECK(polled.has_value());
+    CHECK(polled->outcome() == ostler::outcome::cancelled);
+    CHECK(!orchestrator.cancel_request(running));
+    orchestrator.wait(running);
+    CHECK(saw.load());
+}
+
+TEST(orchestrator_may_end_before_its_models)
+{
+    std::optional<ostler::orchestrator> orchestrator(std::in_place);
+    ostler::model<table> model(*orchestrator, load_table, run_table);
+    orchestrator.reset();
+    std::error_code failure;
+    model.submit(ostler::request(), failure);
+    CHECK(failure == ostler::errc::invalid_handle);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,132 @@
+// Pool: leases as owners, callbacks as lambdas.
+#include "check.h"
+#include <ostler.hpp>
+
+#include <thread>
+
+namespace {
+
+struct horse {
+    static inline std::atomic<int> alive{0};
+    int rides = 0;
+    horse() { alive++; }
+    ~horse() { alive--; }
+};
+
+ostler::pool<horse> make_stable(std::uint32_t size)
+{
+    return ostler::pool<horse>([] { return std::make_unique<horse>(); }, ostler::pool_config().at_most(size));
+}
+
+} // namespace
+
+TEST(lease_gives_its_resource_back_when_it_ends)
+{
+    {
+        auto stable = make_stable(1);
+        for (int i = 0; i < 3; i++)
+            stable.acquire()->rides++;
+        CHECK_EQ(stable.acquire()->rides, 3);
+        CHECK_EQ(stable.stats().created, 1u);
+        CHECK_EQ(stable.stats().reuses, 3u);
+    }
+    CHECK_EQ(horse::alive.load(), 0);
+}
+
+TEST(moved_lease_is_one_lease)
+{
+    auto stable = make_stable(2);
+    auto first = stable.acquire();
+    auto second = std::move(first);
+    CHECK(!first);
+    CHECK(first.get() == nullptr);
+    CHECK_EQ(stable.stats().in_use, 1u);
+    first = stable.acquire();
+    CHECK(first.get() != second.get());
+    second = std::move(first);
+    CHECK_EQ(stable.stats().in_use, 1u);
+    CHECK(second.release() == ostler::errc::ok);
+    CHECK(second.release() == ostler::errc::ok);
+    CHECK_EQ(stable.stats().in_use, 0u);
+}
+
+TEST(exhausted_pool_gives_an_empty_lease_or_times_out)
+{
+    auto stable = make_stable(1);
+    const auto held = stable.acquire();
+    CHECK(!stable.try_acquire());
+    std::error_code failure;
+    CHECK(!stable.try_acquire(failure));
+    CHECK(failure == ostler::errc::exhausted);
+    CHECK(!stable.acquire(std::chrono::milliseconds(1), failure));
+    CHECK(failure == ostler::errc::timeout);
+    bool thrown = false;
+    try {
+        stable.acquire(std::chrono::milliseconds(1));
+    } catch (const ostler::error &caught) {
+        thrown = caught.status() == ostler::errc::timeout;
+    }
+    CHECK(thrown);
+}
+
+TEST(wait_ends_when_it_is_cancelled)
+{
+    auto stable = make_stable(1);
+    const auto held = stable.acquire();
+    ostler::cancel stop;
+    std::thread canceller([&] {
+        while (stable.stats().waiting == 0)
+            std::this_thread::yield();
+        stop.signal();
+    });
+    std::error_code failure;
+    CHECK(!stable.acquire(ostler::forever, failure, &stop));
+    CHECK(failure == ostler::errc::cancelled);
+    canceller.join();
+}
+
+TEST(discarded_and_invalid_resources_are_made_anew)
+{
+    bool good = true;
+    int resets = 0;
+    ostler::pool<horse> stable({[] { return std::make_unique<horse>(); }, [&](horse &) { return good; },
+                                [&](horse &) { resets++; }},
+                               ostler::pool_config().at_most(1));
+    stable.acquire()->rides = 7;
+    CHECK_EQ(stable.acquire()->rides, 7);
+    good = false;
+    CHECK_EQ(stable.acquire()->rides, 0);
+    CHECK(stable.acquire().discard() == ostler::errc::ok);
+    CHECK_EQ(resets, 3);
+    const auto stats = stable.stats();
+    CHECK_EQ(stats.destroyed_discarded, 1u);
+    CHECK(stats.destroyed_invalid >= 1);
+}
+
+TEST(lease_may_outlive_its_pool)
+{
+    ostler::lease<horse> lease;
+    {
+        auto stable = make_stable(1);
+        lease = stable.acquire();
+    }
+    lease->rides++;
+    CHECK_EQ(horse::alive.load(), 1);
+    CHECK(lease.release() == ostler::errc::ok);
+    CHECK_EQ(horse::alive.load(), 0);
+}
+
+TEST(pool_can_be_moved_while_leases_are_out)
+{
+    auto first = make_stable(2);
+    auto lease = first.acquire();
+    auto second = std::move(first);
+    CHECK_EQ(second.stats().in_use, 1u);
+    lease.release();
+    second.close();
+    std::error_code failure;
+    second.acquire(ostler::forever, failure);
+    CHECK(failure == ostler::errc::closed);
+}
+
+CHECK_MAIN()
