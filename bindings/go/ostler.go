@@ -4,9 +4,9 @@
 //
 // # Closing
 //
-// What New or Open gives is closed by Close, which may be called twice. Forgotten objects are closed when the collector
-// finds them, but that is a net and not a plan: it may come late or never. An [Arena] has no such net, because the
-// collector cannot see who still uses its memory.
+// What New or Open gives is closed by Close, which may be called twice. Forgotten objects are closed when the
+// collector finds them, but that is a net and not a plan: it may come late or never. An [Arena] has no such net,
+// because the collector cannot see who still uses its memory.
 //
 // # Contexts
 //
@@ -39,7 +39,7 @@ func init() {
 func Version() string { return C.GoString(C.ostler_version_string()) }
 
 // Shutdown closes every object of the program and joins every thread of the library. Until the context's deadline it
-// waits for leases, requests and cursors; ErrBusy says that some are still out, and stillOut how many objects remain for
+// waits for leases and cursors; ErrBusy says that some are still out, and stillOut how many objects remain because of
 // them. The library can be used again.
 func Shutdown(ctx context.Context) (stillOut uint64, err error) {
 	timeout, err := timeLeft(ctx)

@@ -4,6 +4,9 @@ package ostler
 // #cgo nocallback ostler_go_pool_get_resource
 import "C"
 
+// Acquire and release may call Create, Validate, Reset and Destroy on this goroutine, so they are no nocallback; they
+// take and give numbers by value, so that nothing escapes all the same.
+
 import (
 	"context"
 	"errors"
@@ -62,7 +65,8 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	keeper := &poolKeeper[T]{config: config}
 	id := pools.add(keeper)
 	keeper.tenancy.end = func() { pools.take(id) }
-	created := C.ostler_go_pool_create(&c, C.int(flag(config.Validate != nil)), C.int(flag(config.Reset != nil)), C.uintptr_t(id))
+	validates, resets := flag(config.Validate != nil), flag(config.Reset != nil)
+	created := C.ostler_go_pool_create(&c, C.int(validates), C.int(resets), C.uintptr_t(id))
 	if err := failure(created.failure); err != nil {
 		keeper.tenancy.close()
 		return nil, err

@@ -74,8 +74,7 @@ type Result struct {
 	RunTime   time.Duration
 }
 
-// request is a Request on its way. The registry keeps it, and it keeps its memory pinned, until the library is done with
-// it.
+// request is a Request on its way. The registry keeps it, and it keeps its memory pinned, until the outcome.
 type request struct {
 	model      *Model // not to be forgotten before its requests
 	output     []byte

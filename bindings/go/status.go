@@ -22,7 +22,7 @@ const (
 	ErrCancelled        Status = C.OSTLER_E_CANCELLED         // the wait, or the request, was cancelled
 	ErrOutOfMemory      Status = C.OSTLER_E_OUT_OF_MEMORY     // no memory
 	ErrPanic            Status = C.OSTLER_E_PANIC             // the library panicked in this call
-	ErrQuarantined      Status = C.OSTLER_E_QUARANTINED       // the library panicked in this object before; it can only be closed
+	ErrQuarantined      Status = C.OSTLER_E_QUARANTINED       // the library panicked in it before; it can only be closed
 	ErrWouldDeadlock    Status = C.OSTLER_E_WOULD_DEADLOCK    // for instance an object closed inside its own callback
 	ErrForked           Status = C.OSTLER_E_FORKED            // a child of fork cannot use the library
 	ErrUnsupported      Status = C.OSTLER_E_UNSUPPORTED       // not known to this library, kernel or machine

@@ -1,0 +1,190 @@
+package ostler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestRequestWaitEndsWithItsContext(t *testing.T) {
+	leavesNothing(t)
+	gate := newGate()
+	orchestrator := newOrchestrator(t, OrchestratorConfig{})
+	model := newModel(t, orchestrator, ModelConfig[*engine]{Run: gate.run})
+	ticket := submit(t, model, Request{Input: []byte("still"), Output: make([]byte, 9)})
+	<-gate.entered
+	_, err := ticket.Poll()
+	failsWith(t, err, ErrNotReady)
+	waitIsCancelled(t, func(ctx context.Context) error {
+		_, err := ticket.Wait(ctx)
+		return err
+	})
+	waitIsCancelled(t, func(ctx context.Context) error {
+		without, err := orchestrator.Drain(ctx)
+		if ctx.Err() == nil && without != 1 {
+			t.Errorf("%d requests have no outcome: %v", without, err)
+		}
+		return err
+	})
+	_, err = model.Submit(Request{})
+	failsWith(t, err, ErrClosed)
+	close(gate.open)
+	result, err := ticket.Wait(soon(t))
+	succeeds(t, err)
+	if string(result.Output) != "STILL" {
+		t.Errorf("the result is %+v", result)
+	}
+}
+
+func TestRequestIsCancelled(t *testing.T) {
+	leavesNothing(t)
+	entered, seen := make(chan struct{}), make(chan bool, 1)
+	model := newModel(t, newOrchestrator(t, OrchestratorConfig{}), ModelConfig[*engine]{
+		Run: func(_ *engine, items []*Item) error {
+			close(entered)
+			for deadline := time.Now().Add(10 * time.Second); !items[0].Cancelled() && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
+			seen <- items[0].Cancelled()
+			return nil
+		},
+	})
+	running := submit(t, model, Request{})
+	<-entered
+	var told atomic.Int32
+	queued := submit(t, model, Request{OnComplete: func(result Result) {
+		if result.Outcome == Cancelled && errors.Is(result.Err, ErrCancelled) {
+			told.Add(1)
+		}
+	}})
+	late := submit(t, model, Request{Deadline: 20 * time.Millisecond})
+	succeeds(t, queued.Cancel())
+	result, err := queued.Wait(soon(t))
+	failsWith(t, err, ErrCancelled)
+	if result.Outcome != Cancelled || told.Load() != 1 || errors.Is(err, context.Canceled) {
+		t.Errorf("told %d times of %+v", told.Load(), result)
+	}
+	result, err = late.Wait(soon(t))
+	failsWith(t, err, ErrDeadlineExceeded)
+	if result.Outcome != TimedOut {
+		t.Errorf("the result is %+v", result)
+	}
+	failsWith(t, running.Cancel(), ErrBusy)
+	if !<-seen {
+		t.Error("the running request was not told")
+	}
+	_, err = running.Wait(soon(t))
+	succeeds(t, err)
+	succeeds(t, running.Cancel())
+}
+
+func TestItemEndsWithItsRun(t *testing.T) {
+	leavesNothing(t)
+	kept := make(chan *Item, 1)
+	model := newModel(t, newOrchestrator(t, OrchestratorConfig{}), ModelConfig[*engine]{
+		Run: func(_ *engine, items []*Item) error {
+			if items[0].Priority() != PriorityLow || len(items[0].Output()) != 0 || len(items[0].Input()) != 0 {
+				return errors.New("the item is not the request")
+			}
+			kept <- items[0]
+			return nil
+		},
+	})
+	_, err := submit(t, model, Request{Priority: PriorityLow}).Wait(soon(t))
+	succeeds(t, err)
+	item := <-kept
+	defer func() {
+		if words := fmt.Sprint(recover()); !strings.Contains(words, "Run had returned") {
+			t.Errorf("the late use says %q", words)
+		}
+	}()
+	item.Output()
+}
+
+func TestRequestMemoryStaysWhereItIs(t *testing.T) {
+	leavesNothing(t)
+	gate := newGate()
+	model := newModel(t, newOrchestrator(t, OrchestratorConfig{}), ModelConfig[*engine]{Run: gate.run})
+	arena := newArena(t, ArenaConfig{})
+	var tickets []*Ticket
+	for at := range 20 {
+		input, output := fmt.Appendf(nil, "page %d", at), make([]byte, 10)
+		if at%2 == 0 { // memory of C will do as well
+			fromArena, err := arena.Alloc(10, 0)
+			succeeds(t, err)
+			output = fromArena
+		}
+		tickets = append(tickets, submit(t, model, Request{Input: input, Output: output}))
+	}
+	for range 5 {
+		runtime.GC()
+		_ = make([]byte, 1<<20)
+	}
+	close(gate.open)
+	for at, ticket := range tickets {
+		result, err := ticket.Wait(soon(t))
+		succeeds(t, err)
+		if string(result.Output) != fmt.Sprintf("PAGE %d", at) {
+			t.Errorf("request %d got %q", at, result.Output)
+		}
+	}
+}
+
+func TestManySubmittersOneOutcomeEach(t *testing.T) {
+	leavesNothing(t)
+	orchestrator := newOrchestrator(t, OrchestratorConfig{})
+	model := newModel(t, orchestrator, ModelConfig[*engine]{MinWorkers: 2, MaxBatch: 8, QueueCapacity: 4096})
+	var outcomes [Shed + 1]atomic.Int64
+	var group sync.WaitGroup
+	const submitters, each = 8, 200
+	for range submitters {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for at := range each {
+				var once atomic.Int32
+				ticket, err := model.Submit(Request{
+					Priority: Priority(at % 6), Deadline: time.Duration(at%3) * time.Millisecond,
+					Input: []byte("a"), Output: make([]byte, 1),
+					OnComplete: func(result Result) {
+						once.Add(1)
+						outcomes[result.Outcome].Add(1)
+					},
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if at%5 == 0 {
+					_ = ticket.Cancel()
+				}
+				_, _ = ticket.Wait(context.Background())
+				if once.Load() != 1 {
+					t.Errorf("%d outcomes of one request", once.Load())
+				}
+			}
+		}()
+	}
+	group.Wait()
+	_, err := orchestrator.Drain(soon(t))
+	succeeds(t, err)
+	stats, err := orchestrator.Stats()
+	succeeds(t, err)
+	for outcome, told := range map[Outcome]uint64{
+		Completed: stats.Completed, Failed: stats.Failed, TimedOut: stats.TimedOut, Cancelled: stats.Cancelled,
+		Shed: stats.Shed,
+	} {
+		if got := uint64(outcomes[outcome].Load()); got != told {
+			t.Errorf("%d have %v and the library counts %d", got, outcome, told)
+		}
+	}
+	if stats.Accepted != submitters*each || stats.Failed+stats.Shed != 0 {
+		t.Errorf("stats are %+v", stats)
+	}
+}
