@@ -1,0 +1,314 @@
+/* What can be refused is refused, one after the other: the n-th visit of each point fails, n = 1, 2, 3, ..., until the
+ * scenario is not touched any more. Each time the failure is told, and afterwards nothing is left. */
+#include "fixtures.h"
+#include "ostler_faults.h"
+#include <dirent.h>
+#include <errno.h>
+
+#define PANICS (-1)
+enum { MOST_VISITS = 2000 };
+
+struct scenario {
+    /* Returns the first status that was not OSTLER_OK, and ends whatever it began. */
+    ostler_status (*run)(void);
+    /* Statuses that a refusal may become, ended by OSTLER_OK. */
+    ostler_status allowed[6];
+};
+
+static int count_threads(void)
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    while (tasks != NULL && readdir(tasks) != NULL)
+        count++;
+    if (tasks != NULL)
+        closedir(tasks);
+    return count - 2;
+}
+
+static int count_chunks(void)
+{
+    char line[512];
+    int count = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        count += strstr(line, "ostler") != NULL && strstr(line, "libostler") == NULL;
+    if (maps != NULL)
+        fclose(maps);
+    return count;
+}
+
+static int is_allowed(const struct scenario *scenario, ostler_status status)
+{
+    for (const ostler_status *allowed = scenario->allowed; *allowed != OSTLER_OK; allowed++)
+        if (*allowed == status)
+            return 1;
+    return status == OSTLER_OK;
+}
+
+static void check_nothing_is_left(uint32_t point, uint64_t nth)
+{
+    if (ostler_faults_live() != 0)
+        FAIL("point %u, visit %llu: %llu objects are left", point, (unsigned long long)nth,
+             (unsigned long long)ostler_faults_live());
+    if (count_chunks() != 0)
+        FAIL("point %u, visit %llu: %d chunks are still mapped", point, (unsigned long long)nth, count_chunks());
+    /* A thread that was joined may still be on its way out of the kernel. */
+    for (int i = 0; count_threads() != 1; i++) {
+        if (i == 100000)
+            FAIL("point %u, visit %llu: %d threads are left", point, (unsigned long long)nth, count_threads());
+        sched_yield();
+    }
+}
+
+static void fail_each_visit(const struct scenario *scenario, uint32_t point, int32_t os_errno)
+{
+    for (uint64_t nth = 1; nth < MOST_VISITS; nth++) {
+        ostler_faults_set(point, nth, os_errno, 0);
+        ostler_status status = scenario->run();
+        uint64_t visits = ostler_faults_hits(point);
+        ostler_faults_set(point, 0, 0, 0);
+        if (!is_allowed(scenario, status))
+            FAIL("point %u, visit %llu: %s: %s", point, (unsigned long long)nth, ostler_status_name(status),
+                 ostler_last_error_message());
+        check_nothing_is_left(point, nth);
+        if (visits < nth) {
+            if (status != OSTLER_OK)
+                FAIL("untouched it ended with %s: %s", ostler_status_name(status), ostler_last_error_message());
+            return;
+        }
+    }
+    FAIL("point %u is still visited after %d failures", point, MOST_VISITS);
+}
+
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        ostler_status tried = (call);                                                                                  \
+        if (status == OSTLER_OK)                                                                                       \
+            status = tried;                                                                                            \
+    } while (0)
+
+static ostler_status use_topology(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_topology *topology = NULL;
+    ostler_topology_info info = {.struct_size = sizeof info};
+    TRY(ostler_topology_create("node:2 core:2 pu:1", &topology));
+    if (topology != NULL)
+        TRY(ostler_topology_get_info(topology, &info));
+    TRY(ostler_topology_destroy(topology));
+    return status;
+}
+
+static ostler_status use_arena(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_arena_config config = {.struct_size = sizeof config, .page_policy = OSTLER_PAGES_BEST, .prefault = 1,
+                                  .node_policy = OSTLER_NODE_INTERLEAVE, .chunk_bytes = 1 << 20, .name = "ostler-test"};
+    ostler_receipt receipt = {.struct_size = sizeof receipt};
+    ostler_arena *arena = NULL;
+    ostler_cursor *cursor = NULL;
+    ostler_mark mark;
+    void *memory;
+    TRY(ostler_arena_create(&config, &arena));
+    if (arena == NULL)
+        return status;
+    TRY(ostler_arena_alloc(arena, 1000, 0, &memory));
+    TRY(ostler_arena_mark(arena, &mark));
+    TRY(ostler_cursor_open(arena, &cursor));
+    if (cursor != NULL) {
+        for (int i = 0; i < 40; i++)
+            TRY(ostler_cursor_alloc(cursor, 100000, 64, &memory));
+        TRY(ostler_cursor_close(cursor));
+    }
+    TRY(ostler_arena_get_receipt(arena, 0, &receipt));
+    TRY(ostler_arena_rewind(arena, &mark));
+    TRY(ostler_arena_reset(arena, OSTLER_RESET_RETURN_PAGES));
+    TRY(ostler_arena_close(arena, OSTLER_FOREVER, NULL, NULL));
+    /* The destroy itself must work whatever happened before. */
+    EXPECT_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    return status;
+}
+
+static int resources;
+
+static ostler_status create_counted(void *user_data, void **resource)
+{
+    __atomic_add_fetch(&resources, 1, __ATOMIC_SEQ_CST);
+    *resource = user_data;
+    return OSTLER_OK;
+}
+
+static ostler_status look_at(void *user_data, void *resource)
+{
+    (void)user_data, (void)resource;
+    return OSTLER_OK;
+}
+
+static void destroy_counted(void *user_data, void *resource)
+{
+    (void)user_data, (void)resource;
+    __atomic_sub_fetch(&resources, 1, __ATOMIC_SEQ_CST);
+}
+
+static ostler_status use_pool(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_pool_config config = {.struct_size = sizeof config, .min_size = 1, .max_size = 2, .idle_timeout_ns = 1000};
+    ostler_pool_callbacks callbacks = {.struct_size = sizeof callbacks, .create = create_counted, .validate = look_at,
+                                       .reset = look_at, .destroy = destroy_counted};
+    ostler_pool *pool = NULL;
+    ostler_lease leases[3] = {{0}};
+    void *resource;
+    TRY(ostler_pool_create(&config, &callbacks, &config, &pool));
+    if (pool == NULL)
+        return status;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 2; i++)
+            TRY(ostler_pool_acquire(pool, 20000000, NULL, &leases[i], &resource));
+        for (int i = 0; i < 2; i++)
+            if (leases[i].value != 0)
+                EXPECT_STATUS(round == 0 ? ostler_pool_release(pool, leases[i]) : ostler_pool_discard(pool, leases[i]),
+                              OSTLER_OK);
+    }
+    TRY(ostler_pool_close(pool, OSTLER_FOREVER, NULL, NULL));
+    EXPECT_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+    EXPECT_EQ(__atomic_load_n(&resources, __ATOMIC_SEQ_CST), 0);
+    return status;
+}
+
+static ostler_status use_orchestrator(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_orchestrator_config config = {.struct_size = sizeof config, .request_slots = 8};
+    ostler_model_config model_config = {.struct_size = sizeof model_config, .min_workers = 2, .max_batch = 2};
+    ostler_model_callbacks callbacks = plain_model_callbacks();
+    ostler_request request = {.struct_size = sizeof request};
+    ostler_orchestrator *orchestrator = NULL;
+    ostler_model *model = NULL;
+    TRY(ostler_orchestrator_create(&config, &orchestrator));
+    if (orchestrator == NULL)
+        return status;
+    TRY(ostler_model_create(orchestrator, &model_config, &callbacks, NULL, &model));
+    for (int i = 0; model != NULL && i < 4; i++) {
+        ostler_ticket ticket = {0};
+        ostler_result result = {.struct_size = sizeof result};
+        TRY(ostler_model_submit(model, &request, &ticket));
+        if (ticket.value == 0)
+            continue;
+        ostler_status waited = ostler_orchestrator_wait(orchestrator, ticket, OSTLER_FOREVER, NULL, &result);
+        if (waited == OSTLER_E_OUT_OF_MEMORY)
+            EXPECT_STATUS(ostler_orchestrator_wait(orchestrator, ticket, OSTLER_FOREVER, NULL, &result), OSTLER_OK);
+        TRY(waited);
+        if (waited == OSTLER_OK)
+            TRY(result.status);
+    }
+    TRY(ostler_orchestrator_drain(orchestrator, OSTLER_FOREVER, NULL, NULL));
+    EXPECT_STATUS(ostler_orchestrator_destroy(orchestrator), OSTLER_OK);
+    return status;
+}
+
+static const struct scenario topology = {use_topology, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario arena = {
+    use_arena, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_STALE_MARK, OSTLER_OK}};
+/* What a callback that was failed by injection answers is its errno, negative. */
+static const struct scenario pool = {
+    use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
+static const struct scenario orchestrator = {
+    use_orchestrator, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LOAD_FAILED, -EIO, OSTLER_OK}};
+
+TEST(allocations_of_a_topology) { fail_each_visit(&topology, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(mmap_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(mmap_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, EPERM); }
+TEST(mbind_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MBIND, EPERM); }
+TEST(mbind_of_a_node_that_is_not_there) { fail_each_visit(&arena, OSTLER_FAULT_MBIND, EINVAL); }
+TEST(madvise_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MADVISE, ENOMEM); }
+TEST(madvise_of_an_old_kernel) { fail_each_visit(&arena, OSTLER_FAULT_MADVISE, EINVAL); }
+TEST(threads_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_THREAD_START, EAGAIN); }
+TEST(threads_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_THREAD_START, EAGAIN); }
+TEST(callbacks_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_CALLBACK, EIO); }
+TEST(callbacks_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_CALLBACK, EIO); }
+
+TEST(every_mmap_fails_and_the_arena_says_so)
+{
+    ostler_arena *none;
+    ostler_faults_set(OSTLER_FAULT_MMAP, 1, ENOMEM, 1);
+    ostler_status status = ostler_arena_create(NULL, &none);
+    ostler_faults_set(OSTLER_FAULT_MMAP, 0, 0, 0);
+    CHECK(status != OSTLER_OK);
+    CHECK(none == NULL);
+    CHECK(ostler_last_error_message()[0] != 0);
+}
+
+/* Panics of the library. */
+
+TEST(panic_in_each_guarded_call_is_a_status_and_quarantines_its_object)
+{
+    ostler_pool *lame = make_pool(2, plain_pool_callbacks(), &resources), *sound = make_pool(2, plain_pool_callbacks(), &resources);
+    ostler_lease lease;
+    void *resource;
+    ostler_faults_set(OSTLER_FAULT_CALL, 1, PANICS, 0);
+    CHECK_STATUS(ostler_version_check(OSTLER_VERSION_NUMBER), OSTLER_E_PANIC);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "injected panic");
+    ostler_faults_set(OSTLER_FAULT_CALL, 0, 0, 0);
+    CHECK_STATUS(ostler_version_check(OSTLER_VERSION_NUMBER), OSTLER_OK);
+
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 1, PANICS, 0);
+    CHECK_STATUS(ostler_pool_acquire(lame, 0, NULL, &lease, &resource), OSTLER_E_PANIC);
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
+    CHECK_EQ(lease.value, 0);
+    CHECK(resource == NULL);
+    CHECK_STATUS(ostler_pool_acquire(lame, 0, NULL, &lease, &resource), OSTLER_E_QUARANTINED);
+    CHECK_STATUS(ostler_pool_acquire(sound, 0, NULL, &lease, &resource), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_release(sound, lease), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_destroy(lame), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_destroy(sound), OSTLER_OK);
+    check_nothing_is_left(OSTLER_FAULT_CALLBACK, 1);
+}
+
+TEST(panic_in_a_worker_fails_every_request_of_its_model_and_no_other)
+{
+    ostler_orchestrator *stable = make_orchestrator();
+    ostler_model *lame = make_model(stable, plain_model_config(), plain_model_callbacks(), NULL);
+    ostler_model *sound = make_model(stable, plain_model_config(), plain_model_callbacks(), NULL);
+    ostler_request request = plain_request();
+    ostler_ticket ticket;
+    CHECK_STATUS(ostler_model_wait_ready(lame, OSTLER_FOREVER, NULL), OSTLER_OK);
+    ostler_faults_set(OSTLER_FAULT_WORKER, 1, PANICS, 0);
+    ostler_result result = wait_for(stable, submit(lame, request));
+    ostler_faults_set(OSTLER_FAULT_WORKER, 0, 0, 0);
+    CHECK_EQ(result.outcome, OSTLER_OUTCOME_FAILED);
+    CHECK_STATUS(result.status, OSTLER_E_PANIC);
+    CHECK_STR_CONTAINS(result.message, "injected panic");
+    CHECK_STATUS(ostler_model_submit(lame, &request, &ticket), OSTLER_E_QUARANTINED);
+    CHECK_EQ(wait_for(stable, submit(sound, request)).outcome, OSTLER_OUTCOME_COMPLETED);
+    CHECK_STATUS(ostler_model_destroy(lame), OSTLER_OK);
+    CHECK_STATUS(ostler_orchestrator_destroy(stable), OSTLER_OK);
+    check_nothing_is_left(OSTLER_FAULT_WORKER, 1);
+}
+
+TEST(panic_around_each_callback_of_a_model_ends_its_requests)
+{
+    for (uint64_t nth = 1; nth <= 3; nth++) {
+        ostler_orchestrator *stable = make_orchestrator();
+        ostler_faults_set(OSTLER_FAULT_CALLBACK, nth, PANICS, 0);
+        ostler_model *model = make_model(stable, plain_model_config(), plain_model_callbacks(), NULL);
+        ostler_request request = plain_request();
+        for (int i = 0; i < 2; i++) {
+            ostler_ticket ticket;
+            ostler_status status = ostler_model_submit(model, &request, &ticket);
+            if (status == OSTLER_OK)
+                CHECK(wait_for(stable, ticket).outcome != 0);
+            else
+                CHECK_STATUS(status, OSTLER_E_QUARANTINED);
+        }
+        ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
+        CHECK_STATUS(ostler_orchestrator_destroy(stable), OSTLER_OK);
+        check_nothing_is_left(OSTLER_FAULT_CALLBACK, nth);
+    }
+}
+
+CHECK_MAIN()
