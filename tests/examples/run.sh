@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Builds each example as its own comment says, against the staged library, and runs it; and gives the demo bad input.
+suite=examples
+source "$(dirname "$0")/../../scripts/lib.sh"
+source scripts/check.sh
+
+stage=${STAGE:-$ROOT/target/stage}
+work=${WORK:-$ROOT/target/test/examples}
+mkdir -p "$work"
+export PKG_CONFIG_PATH=$stage/lib/pkgconfig
+
+flags() { pkg-config --cflags --libs "$@"; }
+
+# says WANTED COMMAND...: it succeeds, and one of its lines is WANTED.
+says() {
+    local wanted=$1 out
+    shift
+    out=$(timeout 120 "$@" 2>&1) || { echo "status $?: $out"; return 1; }
+    grep -qxF -- "$wanted" <<<"$out" || { echo "no line \"$wanted\" in: $out"; return 1; }
+}
+
+is_short() { # FILE
+    [ "$(wc -l <"$1")" -lt 80 ] || { echo "$1 has $(wc -l <"$1") lines"; return 1; }
+}
+
+warnings=(-Wall -Wextra -Wpedantic -Werror)
+for example in examples/quickstart.c examples/quickstart.cpp examples/quickstart/main.go; do
+    check "$example has fewer than 80 lines" is_short "$example"
+done
+
+# shellcheck disable=SC2046 # pkg-config prints words
+if why=$("$CC" -std=c11 "${warnings[@]}" examples/quickstart.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/quickstart-c" 2>&1); then
+    check quickstart.c says 'a warm worker says 42' "$work/quickstart-c"
+else
+    not_ok quickstart.c "does not compile: $why"
+fi
+# shellcheck disable=SC2046
+if why=$("$CXX" -std=c++17 "${warnings[@]}" examples/quickstart.cpp $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/quickstart-cpp" 2>&1); then
+    check quickstart.cpp says '4 times ten is 40' "$work/quickstart-cpp"
+else
+    not_ok quickstart.cpp "does not compile: $why"
+fi
+if ! command -v go >/dev/null; then
+    skip quickstart/main.go 'go is not installed'
+elif why=$(cd examples/quickstart && CGO_ENABLED=1 go build -o "$work/quickstart-go" . 2>&1); then
+    check quickstart/main.go env LD_LIBRARY_PATH="$stage/lib" timeout 120 "$work/quickstart-go"
+else
+    not_ok quickstart/main.go "does not build: $why"
+fi
+
+# The demo, and what it does with input that it cannot use.
+if ! pkg-config --exists tesseract lept; then
+    skip ocr 'libtesseract-dev or libleptonica-dev is not installed'
+    finish
+fi
+# shellcheck disable=SC2046
+if ! why=$("$CC" -std=c11 -O2 "${warnings[@]}" examples/ocr.c examples/ocr/*.c $(flags ostler tesseract lept) -Wl,-rpath,"$stage/lib" \
+    -o "$work/ocr" 2>&1); then
+    not_ok ocr.c "does not compile: $why"
+    finish
+fi
+
+# refuses WORDS ARGUMENTS...: exit status 2, and one sentence that contains WORDS.
+refuses() {
+    local words=$1 out status=0
+    shift
+    out=$(timeout 60 "$work/ocr" "$@" 2>&1) || status=$?
+    [ $status -eq 2 ] || { echo "status $status, not 2: $out"; return 1; }
+    grep -qF -- "$words" <<<"$out" || { echo "no \"$words\" in: $out"; return 1; }
+    [ "$(wc -l <<<"$out")" -eq 1 ] || { echo "more than a sentence: $out"; return 1; }
+}
+
+pages=$work/pages
+rm -rf "$pages" "$work/empty"
+mkdir -p "$pages" "$work/empty"
+cp examples/pages/page-0[12].png examples/pages/page-0[12].txt "$pages"
+
+check 'ocr: an empty folder' refuses "$work/empty" "$work/empty"
+check 'ocr: a folder that is not there' refuses "$work/nowhere" "$work/nowhere"
+check 'ocr: no folder at all' refuses 'name one folder'
+check 'ocr: a negative number of workers' refuses '--workers is "-1"' --workers -1 "$pages"
+check 'ocr: no worker' refuses '--workers is "0"' --workers 0 "$pages"
+check 'ocr: an option that is not there' refuses '--fast' --fast "$pages"
+check 'ocr: a language that is not installed' refuses 'xyz' --language xyz "$pages"
+
+reads_good_pages() {
+    local out
+    out=$(timeout 120 "$work/ocr" --rounds 1 "$pages" 2>&1) || { echo "status $?: $out"; return 1; }
+    grep -q '^2 of 2 pages were read; 9[5-9]' <<<"$out" || { echo "$out"; return 1; }
+}
+check 'ocr: two good pages' reads_good_pages
+
+head -c 3000 examples/pages/page-03.png >"$pages/cut.png"
+echo 'no image at all' >"$pages/text.png"
+: >"$pages/nothing.png"
+ln -s /nowhere/at/all.png "$pages/dangling.png"
+
+# Each bad file is named with its reason, and the good pages are read all the same.
+fails_bad_pages_alone() {
+    local out status=0 bad
+    out=$(timeout 120 "$work/ocr" --rounds 1 "$pages" 2>&1) || status=$?
+    [ $status -ne 0 ] && [ $status -lt 126 ] || { echo "status $status: $out"; return 1; }
+    grep -q '^2 of 6 pages were read' <<<"$out" || { echo "$out"; return 1; }
+    for bad in cut.png text.png nothing.png dangling.png; do
+        grep -q "$bad: ." <<<"$out" || { echo "$bad is not named with a reason: $out"; return 1; }
+    done
+}
+check 'ocr: an unreadable image fails alone' fails_bad_pages_alone
+finish
