@@ -8,10 +8,10 @@
 
 static void must(ostler_status status)
 {
-    if (status != OSTLER_OK) {
-        fprintf(stderr, "quickstart: %s: %s\n", ostler_status_name(status), ostler_last_error_message());
-        exit(1);
-    }
+    if (status == OSTLER_OK)
+        return;
+    fprintf(stderr, "quickstart: %s: %s\n", ostler_status_name(status), ostler_last_error_message());
+    exit(1);
 }
 
 /* A pool makes what is dear once and lends it out. Here: a buffer. */
@@ -44,23 +44,23 @@ static ostler_status run(void *user_data, void *state, ostler_item *const *items
 
 int main(void)
 {
+    void *memory, *buffer;
     ostler_arena *arena;
     ostler_cursor *cursor;
-    void *memory, *buffer;
     must(ostler_arena_create(NULL, &arena));
     must(ostler_cursor_open(arena, &cursor));
     must(ostler_cursor_alloc_inline(cursor, 2 * sizeof(int), sizeof(int), &memory));
 
     size_t bytes = 4096;
-    ostler_pool *pool;
     ostler_lease lease;
+    ostler_pool *pool;
     ostler_pool_callbacks pooled = {.struct_size = sizeof pooled, .create = make_buffer, .destroy = free_buffer};
     must(ostler_pool_create(NULL, &pooled, &bytes, &pool));
     must(ostler_pool_acquire(pool, OSTLER_FOREVER, NULL, &lease, &buffer));
     int factor = 7, *number = memcpy(memory, (int[]){6, 0}, 2 * sizeof(int));
-    ostler_orchestrator *orchestrator;
-    ostler_model *model;
     ostler_ticket ticket;
+    ostler_model *model;
+    ostler_orchestrator *orchestrator;
     ostler_model_callbacks callbacks = {.struct_size = sizeof callbacks, .load = load, .run = run};
     ostler_request request = {.struct_size = sizeof request, .input = &number[0], .input_bytes = sizeof(int),
                               .output = &number[1], .output_capacity_bytes = sizeof(int)};
@@ -76,5 +76,4 @@ int main(void)
     must(ostler_pool_release(pool, lease));
     must(ostler_cursor_close(cursor));
     must(ostler_shutdown(OSTLER_FOREVER, NULL));
-    return 0;
 }
