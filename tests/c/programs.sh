@@ -4,7 +4,9 @@
 #   WORK           where programs and their outputs go
 #   CC, CFLAGS     the compiler, and what it is told in addition
 
+# shellcheck disable=SC2034 # for the scripts that source this
 stage=${STAGE:-$ROOT/target/stage}
+# shellcheck disable=SC2034
 faults_stage=${FAULTS_STAGE:-$ROOT/target/faults-stage}
 work=${WORK:-$ROOT/target/test/$suite}
 mkdir -p "$work"

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Builds each example as its own comment says, against the staged library, and runs it; and gives the demo bad input.
-suite=examples
 source "$(dirname "$0")/../../scripts/lib.sh"
 source scripts/check.sh
 
