@@ -41,8 +41,10 @@ func forgetCursor(words *C.ostler_cursor) { _ = failure(C.ostler_go_cursor_close
 // Close closes the cursor. What it gave out stays until the arena takes it back.
 func (c *Cursor) Close() error {
 	c.cleanup.Stop()
-	c.words = &closedCursor
-	return gone(failure(C.ostler_go_cursor_close(c.opened)))
+	// The library may give the same address to the next cursor.
+	opened := c.opened
+	c.words, c.opened = &closedCursor, nil
+	return gone(failure(C.ostler_go_cursor_close(opened)))
 }
 
 // What Alloc leaves to the library.

@@ -71,11 +71,11 @@ func TestCursorOfAnotherLayoutAsksTheLibrary(t *testing.T) {
 	succeeds(t, err)
 	strange := *cursor.words
 	strange.layout = 99
-	strange.next = strange.end // whoever believes it finds no room
+	before := strange.next
 	cursor.words = &strange
 	piece, err := cursor.Alloc(64, 64)
 	succeeds(t, err)
-	if addressOf(piece) == 0 || strange.next != strange.end {
+	if addressOf(piece) == 0 || strange.next != before {
 		t.Error("the words of a layout that is not known were used")
 	}
 }
@@ -86,11 +86,12 @@ func TestCursorAfterItsEnd(t *testing.T) {
 	closed, err := arena.OpenCursor()
 	succeeds(t, err)
 	succeeds(t, closed.Close())
-	succeeds(t, closed.Close())
+	open, err := arena.OpenCursor() // perhaps where the closed one was
+	succeeds(t, err)
 	_, err = closed.Alloc(8, 0)
 	failsWith(t, err, ErrInvalidHandle)
-
-	open, err := arena.OpenCursor()
+	succeeds(t, closed.Close())
+	_, err = open.Alloc(8, 0)
 	succeeds(t, err)
 	for _, wrong := range [][2]int{{-1, 0}, {8, 3}, {8, -16}, {1 << 50, 0}} {
 		if _, err := open.Alloc(wrong[0], wrong[1]); err == nil {

@@ -11,8 +11,8 @@
 // # Contexts
 //
 // Whatever waits takes a context, and ends with it: the error then is [ErrCancelled] or [ErrTimeout], and the context's
-// own. A goroutine that waits for a lease, for a model to be ready or for a drain holds a thread of the machine as long;
-// one that waits for a [Ticket] does not.
+// own. A goroutine that waits for a lease, for a model to be ready or for a drain holds a thread of the machine as
+// long; one that waits for a [Ticket] does not.
 //
 // # Callbacks
 //

@@ -15,7 +15,7 @@ import (
 type Status int32
 
 const (
-	ErrInvalidArgument  Status = C.OSTLER_E_INVALID_ARGUMENT  // an argument is wrong; the message says which, and its bound
+	ErrInvalidArgument  Status = C.OSTLER_E_INVALID_ARGUMENT  // an argument is wrong; the message says which
 	ErrInvalidHandle    Status = C.OSTLER_E_INVALID_HANDLE    // the object was closed
 	ErrClosed           Status = C.OSTLER_E_CLOSED            // the object is closing and takes no new work
 	ErrTimeout          Status = C.OSTLER_E_TIMEOUT           // the wait's deadline passed
