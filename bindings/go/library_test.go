@@ -83,6 +83,13 @@ func TestLogSaysWhatTheLibraryAndCallbacksSay(t *testing.T) {
 	if second.has("warn") || !second.has("error", "the drain is blocked") {
 		t.Errorf("a log of errors alone has %q", second.lines)
 	}
+	var third journal
+	succeeds(t, SetLog(LogWarn, third.write))
+	failToLoad(t)
+	succeeds(t, SetLog(0, nil))
+	if !third.has("warn", "the weights leak") {
+		t.Errorf("SetLog did not wait for what was said before: %q", third.lines)
+	}
 	failToLoad(t)
 	if second.has("warn") {
 		t.Error("a log that was taken away is still written to")

@@ -168,8 +168,13 @@ func TestModelRefusesWhatItHasNoRoomFor(t *testing.T) {
 	}
 	_, err = model.Submit(Request{Priority: 9})
 	failsWith(t, err, ErrInvalidArgument)
+	// Each ticket is that of its own request.
+	last := tickets[len(tickets)-1]
+	succeeds(t, last.Cancel())
+	_, err = last.Wait(soon(t))
+	failsWith(t, err, ErrCancelled)
 	close(gate.open)
-	for _, ticket := range append(tickets, running) {
+	for _, ticket := range append(tickets[:len(tickets)-1], running) {
 		_, err := ticket.Wait(soon(t))
 		succeeds(t, err)
 	}
@@ -310,6 +315,20 @@ func TestModelCallbackMayUseTheOrchestrator(t *testing.T) {
 	if string(result.Output) != "INNER" {
 		t.Errorf("the result is %+v", result)
 	}
+}
+
+func TestOrchestratorTakesItsModelsAlong(t *testing.T) {
+	leavesNothing(t)
+	orchestrator, err := NewOrchestrator(OrchestratorConfig{})
+	succeeds(t, err)
+	model, err := NewModel(orchestrator, ModelConfig[*engine]{Load: loads, Run: upper})
+	succeeds(t, err)
+	succeeds(t, model.WaitReady(soon(t)))
+	succeeds(t, orchestrator.Close())
+	if got := models.len(); got != 0 {
+		t.Errorf("%d models are registered after their orchestrator went", got)
+	}
+	succeeds(t, model.Close())
 }
 
 func TestForgottenOrchestratorIsClosed(t *testing.T) {
