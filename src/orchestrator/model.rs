@@ -292,6 +292,12 @@ impl Model {
         self.crew.join();
         // A worker that panicked left its queue behind.
         self.shed();
+        // Others may be ending requests that they took out: a cancel, the manager. Their callbacks are waited for.
+        let all_ended = || (self.pending() == 0).then_some(());
+        while self.shared.ended.wait_until(Deadline::NEVER, None, all_ended).is_err() {
+            // No memory to sleep properly: look again.
+            std::thread::yield_now();
+        }
         self.gone.store(true, SeqCst);
         self.shared.ended.wake_all();
         self.shared.bell.ring();
@@ -445,8 +451,10 @@ impl Model {
         let [completed, failed, timed_out, cancelled, shed] =
             [0, 1, 2, 3, 4].map(|kind: usize| counters.ended[kind].load(SeqCst));
         let ended = completed + failed + timed_out + cancelled + shed;
-        let queued = u64::from(self.queue.queued());
-        let accepted = counters.accepted.load(SeqCst).max(ended + queued);
+        let admitted = u64::from(self.queue.queued());
+        let accepted = counters.accepted.load(SeqCst).max(ended);
+        // A request that is about to be refused is admitted for a moment.
+        let queued = admitted.min(accepted - ended);
         ModelStats {
             workers: self.crew.alive(),
             idle_workers: self.queue.idle(),

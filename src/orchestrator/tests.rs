@@ -333,13 +333,16 @@ fn every_accepted_request_has_one_outcome_whatever_happens() {
                     for turn in 0..500u64 {
                         let runs: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
                         let kind = (turn * 7 + submitter) % 6;
-                        let ticket = model.submit(&Request {
+                        // As a call from C does, so that a destroy waits for it.
+                        let Ok(pinned) = handles::pin::<Model>(model.owner().0) else { break };
+                        let ticket = pinned.submit(&Request {
                             priority: [Priority::Critical, Priority::Normal, Priority::Batch][turn as usize % 3],
                             deadline_after_ns: if kind == 1 { 1 + turn * 100 } else { 0 },
                             completion: (kind == 2).then_some(Completion(std::ptr::null())),
                             user_data: (&raw const *runs).cast_mut().cast(),
                             ..request()
                         });
+                        drop(pinned);
                         let Ok(ticket) = ticket else { continue };
                         accepted.fetch_add(1, SeqCst);
                         match kind {

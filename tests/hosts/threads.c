@@ -66,6 +66,8 @@ static struct seen with_everything(void)
     config.min_size = 1;
     CHECK_STATUS(ostler_pool_create(&config, &callbacks, &config, &pool), OSTLER_OK);
     AWAIT(pool_stats(pool).idle == 1);
+    /* A thread names itself as the first thing that it does. */
+    AWAIT(look().ours == 4);
     return look();
 }
 
