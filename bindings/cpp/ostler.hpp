@@ -2,7 +2,8 @@
 //
 // Each call that can fail comes twice: the plain form throws ostler::error, the form with a std::error_code & as its last
 // argument does not throw and leaves the words in ostler::last_error_message(). An exception that leaves a callback is
-// stopped here and becomes the failure of that callback, with its what().
+// stopped here and becomes the failure of that callback, with its what(). Compiled without exceptions, the plain forms end
+// the program instead of throwing.
 #ifndef OSTLER_HPP
 #define OSTLER_HPP
 
@@ -18,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <memory_resource>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -26,6 +28,9 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
 
 namespace ostler {
 
@@ -75,10 +80,21 @@ class category_type final : public std::error_category {
     std::string message(int status) const override { return ostler_status_name(status); }
 };
 
+namespace detail {
+
+/// Lives for ever: threads of the library and destructors of static objects may come after the end of main.
+template <class T> union immortal {
+    T value;
+    constexpr immortal() : value() {}
+    ~immortal() {}
+};
+
+} // namespace detail
+
 inline const std::error_category &category() noexcept
 {
-    static const category_type instance;
-    return instance;
+    static const detail::immortal<category_type> instance;
+    return instance.value;
 }
 
 inline std::error_code make_error_code(errc status) noexcept { return {static_cast<int>(status), category()}; }
@@ -95,9 +111,18 @@ inline const char *last_error_message() noexcept { return ostler_last_error_mess
 
 namespace detail {
 
+template <class Exception> [[noreturn]] void raise_it([[maybe_unused]] const Exception &exception)
+{
+#ifdef __cpp_exceptions
+    throw exception;
+#else
+    std::terminate();
+#endif
+}
+
 [[noreturn]] inline void raise(ostler_status status)
 {
-    throw error(static_cast<errc>(status), ostler_last_error_message());
+    raise_it(error(static_cast<errc>(status), ostler_last_error_message()));
 }
 
 inline void check(ostler_status status)
@@ -137,9 +162,9 @@ inline ostler_status fail(ostler_status status, const char *words) noexcept
 /// Runs the host's part of a callback; no exception leaves it.
 template <class Body> ostler_status guarded(Body &&body) noexcept
 {
+#ifdef __cpp_exceptions
     try {
-        body();
-        return OSTLER_OK;
+        return body();
     } catch (const error &caught) {
         return fail(caught.code().value(), caught.what());
     } catch (const std::exception &caught) {
@@ -147,22 +172,37 @@ template <class Body> ostler_status guarded(Body &&body) noexcept
     } catch (...) {
         return fail(OSTLER_E_CALLBACK_FAILED, "an exception that is no std::exception");
     }
+#else
+    return body();
+#endif
 }
 
 /// The same for a callback that cannot tell of a failure: the exception goes no further.
 template <class Body> void swallowed(Body &&body) noexcept
 {
+#ifdef __cpp_exceptions
     try {
         body();
     } catch (...) {
     }
+#else
+    body();
+#endif
 }
 
-template <std::size_t N> void copy_name(char (&field)[N], std::string_view name) noexcept
+/// A name that is too long fills the field and has no NUL there, which the library refuses.
+template <std::size_t N> void set_name(char (&field)[N], std::string_view name) noexcept
 {
-    const std::size_t length = std::min(name.size(), N - 1);
-    std::memcpy(field, name.data(), length);
-    field[length] = 0;
+    std::fill(field + name.copy(field, N), field + N, '\0');
+}
+
+/// Words that are too long are cut, between two characters of UTF-8.
+template <std::size_t N> void set_words(char (&field)[N], std::string_view words) noexcept
+{
+    std::size_t length = std::min(words.size(), N - 1);
+    while (length > 0 && length < words.size() && (words[length] & 0xc0) == 0x80)
+        length--;
+    field[words.copy(field, length)] = '\0';
 }
 
 template <class Struct> Struct sized() noexcept
@@ -188,38 +228,57 @@ inline std::uint64_t to_ns(duration time) noexcept
     return time.count() < 0 ? 0 : static_cast<std::uint64_t>(time.count());
 }
 
-/// A pointer and a length in bytes; made from a container of trivially copyable elements, or from the two.
-template <class Void> class basic_bytes {
+/// A pointer and a length in bytes; made from a container of trivially copyable elements, or from the two. A literal
+/// counts its NUL: write std::string_view("text") instead.
+template <class Byte> class basic_bytes {
+    using any = std::conditional_t<std::is_const_v<Byte>, const void, void>;
+
   public:
     constexpr basic_bytes() noexcept = default;
-    constexpr basic_bytes(Void *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    basic_bytes(any *data, std::size_t size) noexcept : data_(static_cast<Byte *>(data)), size_(size) {}
     template <class Container, class Element = std::remove_pointer_t<decltype(std::data(std::declval<Container &>()))>,
-              class = std::enable_if_t<std::is_trivially_copyable_v<Element> &&
-                                       std::is_convertible_v<Element *, Void *>>>
-    constexpr basic_bytes(Container &&container) noexcept
-        : data_(std::data(container)), size_(std::size(container) * sizeof(Element))
+              class = std::enable_if_t<std::is_trivially_copyable_v<Element> && std::is_convertible_v<Element *, any *>>>
+    basic_bytes(Container &&container) noexcept
+        : basic_bytes(static_cast<any *>(std::data(container)), std::size(container) * sizeof(Element))
     {
     }
-    constexpr Void *data() const noexcept { return data_; }
+
+    constexpr Byte *data() const noexcept { return data_; }
     constexpr std::size_t size() const noexcept { return size_; }
+    constexpr Byte *begin() const noexcept { return data_; }
+    constexpr Byte *end() const noexcept { return data_ + size_; }
 
   private:
-    Void *data_ = nullptr;
+    Byte *data_ = nullptr;
     std::size_t size_ = 0;
 };
 
-using const_bytes = basic_bytes<const void>;
-using mutable_bytes = basic_bytes<void>;
+using const_bytes = basic_bytes<const std::byte>;
+using mutable_bytes = basic_bytes<std::byte>;
+
+} // namespace ostler
+
+#if __cplusplus >= 202002L
+/// With this a std::span of bytes can be made from the bytes that a function returns.
+template <class Byte> inline constexpr bool std::ranges::enable_borrowed_range<ostler::basic_bytes<Byte>> = true;
+#endif
+
+namespace ostler {
 
 // ---- library ----
 
 inline const char *version() noexcept { return ostler_version_string(); }
+inline std::uint32_t version_number() noexcept { return ostler_version(); }
 
 /// Throws when the library that is loaded does not fit the header that this program was compiled with.
 inline void check_version() { detail::check(ostler_version_check(OSTLER_VERSION_NUMBER)); }
+inline void check_version(std::error_code &failure) noexcept
+{
+    detail::note(ostler_version_check(OSTLER_VERSION_NUMBER), failure);
+}
 
 /// Destroys everything and joins every thread of the library, then waits for leases, tickets and cursors that are still
-/// out; tells how many are.
+/// out; tells how many are. No other thread may be ending a pool or model meanwhile.
 inline std::uint64_t shutdown(duration timeout, std::error_code &failure) noexcept
 {
     std::uint64_t still_out = 0;
@@ -230,17 +289,53 @@ inline void shutdown(duration timeout = forever) { detail::check(ostler_shutdown
 
 using log_function = std::function<void(std::uint32_t level, std::string_view line)>;
 
-/// Sends the log to a function; an empty one silences it. One log for the whole process.
+namespace detail {
+
+/// Where the log goes. Each line holds on to its function, so that a function may set another one while it runs.
+struct log_sink {
+    std::mutex lock;
+    std::shared_ptr<log_function> current;
+
+    static log_sink &instance() noexcept
+    {
+        static immortal<log_sink> sink;
+        return sink.value;
+    }
+    std::shared_ptr<log_function> get()
+    {
+        const std::lock_guard<std::mutex> hold(lock);
+        return current;
+    }
+    std::shared_ptr<log_function> exchange(std::shared_ptr<log_function> next)
+    {
+        const std::lock_guard<std::mutex> hold(lock);
+        return std::exchange(current, std::move(next));
+    }
+    static void deliver(void *, std::uint32_t level, const char *line) noexcept
+    {
+        swallowed([&] {
+            if (const auto sink = instance().get())
+                (*sink)(level, line);
+        });
+    }
+};
+
+} // namespace detail
+
+/// Sends the log to a function; an empty one silences it. One log for the whole process. Throws nothing but
+/// std::bad_alloc.
+inline void set_log(std::uint32_t max_level, log_function sink, std::error_code &failure)
+{
+    auto next = sink ? std::make_shared<log_function>(std::move(sink)) : nullptr;
+    const auto deliver = next ? detail::log_sink::deliver : nullptr;
+    // The function before lives until the library has no line on its way to it.
+    auto before = detail::log_sink::instance().exchange(std::move(next));
+    if (!detail::note(ostler_log_set(deliver ? max_level : OSTLER_LOG_ERROR, deliver, nullptr), failure))
+        detail::log_sink::instance().exchange(std::move(before));
+}
 inline void set_log(std::uint32_t max_level, log_function sink)
 {
-    static std::shared_ptr<log_function> kept;
-    auto next = sink ? std::make_shared<log_function>(std::move(sink)) : nullptr;
-    const ostler_log_callback deliver = [](void *sink, uint32_t level, const char *line) noexcept {
-        detail::swallowed([&] { (*static_cast<log_function *>(sink))(level, line); });
-    };
-    detail::check(ostler_log_set(next ? max_level : OSTLER_LOG_ERROR, next ? deliver : nullptr, next.get()));
-    // The library calls the former sink no more once it has the next one.
-    kept = std::move(next);
+    detail::thrown([&](std::error_code &failure) { set_log(max_level, std::move(sink), failure); });
 }
 
 // ---- handles ----
@@ -265,12 +360,12 @@ template <class C, ostler_status (*Destroy)(C *)> class handle {
     explicit operator bool() const noexcept { return raw_ != nullptr; }
     /// Gives the handle up; the caller destroys it.
     C *detach() noexcept { return std::exchange(raw_, nullptr); }
-    /// Destroys it now. Its status is of interest where the destructor would drop it: from inside one of its own
-    /// callbacks it is would_deadlock, and the handle is kept.
+    /// Destroys it now. While the object may still be there the handle is kept, as with would_deadlock from inside one of
+    /// its own callbacks.
     errc destroy() noexcept
     {
         const ostler_status status = Destroy(raw_);
-        if (status != OSTLER_E_WOULD_DEADLOCK)
+        if (status == OSTLER_OK || status == OSTLER_E_INVALID_HANDLE)
             raw_ = nullptr;
         return static_cast<errc>(status);
     }
@@ -282,22 +377,41 @@ template <class C, ostler_status (*Destroy)(C *)> class handle {
 /// Ends waits from another thread.
 class cancel : public handle<ostler_cancel, ostler_cancel_destroy> {
   public:
-    cancel() : handle(create()) {}
+    cancel()
+    {
+        *this = detail::thrown([](std::error_code &failure) { return open(failure); });
+    }
+    static cancel open(std::error_code &failure) noexcept
+    {
+        ostler_cancel *made = nullptr;
+        detail::note(ostler_cancel_create(&made), failure);
+        return cancel(made);
+    }
     void signal() { detail::check(ostler_cancel_signal(get())); }
     void signal(std::error_code &failure) noexcept { detail::note(ostler_cancel_signal(get()), failure); }
 
   private:
-    static ostler_cancel *create()
-    {
-        ostler_cancel *made = nullptr;
-        detail::check(ostler_cancel_create(&made));
-        return made;
-    }
+    explicit cancel(ostler_cancel *raw) noexcept : handle(raw) {}
 };
 
-namespace detail {
-inline ostler_cancel *raw(const cancel *stop) noexcept { return stop ? stop->get() : nullptr; }
-} // namespace detail
+/// How long a wait may take and what else ends it: a duration, a cancel, or {duration, &cancel}.
+class wait_limit {
+  public:
+    wait_limit() noexcept = default;
+    template <class Number, class Period>
+    wait_limit(std::chrono::duration<Number, Period> time, const cancel *stop = nullptr) noexcept
+        : timeout_(time), stop_(stop)
+    {
+    }
+    wait_limit(const cancel &stop) noexcept : stop_(&stop) {}
+
+    std::uint64_t timeout_ns() const noexcept { return to_ns(timeout_); }
+    ostler_cancel *stop() const noexcept { return stop_ ? stop_->get() : nullptr; }
+
+  private:
+    duration timeout_ = forever;
+    const cancel *stop_ = nullptr;
+};
 
 // ---- topology ----
 
@@ -395,7 +509,7 @@ struct arena_config : ostler_arena_config {
     arena_config &prefaulted() noexcept { return prefault = 1, *this; }
     arena_config &chunks_of(std::uint64_t bytes) noexcept { return chunk_bytes = bytes, *this; }
     arena_config &at_most(std::uint64_t bytes) noexcept { return limit_bytes = bytes, *this; }
-    arena_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+    arena_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
 /// Memory on the pages and the node asked for, shared by many threads and given back all at once.
@@ -484,15 +598,15 @@ class arena : public handle<ostler_arena, ostler_arena_destroy> {
     }
 
     /// Takes no new work and waits for open cursors; tells how many are still open.
-    std::uint64_t close(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {
         std::uint64_t still_out = 0;
-        detail::note(ostler_arena_close(get(), to_ns(timeout), detail::raw(stop), &still_out), failure);
+        detail::note(ostler_arena_close(get(), limit.timeout_ns(), limit.stop(), &still_out), failure);
         return still_out;
     }
-    void close(duration timeout = forever, const cancel *stop = nullptr)
+    void close(wait_limit limit = {})
     {
-        detail::check(ostler_arena_close(get(), to_ns(timeout), detail::raw(stop), nullptr));
+        detail::check(ostler_arena_close(get(), limit.timeout_ns(), limit.stop(), nullptr));
     }
 
   private:
@@ -515,13 +629,13 @@ class cursor : public handle<ostler_cursor, ostler_cursor_close> {
 
     void *allocate(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
     {
-        void *memory;
+        void *memory = nullptr;
         detail::check(ostler_cursor_alloc_inline(get(), bytes, alignment, &memory));
         return memory;
     }
     void *allocate(std::size_t bytes, std::size_t alignment, std::error_code &failure) noexcept
     {
-        void *memory;
+        void *memory = nullptr;
         detail::note(ostler_cursor_alloc_inline(get(), bytes, alignment, &memory), failure);
         return memory;
     }
@@ -541,7 +655,7 @@ template <class Source> class memory_resource final : public std::pmr::memory_re
         std::error_code failure;
         void *memory = source_->allocate(bytes, alignment, failure);
         if (failure)
-            throw std::bad_alloc();
+            detail::raise_it(std::bad_alloc());
         return memory;
     }
     void do_deallocate(void *, std::size_t, std::size_t) override {}
@@ -558,7 +672,7 @@ struct pool_config : ostler_pool_config {
     pool_config &at_most(std::uint32_t resources) noexcept { return max_size = resources, *this; }
     pool_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = to_ns(time), *this; }
     pool_config &validate_after(duration time) noexcept { return validate_after_ns = to_ns(time), *this; }
-    pool_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+    pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
 /// What the host does for a pool. Only create is required. An exception is a failure.
@@ -570,6 +684,16 @@ template <class T> struct pool_callbacks {
 };
 
 template <class T> class pool;
+
+namespace detail {
+
+/// What the library calls with user_data. Where it may go on calling without an owner, it owns itself.
+template <class Functions> struct shared_callbacks : Functions {
+    std::shared_ptr<shared_callbacks> itself;
+    explicit shared_callbacks(Functions &&functions) : Functions(std::move(functions)) {}
+};
+
+} // namespace detail
 
 /// One use of one resource, given back when it ends.
 template <class T> class lease {
@@ -605,7 +729,7 @@ template <class T> class lease {
 
   private:
     friend class pool<T>;
-    lease(ostler_pool *pool, ostler_lease raw, T *resource, std::shared_ptr<pool_callbacks<T>> callbacks) noexcept
+    lease(ostler_pool *pool, ostler_lease raw, T *resource, std::shared_ptr<const void> callbacks) noexcept
         : pool_(pool), lease_(raw), resource_(resource), callbacks_(std::move(callbacks))
     {
     }
@@ -622,8 +746,8 @@ template <class T> class lease {
     ostler_pool *pool_ = nullptr;
     ostler_lease lease_{};
     T *resource_ = nullptr;
-    // A lease may outlive its pool, and then the resource is destroyed with the lease.
-    std::shared_ptr<pool_callbacks<T>> callbacks_;
+    // A lease may outlive its pool, whose callbacks then end its resource.
+    std::shared_ptr<const void> callbacks_;
 };
 
 /// Keeps objects of type T warm.
@@ -641,7 +765,7 @@ template <class T> class pool {
     static pool open(pool_callbacks<T> callbacks, const ostler_pool_config &config, std::error_code &failure)
     {
         pool made;
-        made.callbacks_ = std::make_shared<pool_callbacks<T>>(std::move(callbacks));
+        made.callbacks_ = std::make_shared<callbacks_type>(std::move(callbacks));
         auto table = detail::sized<ostler_pool_callbacks>();
         table.create = made.callbacks_->create ? create_one : nullptr;
         table.validate = made.callbacks_->validate ? validate_one : nullptr;
@@ -667,14 +791,14 @@ template <class T> class pool {
     ostler_pool *get() const noexcept { return raw_.get(); }
     explicit operator bool() const noexcept { return static_cast<bool>(raw_); }
 
-    lease<T> acquire(duration timeout = forever, const cancel *stop = nullptr)
+    lease<T> acquire(wait_limit limit = {})
     {
-        return detail::thrown([&](std::error_code &failure) { return acquire(timeout, failure, stop); });
+        return detail::thrown([&](std::error_code &failure) { return acquire(limit, failure); });
     }
-    lease<T> acquire(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    lease<T> acquire(wait_limit limit, std::error_code &failure) noexcept
     {
         return leased(failure, [&](ostler_lease *lease, void **resource) {
-            return ostler_pool_acquire(get(), to_ns(timeout), detail::raw(stop), lease, resource);
+            return ostler_pool_acquire(get(), limit.timeout_ns(), limit.stop(), lease, resource);
         });
     }
     /// An empty lease when all are out.
@@ -705,15 +829,15 @@ template <class T> class pool {
     }
 
     /// Leases nothing any more and waits until all are back; tells how many are still out.
-    std::uint64_t close(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {
         std::uint64_t still_out = 0;
-        detail::note(ostler_pool_close(get(), to_ns(timeout), detail::raw(stop), &still_out), failure);
+        detail::note(ostler_pool_close(get(), limit.timeout_ns(), limit.stop(), &still_out), failure);
         return still_out;
     }
-    void close(duration timeout = forever, const cancel *stop = nullptr)
+    void close(wait_limit limit = {})
     {
-        detail::check(ostler_pool_close(get(), to_ns(timeout), detail::raw(stop), nullptr));
+        detail::check(ostler_pool_close(get(), limit.timeout_ns(), limit.stop(), nullptr));
     }
 
     /// Destroys it now; from inside one of its own callbacks it is would_deadlock, and the pool is kept.
@@ -721,24 +845,30 @@ template <class T> class pool {
 
   private:
     using raw_handle = handle<ostler_pool, ostler_pool_destroy>;
-    using callbacks_type = pool_callbacks<T>;
+    using callbacks_type = detail::shared_callbacks<pool_callbacks<T>>;
 
     pool() noexcept = default;
 
     static ostler_status create_one(void *user_data, void **resource) noexcept
     {
-        return detail::guarded([&] { *resource = static_cast<callbacks_type *>(user_data)->create().release(); });
+        return detail::guarded([&] {
+            *resource = static_cast<callbacks_type *>(user_data)->create().release();
+            return OSTLER_OK;
+        });
     }
     static ostler_status validate_one(void *user_data, void *resource) noexcept
     {
-        bool valid = false;
-        const ostler_status status = detail::guarded(
-            [&] { valid = static_cast<callbacks_type *>(user_data)->validate(*static_cast<T *>(resource)); });
-        return status == OSTLER_OK && !valid ? detail::fail(OSTLER_E_CALLBACK_FAILED, "not valid any more") : status;
+        return detail::guarded([&] {
+            const bool valid = static_cast<callbacks_type *>(user_data)->validate(*static_cast<T *>(resource));
+            return valid ? OSTLER_OK : detail::fail(OSTLER_E_CALLBACK_FAILED, "not valid any more");
+        });
     }
     static ostler_status reset_one(void *user_data, void *resource) noexcept
     {
-        return detail::guarded([&] { static_cast<callbacks_type *>(user_data)->reset(*static_cast<T *>(resource)); });
+        return detail::guarded([&] {
+            static_cast<callbacks_type *>(user_data)->reset(*static_cast<T *>(resource));
+            return OSTLER_OK;
+        });
     }
     static void destroy_one(void *, void *resource) noexcept
     {
@@ -756,14 +886,11 @@ template <class T> class pool {
 
     void end() noexcept
     {
+        raw_.destroy();
         // A pool that cannot be destroyed here goes on calling its callbacks, so they stay.
-        if (raw_.destroy() == errc::would_deadlock)
-            leak();
-    }
-    void leak() noexcept
-    {
+        if (raw_)
+            callbacks_->itself = callbacks_;
         raw_.detach();
-        new (std::nothrow) std::shared_ptr<callbacks_type>(std::move(callbacks_));
     }
 
     std::shared_ptr<callbacks_type> callbacks_;
@@ -810,7 +937,7 @@ class result {
     const result &value() const
     {
         if (!completed())
-            throw error(static_cast<errc>(raw_.status), raw_.message);
+            detail::raise_it(error(static_cast<errc>(raw_.status), raw_.message));
         return *this;
     }
     ostler_result *raw() noexcept { return &raw_; }
@@ -831,7 +958,11 @@ struct request : ostler_request {
     {
         return ostler_request::priority = static_cast<std::uint32_t>(urgency), *this;
     }
-    request &within(duration time) noexcept { return deadline_after_ns = to_ns(time), *this; }
+    /// Must start within this time, or at once when there is none left.
+    request &within(duration time) noexcept
+    {
+        return deadline_after_ns = time == forever ? 0 : std::max<std::uint64_t>(to_ns(time), 1), *this;
+    }
     request &with(void *pointer) noexcept { return user_data = pointer, *this; }
 };
 
@@ -842,7 +973,7 @@ class item {
     const_bytes input() const noexcept { return {raw_->input, raw_->input_bytes}; }
     std::string_view input_text() const noexcept
     {
-        return {static_cast<const char *>(raw_->input), static_cast<std::size_t>(raw_->input_bytes)};
+        return {static_cast<const char *>(raw_->input), raw_->input_bytes};
     }
     mutable_bytes output() const noexcept { return {raw_->output, raw_->output_capacity_bytes}; }
     /// Says how much of the output was written.
@@ -860,7 +991,7 @@ class item {
     void fail(std::string_view words, errc status = errc::callback_failed) const noexcept
     {
         raw_->status = static_cast<ostler_status>(status);
-        detail::copy_name(raw_->message, words);
+        detail::set_words(raw_->message, words);
     }
     bool cancelled() const noexcept
     {
@@ -905,32 +1036,80 @@ struct orchestrator_config : ostler_orchestrator_config {
     orchestrator_config() noexcept : ostler_orchestrator_config(detail::sized<ostler_orchestrator_config>()) {}
     orchestrator_config &slots(std::uint32_t requests) noexcept { return request_slots = requests, *this; }
     orchestrator_config &memory_limit(std::uint64_t bytes) noexcept { return memory_limit_bytes = bytes, *this; }
-    orchestrator_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+    orchestrator_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
+namespace detail {
+
+/// The functions of an orchestrator's models. A model may end while another thread destroys the orchestrator, and then
+/// its workers still call them.
+class kept_functions {
+  public:
+    void add(std::shared_ptr<const void> functions)
+    {
+        const std::lock_guard<std::mutex> hold(lock_);
+        kept_.push_back(std::move(functions));
+    }
+    /// The caller has a share in them, so that they do not end under the lock.
+    void remove(const std::shared_ptr<const void> &functions) noexcept
+    {
+        const std::lock_guard<std::mutex> hold(lock_);
+        kept_.erase(std::remove(kept_.begin(), kept_.end(), functions), kept_.end());
+    }
+
+    /// Set where the workers may go on without an owner.
+    std::shared_ptr<kept_functions> itself;
+
+  private:
+    std::mutex lock_;
+    std::vector<std::shared_ptr<const void>> kept_;
+};
+
+} // namespace detail
+
 /// Feeds requests to the warm workers of its models. Its end is that of its models.
-class orchestrator : public handle<ostler_orchestrator, ostler_orchestrator_destroy> {
+class orchestrator {
   public:
     explicit orchestrator(const ostler_orchestrator_config &config = orchestrator_config())
     {
         *this = detail::thrown([&](std::error_code &failure) { return open(config, failure); });
     }
-    static orchestrator open(const ostler_orchestrator_config &config, std::error_code &failure) noexcept
+    /// Throws nothing but std::bad_alloc.
+    static orchestrator open(const ostler_orchestrator_config &config, std::error_code &failure)
     {
-        ostler_orchestrator *made = nullptr;
-        detail::note(ostler_orchestrator_create(&config, &made), failure);
-        return orchestrator(made);
+        orchestrator made{unmade()};
+        made.kept_ = std::make_shared<detail::kept_functions>();
+        ostler_orchestrator *raw = nullptr;
+        detail::note(ostler_orchestrator_create(&config, &raw), failure);
+        made.raw_ = raw_handle(raw);
+        return made;
     }
+    orchestrator(orchestrator &&) noexcept = default;
+    orchestrator &operator=(orchestrator &&other) noexcept
+    {
+        if (this != &other) {
+            end();
+            raw_ = std::move(other.raw_);
+            kept_ = std::move(other.kept_);
+        }
+        return *this;
+    }
+    ~orchestrator() { end(); }
+
+    ostler_orchestrator *get() const noexcept { return raw_.get(); }
+    explicit operator bool() const noexcept { return static_cast<bool>(raw_); }
+    /// Destroys it now; from inside one of its own callbacks it is would_deadlock, and the orchestrator is kept.
+    errc destroy() noexcept { return raw_.destroy(); }
 
     /// Waits for the outcome and takes it. The outcome itself may be a failure.
-    ostler::result wait(ticket request, duration timeout = forever, const cancel *stop = nullptr)
+    ostler::result wait(ticket request, wait_limit limit = {})
     {
-        return detail::thrown([&](std::error_code &failure) { return wait(request, timeout, failure, stop); });
+        return detail::thrown([&](std::error_code &failure) { return wait(request, limit, failure); });
     }
-    ostler::result wait(ticket request, duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    ostler::result wait(ticket request, wait_limit limit, std::error_code &failure) noexcept
     {
         ostler::result result;
-        detail::note(ostler_orchestrator_wait(get(), request, to_ns(timeout), detail::raw(stop), result.raw()), failure);
+        detail::note(ostler_orchestrator_wait(get(), request, limit.timeout_ns(), limit.stop(), result.raw()), failure);
         return result;
     }
     /// Takes the outcome when it is there.
@@ -971,15 +1150,15 @@ class orchestrator : public handle<ostler_orchestrator, ostler_orchestrator_dest
     }
 
     /// Takes no more requests and waits until each has its outcome; tells how many have none.
-    std::uint64_t drain(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    std::uint64_t drain(wait_limit limit, std::error_code &failure) noexcept
     {
         std::uint64_t still_out = 0;
-        detail::note(ostler_orchestrator_drain(get(), to_ns(timeout), detail::raw(stop), &still_out), failure);
+        detail::note(ostler_orchestrator_drain(get(), limit.timeout_ns(), limit.stop(), &still_out), failure);
         return still_out;
     }
-    void drain(duration timeout = forever, const cancel *stop = nullptr)
+    void drain(wait_limit limit = {})
     {
-        detail::check(ostler_orchestrator_drain(get(), to_ns(timeout), detail::raw(stop), nullptr));
+        detail::check(ostler_orchestrator_drain(get(), limit.timeout_ns(), limit.stop(), nullptr));
     }
 
     ostler_orchestrator_stats stats() const
@@ -994,7 +1173,23 @@ class orchestrator : public handle<ostler_orchestrator, ostler_orchestrator_dest
     }
 
   private:
-    explicit orchestrator(ostler_orchestrator *raw) noexcept : handle(raw) {}
+    template <class State> friend class model;
+    using raw_handle = handle<ostler_orchestrator, ostler_orchestrator_destroy>;
+
+    struct unmade {};
+    explicit orchestrator(unmade) noexcept {}
+
+    void end() noexcept
+    {
+        raw_.destroy();
+        // Where it cannot be destroyed its workers go on.
+        if (raw_)
+            kept_->itself = kept_;
+        raw_.detach();
+    }
+
+    std::shared_ptr<detail::kept_functions> kept_;
+    raw_handle raw_;
 };
 
 // ---- model ----
@@ -1012,7 +1207,7 @@ struct model_config : ostler_model_config {
     model_config &queue(std::uint32_t requests) noexcept { return queue_capacity = requests, *this; }
     model_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = to_ns(time), *this; }
     model_config &memory(std::uint64_t bytes) noexcept { return memory_bytes = bytes, *this; }
-    model_config &named(std::string_view text) noexcept { return detail::copy_name(name, text), *this; }
+    model_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
 /// What requests run on: workers that each load a State once and keep it warm. An exception that leaves load or run is
@@ -1033,7 +1228,10 @@ template <class State> class model {
                       std::error_code &failure)
     {
         model made;
-        made.functions_ = std::make_unique<functions>(functions{std::move(load), std::move(run)});
+        made.functions_ = std::make_shared<functions>(functions{std::move(load), std::move(run)});
+        made.owner_ = owner.kept_;
+        if (owner.kept_)
+            owner.kept_->add(made.functions_);
         auto table = detail::sized<ostler_model_callbacks>();
         table.load = made.functions_->load ? load_one : nullptr;
         table.run = made.functions_->run ? run_batch : nullptr;
@@ -1041,6 +1239,8 @@ template <class State> class model {
         ostler_model *raw = nullptr;
         detail::note(ostler_model_create(owner.get(), &config, &table, made.functions_.get(), &raw), failure);
         made.raw_ = raw_handle(raw);
+        if (failure)
+            made.drop_functions();
         return made;
     }
     model(model &&) noexcept = default;
@@ -1050,6 +1250,7 @@ template <class State> class model {
             end();
             raw_ = std::move(other.raw_);
             functions_ = std::move(other.functions_);
+            owner_ = std::move(other.owner_);
         }
         return *this;
     }
@@ -1059,13 +1260,13 @@ template <class State> class model {
     explicit operator bool() const noexcept { return static_cast<bool>(raw_); }
 
     /// Waits until the least number of workers is loaded.
-    void wait_ready(duration timeout = forever, const cancel *stop = nullptr)
+    void wait_ready(wait_limit limit = {})
     {
-        detail::check(ostler_model_wait_ready(get(), to_ns(timeout), detail::raw(stop)));
+        detail::check(ostler_model_wait_ready(get(), limit.timeout_ns(), limit.stop()));
     }
-    void wait_ready(duration timeout, std::error_code &failure, const cancel *stop = nullptr) noexcept
+    void wait_ready(wait_limit limit, std::error_code &failure) noexcept
     {
-        detail::note(ostler_model_wait_ready(get(), to_ns(timeout), detail::raw(stop)), failure);
+        detail::note(ostler_model_wait_ready(get(), limit.timeout_ns(), limit.stop()), failure);
     }
 
     ticket submit(const ostler_request &request)
@@ -1090,8 +1291,8 @@ template <class State> class model {
         request.on_complete = complete_one;
         request.user_data = kept.get();
         const ticket accepted = submit(request, failure);
-        if (!failure)
-            // complete_one owns it now.
+        // complete_one owns it now, or may, where the library panicked.
+        if (!failure || failure == errc::panic)
             (void)kept.release();
         return accepted;
     }
@@ -1126,7 +1327,14 @@ template <class State> class model {
     }
 
     /// Destroys it now; from inside one of its own callbacks it is would_deadlock, and the model is kept.
-    errc destroy() noexcept { return raw_.destroy(); }
+    errc destroy() noexcept
+    {
+        const errc status = raw_.destroy();
+        // Any other answer means that workers may be there yet; then the orchestrator keeps the functions until its end.
+        if (status == errc::ok)
+            drop_functions();
+        return status;
+    }
 
   private:
     using raw_handle = handle<ostler_model, ostler_model_destroy>;
@@ -1139,12 +1347,16 @@ template <class State> class model {
 
     static ostler_status load_one(void *user_data, std::uint32_t worker, void **state) noexcept
     {
-        return detail::guarded([&] { *state = static_cast<functions *>(user_data)->load(worker).release(); });
+        return detail::guarded([&] {
+            *state = static_cast<functions *>(user_data)->load(worker).release();
+            return *state ? OSTLER_OK : detail::fail(OSTLER_E_CALLBACK_FAILED, "load returned no state");
+        });
     }
     static ostler_status run_batch(void *user_data, void *state, ostler_item *const *items, std::uint32_t count) noexcept
     {
         return detail::guarded([&] {
             static_cast<functions *>(user_data)->run(*static_cast<State *>(state), batch(items, count));
+            return OSTLER_OK;
         });
     }
     static void unload_one(void *, void *state) noexcept
@@ -1157,16 +1369,20 @@ template <class State> class model {
         detail::swallowed([&] { (*done)(ticket, result(*outcome)); });
     }
 
+    void drop_functions() noexcept
+    {
+        if (const auto owner = std::exchange(owner_, {}).lock())
+            owner->remove(functions_);
+    }
     void end() noexcept
     {
-        // A model that cannot be destroyed here goes on calling its functions, so they stay.
-        if (raw_.destroy() == errc::would_deadlock) {
-            raw_.detach();
-            (void)functions_.release();
-        }
+        if (raw_)
+            destroy();
+        raw_.detach();
     }
 
-    std::unique_ptr<functions> functions_;
+    std::shared_ptr<functions> functions_;
+    std::weak_ptr<detail::kept_functions> owner_;
     raw_handle raw_;
 };
 

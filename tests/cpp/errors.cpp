@@ -110,6 +110,57 @@ TEST(durations_become_nanoseconds)
     CHECK_EQ(ostler::to_ns(std::chrono::seconds(-1)), 0u);
 }
 
+TEST(name_that_is_too_long_is_refused)
+{
+    std::error_code failure;
+    ostler::arena::open(ostler::arena_config().named(std::string(OSTLER_NAME_BYTES - 1, 'a')), failure);
+    CHECK(!failure);
+    ostler::arena::open(ostler::arena_config().named(std::string(OSTLER_NAME_BYTES, 'a')), failure);
+    CHECK(failure == ostler::errc::invalid_argument);
+    CHECK_STR_CONTAINS(ostler::last_error_message(), "name");
+}
+
+TEST(bytes_are_made_from_containers)
+{
+    const std::vector<std::uint32_t> numbers = {1, 2, 3};
+    CHECK_EQ(ostler::const_bytes(numbers).size(), 12u);
+    CHECK_EQ(static_cast<const void *>(ostler::const_bytes(numbers).data()), static_cast<const void *>(numbers.data()));
+    CHECK_EQ(ostler::const_bytes(std::string_view("hay")).size(), 3u);
+    char room[8];
+    const ostler::mutable_bytes bytes = room;
+    CHECK_EQ(bytes.size(), 8u);
+    CHECK_EQ(ostler::const_bytes(bytes).end() - bytes.begin(), 8);
+    static_assert(!std::is_constructible_v<ostler::mutable_bytes, const std::vector<int> &>, "bytes that may not change");
+    static_assert(!std::is_constructible_v<ostler::const_bytes, std::vector<std::string> &>, "bytes that mean nothing");
+#if __cplusplus >= 202002L
+    CHECK_EQ(std::span<const std::byte>(ostler::const_bytes(numbers)).size(), 12u);
+    CHECK_EQ(std::span<std::byte>(ostler::mutable_bytes(room)).size(), 8u);
+    CHECK_EQ(ostler::const_bytes(std::span(numbers)).size(), 12u);
+#endif
+}
+
+TEST(version_is_that_of_the_header)
+{
+    ostler::check_version();
+    std::error_code failure;
+    ostler::check_version(failure);
+    CHECK(!failure);
+    CHECK_EQ(ostler::version_number(), OSTLER_VERSION_NUMBER);
+    CHECK_STR_EQ(ostler::version(), ostler_version_string());
+}
+
+TEST(shutdown_ends_every_handle)
+{
+    ostler::arena arena;
+    std::error_code failure;
+    CHECK_EQ(ostler::shutdown(ostler::forever, failure), 0u);
+    CHECK(!failure);
+    arena.allocate(1, 1, failure);
+    CHECK(failure == ostler::errc::invalid_handle);
+    ostler::arena anew;
+    CHECK(anew.allocate(1) != nullptr);
+}
+
 TEST(topology_tells_of_the_machine_and_of_a_description)
 {
     const ostler::topology machine;
@@ -138,6 +189,9 @@ TEST(log_goes_to_a_function_and_can_be_silenced)
         model.wait_ready();
     }
     ostler::set_log(0, nullptr);
+    std::error_code failure;
+    ostler::set_log(99, [](std::uint32_t, std::string_view) {}, failure);
+    CHECK(failure == ostler::errc::invalid_argument);
     CHECK(__atomic_load_n(&lines, __ATOMIC_SEQ_CST) > 0);
 }
 

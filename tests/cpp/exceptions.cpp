@@ -75,6 +75,21 @@ TEST(in_load)
     CHECK_STR_CONTAINS(words_of([&] { model.wait_ready(); }, ostler::errc::load_failed).c_str(), "no model file");
 }
 
+TEST(load_without_a_state_is_a_failure)
+{
+    ostler::orchestrator orchestrator;
+    ostler::model<int> model(
+        orchestrator, [](std::uint32_t) -> std::unique_ptr<int> { return nullptr; },
+        [](int &state, const ostler::batch &) { state++; });
+    CHECK_STR_CONTAINS(words_of([&] { model.wait_ready(); }, ostler::errc::load_failed).c_str(), "no state");
+}
+
+TEST(create_without_a_resource_is_a_failure)
+{
+    ostler::pool<fragile> pool([]() -> std::unique_ptr<fragile> { return nullptr; });
+    CHECK_STR_CONTAINS(words_of([&] { pool.acquire(); }, ostler::errc::create_failed).c_str(), "NULL");
+}
+
 TEST(in_run)
 {
     ostler::orchestrator orchestrator;

@@ -3,6 +3,8 @@
 #include "ostler_faults.h"
 #include <ostler.hpp>
 
+#include <thread>
+
 namespace {
 
 constexpr std::int32_t panics = -1;
@@ -69,6 +71,35 @@ TEST(panic_around_a_pool_callback_is_an_exception)
     CHECK(failure == ostler::errc::panic);
     pool.acquire(ostler::forever, failure);
     CHECK(failure == ostler::errc::quarantined);
+}
+
+TEST(functions_of_a_model_outlive_a_panic_in_its_destroy)
+{
+    const auto alive = std::make_shared<int>(0);
+    {
+        ostler::orchestrator orchestrator;
+        std::atomic<bool> entered{false}, go{false};
+        std::optional<ostler::model<int>> model;
+        model.emplace(
+            orchestrator, [](std::uint32_t) { return std::make_unique<int>(0); },
+            [&entered, &go, alive](int &, const ostler::batch &) {
+                entered = true;
+                while (!go)
+                    std::this_thread::yield();
+                ++*alive;
+            });
+        const auto ticket = model->submit(ostler::request());
+        while (!entered)
+            std::this_thread::yield();
+        ostler_faults_set(OSTLER_FAULT_CALL, 1, panics, 0);
+        model.reset();
+        ostler_faults_set(OSTLER_FAULT_CALL, 0, 0, 0);
+        CHECK_EQ(alive.use_count(), 2);
+        go = true;
+        CHECK(orchestrator.wait(ticket).completed());
+        CHECK_EQ(*alive, 1);
+    }
+    CHECK_EQ(alive.use_count(), 1);
 }
 
 TEST(nothing_is_left)

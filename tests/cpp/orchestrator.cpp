@@ -72,6 +72,42 @@ TEST(item_that_has_no_room_fails_alone)
     CHECK(thrown);
 }
 
+TEST(words_of_an_item_are_cut_between_characters)
+{
+    ostler::orchestrator orchestrator;
+    ostler::model<int> model(
+        orchestrator, [](std::uint32_t) { return std::make_unique<int>(0); },
+        [](int &, const ostler::batch &batch) {
+            std::string words(OSTLER_MESSAGE_BYTES - 2, 'a');
+            batch[0].fail(words + "\xc3\xa4 and more", ostler::errc::limit);
+        });
+    const auto result = orchestrator.wait(model.submit(ostler::request()));
+    CHECK(result.code() == ostler::errc::limit);
+    CHECK_STR_EQ(std::string(result.message()).c_str(), std::string(OSTLER_MESSAGE_BYTES - 2, 'a').c_str());
+}
+
+TEST(deadline_that_is_over_is_no_request_without_one)
+{
+    CHECK_EQ(ostler::request().within(ostler::forever).deadline_after_ns, 0u);
+    ostler::orchestrator orchestrator;
+    std::atomic<bool> entered{false}, go{false};
+    ostler::model<int> model(
+        orchestrator, [](std::uint32_t) { return std::make_unique<int>(0); },
+        [&](int &, const ostler::batch &) {
+            entered = true;
+            while (!go)
+                std::this_thread::yield();
+        });
+    const auto running = model.submit(ostler::request().within(ostler::forever));
+    while (!entered)
+        std::this_thread::yield();
+    const auto late = orchestrator.wait(model.submit(ostler::request().within(std::chrono::seconds(-1))));
+    go = true;
+    CHECK(late.outcome() == ostler::outcome::timed_out);
+    CHECK(late.code() == ostler::errc::deadline_exceeded);
+    CHECK(orchestrator.wait(running).completed());
+}
+
 TEST(completion_takes_the_outcome)
 {
     std::atomic<int> completed{0};

@@ -80,7 +80,7 @@ TEST(wait_ends_when_it_is_cancelled)
         stop.signal();
     });
     std::error_code failure;
-    CHECK(!stable.acquire(ostler::forever, failure, &stop));
+    CHECK(!stable.acquire(stop, failure));
     CHECK(failure == ostler::errc::cancelled);
     canceller.join();
 }
