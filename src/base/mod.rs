@@ -11,6 +11,7 @@ pub mod handles;
 pub mod log;
 pub mod panics;
 pub mod park;
+pub mod sync;
 pub mod text;
 pub mod thread;
 pub mod watchers;

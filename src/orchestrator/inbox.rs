@@ -2,7 +2,7 @@
 //! lock takes it whole, which leaves no room for the ABA problem, and turns it round.
 
 use super::table::{NONE, Table};
-use std::sync::atomic::{AtomicU32, Ordering::*};
+use crate::base::sync::{AtomicU32, Ordering::*};
 
 #[repr(align(128))]
 pub struct Inbox {

@@ -11,10 +11,9 @@ use super::table::{NONE, Table};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::clock::{self, Deadline};
 use crate::base::park::Parker;
-use parking_lot::{Mutex, MutexGuard};
+use crate::base::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering::*};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 const SILENT: u32 = u32::MAX;
 

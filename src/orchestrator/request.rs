@@ -1,9 +1,9 @@
 //! A request on its way, as its submitter gives it, as a run sees it, and what becomes of it.
 
 use crate::base::MESSAGE_BYTES;
+use crate::base::sync::AtomicU32;
 use crate::base::text::Text;
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::AtomicU32;
 
 /// A request's place in the queue: all of a class go before any of the next, equals in the order of their coming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The slots in which requests live, and the tickets that name them. All memory is taken when the table is made.
 //!
-//! The life of a slot: `FREE` → `QUEUED` → (`RUNNING` →) `ENDING` → `DONE` → `FREE` with the next generation. The
+//! The life of a slot: `FREE` → `QUEUED` → (`RUNNING` →) `ENDING` → `DONE` → `TAKEN` → `FREE` with the next generation. The
 //! model that the request went to moves it up to `ENDING` under its queue's lock; whoever moved it there writes the
 //! outcome and makes it `DONE`, once; whoever takes the outcome frees the slot.
 
@@ -10,9 +10,9 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::Deadline;
 use crate::base::park::Parker;
+use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use crossbeam_queue::ArrayQueue;
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// No slot.
 pub const NONE: u32 = u32::MAX;
@@ -25,6 +25,8 @@ const QUEUED: u64 = 1;
 const RUNNING: u64 = 2;
 const ENDING: u64 = 3;
 const DONE: u64 = 4;
+/// Its outcome is being taken; to everybody else it is gone.
+const TAKEN: u64 = 5;
 /// A thread waits for the outcome.
 const WAITED: u64 = 0x100;
 /// Nobody will take the outcome.
@@ -81,7 +83,7 @@ pub struct Table {
 
 impl Table {
     pub fn new(slots: u32) -> Result<Self, OutOfMemory> {
-        static SALT: AtomicU64 = AtomicU64::new(0);
+        static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let mut table = alloc::try_vec(slots as usize)?;
         table.extend((0..slots).map(|_| Slot {
             word: AtomicU64::new((1 << GENERATION_SHIFT) | FREE),
@@ -262,17 +264,13 @@ impl Table {
             slot.waiter.store((&raw const *parker).cast_mut(), SeqCst);
             cancel::wait_until(deadline, cancel, done)
         });
-        let stopped = match end {
-            Ok(()) => None,
+        match end {
+            Ok(()) => self.take(ticket, number, WAITED),
             Err(end) => {
                 let before = slot.word.fetch_and(!WAITED, SeqCst);
                 // What came at the last moment is preferred over the end of the wait.
-                (before & PHASE != DONE).then_some(end)
+                if before & PHASE == DONE { self.take(ticket, number, 0) } else { Err(TicketError::Wait(end)) }
             }
-        };
-        match stopped {
-            None => self.take(ticket, number).ok_or(TicketError::Stale { ticket: ticket.0 }),
-            Some(end) => Err(TicketError::Wait(end)),
         }
     }
 
@@ -291,7 +289,7 @@ impl Table {
         if word & PHASE != DONE {
             return Err(TicketError::NotReady);
         }
-        self.take(ticket, number).ok_or(TicketError::Stale { ticket: ticket.0 })
+        self.take(ticket, number, 0)
     }
 
     /// Gives the outcome up, whether it is there or not.
@@ -306,7 +304,7 @@ impl Table {
                 return Err(TicketError::Waited);
             }
             if word & PHASE == DONE {
-                return self.take(ticket, number).map(drop).ok_or(TicketError::Stale { ticket: ticket.0 });
+                return self.take(ticket, number, 0).map(drop);
             }
             if self.slot(number).word.compare_exchange(word, word | FORGOTTEN, SeqCst, SeqCst).is_ok() {
                 return Ok(());
@@ -314,19 +312,22 @@ impl Table {
         }
     }
 
-    /// Of several that want the outcome of a `DONE` slot one gets it.
-    fn take(&self, ticket: Ticket, number: u32) -> Option<Outcome> {
+    /// Of several that want the outcome of a `DONE` slot one gets it; who waits for it is never robbed.
+    fn take(&self, ticket: Ticket, number: u32, flags: u64) -> Result<Outcome, TicketError> {
         let slot = self.slot(number);
-        let generation = ticket.0 >> GENERATION_SHIFT;
-        let claim = |word: u64| {
-            (word >> GENERATION_SHIFT == generation && word & PHASE == DONE)
-                .then_some((generation << GENERATION_SHIFT) | ENDING)
-        };
-        slot.word.fetch_update(SeqCst, SeqCst, claim).ok()?;
+        let generation = (ticket.0 >> GENERATION_SHIFT) << GENERATION_SHIFT;
+        let done = generation | DONE | flags;
+        if slot.word.compare_exchange(done, generation | TAKEN, SeqCst, SeqCst).is_err() {
+            return Err(if slot.word.load(SeqCst) == done | WAITED {
+                TicketError::Waited
+            } else {
+                TicketError::Stale { ticket: ticket.0 }
+            });
+        }
         // SAFETY: the exchange made the cell this caller's.
         let outcome = unsafe { *slot.outcome.get() };
         self.vacate(number);
-        outcome
+        outcome.ok_or(TicketError::Stale { ticket: ticket.0 })
     }
 
     fn vacate(&self, number: u32) {
@@ -344,7 +345,7 @@ impl Table {
         let word = slot.word.load(SeqCst);
         let known = (ticket.0 >> SALT_SHIFT) & SALT_MASK == self.salt
             && word >> GENERATION_SHIFT == ticket.0 >> GENERATION_SHIFT
-            && word & PHASE != FREE
+            && !matches!(word & PHASE, FREE | TAKEN)
             && word & FORGOTTEN == 0;
         if known { Ok((number, word)) } else { Err(TicketError::Stale { ticket: ticket.0 }) }
     }

@@ -6,8 +6,8 @@
 //! retiring makes it `UNLINKED`, and the retirement then ends in `VACANT`.
 
 use crate::base::alloc::{self, OutOfMemory};
+use crate::base::sync::{AtomicPtr, AtomicU64, Ordering::*};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
 pub const MOST_SLOTS: u32 = 1 << 20;
 
@@ -111,7 +111,7 @@ pub struct Slots {
 
 impl Slots {
     pub fn new(count: u32) -> Result<Self, OutOfMemory> {
-        static SALT: AtomicU64 = AtomicU64::new(1);
+        static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let mut slots = alloc::try_vec(count as usize)?;
         slots.extend((0..count).map(|_| Slot {
             word: AtomicU64::new(0),

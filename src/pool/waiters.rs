@@ -6,10 +6,9 @@
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::park::Parker;
-use parking_lot::Mutex;
+use crate::base::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 /// What a waiter was handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

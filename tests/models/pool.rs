@@ -1,0 +1,194 @@
+//! The pool's hand-over: idle and vacant slots, waiters, leases, retirement.
+
+#[path = "../../src/pool/slots.rs"]
+mod slots;
+#[path = "../../src/pool/stack.rs"]
+mod stack;
+#[path = "../../src/pool/waiters.rs"]
+mod waiters;
+
+use crate::base::clock::Deadline;
+use crate::base::park::Parker;
+use crate::explore;
+use shuttle::thread;
+use slots::{Phase, Slots};
+use stack::Stack;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::*};
+use waiters::{Grant, Waiters};
+
+/// The slots of a pool without callbacks, and who is in them.
+struct Stable {
+    slots: Slots,
+    idle: Stack,
+    waiters: Waiters,
+    /// Tells two owners of one slot.
+    riders: Vec<AtomicU32>,
+}
+
+impl Stable {
+    fn new(count: u32) -> Arc<Self> {
+        let stable = Self {
+            slots: Slots::new(count).unwrap(),
+            idle: Stack::new(count).unwrap(),
+            waiters: Waiters::default(),
+            riders: (0..count).map(|_| AtomicU32::new(0)).collect(),
+        };
+        for number in 0..count {
+            stable.slots.get(number).make_idle();
+            stable.idle.push(number);
+        }
+        Arc::new(stable)
+    }
+
+    fn take(&self) -> Option<Grant> {
+        while let Some((number, _)) = self.idle.pop() {
+            let slot = self.slots.get(number);
+            if slot.move_phase(Phase::Idle, Phase::Returning) {
+                return Some(Grant::Idle(number));
+            }
+            if !slot.move_phase(Phase::Retiring, Phase::Unlinked) {
+                slot.set_phase(Phase::Creating);
+                return Some(Grant::Vacant(number));
+            }
+        }
+        None
+    }
+
+    fn acquire(&self) -> u32 {
+        let now = if self.waiters.is_empty() { self.take() } else { None };
+        let grant = now.unwrap_or_else(|| {
+            let parker = Parker::leaked();
+            let waiter = self.waiters.enter(parker).unwrap();
+            self.waiters.serve(|| self.take());
+            loop {
+                if let Some(grant) = waiter.grant() {
+                    return grant;
+                }
+                parker.park(Deadline::NEVER);
+            }
+        });
+        let (Grant::Idle(number) | Grant::Vacant(number)) = grant;
+        assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
+        number
+    }
+
+    fn release(&self, number: u32) {
+        self.riders[number as usize].fetch_sub(1, Relaxed);
+        self.slots.get(number).make_idle();
+        self.idle.push(number);
+        if !self.waiters.is_empty() {
+            self.waiters.serve(|| self.take());
+        }
+    }
+
+    /// As the housekeeper does.
+    fn retire(&self, number: u32) {
+        let slot = self.slots.get(number);
+        if !slot.move_phase(Phase::Idle, Phase::Retiring) {
+            return;
+        }
+        assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "a leased resource is destroyed");
+        self.riders[number as usize].fetch_sub(1, Relaxed);
+        if !slot.move_phase(Phase::Retiring, Phase::Hollow) {
+            slot.make_idle();
+            self.idle.push(number);
+        }
+        if !self.waiters.is_empty() {
+            self.waiters.serve(|| self.take());
+        }
+    }
+}
+
+fn ride(stable: &Arc<Stable>, turns: u32) -> thread::JoinHandle<()> {
+    let stable = stable.clone();
+    thread::spawn(move || {
+        for _ in 0..turns {
+            let number = stable.acquire();
+            thread::yield_now();
+            stable.release(number);
+        }
+    })
+}
+
+#[test]
+fn nobody_waits_for_ever_and_nobody_shares() {
+    explore(|| {
+        let stable = Stable::new(1);
+        let riders: Vec<_> = (0..3).map(|_| ride(&stable, 2)).collect();
+        riders.into_iter().for_each(|rider| rider.join().unwrap());
+        assert_eq!(stable.idle.depth(), 1);
+        assert_eq!(stable.waiters.count(), 0);
+    });
+}
+
+#[test]
+fn two_slots_serve_three() {
+    explore(|| {
+        let stable = Stable::new(2);
+        let riders: Vec<_> = (0..3).map(|_| ride(&stable, 2)).collect();
+        riders.into_iter().for_each(|rider| rider.join().unwrap());
+        assert_eq!(stable.idle.depth(), 2);
+    });
+}
+
+#[test]
+fn retirement_neither_takes_a_leased_slot_nor_loses_one() {
+    explore(|| {
+        let stable = Stable::new(2);
+        let housekeeper = {
+            let stable = stable.clone();
+            thread::spawn(move || (0..2).for_each(|number| stable.retire(number)))
+        };
+        let riders: Vec<_> = (0..2).map(|_| ride(&stable, 2)).collect();
+        riders.into_iter().for_each(|rider| rider.join().unwrap());
+        housekeeper.join().unwrap();
+        // Every number is on the stack again, idle or hollow.
+        let mut found: Vec<u32> = std::iter::from_fn(|| stable.idle.pop()).map(|(number, _)| number).collect();
+        found.sort_unstable();
+        assert_eq!(found, [0, 1]);
+    });
+}
+
+#[test]
+fn waiter_that_leaves_gets_its_grant_or_nothing() {
+    explore(|| {
+        let stable = Stable::new(1);
+        let held = stable.acquire();
+        let impatient = {
+            let stable = stable.clone();
+            thread::spawn(move || {
+                let waiter = stable.waiters.enter(Parker::leaked()).unwrap();
+                stable.waiters.serve(|| stable.take());
+                match stable.waiters.leave(&waiter) {
+                    Some(Grant::Idle(number) | Grant::Vacant(number)) => {
+                        assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0);
+                        stable.release(number);
+                    }
+                    None => {}
+                }
+            })
+        };
+        stable.release(held);
+        impatient.join().unwrap();
+        assert_eq!(stable.idle.depth(), 1);
+    });
+}
+
+#[test]
+fn lease_ends_once() {
+    explore(|| {
+        let slots = Arc::new(Slots::new(1).unwrap());
+        let lease = slots.begin_lease(0);
+        let enders: Vec<_> = (0..3)
+            .map(|_| {
+                let slots = slots.clone();
+                thread::spawn(move || u32::from(slots.end_lease(lease).is_ok()))
+            })
+            .collect();
+        assert_eq!(enders.into_iter().map(|ender| ender.join().unwrap()).sum::<u32>(), 1);
+        let next = slots.begin_lease(0);
+        assert!(slots.end_lease(lease).is_err(), "a lease of before ends the one of now");
+        assert!(slots.resource_of(next).is_ok());
+    });
+}

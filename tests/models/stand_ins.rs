@@ -1,0 +1,142 @@
+//! What the included sources find under `crate::base`.
+
+pub const MESSAGE_BYTES: usize = 128;
+
+pub mod sync {
+    pub use shuttle::sync::MutexGuard;
+    pub use shuttle::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+    /// The lock of parking_lot, which is never poisoned.
+    #[derive(Default)]
+    pub struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("no model panics while it holds a lock")
+        }
+    }
+}
+
+pub mod alloc {
+    use std::sync::Arc;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct OutOfMemory {
+        pub bytes: u64,
+    }
+
+    pub fn check(_bytes: usize) -> Result<(), OutOfMemory> {
+        Ok(())
+    }
+
+    pub fn try_arc<T>(value: T) -> Result<Arc<T>, OutOfMemory> {
+        Ok(Arc::new(value))
+    }
+
+    pub fn try_vec<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
+        Ok(Vec::with_capacity(capacity))
+    }
+}
+
+pub mod clock {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Deadline(u64);
+
+    impl Deadline {
+        pub const NEVER: Self = Self(u64::MAX);
+
+        pub fn at(moment_ns: u64) -> Self {
+            Self(moment_ns)
+        }
+
+        pub fn has_passed(self) -> bool {
+            self.0 == 0
+        }
+    }
+
+    pub fn now_ns() -> u64 {
+        1
+    }
+}
+
+pub mod park {
+    use super::clock::Deadline;
+    use shuttle::sync::{Condvar, Mutex};
+
+    #[derive(Default)]
+    pub struct Parker {
+        token: Mutex<bool>,
+        given: Condvar,
+    }
+
+    impl Parker {
+        /// One for each thread of a model; models are small, so they are not freed.
+        pub fn leaked() -> &'static Self {
+            Box::leak(Box::default())
+        }
+
+        pub fn park(&self, _deadline: Deadline) {
+            let mut token = self.token.lock().expect("never poisoned");
+            while !*token {
+                token = self.given.wait(token).expect("never poisoned");
+            }
+            *token = false;
+        }
+
+        pub fn unpark(&self) {
+            *self.token.lock().expect("never poisoned") = true;
+            self.given.notify_one();
+        }
+    }
+}
+
+pub mod cancel {
+    use super::alloc::OutOfMemory;
+    use super::clock::Deadline;
+    use super::park::Parker;
+
+    pub struct Cancel;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum WaitEnd {
+        TimedOut,
+        OutOfMemory(OutOfMemory),
+    }
+
+    impl From<OutOfMemory> for WaitEnd {
+        fn from(error: OutOfMemory) -> Self {
+            Self::OutOfMemory(error)
+        }
+    }
+
+    shuttle::thread_local! {
+        static PARKER: &'static Parker = Parker::leaked();
+    }
+
+    pub fn current_parker() -> Result<&'static Parker, OutOfMemory> {
+        Ok(PARKER.with(|parker| *parker))
+    }
+
+    pub fn wait_until<R>(
+        deadline: Deadline,
+        _cancel: Option<&Cancel>,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Result<R, WaitEnd> {
+        loop {
+            if let Some(value) = ready() {
+                return Ok(value);
+            }
+            if deadline == Deadline::at(1) {
+                return Err(WaitEnd::TimedOut);
+            }
+            current_parker()?.park(deadline);
+        }
+    }
+}
+
+#[path = "../../src/base/text.rs"]
+pub mod text;
