@@ -1849,7 +1849,10 @@ typedef struct ostler_model_config {
     uint32_t queue_capacity;
     /** 0. */
     uint32_t reserved;
-    /** A batch that is not full starts when its oldest request has waited this long; 0: at once. */
+    /**
+     * A batch that is not full starts when its oldest request has waited this long, when half of the time that a
+     * request has until its deadline is gone, or when the orchestrator drains; 0: at once.
+     */
     uint64_t batch_wait_ns;
     /** A worker above min_workers that had nothing to do this long unloads and ends; 0: never. */
     uint64_t idle_timeout_ns;

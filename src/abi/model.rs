@@ -73,7 +73,8 @@ pub struct ostler_model_config {
     pub queue_capacity: u32,
     /// 0.
     pub reserved: u32,
-    /// A batch that is not full starts when its oldest request has waited this long; 0: at once.
+    /// A batch that is not full starts when its oldest request has waited this long, when half of the time that a
+    /// request has until its deadline is gone, or when the orchestrator drains; 0: at once.
     pub batch_wait_ns: u64,
     /// A worker above min_workers that had nothing to do this long unloads and ends; 0: never.
     pub idle_timeout_ns: u64,

@@ -113,10 +113,12 @@ impl Model {
         backend: Box<dyn Backend>,
     ) -> Result<Arc<Self>, OutOfMemory> {
         let Bounds { max, .. } = config.bounds;
+        // More than there can be are never waited for.
+        let max_batch = config.max_batch.min(config.queue_capacity).min(shared.table.capacity());
         alloc::try_arc(Self {
             number,
             owner,
-            queue: Queue::new(config.queue_capacity, config.max_batch, config.batch_wait_ns, max)?,
+            queue: Queue::new(config.queue_capacity, max_batch, config.batch_wait_ns, max)?,
             crew: Crew::new(config.name, config.bounds)?,
             config,
             shared,
@@ -183,7 +185,9 @@ impl Model {
         let ticket = table.fill(number, request, self.number, now_ns);
         self.queue.push(table, number);
         if request.deadline_after_ns != 0 {
-            self.shared.bell.ring_by(now_ns.saturating_add(request.deadline_after_ns));
+            let deadline_ns = now_ns.saturating_add(request.deadline_after_ns);
+            self.queue.press(now_ns, deadline_ns);
+            self.shared.bell.ring_by(deadline_ns);
         }
         Ok(ticket)
     }
@@ -209,6 +213,11 @@ impl Model {
     /// Requests without an outcome.
     pub fn pending(&self) -> u64 {
         self.queue.pending()
+    }
+
+    /// No more requests will come: no batch waits for any.
+    pub fn hurry(&self) {
+        self.queue.hurry();
     }
 
     /// Its workers are gone, and no callback of it runs any more.

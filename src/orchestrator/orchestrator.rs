@@ -120,6 +120,7 @@ impl Orchestrator {
             return Err(DrainError::InsideOwnCallback);
         }
         self.shared.closed.store(true, SeqCst);
+        self.roster.for_each(|model| model.hurry());
         let drained = || (self.pending() == 0).then_some(());
         self.shared
             .ended

@@ -11,7 +11,7 @@ use super::table::{NONE, Table};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::clock::{self, Deadline};
 use crate::base::park::Parker;
-use crate::base::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering::*};
+use crate::base::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering::*};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -27,6 +27,10 @@ pub struct Queue {
     capacity: u32,
     max_batch: u32,
     batch_wait_ns: u64,
+    /// When the one that gathers begins at the latest; 0 while nobody does.
+    gathers_until_ns: AtomicU64,
+    /// Nothing more will come that a batch could wait for.
+    hurried: AtomicBool,
     order: Mutex<Order>,
 }
 
@@ -87,6 +91,8 @@ impl Queue {
             capacity,
             max_batch,
             batch_wait_ns,
+            gathers_until_ns: AtomicU64::new(0),
+            hurried: AtomicBool::new(false),
             order: Mutex::new(order),
         })
     }
@@ -157,6 +163,30 @@ impl Queue {
         }
     }
 
+    /// For a request that was pushed and has a deadline: no batch waits for more until its time is nearly up.
+    #[inline]
+    pub fn press(&self, submitted_ns: u64, deadline_ns: u64) {
+        if begin_by_ns(submitted_ns, deadline_ns) < self.gathers_until_ns.load(SeqCst) {
+            self.call_gatherer();
+        }
+    }
+
+    /// From now on no batch waits for more.
+    pub fn hurry(&self) {
+        self.hurried.store(true, SeqCst);
+        self.call_gatherer();
+    }
+
+    #[cold]
+    fn call_gatherer(&self) {
+        let mut order = self.order.lock();
+        let Some(gatherer) = order.gatherer.take() else { return };
+        order.on_its_way = Some(gatherer.worker);
+        self.set_bell(&order);
+        drop(order);
+        gatherer.parker.unpark();
+    }
+
     /// Wakes every sleeper, for a reason that is no request.
     pub fn wake_all(&self) {
         let order = self.order.lock();
@@ -173,6 +203,9 @@ impl Queue {
             (None, None) => SILENT,
         };
         self.bell.store(bell, SeqCst);
+        if order.gatherer.is_none() {
+            self.gathers_until_ns.store(0, SeqCst);
+        }
     }
 
     /// What `me` does next: fills `batch`, or makes it a sleeper. `idle_until` bounds its sleep.
@@ -211,20 +244,22 @@ impl Queue {
             return Next::Sleep { until };
         }
         let now_ns = clock::now_ns();
-        if self.batch_wait_ns > 0 && order.len < self.max_batch {
+        let chain = self.expire(table, order, now_ns);
+        if chain != NONE {
+            return Next::Expired { chain };
+        }
+        if self.batch_wait_ns > 0 && order.len < self.max_batch && !self.hurried.load(SeqCst) {
             if order.gatherer.is_some() {
                 order.sleepers.push(me);
                 return Next::Sleep { until };
             }
-            let full_ns = order.oldest_ns(table).saturating_add(self.batch_wait_ns);
-            if now_ns < full_ns {
+            let waited_ns = order.oldest_ns(table).saturating_add(self.batch_wait_ns);
+            let until_ns = waited_ns.min(order.begin_by_ns(table));
+            if now_ns < until_ns {
                 order.gatherer = Some(me);
-                return Next::Gather { until: Deadline::at(full_ns) };
+                self.gathers_until_ns.store(until_ns, SeqCst);
+                return Next::Gather { until: Deadline::at(until_ns) };
             }
-        }
-        let chain = self.expire(table, order, now_ns);
-        if chain != NONE {
-            return Next::Expired { chain };
         }
         while batch.len() < self.max_batch as usize
             && let Some(number) = order.pop_first(table)
@@ -356,6 +391,11 @@ impl Chain {
     }
 }
 
+/// A batch waits for more during the first half of the time that a request has; the other half is for waking up.
+fn begin_by_ns(submitted_ns: u64, deadline_ns: u64) -> u64 {
+    submitted_ns + deadline_ns.saturating_sub(submitted_ns) / 2
+}
+
 impl Order {
     fn push_last(&mut self, table: &Table, number: u32) {
         let slot = table.slot(number);
@@ -401,6 +441,13 @@ impl Order {
     fn oldest_ns(&self, table: &Table) -> u64 {
         let firsts = self.lists.iter().map(|list| list.first).filter(|first| *first != NONE);
         firsts.map(|first| table.slot(first).submitted_ns.load(Relaxed)).min().unwrap_or(0)
+    }
+
+    /// When the request with the next deadline must have begun, if it has one; what has left is not at the top.
+    fn begin_by_ns(&self, table: &Table) -> u64 {
+        self.deadlines.peek().map_or(u64::MAX, |Reverse((deadline_ns, number, _))| {
+            begin_by_ns(table.slot(*number).submitted_ns.load(Relaxed), *deadline_ns)
+        })
     }
 
     /// Takes a sleeper to be woken for requests: the one that waits for its batch, else the one that slept last,

@@ -72,10 +72,17 @@ impl World {
     }
 
     fn submit(&self) -> Ticket {
+        self.submit_within(0)
+    }
+
+    fn submit_within(&self, deadline_after_ns: u64) -> Ticket {
         assert!(self.queue.admit());
         let number = self.table.take_free().unwrap();
-        let ticket = self.table.fill(number, &REQUEST, 0, 0);
+        let ticket = self.table.fill(number, &Request { deadline_after_ns, ..REQUEST }, 0, 0);
         self.queue.push(&self.table, number);
+        if deadline_after_ns > 0 {
+            self.queue.press(0, deadline_after_ns);
+        }
         self.queue.ring();
         ticket
     }
@@ -152,6 +159,37 @@ fn full_batch_wakes_the_one_that_gathers_it() {
         let crew = (0..2).map(|worker| world.work(worker)).collect();
         let submitters: Vec<_> = (0..2).map(|_| submit_and_wait(&world, 1)).collect();
         submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
+        world.end(crew);
+        assert_eq!(world.ran.load(SeqCst), 2);
+    });
+}
+
+#[test]
+fn drained_queue_starts_a_batch_that_is_not_full() {
+    explore(|| {
+        let world = World::new(4, 1000, 2);
+        let crew = (0..2).map(|worker| world.work(worker)).collect();
+        let submitters: Vec<_> = (0..2).map(|_| submit_and_wait(&world, 1)).collect();
+        world.queue.hurry();
+        submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
+        world.end(crew);
+        assert_eq!(world.ran.load(SeqCst), 2);
+    });
+}
+
+#[test]
+fn deadline_starts_a_batch_that_is_not_full() {
+    explore(|| {
+        // The time is 1, which is half of 2 and before the end of the batch's wait.
+        let world = World::new(4, 1000, 2);
+        let crew = (0..2).map(|worker| world.work(worker)).collect();
+        let patient = world.submit();
+        let pressing = {
+            let world = world.clone();
+            thread::spawn(move || world.table.wait(world.submit_within(2), Deadline::NEVER, None).unwrap())
+        };
+        assert_eq!(pressing.join().unwrap().kind, OutcomeKind::Completed);
+        world.table.wait(patient, Deadline::NEVER, None).unwrap();
         world.end(crew);
         assert_eq!(world.ran.load(SeqCst), 2);
     });
