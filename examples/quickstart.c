@@ -69,10 +69,10 @@ int main(void)
     must(ostler_model_submit(model, &request, &ticket));
     ostler_result result = {.struct_size = sizeof result};
     must(ostler_orchestrator_wait(orchestrator, ticket, OSTLER_FOREVER, NULL, &result));
-    must(result.status);
+    if (result.status != OSTLER_OK)
+        return fprintf(stderr, "quickstart: the request failed: %s\n", result.message), 1;
     sprintf(buffer, "a warm worker says %d", number[1]);
     puts(buffer);
-
     must(ostler_pool_release(pool, lease));
     must(ostler_cursor_close(cursor));
     must(ostler_shutdown(OSTLER_FOREVER, NULL));

@@ -28,7 +28,9 @@ try {
     std::printf("pool: %llu acquires, %llu connections made\n", static_cast<unsigned long long>(pool.stats().acquires),
                 static_cast<unsigned long long>(pool.stats().created));
 
-    // Workers: each loads its state once; requests wait by priority, run in batches, and end in exactly one outcome.
+    // Workers: each loads its state once; requests wait by priority, run in batches, and end in exactly one outcome. What
+    // they write to is declared before them, so that it outlives them.
+    std::vector<int> products(numbers.size());
     ostler::orchestrator orchestrator;
     ostler::model<model_state> model(
         orchestrator, [](std::uint32_t) { return std::make_unique<model_state>(model_state{10}); },
@@ -42,7 +44,6 @@ try {
         },
         ostler::model_config().workers(1, 4).batches(8).named("times-ten"));
 
-    std::vector<int> products(numbers.size());
     std::vector<ostler::ticket> tickets;
     for (std::size_t i = 0; i < numbers.size(); i++) {
         tickets.push_back(model.submit(ostler::request()

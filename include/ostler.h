@@ -13,18 +13,23 @@
  * failure.
  *
  * Handles. A handle is a number in the shape of a pointer: never dereference one. NULL, a destroyed handle, one
- * of another kind, or a stray pointer is OSTLER_E_INVALID_HANDLE, never a crash. Destroying NULL is OSTLER_OK.
+ * of another kind, or a stray pointer is OSTLER_E_INVALID_HANDLE, never a crash. Destroying NULL is OSTLER_OK. One kind is
+ * different: an ostler_cursor is memory that inline code reads. A closed cursor is refused until its place in memory is
+ * taken by a later one, so it must not be used; and the inline function must get a cursor or NULL.
  *
  * Parents and children. Destroying an object while its leases, tickets or cursors are out is OSTLER_OK: new work gets
- * OSTLER_E_CLOSED, what is out stays valid, and the memory goes with the last of it. A close waits for them instead,
- * and says how many are out. From inside one of the object's own callbacks both are OSTLER_E_WOULD_DEADLOCK.
+ * OSTLER_E_CLOSED, what is out stays valid, and the memory goes with the last of it. A close (of an orchestrator: a
+ * drain) waits for them instead, and says how many are out. From inside one of the object's own callbacks all are
+ * OSTLER_E_WOULD_DEADLOCK. Other waits inside a callback for something that only this callback could bring about are not
+ * found out: a lease of a pool whose leases it holds, or the outcome of a request that only its own worker can run.
  *
  * Structs. Configurations, callback tables, requests and outputs begin with struct_size, which the ..._init function
  * sets, or the caller: sizeof of the struct. An older, smaller struct works; a newer, longer one works as long as what
  * this library does not know is zero (else OSTLER_E_UNSUPPORTED). In a configuration, zero is the documented default.
  *
  * Units. Time is in nanoseconds, sizes in bytes, and the names say so. A timeout of 0 does not wait; OSTLER_FOREVER
- * waits without bound. Every wait takes an ostler_cancel, or NULL.
+ * waits without bound. Every wait with a timeout takes an ostler_cancel or NULL, but for ostler_shutdown, which ends
+ * those as well.
  *
  * Callbacks. A function pointer and a user_data. No lock of the library is held while one runs, and it may call any
  * function, also on the same object, unless that function's block says otherwise. It must not throw, longjmp, or
@@ -36,7 +41,7 @@
  *   Thread-bound   one thread at a time uses the object; it may be handed to another with the usual synchronisation.
  *
  * Threads, fork, exit. The library's threads are named ostler-..., block every signal, and end with their object
- * or with ostler_shutdown(). In a forked child each call is OSTLER_E_FORKED. A program may exit at any moment. The library
+ * or with ostler_shutdown(). In a forked child each call is OSTLER_E_FORKED, but for the destroying of NULL. A program may exit at any moment. The library
  * installs no signal handler, no exit handler, and prints nothing.
  */
 
@@ -288,9 +293,9 @@ ostler_status ostler_callback_set_message(const char *message);
  * Parameters:
  * - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
  *   waits without bound. Callbacks that are running are always waited for.
- * - still_out: written on success and with OSTLER_E_BUSY: how many objects remain because of children that are out.
+ * - still_out: written; how many objects remain because of children that are out, after OSTLER_E_TIMEOUT; else 0.
  *
- * Returns: OSTLER_OK, OSTLER_E_BUSY, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT (everything is destroyed all the same; a later call goes on waiting), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: still_out may be NULL.
@@ -658,7 +663,7 @@ typedef struct ostler_arena_config {
     uint32_t strict;
     /**
      * 1: pages are brought in when a chunk is mapped, as long as that cannot end in an out-of-memory kill. 0: when
-     * they are touched; explicit huge pages are brought in in any case.
+     * they are touched; explicit huge pages always are when a chunk is mapped.
      */
     uint32_t prefault;
     /**
@@ -666,7 +671,7 @@ typedef struct ostler_arena_config {
      * larger chunk.
      */
     uint64_t chunk_bytes;
-    /** Mapped bytes never exceed this; at least 65536; 0: no limit. */
+    /** Mapped bytes never exceed this, so chunks may be smaller than chunk_bytes; at least 65536; 0: no limit. */
     uint64_t limit_bytes;
     /** Shown in reports and in the kernel's list of mappings. */
     char name[OSTLER_NAME_BYTES];
@@ -803,7 +808,7 @@ ostler_status ostler_arena_get_stats(struct ostler_arena *arena,
  * - arena: borrowed.
  * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait from another thread.
- * - still_out: written always: cursors that are still open.
+ * - still_out: written; how many cursors are open, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
  * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1408,13 +1413,14 @@ ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
 
 /**
  * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
- * The pool stays closed, also when the time is up first; a later close goes on waiting.
+ * The pool stays closed, also when the time is up first; a later close goes on waiting. A destroy by another thread
+ * ends the wait with OSTLER_E_CLOSED.
  *
  * Parameters:
  * - pool: borrowed.
  * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait.
- * - still_out: written; how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+ * - still_out: written; how many leases are out, also when the wait ended before they were back; else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1452,7 +1458,7 @@ ostler_status ostler_pool_destroy(struct ostler_pool *pool);
  * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
  * ====================================================================== */
 
-/** Classes of requests. All of one class go before any of the next, equals in the order of their coming. */
+/** Classes of requests. All of one class go before any of the next, and within a class the oldest first. */
 #define OSTLER_PRIORITY_DEFAULT 0
 
 #define OSTLER_PRIORITY_CRITICAL 1
@@ -1506,7 +1512,7 @@ typedef struct ostler_result {
     uint64_t queue_ns;
     /** Nanoseconds that the run callback took for the batch. */
     uint64_t run_ns;
-    /** The number of the worker that ran it. */
+    /** The number of the worker that ran it; 0 as well when it did not run. */
     uint32_t worker;
     /** 0. */
     uint32_t reserved;
@@ -1516,8 +1522,8 @@ typedef struct ostler_result {
 
 /**
  * Takes the outcome of a request that was submitted with it: called once, on a thread of the library or on the one
- * that cancels or destroys, with no lock held. It may call the library, but not destroy or drain its own model or
- * orchestrator. result is valid until it returns.
+ * that cancels or destroys, with no lock held; perhaps before the submit has returned. It may call the library, but not
+ * destroy or drain its own model or orchestrator. The ticket is stale once it returns; result is valid until then.
  */
 typedef void (*ostler_completion_callback)(void *user_data,
                                            struct ostler_ticket ticket,
@@ -1537,7 +1543,7 @@ typedef struct ostler_request {
     /** Borrowed until the outcome; may be NULL when output_capacity_bytes is 0. */
     void *output;
     uint64_t output_capacity_bytes;
-    /** NULL, or takes the outcome; then wait and poll refuse the ticket. */
+    /** NULL, or takes the outcome; then wait, poll and forget refuse the ticket. */
     ostler_completion_callback on_complete;
     /** Handed to the run callback in the item, and to on_complete. */
     void *user_data;
@@ -1748,21 +1754,23 @@ ostler_status ostler_orchestrator_cancel(struct ostler_orchestrator *orchestrato
                                          ostler_ticket ticket);
 
 /**
- * Gives the outcome of a request up: the request goes on, and its outcome is dropped when it comes.
+ * Forgoes the outcome of a request: the request goes on with its buffers, and its outcome is dropped when it comes.
  *
  * Parameters:
  * - orchestrator: borrowed.
  * - ticket: consumed on success.
  *
- * Returns: OSTLER_OK, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (a thread waits for it), OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (a thread waits for it), OSTLER_E_INVALID_ARGUMENT (a
+ * request with on_complete), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: orchestrator NULL is OSTLER_E_INVALID_HANDLE.
  * Blocking: never blocks; may be called from any callback.
  * Since: 0.1
  */
-ostler_status ostler_orchestrator_forget(struct ostler_orchestrator *orchestrator, ostler_ticket ticket);
+ostler_status ostler_orchestrator_forget(struct ostler_orchestrator *orchestrator,
+                                         ostler_ticket ticket);
 
 /**
  * Takes no more requests, and waits until every accepted one has its outcome. The orchestrator stays closed, also
@@ -1856,7 +1864,7 @@ typedef struct ostler_model_config {
     uint64_t batch_wait_ns;
     /** A worker above min_workers that had nothing to do this long unloads and ends; 0: never. */
     uint64_t idle_timeout_ns;
-    /** Bytes that each worker declares against the orchestrator's memory_limit_bytes. */
+    /** Bytes that each worker declares against the orchestrator's memory_limit_bytes, beyond which none is started. */
     uint64_t memory_bytes;
     /** Shown in the log and, after "ostler-", in the names of the threads (8 bytes fit). */
     char name[OSTLER_NAME_BYTES];
@@ -1873,7 +1881,8 @@ typedef struct ostler_model_callbacks {
     /** 0. */
     uint32_t reserved;
     /**
-     * Makes the state that one worker keeps, once, on the worker's own thread; required. worker counts from 0.
+     * Makes the state that one worker keeps, once, on the worker's own thread; required. worker
+     * is below max_workers; the number of one that ended is used again.
      * A failure is tried again after 100 ms, then 200 ms, up to 30 s; while no worker is loaded, each failed try
      * fails the requests that wait with OSTLER_E_LOAD_FAILED.
      */
@@ -2005,13 +2014,13 @@ ostler_status ostler_model_create(ostler_orchestrator *orchestrator,
 ostler_status ostler_model_wait_ready(struct ostler_model *model, uint64_t timeout_ns, ostler_cancel *cancel);
 
 /**
- * Submits a request. It waits for a worker by its priority, and equals in the order of their coming.
+ * Submits a request. It waits for a worker by its priority, and within a priority the oldest goes first.
  *
  * Parameters:
  * - model: borrowed.
  * - request: borrowed during the call; its buffers until the outcome.
- * - out: written only on success, else 0; to be given to ostler_orchestrator_wait, _poll or _forget, unless the
- *   request has on_complete.
+ * - out: written only on success, else 0. A request without on_complete keeps its place in the orchestrator's table
+ *   until this ticket is given to ostler_orchestrator_wait, _poll or _forget.
  *
  * Returns: OSTLER_OK, OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE,
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -2036,7 +2045,7 @@ ostler_status ostler_model_submit(struct ostler_model *model,
  * - tickets: room for count; those of the accepted requests are written, the others 0.
  * - accepted: written; how many were accepted, also after a failure.
  *
- * Returns: OSTLER_OK (all), or why the first one was refused that was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
+ * Returns: OSTLER_OK (all), or why the first that was refused was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
  * OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.

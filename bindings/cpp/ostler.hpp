@@ -78,6 +78,20 @@ class category_type final : public std::error_category {
   public:
     const char *name() const noexcept override { return "ostler"; }
     std::string message(int status) const override { return ostler_status_name(status); }
+    /// So that a code can be compared with std::errc where that has the same meaning.
+    std::error_condition default_error_condition(int status) const noexcept override
+    {
+        switch (static_cast<errc>(status)) {
+        case errc::invalid_argument: return std::errc::invalid_argument;
+        case errc::timeout: return std::errc::timed_out;
+        case errc::cancelled: return std::errc::operation_canceled;
+        case errc::out_of_memory: return std::errc::not_enough_memory;
+        case errc::would_deadlock: return std::errc::resource_deadlock_would_occur;
+        case errc::unsupported: return std::errc::not_supported;
+        case errc::busy: return std::errc::device_or_resource_busy;
+        default: return {status, *this};
+        }
+    }
 };
 
 namespace detail {
@@ -216,32 +230,59 @@ template <class Struct> Struct sized() noexcept
 
 // ---- time, bytes ----
 
-using duration = std::chrono::nanoseconds;
+/// A time as the header wants it, made from any std::chrono::duration. One below 0 is 0, one that is too long to count
+/// in nanoseconds lasts for ever.
+class duration {
+  public:
+    template <class Number, class Period>
+    constexpr duration(std::chrono::duration<Number, Period> time) noexcept : ns_(to_ns(time))
+    {
+    }
+    static constexpr duration endless() noexcept { return duration(OSTLER_FOREVER); }
+    constexpr std::uint64_t ns() const noexcept { return ns_; }
+
+  private:
+    explicit constexpr duration(std::uint64_t ns) noexcept : ns_(ns) {}
+
+    template <class Number, class Period>
+    static constexpr std::uint64_t to_ns(std::chrono::duration<Number, Period> time) noexcept
+    {
+        // In floating point nothing overflows, so the bounds are looked at there.
+        const auto ns = std::chrono::duration<long double, std::nano>(time).count();
+        if (!(ns > 0))
+            return 0;
+        if (ns >= static_cast<long double>(INT64_MAX))
+            return OSTLER_FOREVER;
+        return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+    }
+
+    std::uint64_t ns_;
+};
 
 /// A time-out that never ends.
-inline constexpr duration forever = duration::max();
+inline constexpr duration forever = duration::endless();
 
-inline std::uint64_t to_ns(duration time) noexcept
-{
-    if (time == forever)
-        return OSTLER_FOREVER;
-    return time.count() < 0 ? 0 : static_cast<std::uint64_t>(time.count());
-}
-
-/// A pointer and a length in bytes; made from a container of trivially copyable elements, or from the two. A literal
-/// counts its NUL: write std::string_view("text") instead.
+/// A pointer and a length in bytes; made from a container of trivially copyable elements, or from the two. Nothing is
+/// copied, so a container that ends with the expression is refused; so is a literal, which would count its NUL: write
+/// std::string_view("text").
 template <class Byte> class basic_bytes {
     using any = std::conditional_t<std::is_const_v<Byte>, const void, void>;
+    // What owns its elements is not copied so lightly, but for an array.
+    template <class Container>
+    static constexpr bool is_view = std::is_trivially_copyable_v<Container> && !std::is_array_v<Container>;
 
   public:
     constexpr basic_bytes() noexcept = default;
     basic_bytes(any *data, std::size_t size) noexcept : data_(static_cast<Byte *>(data)), size_(size) {}
     template <class Container, class Element = std::remove_pointer_t<decltype(std::data(std::declval<Container &>()))>,
-              class = std::enable_if_t<std::is_trivially_copyable_v<Element> && std::is_convertible_v<Element *, any *>>>
+              class = std::enable_if_t<std::is_trivially_copyable_v<Element> && std::is_convertible_v<Element *, any *>>,
+              class = std::enable_if_t<std::is_lvalue_reference_v<Container> || is_view<Container>>>
     basic_bytes(Container &&container) noexcept
         : basic_bytes(static_cast<any *>(std::data(container)), std::size(container) * sizeof(Element))
     {
     }
+
+    template <std::size_t Size> basic_bytes(const char (&literal)[Size]) = delete;
 
     constexpr Byte *data() const noexcept { return data_; }
     constexpr std::size_t size() const noexcept { return size_; }
@@ -282,10 +323,10 @@ inline void check_version(std::error_code &failure) noexcept
 inline std::uint64_t shutdown(duration timeout, std::error_code &failure) noexcept
 {
     std::uint64_t still_out = 0;
-    detail::note(ostler_shutdown(to_ns(timeout), &still_out), failure);
+    detail::note(ostler_shutdown(timeout.ns(), &still_out), failure);
     return still_out;
 }
-inline void shutdown(duration timeout = forever) { detail::check(ostler_shutdown(to_ns(timeout), nullptr)); }
+inline void shutdown(duration timeout = forever) { detail::check(ostler_shutdown(timeout.ns(), nullptr)); }
 
 using log_function = std::function<void(std::uint32_t level, std::string_view line)>;
 
@@ -398,14 +439,13 @@ class cancel : public handle<ostler_cancel, ostler_cancel_destroy> {
 class wait_limit {
   public:
     wait_limit() noexcept = default;
-    template <class Number, class Period>
-    wait_limit(std::chrono::duration<Number, Period> time, const cancel *stop = nullptr) noexcept
-        : timeout_(time), stop_(stop)
+    template <class Time, class = std::enable_if_t<std::is_convertible_v<Time, duration>>>
+    wait_limit(Time time, const cancel *stop = nullptr) noexcept : timeout_(time), stop_(stop)
     {
     }
     wait_limit(const cancel &stop) noexcept : stop_(&stop) {}
 
-    std::uint64_t timeout_ns() const noexcept { return to_ns(timeout_); }
+    std::uint64_t timeout_ns() const noexcept { return timeout_.ns(); }
     ostler_cancel *stop() const noexcept { return stop_ ? stop_->get() : nullptr; }
 
   private:
@@ -585,13 +625,18 @@ class arena : public handle<ostler_arena, ostler_arena_destroy> {
     /// The receipts of all chunks as a table.
     std::string receipts() const
     {
+        return detail::thrown([&](std::error_code &failure) { return receipts(failure); });
+    }
+    /// Throws nothing but std::bad_alloc.
+    std::string receipts(std::error_code &failure) const
+    {
         std::uint64_t needed = 0;
-        detail::check(ostler_arena_print_receipts(get(), nullptr, 0, &needed));
         std::string table;
-        // Chunks may be added between the two calls.
+        // Chunks may be added between two calls.
         do {
             table.resize(needed);
-            detail::check(ostler_arena_print_receipts(get(), table.data(), table.size(), &needed));
+            if (!detail::note(ostler_arena_print_receipts(get(), table.data(), table.size(), &needed), failure))
+                return {};
         } while (needed > table.size());
         table.resize(needed - 1);
         return table;
@@ -670,8 +715,8 @@ struct pool_config : ostler_pool_config {
     pool_config() noexcept : ostler_pool_config(detail::sized<ostler_pool_config>()) {}
     pool_config &at_least(std::uint32_t resources) noexcept { return min_size = resources, *this; }
     pool_config &at_most(std::uint32_t resources) noexcept { return max_size = resources, *this; }
-    pool_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = to_ns(time), *this; }
-    pool_config &validate_after(duration time) noexcept { return validate_after_ns = to_ns(time), *this; }
+    pool_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = time.ns(), *this; }
+    pool_config &validate_after(duration time) noexcept { return validate_after_ns = time.ns(), *this; }
     pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
@@ -696,7 +741,7 @@ template <class Functions> struct shared_callbacks : Functions {
 } // namespace detail
 
 /// One use of one resource, given back when it ends.
-template <class T> class lease {
+template <class T> class [[nodiscard]] lease {
   public:
     lease() noexcept = default;
     lease(lease &&other) noexcept
@@ -931,8 +976,8 @@ class result {
     std::size_t output_bytes() const noexcept { return raw_.output_bytes; }
     std::uint32_t batch_size() const noexcept { return raw_.batch_size; }
     std::uint32_t worker() const noexcept { return raw_.worker; }
-    duration queued() const noexcept { return duration(raw_.queue_ns); }
-    duration ran() const noexcept { return duration(raw_.run_ns); }
+    std::chrono::nanoseconds queued() const noexcept { return std::chrono::nanoseconds(raw_.queue_ns); }
+    std::chrono::nanoseconds ran() const noexcept { return std::chrono::nanoseconds(raw_.run_ns); }
     /// Throws when the request was not completed.
     const result &value() const
     {
@@ -946,7 +991,8 @@ class result {
     ostler_result raw_;
 };
 
-/// What is submitted. The buffers are borrowed until the outcome.
+/// What is submitted. The buffers are borrowed until the outcome: declare them before the orchestrator, so that an
+/// exception on the way ends the workers first.
 struct request : ostler_request {
     request() noexcept : ostler_request(detail::sized<ostler_request>()) {}
     request &from(const_bytes bytes) noexcept { return input = bytes.data(), input_bytes = bytes.size(), *this; }
@@ -961,7 +1007,7 @@ struct request : ostler_request {
     /// Must start within this time, or at once when there is none left.
     request &within(duration time) noexcept
     {
-        return deadline_after_ns = time == forever ? 0 : std::max<std::uint64_t>(to_ns(time), 1), *this;
+        return deadline_after_ns = time.ns() == OSTLER_FOREVER ? 0 : std::max<std::uint64_t>(time.ns(), 1), *this;
     }
     request &with(void *pointer) noexcept { return user_data = pointer, *this; }
 };
@@ -1200,12 +1246,12 @@ struct model_config : ostler_model_config {
     {
         return min_workers = min, max_workers = max, *this;
     }
-    model_config &batches(std::uint32_t most, duration wait = duration::zero()) noexcept
+    model_config &batches(std::uint32_t most, duration wait = std::chrono::nanoseconds(0)) noexcept
     {
-        return max_batch = most, batch_wait_ns = to_ns(wait), *this;
+        return max_batch = most, batch_wait_ns = wait.ns(), *this;
     }
     model_config &queue(std::uint32_t requests) noexcept { return queue_capacity = requests, *this; }
-    model_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = to_ns(time), *this; }
+    model_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = time.ns(), *this; }
     model_config &memory(std::uint64_t bytes) noexcept { return memory_bytes = bytes, *this; }
     model_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
@@ -1269,11 +1315,11 @@ template <class State> class model {
         detail::note(ostler_model_wait_ready(get(), limit.timeout_ns(), limit.stop()), failure);
     }
 
-    ticket submit(const ostler_request &request)
+    [[nodiscard]] ticket submit(const ostler_request &request)
     {
         return detail::thrown([&](std::error_code &failure) { return submit(request, failure); });
     }
-    ticket submit(const ostler_request &request, std::error_code &failure) noexcept
+    [[nodiscard]] ticket submit(const ostler_request &request, std::error_code &failure) noexcept
     {
         ticket accepted{};
         detail::note(ostler_model_submit(get(), &request, &accepted), failure);
@@ -1304,12 +1350,12 @@ template <class State> class model {
         detail::note(ostler_model_submit_n(get(), requests, all, tickets, &accepted), failure);
         return accepted;
     }
-    std::vector<ticket> submit(const std::vector<request> &requests)
+    /// The tickets of those that were accepted before the first that was refused. Throws when none was.
+    [[nodiscard]] std::vector<ticket> submit(const std::vector<request> &requests)
     {
         std::vector<ticket> tickets(requests.size());
         std::error_code failure;
         tickets.resize(submit(requests.data(), requests.size(), tickets.data(), failure));
-        // With some accepted their tickets are the answer: fewer than there are requests.
         if (failure && tickets.empty())
             detail::raise(failure.value());
         return tickets;

@@ -37,7 +37,7 @@ type ArenaConfig struct {
 	NodePolicy NodePolicy
 	Node       int
 	Strict     bool // what cannot be had is an error, and not a step down that the receipt tells of
-	Prefault   bool // touch every page at once
+	Prefault   bool // bring pages in when they are mapped, and not when they are touched
 	ChunkBytes int  // how much to map at a time; 0 is 2 MiB
 	LimitBytes int  // the most to map; 0 is no limit
 }
@@ -53,7 +53,8 @@ type ArenaStats struct {
 // collector neither looks into it nor keeps it, so it must hold no pointer to anything of Go, and nobody may touch a
 // piece after the Reset, Rewind or Close that takes it back. For the same reason a forgotten Arena stays mapped.
 //
-// Alloc may be called by many goroutines at once; Mark, Rewind and Reset need the arena for themselves.
+// Alloc may be called by many goroutines at once; Mark, Rewind and Reset need the arena for themselves, and so does
+// Close against goroutines that allocate.
 type Arena struct {
 	handle C.uintptr_t
 }

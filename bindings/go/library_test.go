@@ -114,7 +114,16 @@ func TestShutdownTakesEverything(t *testing.T) {
 	short, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel()
 	out, err := Shutdown(short)
-	failsWith(t, err, ErrBusy)
+	failsWith(t, err, ErrTimeout)
+	failsWith(t, err, context.DeadlineExceeded)
+	if out != 1 {
+		t.Errorf("with one lease out, %d objects remain", out)
+	}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	out, err = Shutdown(ended)
+	failsWith(t, err, ErrCancelled)
+	failsWith(t, err, context.Canceled)
 	if out != 1 {
 		t.Errorf("with one lease out, %d objects remain", out)
 	}

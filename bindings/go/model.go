@@ -39,7 +39,7 @@ type ModelStats struct {
 	Accepted, Completed, Failed, TimedOut, Cancelled, Shed, Refused uint64
 	Batches, LargestBatch, Loads, LoadFailures, Unloads             uint64
 	WarmRequests                                                    uint64
-	QueueTime, RunTime                                              time.Duration // over all requests
+	QueueTime, RunTime                                              time.Duration // sums: over all requests that ended, and over all runs
 }
 
 // Model is served by workers that load once and stay warm.

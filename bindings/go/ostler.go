@@ -20,13 +20,22 @@
 // error that a callback returns, and a panic in it, is a failure with [ErrCallbackFailed] or, where the header says so,
 // with the status of what it was for. A callback must not end its goroutine with [runtime.Goexit], which is what
 // FailNow of a test does.
+//
+// # Versions
+//
+// A program that finds another library when it starts than it was built with, one that does not fit, panics in the
+// initialization of this package, with a sentence that names both versions.
 package ostler
 
 // #cgo pkg-config: ostler
 // #include "shim.h"
 import "C"
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 func init() {
 	// The two differ when a program finds an older library at run time than it was built with.
@@ -38,14 +47,21 @@ func init() {
 // Version is that of the library, as in "0.1.0".
 func Version() string { return C.GoString(C.ostler_version_string()) }
 
-// Shutdown closes every object of the program and joins every thread of the library. Until the context's deadline it
-// waits for leases and cursors; ErrBusy says that some are still out, and stillOut how many objects remain because of
-// them. The library can be used again.
+// Shutdown closes every object of the program, joins every thread of the library, and then waits for leases and cursors
+// until the context ends; stillOut says how many objects remain because of those that are out. A context that has ended
+// waits for nothing, but everything is closed all the same. The library can be used again.
 func Shutdown(ctx context.Context) (stillOut uint64, err error) {
-	timeout, err := timeLeft(ctx)
-	if err != nil {
-		return 0, err
+	const patience = 10 * time.Millisecond // between two looks at the context
+	for timeout := time.Duration(0); ; timeout = patience {
+		waited := C.ostler_go_shutdown(C.uint64_t(timeout))
+		err := failure(waited.failure)
+		var late *Error
+		if !errors.As(err, &late) || late.Code != ErrTimeout {
+			return 0, err
+		}
+		if ctx.Err() != nil {
+			late.Code = ErrCancelled
+			return uint64(waited.still_out), withContext(ctx, late)
+		}
 	}
-	waited := C.ostler_go_shutdown(timeout)
-	return uint64(waited.still_out), withContext(ctx, failure(waited.failure))
 }

@@ -4,8 +4,8 @@ package ostler
 // #cgo nocallback ostler_go_pool_get_resource
 import "C"
 
-// Acquire and release may call Create, Validate, Reset and Destroy on this goroutine, so they are no nocallback; they
-// take and give numbers by value, so that nothing escapes all the same.
+// Acquire and release may call Create, Validate, Reset and Destroy on this goroutine, so they are not marked
+// nocallback; they take and give numbers by value, so that nothing escapes all the same.
 
 import (
 	"context"

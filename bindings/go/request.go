@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -59,7 +60,8 @@ type Request struct {
 	Input    []byte
 	Output   []byte // where the answer goes
 
-	// OnComplete is optional. It is called once with the outcome, on a thread of the library, before Wait ends.
+	// OnComplete is optional. It is called once with the outcome, on a thread of the library or by the Cancel or Close
+	// that ends the request, before Wait ends: it must not wait for its own ticket.
 	OnComplete func(Result)
 }
 
@@ -250,7 +252,11 @@ func (i *Item) Fail(err error) {
 	words := wordsOf(err)
 	letters := c.message[:len(c.message)-1]
 	clear(c.message[:])
-	for at := range min(len(words), len(letters)) {
+	length := min(len(words), len(letters))
+	for length > 0 && length < len(words) && !utf8.RuneStart(words[length]) {
+		length--
+	}
+	for at := range length {
 		letters[at] = C.char(words[at])
 	}
 	if i.request != nil {

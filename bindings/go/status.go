@@ -41,7 +41,7 @@ const (
 	ErrStaleTicket      Status = C.OSTLER_E_STALE_TICKET      // the ticket was never given out, or its outcome is gone
 	ErrNotReady         Status = C.OSTLER_E_NOT_READY         // the request has no outcome yet
 	ErrDeadlineExceeded Status = C.OSTLER_E_DEADLINE_EXCEEDED // the request was not started by its deadline
-	ErrShed             Status = C.OSTLER_E_SHED              // the request was dropped, because its orchestrator went
+	ErrShed             Status = C.OSTLER_E_SHED              // the request was dropped, because its model or orchestrator was closed
 )
 
 // Error gives the status its name in C, as the manual has it.

@@ -67,12 +67,12 @@ pub struct ostler_arena_config {
     /// 1: other pages or another node than asked are an error.
     pub strict: u32,
     /// 1: pages are brought in when a chunk is mapped, as long as that cannot end in an out-of-memory kill. 0: when
-    /// they are touched; explicit huge pages are brought in in any case.
+    /// they are touched; explicit huge pages always are when a chunk is mapped.
     pub prefault: u32,
     /// Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size got; 0: 2 MiB. A larger allocation gets a
     /// larger chunk.
     pub chunk_bytes: u64,
-    /// Mapped bytes never exceed this; at least 65536; 0: no limit.
+    /// Mapped bytes never exceed this, so chunks may be smaller than chunk_bytes; at least 65536; 0: no limit.
     pub limit_bytes: u64,
     /// Shown in reports and in the kernel's list of mappings.
     pub name: [c_char; OSTLER_NAME_BYTES],
@@ -316,7 +316,7 @@ pub unsafe extern "C" fn ostler_arena_get_stats(
 /// - arena: borrowed.
 /// - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
 /// - cancel: borrowed during the call; ends the wait from another thread.
-/// - still_out: written always: cursors that are still open.
+/// - still_out: written; how many cursors are open, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
 /// OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC

@@ -3,7 +3,7 @@
 use super::arguments::{optional_output, out_of_range, text};
 use super::guard::guard;
 use super::status::{
-    Failure, OSTLER_E_BUSY, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_WOULD_DEADLOCK, STATUSES,
+    Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_TIMEOUT, OSTLER_E_UNSUPPORTED, OSTLER_E_WOULD_DEADLOCK, STATUSES,
     ostler_status,
 };
 use crate::base::clock::Deadline;
@@ -222,9 +222,9 @@ pub unsafe extern "C" fn ostler_callback_set_message(message: *const c_char) -> 
 /// Parameters:
 /// - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
 ///   waits without bound. Callbacks that are running are always waited for.
-/// - still_out: written on success and with OSTLER_E_BUSY: how many objects remain because of children that are out.
+/// - still_out: written; how many objects remain because of children that are out, after OSTLER_E_TIMEOUT; else 0.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_BUSY, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT (everything is destroyed all the same; a later call goes on waiting), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: still_out may be NULL.
@@ -255,8 +255,10 @@ pub unsafe extern "C" fn ostler_shutdown(timeout_ns: u64, still_out: *mut u64) -
             return Ok(());
         }
         Err(Failure::new(
-            OSTLER_E_BUSY,
-            format_args!("{left} destroyed objects remain until their leases, tickets or cursors are given back"),
+            OSTLER_E_TIMEOUT,
+            format_args!(
+                "the time was up: {left} destroyed objects remain until their leases, tickets or cursors are given back"
+            ),
         ))
     })
 }

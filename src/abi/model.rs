@@ -36,7 +36,8 @@ pub struct ostler_model_callbacks {
     pub struct_size: u32,
     /// 0.
     pub reserved: u32,
-    /// Makes the state that one worker keeps, once, on the worker's own thread; required. worker counts from 0.
+    /// Makes the state that one worker keeps, once, on the worker's own thread; required. worker
+    /// is below max_workers; the number of one that ended is used again.
     /// A failure is tried again after 100 ms, then 200 ms, up to 30 s; while no worker is loaded, each failed try
     /// fails the requests that wait with OSTLER_E_LOAD_FAILED.
     pub load: Option<
@@ -78,7 +79,7 @@ pub struct ostler_model_config {
     pub batch_wait_ns: u64,
     /// A worker above min_workers that had nothing to do this long unloads and ends; 0: never.
     pub idle_timeout_ns: u64,
-    /// Bytes that each worker declares against the orchestrator's memory_limit_bytes.
+    /// Bytes that each worker declares against the orchestrator's memory_limit_bytes, beyond which none is started.
     pub memory_bytes: u64,
     /// Shown in the log and, after "ostler-", in the names of the threads (8 bytes fit).
     pub name: [c_char; OSTLER_NAME_BYTES],
@@ -332,13 +333,13 @@ pub unsafe extern "C" fn ostler_model_wait_ready(
     })
 }
 
-/// Submits a request. It waits for a worker by its priority, and equals in the order of their coming.
+/// Submits a request. It waits for a worker by its priority, and within a priority the oldest goes first.
 ///
 /// Parameters:
 /// - model: borrowed.
 /// - request: borrowed during the call; its buffers until the outcome.
-/// - out: written only on success, else 0; to be given to ostler_orchestrator_wait, _poll or _forget, unless the
-///   request has on_complete.
+/// - out: written only on success, else 0. A request without on_complete keeps its place in the orchestrator's table
+///   until this ticket is given to ostler_orchestrator_wait, _poll or _forget.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE,
 /// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -375,7 +376,7 @@ pub unsafe extern "C" fn ostler_model_submit(
 /// - tickets: room for count; those of the accepted requests are written, the others 0.
 /// - accepted: written; how many were accepted, also after a failure.
 ///
-/// Returns: OSTLER_OK (all), or why the first one was refused that was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
+/// Returns: OSTLER_OK (all), or why the first that was refused was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
 /// OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.

@@ -258,14 +258,15 @@ pub unsafe extern "C" fn ostler_orchestrator_cancel(
     with_child(orchestrator, |orchestrator: &Pin<Orchestrator>| Ok(orchestrator.cancel(Ticket(ticket.value))?))
 }
 
-/// Gives the outcome of a request up: the request goes on, and its outcome is dropped when it comes.
+/// Forgoes the outcome of a request: the request goes on with its buffers, and its outcome is dropped when it comes.
 ///
 /// Parameters:
 /// - orchestrator: borrowed.
 /// - ticket: consumed on success.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (a thread waits for it), OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_STALE_TICKET, OSTLER_E_BUSY (a thread waits for it), OSTLER_E_INVALID_ARGUMENT (a
+/// request with on_complete), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: orchestrator NULL is OSTLER_E_INVALID_HANDLE.

@@ -15,7 +15,7 @@ use crate::orchestrator::{Completion, Item, Outcome, OutcomeKind, Priority, Requ
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 
-/// Classes of requests. All of one class go before any of the next, equals in the order of their coming.
+/// Classes of requests. All of one class go before any of the next, and within a class the oldest first.
 pub const OSTLER_PRIORITY_DEFAULT: u32 = 0;
 pub const OSTLER_PRIORITY_CRITICAL: u32 = 1;
 pub const OSTLER_PRIORITY_HIGH: u32 = 2;
@@ -62,7 +62,7 @@ pub struct ostler_result {
     pub queue_ns: u64,
     /// Nanoseconds that the run callback took for the batch.
     pub run_ns: u64,
-    /// The number of the worker that ran it.
+    /// The number of the worker that ran it; 0 as well when it did not run.
     pub worker: u32,
     /// 0.
     pub reserved: u32,
@@ -116,8 +116,8 @@ const _: () = assert!(
 );
 
 /// Takes the outcome of a request that was submitted with it: called once, on a thread of the library or on the one
-/// that cancels or destroys, with no lock held. It may call the library, but not destroy or drain its own model or
-/// orchestrator. result is valid until it returns.
+/// that cancels or destroys, with no lock held; perhaps before the submit has returned. It may call the library, but not
+/// destroy or drain its own model or orchestrator. The ticket is stale once it returns; result is valid until then.
 pub type ostler_completion_callback =
     Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, ticket: ostler_ticket, result: *const ostler_result)>;
 
@@ -137,7 +137,7 @@ pub struct ostler_request {
     /// Borrowed until the outcome; may be NULL when output_capacity_bytes is 0.
     pub output: *mut c_void,
     pub output_capacity_bytes: u64,
-    /// NULL, or takes the outcome; then wait and poll refuse the ticket.
+    /// NULL, or takes the outcome; then wait, poll and forget refuse the ticket.
     pub on_complete: ostler_completion_callback,
     /// Handed to the run callback in the item, and to on_complete.
     pub user_data: *mut c_void,

@@ -5,7 +5,7 @@ use crate::base::sync::AtomicU32;
 use crate::base::text::Text;
 use std::ffi::{c_char, c_void};
 
-/// A request's place in the queue: all of a class go before any of the next, equals in the order of their coming.
+/// A request's place in the queue: all of a class go before any of the next, and within a class the oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Priority {

@@ -297,8 +297,7 @@ impl Table {
         loop {
             let (number, word) = self.find(ticket)?;
             if word & COMPLETION != 0 {
-                // The completion takes it in any case.
-                return Ok(());
+                return Err(TicketError::HasCompletion);
             }
             if word & WAITED != 0 {
                 return Err(TicketError::Waited);

@@ -241,7 +241,7 @@ TEST(shutdown_says_what_is_still_out)
     uint64_t still_out = 0;
     ostler_pool *pool = pool_with(lend_user_data, NULL);
     ostler_lease lease = acquire_now(pool);
-    CHECK_STATUS(ostler_shutdown(0, &still_out), OSTLER_E_BUSY);
+    CHECK_STATUS(ostler_shutdown(0, &still_out), OSTLER_E_TIMEOUT);
     CHECK_EQ(still_out, 1);
     CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
     CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_E_INVALID_HANDLE);

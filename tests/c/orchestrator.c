@@ -255,6 +255,7 @@ TEST(completion_callback_takes_the_outcome)
     CHECK_STATUS(ostler_orchestrator_poll(completed.stall.orchestrator, ticket, &result), OSTLER_E_INVALID_ARGUMENT);
     CHECK_STATUS(ostler_orchestrator_wait(completed.stall.orchestrator, ticket, 0, NULL, &result),
                  OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STATUS(ostler_orchestrator_forget(completed.stall.orchestrator, ticket), OSTLER_E_INVALID_ARGUMENT);
     let_all_go(&completed.stall);
     tally_await(&completed.calls, 1);
     CHECK_EQ(completed.ticket.value, ticket.value);

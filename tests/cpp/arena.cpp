@@ -96,7 +96,7 @@ TEST(close_tells_how_many_cursors_are_open)
     ostler::arena arena;
     ostler::cursor cursor(arena);
     std::error_code failure;
-    CHECK_EQ(arena.close(ostler::duration::zero(), failure), 1u);
+    CHECK_EQ(arena.close(std::chrono::seconds(0), failure), 1u);
     CHECK(failure == ostler::errc::timeout);
     cursor = ostler::cursor::open(arena, failure);
     CHECK(failure == ostler::errc::closed);

@@ -72,7 +72,7 @@ TEST(wait_for_a_ticket)
     std::error_code failure;
     stalled.orchestrator.wait(ticket, other.stop, failure);
     CHECK(failure == ostler::errc::cancelled);
-    stalled.orchestrator.wait(ticket, ostler::duration::zero(), failure);
+    stalled.orchestrator.wait(ticket, std::chrono::seconds(0), failure);
     CHECK(failure == ostler::errc::timeout);
     stalled.go = true;
     CHECK(stalled.orchestrator.wait(ticket).completed());
@@ -119,7 +119,7 @@ TEST(throwing_form_says_that_it_was_cancelled)
     }();
     bool thrown = false;
     try {
-        pool.acquire(stop);
+        static_cast<void>(pool.acquire(stop));
     } catch (const ostler::error &caught) {
         thrown = caught.status() == ostler::errc::cancelled;
     }

@@ -67,6 +67,14 @@ TEST(codes_compare_with_enumerators_and_have_the_names_of_c)
     CHECK(!std::error_code(ostler::errc::ok));
 }
 
+TEST(codes_compare_with_the_conditions_of_the_standard)
+{
+    CHECK(make_error_code(ostler::errc::timeout) == std::errc::timed_out);
+    CHECK(make_error_code(ostler::errc::cancelled) == std::errc::operation_canceled);
+    CHECK(make_error_code(ostler::errc::out_of_memory) == std::errc::not_enough_memory);
+    CHECK(make_error_code(ostler::errc::queue_full) != std::errc::timed_out);
+}
+
 TEST(throwing_form_carries_the_words_of_the_library)
 {
     try {
@@ -105,9 +113,17 @@ TEST(moved_handle_is_empty_and_its_target_works)
 
 TEST(durations_become_nanoseconds)
 {
-    CHECK_EQ(ostler::to_ns(std::chrono::milliseconds(3)), 3000000u);
-    CHECK_EQ(ostler::to_ns(ostler::forever), OSTLER_FOREVER);
-    CHECK_EQ(ostler::to_ns(std::chrono::seconds(-1)), 0u);
+    CHECK_EQ(ostler::duration(std::chrono::milliseconds(3)).ns(), 3000000u);
+    CHECK_EQ(ostler::duration(std::chrono::duration<double>(0.25)).ns(), 250000000u);
+    CHECK_EQ(ostler::duration(std::chrono::nanoseconds(INT64_MAX - 1)).ns(), std::uint64_t{INT64_MAX} - 1);
+    CHECK_EQ(ostler::forever.ns(), OSTLER_FOREVER);
+    CHECK_EQ(ostler::duration(std::chrono::nanoseconds::max()).ns(), OSTLER_FOREVER);
+    CHECK_EQ(ostler::duration(std::chrono::seconds::max()).ns(), OSTLER_FOREVER);
+    CHECK_EQ(ostler::duration(std::chrono::hours::max()).ns(), OSTLER_FOREVER);
+    CHECK_EQ(ostler::duration(std::chrono::hours::min()).ns(), 0u);
+    CHECK_EQ(ostler::duration(std::chrono::seconds(-1)).ns(), 0u);
+    CHECK_EQ(ostler::wait_limit(std::chrono::hours::max()).timeout_ns(), OSTLER_FOREVER);
+    CHECK_EQ(ostler::request().within(std::chrono::hours::max()).deadline_after_ns, 0u);
 }
 
 TEST(name_that_is_too_long_is_refused)
@@ -130,6 +146,9 @@ TEST(bytes_are_made_from_containers)
     const ostler::mutable_bytes bytes = room;
     CHECK_EQ(bytes.size(), 8u);
     CHECK_EQ(ostler::const_bytes(bytes).end() - bytes.begin(), 8);
+    static_assert(!std::is_constructible_v<ostler::const_bytes, std::string>, "bytes that are gone at the semicolon");
+    static_assert(!std::is_constructible_v<ostler::const_bytes, const char (&)[4]>, "a literal with its NUL");
+    static_assert(std::is_constructible_v<ostler::const_bytes, ostler::mutable_bytes>, "a view of a view");
     static_assert(!std::is_constructible_v<ostler::mutable_bytes, const std::vector<int> &>, "bytes that may not change");
     static_assert(!std::is_constructible_v<ostler::const_bytes, std::vector<std::string> &>, "bytes that mean nothing");
 #if __cplusplus >= 202002L

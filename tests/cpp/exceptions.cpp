@@ -32,14 +32,14 @@ template <class Call> std::string words_of(Call &&call, ostler::errc wanted)
 TEST(in_create)
 {
     ostler::pool<fragile> pool([]() -> std::unique_ptr<fragile> { throw std::runtime_error("no hay"); });
-    CHECK_STR_CONTAINS(words_of([&] { pool.acquire(); }, ostler::errc::create_failed).c_str(), "no hay");
+    CHECK_STR_CONTAINS(words_of([&] { static_cast<void>(pool.acquire()); }, ostler::errc::create_failed).c_str(), "no hay");
     CHECK_EQ(pool.stats().create_failures, 1u);
 }
 
 TEST(in_create_that_is_no_standard_exception)
 {
     ostler::pool<fragile> pool([]() -> std::unique_ptr<fragile> { throw 7; });
-    CHECK_STR_CONTAINS(words_of([&] { pool.acquire(); }, ostler::errc::create_failed).c_str(), "no std::exception");
+    CHECK_STR_CONTAINS(words_of([&] { static_cast<void>(pool.acquire()); }, ostler::errc::create_failed).c_str(), "no std::exception");
 }
 
 TEST(in_validate)
@@ -87,7 +87,7 @@ TEST(load_without_a_state_is_a_failure)
 TEST(create_without_a_resource_is_a_failure)
 {
     ostler::pool<fragile> pool([]() -> std::unique_ptr<fragile> { return nullptr; });
-    CHECK_STR_CONTAINS(words_of([&] { pool.acquire(); }, ostler::errc::create_failed).c_str(), "NULL");
+    CHECK_STR_CONTAINS(words_of([&] { static_cast<void>(pool.acquire()); }, ostler::errc::create_failed).c_str(), "NULL");
 }
 
 TEST(in_run)

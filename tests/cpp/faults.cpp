@@ -43,7 +43,7 @@ TEST(panic_in_a_worker_ends_its_request_and_the_model_is_quarantined)
     CHECK(result.outcome() == ostler::outcome::failed);
     CHECK(result.code() == ostler::errc::panic);
     std::error_code failure;
-    model.submit(ostler::request(), failure);
+    static_cast<void>(model.submit(ostler::request(), failure));
     CHECK(failure == ostler::errc::quarantined);
     CHECK(model.destroy() == ostler::errc::ok);
     auto next = make_model(orchestrator);
@@ -66,10 +66,10 @@ TEST(panic_around_a_pool_callback_is_an_exception)
     ostler::pool<int> pool([] { return std::make_unique<int>(1); });
     ostler_faults_set(OSTLER_FAULT_CALLBACK, 1, panics, 0);
     std::error_code failure;
-    pool.acquire(ostler::forever, failure);
+    static_cast<void>(pool.acquire(ostler::forever, failure));
     ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
     CHECK(failure == ostler::errc::panic);
-    pool.acquire(ostler::forever, failure);
+    static_cast<void>(pool.acquire(ostler::forever, failure));
     CHECK(failure == ostler::errc::quarantined);
 }
 

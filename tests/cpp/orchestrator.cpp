@@ -194,7 +194,7 @@ TEST(orchestrator_may_end_before_its_models)
     ostler::model<table> model(*orchestrator, load_table, run_table);
     orchestrator.reset();
     std::error_code failure;
-    model.submit(ostler::request(), failure);
+    static_cast<void>(model.submit(ostler::request(), failure));
     CHECK(failure == ostler::errc::invalid_handle);
 }
 

@@ -62,7 +62,7 @@ TEST(exhausted_pool_gives_an_empty_lease_or_times_out)
     CHECK(failure == ostler::errc::timeout);
     bool thrown = false;
     try {
-        stable.acquire(std::chrono::milliseconds(1));
+        static_cast<void>(stable.acquire(std::chrono::milliseconds(1)));
     } catch (const ostler::error &caught) {
         thrown = caught.status() == ostler::errc::timeout;
     }
@@ -125,7 +125,7 @@ TEST(pool_can_be_moved_while_leases_are_out)
     lease.release();
     second.close();
     std::error_code failure;
-    second.acquire(ostler::forever, failure);
+    static_cast<void>(second.acquire(ostler::forever, failure));
     CHECK(failure == ostler::errc::closed);
 }
 
