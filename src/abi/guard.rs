@@ -4,7 +4,7 @@ use super::status::{Failure, OSTLER_E_FORKED, OSTLER_E_PANIC, OSTLER_OK, ostler_
 use crate::base::faults::{self, Point};
 use crate::base::handles::{self, Handled, Pin};
 use crate::base::thread::ThreadRecord;
-use crate::base::{fork, panics};
+use crate::base::{Owner, fork, panics};
 
 /// Runs the body of a call. Nothing unwinds out of it.
 #[inline]
@@ -47,7 +47,7 @@ fn forked() -> ostler_status {
 pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
     enter(|record| {
         let pin = handles::pin_on::<T>(record, handle as u64)?;
-        let watch = QuarantineOnPanic { pin: &pin };
+        let watch = QuarantineOnPanic { owner: Owner(handle as u64) };
         let result = body(&pin);
         std::mem::forget(watch);
         result
@@ -59,7 +59,7 @@ pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<
 pub fn with_child<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
     enter(|record| {
         handles::with_child::<T, _>(record, handle as u64, |pin| {
-            let watch = QuarantineOnPanic { pin };
+            let watch = QuarantineOnPanic { owner: Owner(handle as u64) };
             let result = body(pin);
             std::mem::forget(watch);
             result
@@ -75,12 +75,12 @@ pub fn destroy<H, T: Handled>(handle: *mut H) -> ostler_status {
     guard(|| Ok(handles::destroy::<T>(handle as u64)?))
 }
 
-struct QuarantineOnPanic<'a, T: Handled> {
-    pin: &'a Pin<T>,
+struct QuarantineOnPanic {
+    owner: Owner,
 }
 
-impl<T: Handled> Drop for QuarantineOnPanic<'_, T> {
+impl Drop for QuarantineOnPanic {
     fn drop(&mut self) {
-        self.pin.quarantine();
+        handles::quarantine(self.owner);
     }
 }

@@ -144,6 +144,7 @@ impl From<CloseError> for Failure {
     fn from(error: CloseError) -> Self {
         let status = match error {
             CloseError::InsideOwnCallback => OSTLER_E_WOULD_DEADLOCK,
+            CloseError::Destroyed { .. } => OSTLER_E_CLOSED,
             CloseError::Wait { end, .. } => Failure::from(end).status(),
         };
         Self::new(status, format_args!("{error}"))
@@ -508,13 +509,14 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
 }
 
 /// Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
-/// The pool stays closed, also when the time is up first; a later close goes on waiting.
+/// The pool stays closed, also when the time is up first; a later close goes on waiting. A destroy by another thread
+/// ends the wait with OSTLER_E_CLOSED.
 ///
 /// Parameters:
 /// - pool: borrowed.
 /// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
 /// - cancel: borrowed during the call; ends the wait.
-/// - still_out: written; how many leases are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+/// - still_out: written; how many leases are out, also when the wait ended before they were back; else 0.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
 /// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -537,7 +539,11 @@ pub unsafe extern "C" fn ostler_pool_close(
         let closed = pool.close(Deadline::after(timeout_ns), cancel.as_deref());
         // SAFETY: as the header asks.
         let still_out = unsafe { optional_output(still_out, 0) };
-        if let (Err(CloseError::Wait { still_out: count, .. }), Some(still_out)) = (&closed, still_out) {
+        if let (
+            Err(CloseError::Wait { still_out: count, .. } | CloseError::Destroyed { still_out: count }),
+            Some(still_out),
+        ) = (&closed, still_out)
+        {
             *still_out = *count;
         }
         Ok(closed?)

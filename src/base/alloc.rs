@@ -61,3 +61,44 @@ pub fn try_reserve_one<T>(vector: &mut Vec<T>) -> Result<(), OutOfMemory> {
     }
     Ok(())
 }
+
+/// Counts what each thread takes from the heap, for the tests of paths that promise to take nothing.
+#[cfg(test)]
+pub mod counted {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::cell::Cell;
+
+    thread_local! {
+        static TAKEN: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// How often this thread took memory.
+    pub fn taken() -> u64 {
+        TAKEN.get()
+    }
+
+    struct Counted;
+
+    // SAFETY: everything is passed on to the system's allocator.
+    unsafe impl GlobalAlloc for Counted {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            TAKEN.set(TAKEN.get() + 1);
+            // SAFETY: as the caller promises.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            // SAFETY: as the caller promises.
+            unsafe { System.dealloc(block, layout) }
+        }
+
+        unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+            TAKEN.set(TAKEN.get() + 1);
+            // SAFETY: as the caller promises.
+            unsafe { System.realloc(block, layout, bytes) }
+        }
+    }
+
+    #[global_allocator]
+    static HEAP: Counted = Counted;
+}

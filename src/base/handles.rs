@@ -307,11 +307,6 @@ impl<T: Handled> Pin<T> {
             Arc::from_raw(self.object)
         }
     }
-
-    /// After a panic in the middle of its work the object takes no more of it.
-    pub fn quarantine(&self) {
-        self.slot.word.fetch_or(QUARANTINE, SeqCst);
-    }
 }
 
 impl<T: Handled> Deref for Pin<T> {
@@ -412,10 +407,9 @@ pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
         if callback::inside(Owner(handle)) {
             return Err(HandleError::InsideOwnCallback { kind: T::KIND.name(), handle });
         }
-        let word = pin.slot.word.load(SeqCst);
-        let first = word & STATE == LIVE
-            && pin.slot.word.compare_exchange(word, expected(handle, CLOSING), SeqCst, SeqCst).is_ok();
-        if !first {
+        // Quarantined meanwhile or not: of several destroyers one makes it closing.
+        let closing = |word| (word & STATE == LIVE).then_some(expected(handle, CLOSING));
+        if pin.slot.word.fetch_update(SeqCst, SeqCst, closing).is_err() {
             return Err(HandleError::Destroyed { kind: T::KIND.name(), handle });
         }
         pin.begin_destroy();
@@ -463,7 +457,8 @@ fn wait_unpinned(slot: &Slot, handle: u64) {
     }
 }
 
-/// After a panic outside any pin, in a thread of the object.
+/// After a panic in the middle of its work a live object takes no more of it. One that is being destroyed takes none
+/// anyway, and goes when its children are back.
 pub fn quarantine(owner: Owner) {
     if let Some(slot) = slot(index_of(owner.0)) {
         let live = expected(owner.0, LIVE);
@@ -508,34 +503,40 @@ fn used_slots() -> impl Iterator<Item = (usize, &'static Slot)> {
 /// The two sides of the pin: readers pay nothing, the rare destroyer makes every core pass a barrier.
 mod barrier {
     use super::*;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::AtomicU8;
 
-    /// membarrier(2) was refused (an old kernel, a sandbox): then readers pay for a fence.
-    static FENCE: AtomicBool = AtomicBool::new(true);
+    /// Readers pay for a fence: membarrier(2) was refused (an old kernel, a sandbox).
+    const FENCED: u8 = 0;
+    const BARRIER: u8 = 1;
+    /// It was there at registration, and a sandbox entered since then took it away: readers that began before may not
+    /// have fenced.
+    const LOST: u8 = 2;
+
+    static MODE: AtomicU8 = AtomicU8::new(FENCED);
     static ONCE: std::sync::Once = std::sync::Once::new();
 
     const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
     const PRIVATE_EXPEDITED: i32 = 1 << 3;
 
     pub fn choose() {
-        ONCE.call_once(|| FENCE.store(membarrier(REGISTER_PRIVATE_EXPEDITED) != 0, SeqCst));
+        let mode = || if membarrier(REGISTER_PRIVATE_EXPEDITED) == 0 { BARRIER } else { FENCED };
+        ONCE.call_once(|| MODE.store(mode(), SeqCst));
     }
 
     #[inline]
     pub fn light() {
-        if FENCE.load(Relaxed) {
-            fence(SeqCst);
-        } else {
+        if MODE.load(Relaxed) == BARRIER {
             compiler_fence(SeqCst);
+        } else {
+            fence(SeqCst);
         }
     }
 
     pub fn heavy() {
         fence(SeqCst);
-        if !FENCE.load(SeqCst) && membarrier(PRIVATE_EXPEDITED) != 0 {
-            // It was there at registration; a sandbox entered since then took it away. From now on readers fence,
-            // and those who began before have had a scheduler tick to make their store visible.
-            FENCE.store(true, SeqCst);
+        if MODE.load(SeqCst) != FENCED && membarrier(PRIVATE_EXPEDITED) != 0 {
+            // Those who began before have had a scheduler tick to make their store visible.
+            MODE.store(LOST, SeqCst);
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }

@@ -5,6 +5,8 @@ use super::faults::{self, Point};
 use super::park::Parker;
 use super::text::Text;
 use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 
 /// Handles that one thread can use at once without touching a shared line (see [`super::handles`]).
@@ -36,19 +38,24 @@ static RECORDS: AtomicPtr<ThreadRecord> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
     static CURRENT: Cell<*const ThreadRecord> = const { Cell::new(std::ptr::null()) };
-    static HAND_BACK: HandBack = const { HandBack };
 }
 
-/// Its destructor runs when the thread ends.
-struct HandBack;
+/// The key whose destructor hands a record back when its thread ends. Not a destructor of `thread_local!`: those run
+/// first, and a C++ `thread_local` that releases a lease after them would keep a record for ever.
+fn hand_back_key() -> Option<libc::pthread_key_t> {
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: the key is live, and the library is never unloaded, so its destructor stays.
+        (unsafe { libc::pthread_key_create(&mut key, Some(hand_back)) } == 0).then_some(key)
+    })
+}
 
-impl Drop for HandBack {
-    fn drop(&mut self) {
-        let record = CURRENT.replace(std::ptr::null());
-        // SAFETY: records are never freed.
-        if let Some(record) = unsafe { record.as_ref() } {
-            record.taken.store(false, Release);
-        }
+unsafe extern "C" fn hand_back(record: *mut c_void) {
+    CURRENT.set(std::ptr::null());
+    // SAFETY: `attach` put it there, and records are never freed.
+    if let Some(record) = unsafe { record.cast::<ThreadRecord>().as_ref() } {
+        record.give_up();
     }
 }
 
@@ -72,10 +79,28 @@ impl ThreadRecord {
             Some(record) => record,
             None => Self::add()?,
         };
+        let record_pointer = (&raw const *record).cast::<c_void>();
+        // SAFETY: the key was made above.
+        let is_handed_back =
+            hand_back_key().is_some_and(|key| unsafe { libc::pthread_setspecific(key, record_pointer) } == 0);
+        if !is_handed_back {
+            record.give_up();
+            return None;
+        }
         CURRENT.set(record);
-        // A call from the very last destructors of a thread finds this gone; the record then stays with that thread.
-        let _ = HAND_BACK.try_with(|_| ());
         Some(record)
+    }
+
+    /// Leaves it to the next thread, which shall find nothing of this one's, however it ended.
+    fn give_up(&self) {
+        self.hazards.iter().for_each(|hazard| hazard.store(0, Release));
+        self.depth.set(0);
+        self.frame.set(std::ptr::null());
+        self.guarded.set(0);
+        self.error_message.replace(Text::new());
+        self.callback_message.replace(Text::new());
+        self.panic_message.replace(Text::new());
+        self.taken.store(false, Release);
     }
 
     fn add() -> Option<&'static ThreadRecord> {
@@ -163,3 +188,6 @@ impl Drop for BlockedSignals {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::request::Failure;
 use super::*;
+use crate::base::alloc::counted;
 use crate::base::cancel::WaitEnd;
 use crate::base::clock::{Deadline, now_ns};
 use crate::base::handles::{self, Handled, Kind};
@@ -149,6 +150,42 @@ fn until(condition: impl Fn() -> bool) {
         std::thread::yield_now();
         assert!(now_ns() - begin < 60_000_000_000, "waited a minute in vain");
     }
+}
+
+#[test]
+fn nobody_takes_memory_once_all_is_warm() {
+    let world = World::new(256, 0);
+    let taken_by_worker = Arc::new(AtomicU64::new(0));
+    let note = taken_by_worker.clone();
+    // The run itself takes none, so what the worker's thread took by its last run is the library's.
+    let run: Hook = Box::new(move |_| {
+        note.store(counted::taken(), SeqCst);
+        0
+    });
+    let (_, model) = world.model(ModelConfig { max_batch: 8, ..config(1, 1) }, run);
+    let round = |number: u32| {
+        let mut tickets = [Ticket(0); 64];
+        for (place, ticket) in tickets.iter_mut().enumerate() {
+            let priority = if place % 2 == 0 { Priority::High } else { Priority::Normal };
+            let deadline_after_ns = if place % 3 == 0 { 3_600_000_000_000 } else { 0 };
+            *ticket = model.submit(&Request { priority, deadline_after_ns, ..request() }).unwrap();
+        }
+        // Of some rounds one is cancelled, or taken without a wait.
+        match number % 3 {
+            0 => drop(world.orchestrator.cancel(tickets[63])),
+            1 => until(|| world.orchestrator.poll(tickets[0]).is_ok()),
+            _ => {}
+        }
+        for ticket in &tickets[usize::from(number % 3 == 1)..] {
+            world.wait(*ticket);
+        }
+    };
+    (0..50).for_each(round);
+    let before = (counted::taken(), taken_by_worker.load(SeqCst));
+    assert!(before.0 > 0, "the count counts");
+    (0..200).for_each(round);
+    assert_eq!((counted::taken(), taken_by_worker.load(SeqCst)), before, "(submitter, worker)");
+    world.end();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! needs no callback takes no lock, allocates nothing and reads no clock.
 
 use super::housekeeper::{self, Housekeeper};
-use super::slots::{Lease, MOST_SLOTS, Phase, Resource, Slots, StaleLease};
+use super::slots::{Claim, Lease, MOST_SLOTS, Phase, Resource, Retirement, Slots, StaleLease};
 use super::stack::Stack;
 use super::waiters::{Grant, Waiters};
 use crate::base::alloc::{self, OutOfMemory};
@@ -51,6 +51,7 @@ pub struct Pool {
     vacant: Stack,
     waiters: Waiters,
     closed: AtomicBool,
+    destroying: AtomicBool,
     /// Told when a resource of a closed pool is gone.
     ended: Watchers,
     pub(super) housekeeper: Housekeeper,
@@ -133,6 +134,8 @@ impl std::fmt::Display for LastFailure {
 pub enum CloseError {
     #[error("a close from inside one of the pool's own callbacks would wait for itself")]
     InsideOwnCallback,
+    #[error("the pool was destroyed by another thread while {still_out} leases were out")]
+    Destroyed { still_out: u64 },
     #[error("{still_out} leases are still out: {end}")]
     Wait { still_out: u64, end: WaitEnd },
 }
@@ -161,6 +164,7 @@ impl Pool {
             vacant: Stack::new(config.max_size)?,
             waiters: Waiters::default(),
             closed: AtomicBool::new(false),
+            destroying: AtomicBool::new(false),
             ended: Watchers::default(),
             housekeeper: Housekeeper::default(),
             last_failure: Mutex::new(None),
@@ -247,14 +251,14 @@ impl Pool {
         while let Some((number, left)) = self.idle.pop() {
             let slot = self.slots.get(number);
             // Without an idle time-out nobody but its popper moves an idle slot.
-            if self.config.idle_timeout_ns == 0 || slot.move_phase(Phase::Idle, Phase::Returning) {
-                self.note_peak(left);
-                return Some(Grant::Idle(number));
-            }
-            if !slot.move_phase(Phase::Retiring, Phase::Unlinked) {
-                // It is hollow: its resource is gone.
-                slot.set_phase(Phase::Creating);
-                return Some(Grant::Vacant(number));
+            let claim = if self.config.idle_timeout_ns == 0 { Claim::Resource } else { slot.claim() };
+            match claim {
+                Claim::Resource => {
+                    self.note_peak(left);
+                    return Some(Grant::Idle(number));
+                }
+                Claim::Hollow => return Some(Grant::Vacant(number)),
+                Claim::Nothing => {}
             }
         }
         None
@@ -447,13 +451,14 @@ impl Pool {
     #[cold]
     fn destroy_idle(&self) {
         while let Some((number, _)) = self.idle.pop() {
-            let slot = self.slots.get(number);
-            if slot.move_phase(Phase::Idle, Phase::Returning) {
-                self.destroy_resource(number, Reason::Closed);
-            } else if slot.move_phase(Phase::Retiring, Phase::Unlinked) {
-                continue;
+            match self.slots.get(number).claim() {
+                Claim::Resource => {
+                    self.destroy_resource(number, Reason::Closed);
+                    self.vacate(number);
+                }
+                Claim::Hollow => self.vacate(number),
+                Claim::Nothing => {}
             }
-            self.vacate(number);
         }
     }
 
@@ -480,18 +485,16 @@ impl Pool {
     /// somebody pops it meanwhile.
     pub(super) fn retire(&self, number: u32, tick_ns: u64) -> bool {
         let slot = self.slots.get(number);
-        if !slot.move_phase(Phase::Idle, Phase::Retiring) {
-            return false;
-        }
-        if slot.idle_since_ns.load(Relaxed) != tick_ns {
-            // It was used since the caller looked.
-            if !slot.move_phase(Phase::Retiring, Phase::Idle) {
+        match slot.begin_retirement(tick_ns) {
+            Retirement::Begun => {}
+            Retirement::Refused => return false,
+            Retirement::Unlinked => {
                 self.put_idle(number);
+                return false;
             }
-            return false;
         }
         self.destroy_resource(number, Reason::Idle);
-        if !slot.move_phase(Phase::Retiring, Phase::Hollow) {
+        if !slot.end_retirement() {
             self.vacate(number);
         } else if !self.waiters.is_empty() {
             self.serve();
@@ -505,10 +508,14 @@ impl Pool {
             return Err(CloseError::InsideOwnCallback);
         }
         self.begin_close();
-        let all_back = || (self.still_out() == 0).then_some(());
+        let ended = || match self.still_out() {
+            0 => Some(Ok(())),
+            // A destroy waits for no lease, and so not for this call either.
+            still_out => self.destroying.load(SeqCst).then_some(Err(CloseError::Destroyed { still_out })),
+        };
         self.ended
-            .wait_until(deadline, cancel, all_back)
-            .map_err(|end| CloseError::Wait { still_out: self.still_out(), end })
+            .wait_until(deadline, cancel, ended)
+            .unwrap_or_else(|end| Err(CloseError::Wait { still_out: self.still_out(), end }))
     }
 
     fn begin_close(&self) {
@@ -564,7 +571,9 @@ impl Handled for Pool {
     const KIND: Kind = Kind::Pool;
 
     fn begin_destroy(&self) {
+        self.destroying.store(true, SeqCst);
         self.begin_close();
+        self.ended.wake_all();
     }
 
     fn finish_destroy(&self) {

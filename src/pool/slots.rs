@@ -56,6 +56,27 @@ const LEASE_GENERATION_SHIFT: u32 = 36;
 const SALT_SHIFT: u32 = 20;
 const SALT_MASK: u64 = 0xffff;
 
+/// What one who popped a number from the idle stack has then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The slot with its resource, in `RETURNING`.
+    Resource,
+    /// The slot without one, in `CREATING`.
+    Hollow,
+    /// Nothing: its retirement, which is under way, ends in `VACANT`.
+    Nothing,
+}
+
+/// What became of a wish to retire a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// The caller destroys its resource, then ends the retirement.
+    Begun,
+    Refused,
+    /// Refused, but its number was popped meanwhile: the caller puts it back.
+    Unlinked,
+}
+
 #[repr(align(64))]
 pub struct Slot {
     word: AtomicU64,
@@ -101,6 +122,40 @@ impl Slot {
         let word = self.word.load(Relaxed);
         let expected = (word & !7) | from as u64;
         self.word.compare_exchange(expected, (word & !7) | to as u64, SeqCst, SeqCst).is_ok()
+    }
+
+    /// For one who popped its number from the idle stack, while it may be retired.
+    pub fn claim(&self) -> Claim {
+        loop {
+            if self.move_phase(Phase::Idle, Phase::Returning) {
+                return Claim::Resource;
+            }
+            if self.move_phase(Phase::Retiring, Phase::Unlinked) {
+                return Claim::Nothing;
+            }
+            if self.phase() == Phase::Hollow {
+                self.set_phase(Phase::Creating);
+                return Claim::Hollow;
+            }
+            // A retirement was called off between the two moves: it is idle again.
+        }
+    }
+
+    /// Begins to retire it, when it is idle since that moment.
+    pub fn begin_retirement(&self, idle_since_ns: u64) -> Retirement {
+        if !self.move_phase(Phase::Idle, Phase::Retiring) {
+            return Retirement::Refused;
+        }
+        if self.idle_since_ns.load(Relaxed) == idle_since_ns {
+            return Retirement::Begun;
+        }
+        // It was used since the caller looked.
+        if self.move_phase(Phase::Retiring, Phase::Idle) { Retirement::Refused } else { Retirement::Unlinked }
+    }
+
+    /// Its resource is gone. True while its number is still on the idle stack; else the caller makes it vacant.
+    pub fn end_retirement(&self) -> bool {
+        self.move_phase(Phase::Retiring, Phase::Hollow)
     }
 }
 
@@ -156,7 +211,8 @@ impl Slots {
 
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {
         let (_, slot, leased) = self.find(lease)?;
-        let resource = slot.resource();
+        // Acquire, so that the word is looked at after it: a lease that is good then was good when this was read.
+        let resource = Resource(slot.resource.load(Acquire));
         if slot.word.load(Acquire) == leased { Ok(resource) } else { Err(StaleLease { lease: lease.0 }) }
     }
 

@@ -367,6 +367,36 @@ TEST(close_waits_for_leases_and_refuses_new_work)
     end(pool, farm);
 }
 
+static void *close_for_ever(void *pool)
+{
+    uint64_t still_out = 99;
+    EXPECT_STATUS(ostler_pool_close(pool, OSTLER_FOREVER, NULL, &still_out), OSTLER_E_CLOSED);
+    EXPECT_EQ(still_out, 1);
+    return NULL;
+}
+
+TEST(destroy_ends_a_close_that_waits)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = pool_of(farm, config_with(2));
+    ostler_lease lease = acquire_now(pool), more;
+    void *resource;
+    pthread_t closer;
+    pthread_create(&closer, NULL, close_for_ever, pool);
+    do {
+        ostler_status status = ostler_pool_try_acquire(pool, &more, &resource);
+        if (status == OSTLER_E_CLOSED)
+            break;
+        CHECK_STATUS(status, OSTLER_OK);
+        CHECK_STATUS(ostler_pool_release(pool, more), OSTLER_OK);
+    } while (true);
+    CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+    pthread_join(closer, NULL);
+    CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
+    CHECK_EQ(atomic_load(&farm->created), atomic_load(&farm->destroyed));
+    free(farm);
+}
+
 /* Callbacks that use the pool which calls them. */
 struct nested {
     ostler_pool *pool;

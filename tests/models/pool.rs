@@ -11,7 +11,7 @@ use crate::base::clock::Deadline;
 use crate::base::park::Parker;
 use crate::explore;
 use shuttle::thread;
-use slots::{Phase, Slots};
+use slots::{Claim, Retirement, Slots};
 use stack::Stack;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -24,6 +24,8 @@ struct Stable {
     waiters: Waiters,
     /// Tells two owners of one slot.
     riders: Vec<AtomicU32>,
+    /// How many resources each slot has: 0 or 1.
+    made: Vec<AtomicU32>,
 }
 
 impl Stable {
@@ -33,23 +35,27 @@ impl Stable {
             idle: Stack::new(count).unwrap(),
             waiters: Waiters::default(),
             riders: (0..count).map(|_| AtomicU32::new(0)).collect(),
+            made: (0..count).map(|_| AtomicU32::new(1)).collect(),
         };
         for number in 0..count {
-            stable.slots.get(number).make_idle();
-            stable.idle.push(number);
+            stable.put_idle(number);
         }
         Arc::new(stable)
     }
 
     fn take(&self) -> Option<Grant> {
         while let Some((number, _)) = self.idle.pop() {
-            let slot = self.slots.get(number);
-            if slot.move_phase(Phase::Idle, Phase::Returning) {
-                return Some(Grant::Idle(number));
-            }
-            if !slot.move_phase(Phase::Retiring, Phase::Unlinked) {
-                slot.set_phase(Phase::Creating);
-                return Some(Grant::Vacant(number));
+            let made = &self.made[number as usize];
+            match self.slots.get(number).claim() {
+                Claim::Resource => {
+                    assert_eq!(made.load(Relaxed), 1, "a slot without its resource is leased");
+                    return Some(Grant::Idle(number));
+                }
+                Claim::Hollow => {
+                    assert_eq!(made.fetch_add(1, Relaxed), 0, "a resource is forgotten");
+                    return Some(Grant::Vacant(number));
+                }
+                Claim::Nothing => {}
             }
         }
         None
@@ -75,28 +81,35 @@ impl Stable {
 
     fn release(&self, number: u32) {
         self.riders[number as usize].fetch_sub(1, Relaxed);
-        self.slots.get(number).make_idle();
-        self.idle.push(number);
+        self.put_idle(number);
         if !self.waiters.is_empty() {
             self.waiters.serve(|| self.take());
         }
     }
 
-    /// As the housekeeper does.
-    fn retire(&self, number: u32) {
+    /// As the housekeeper does, which saw the slot idle since that moment.
+    fn retire(&self, number: u32, idle_since_ns: u64) {
         let slot = self.slots.get(number);
-        if !slot.move_phase(Phase::Idle, Phase::Retiring) {
-            return;
-        }
-        assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "a leased resource is destroyed");
-        self.riders[number as usize].fetch_sub(1, Relaxed);
-        if !slot.move_phase(Phase::Retiring, Phase::Hollow) {
-            slot.make_idle();
-            self.idle.push(number);
+        match slot.begin_retirement(idle_since_ns) {
+            Retirement::Begun => {
+                assert_eq!(self.riders[number as usize].load(Relaxed), 0, "a leased resource is destroyed");
+                assert_eq!(self.made[number as usize].fetch_sub(1, Relaxed), 1, "a resource is destroyed twice");
+                if !slot.end_retirement() {
+                    self.made[number as usize].fetch_add(1, Relaxed);
+                    self.put_idle(number);
+                }
+            }
+            Retirement::Refused => {}
+            Retirement::Unlinked => self.put_idle(number),
         }
         if !self.waiters.is_empty() {
             self.waiters.serve(|| self.take());
         }
+    }
+
+    fn put_idle(&self, number: u32) {
+        self.slots.get(number).make_idle();
+        self.idle.push(number);
     }
 }
 
@@ -138,7 +151,7 @@ fn retirement_neither_takes_a_leased_slot_nor_loses_one() {
         let stable = Stable::new(2);
         let housekeeper = {
             let stable = stable.clone();
-            thread::spawn(move || (0..2).for_each(|number| stable.retire(number)))
+            thread::spawn(move || (0..2).for_each(|number| stable.retire(number, 0)))
         };
         let riders: Vec<_> = (0..2).map(|_| ride(&stable, 2)).collect();
         riders.into_iter().for_each(|rider| rider.join().unwrap());
@@ -147,6 +160,22 @@ fn retirement_neither_takes_a_leased_slot_nor_loses_one() {
         let mut found: Vec<u32> = std::iter::from_fn(|| stable.idle.pop()).map(|(number, _)| number).collect();
         found.sort_unstable();
         assert_eq!(found, [0, 1]);
+    });
+}
+
+#[test]
+fn retirement_that_is_called_off_leaves_the_resource() {
+    explore(|| {
+        let stable = Stable::new(1);
+        let housekeeper = {
+            let stable = stable.clone();
+            // No slot is idle since then.
+            thread::spawn(move || (0..2).for_each(|_| stable.retire(0, 1)))
+        };
+        ride(&stable, 2).join().unwrap();
+        housekeeper.join().unwrap();
+        assert_eq!(stable.idle.depth(), 1);
+        assert_eq!(stable.made[0].load(Relaxed), 1);
     });
 }
 

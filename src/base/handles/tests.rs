@@ -79,10 +79,32 @@ fn the_last_child_takes_a_destroyed_object_with_it() {
 #[test]
 fn quarantine_leaves_only_destroy() {
     let (handle, alive) = object();
-    pin::<Object>(handle).unwrap().quarantine();
+    quarantine(Owner(handle));
     assert!(matches!(pin::<Object>(handle).err(), Some(HandleError::Quarantined { .. })));
     destroy::<Object>(handle).unwrap();
     assert!(!alive.load(SeqCst));
+}
+
+#[test]
+fn panic_on_behalf_of_a_child_does_not_keep_a_destroyed_object() {
+    let (handle, alive) = object();
+    pin::<Object>(handle).unwrap().children.store(1, SeqCst);
+    destroy::<Object>(handle).unwrap();
+    quarantine(Owner(handle));
+    with_child::<Object, _>(ThreadRecord::current(), handle, |object| object.children.store(0, SeqCst)).unwrap();
+    assert!(!alive.load(SeqCst));
+}
+
+#[test]
+fn quarantine_of_the_same_moment_does_not_stop_a_destroy() {
+    for _ in 0..200 {
+        let (handle, alive) = object();
+        std::thread::scope(|scope| {
+            scope.spawn(|| quarantine(Owner(handle)));
+            destroy::<Object>(handle).unwrap();
+        });
+        assert!(!alive.load(SeqCst));
+    }
 }
 
 #[test]
