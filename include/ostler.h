@@ -178,7 +178,11 @@ typedef int32_t ostler_status;
 
 #define OSTLER_LOG_DEBUG 4
 
-/** Receives one line of the log: its level and its text, without a newline, borrowed during the call. */
+/**
+ * Receives one line of the log: its level and its text, without a newline, borrowed during the call. It may come on any
+ * thread that uses the library and on the library's own, so a pool, model or orchestrator cannot be destroyed, closed,
+ * drained or waited for there: that is OSTLER_E_WOULD_DEADLOCK.
+ */
 typedef void (*ostler_log_callback)(void *user_data, uint32_t level, const char *message);
 
 /**

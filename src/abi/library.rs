@@ -35,7 +35,9 @@ pub const OSTLER_LOG_WARN: u32 = 2;
 pub const OSTLER_LOG_INFO: u32 = 3;
 pub const OSTLER_LOG_DEBUG: u32 = 4;
 
-/// Receives one line of the log: its level and its text, without a newline, borrowed during the call.
+/// Receives one line of the log: its level and its text, without a newline, borrowed during the call. It may come on any
+/// thread that uses the library and on the library's own, so a pool, model or orchestrator cannot be destroyed, closed,
+/// drained or waited for there: that is OSTLER_E_WOULD_DEADLOCK.
 pub type ostler_log_callback =
     Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, level: u32, message: *const c_char)>;
 

@@ -1,6 +1,6 @@
 //! How long to wait after a failure before the next attempt: twice as long each time, up to a bound.
 
-const FIRST_NS: u64 = 100_000_000;
+pub const FIRST_NS: u64 = 100_000_000;
 const LONGEST_NS: u64 = 30_000_000_000;
 
 #[derive(Debug)]
@@ -20,6 +20,11 @@ impl BackOff {
         self.next_ns = (now * 2).min(LONGEST_NS);
         now
     }
+}
+
+/// A pause that is up to a quarter shorter by chance, so that many who failed at once do not try again at once.
+pub fn shortened(pause_ns: u64) -> u64 {
+    pause_ns - fastrand::u64(0..=pause_ns / 4)
 }
 
 #[cfg(test)]

@@ -20,8 +20,16 @@ pub struct Frame {
     outer: *const Frame,
 }
 
-/// Runs `body` as a callback of `owner`. No lock of the library may be held.
+/// Runs `body` as a callback of `owner`. No lock of the library may be held. Words that an outer callback has left for
+/// its own failure outlive it.
 pub fn run<R>(owner: Owner, body: impl FnOnce() -> R) -> R {
+    let outer = take_message();
+    let result = run_framed(owner, body);
+    put_back(outer);
+    result
+}
+
+fn run_framed<R>(owner: Owner, body: impl FnOnce() -> R) -> R {
     let Some(record) = ThreadRecord::current() else { return body() };
     let frame = Frame { owner, outer: record.frame.get() };
     let _leave = Leave { record, outer: frame.outer };
@@ -47,15 +55,22 @@ pub fn run_checked(owner: Owner, name: &str, body: impl FnOnce() -> i32) -> Resu
         let message = Text::format(format_args!("{name} callback failed by injection"));
         return Err(CallbackFailure { status: if errno == 0 { -1 } else { -errno }, message });
     }
-    clear_message();
-    match run(owner, body) {
+    let outer = take_message();
+    let result = match run_framed(owner, body) {
         0 => Ok(()),
         status => {
-            let said = take_message();
-            let message = if said.is_empty() { Text::format(format_args!("{name} callback failed")) } else { said };
-            Err(CallbackFailure { status, message })
+            let said = take_message().unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
+            Err(CallbackFailure { status, message: said })
         }
-    }
+    };
+    put_back(outer);
+    result
+}
+
+/// Whether a call that waits for what `owner` does would wait for itself: inside one of its callbacks, and inside the
+/// log's, which may be on any thread of the library with any object in its hands.
+pub fn waits_for_itself(owner: Owner) -> bool {
+    any_frame(|frame| frame.owner == owner || frame.owner == Owner::LOG)
 }
 
 /// Whether this thread is inside a callback of `owner`.
@@ -88,12 +103,53 @@ pub fn set_message(words: &str) {
     }
 }
 
-fn clear_message() {
+/// The words that stand there, when there are any; then there are none.
+fn take_message() -> Option<Text<MESSAGE_BYTES>> {
+    let record = ThreadRecord::current()?;
+    let said = !record.callback_message.borrow().is_empty();
+    said.then(|| record.callback_message.take())
+}
+
+fn put_back(outer: Option<Text<MESSAGE_BYTES>>) {
     if let Some(record) = ThreadRecord::current() {
-        record.callback_message.borrow_mut().clear();
+        match outer {
+            Some(words) => *record.callback_message.borrow_mut() = words,
+            None => record.callback_message.borrow_mut().clear(),
+        }
     }
 }
 
-fn take_message() -> Text<MESSAGE_BYTES> {
-    ThreadRecord::current().map(|record| record.callback_message.take()).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTER: Owner = Owner(2);
+    const INNER: Owner = Owner(3);
+
+    fn words_of(result: Result<(), CallbackFailure>) -> String {
+        result.unwrap_err().message.to_string()
+    }
+
+    #[test]
+    fn words_outlive_a_callback_that_runs_inside() {
+        let outer = run_checked(OUTER, "outer", || {
+            set_message("bad shape");
+            assert_eq!(words_of(run_checked(INNER, "inner", || -1)), "inner callback failed");
+            run(INNER, || set_message("of a destroy that cannot fail"));
+            -1
+        });
+        assert_eq!(words_of(outer), "bad shape");
+    }
+
+    #[test]
+    fn words_are_told_once() {
+        assert_eq!(
+            words_of(run_checked(OUTER, "outer", || {
+                set_message("first");
+                -1
+            })),
+            "first"
+        );
+        assert_eq!(words_of(run_checked(OUTER, "outer", || -1)), "outer callback failed");
+    }
 }

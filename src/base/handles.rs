@@ -43,6 +43,11 @@ impl Kind {
             Kind::Cancel => "cancel",
         }
     }
+
+    /// Whether its destroy joins threads, which write to the log.
+    fn has_threads(self) -> bool {
+        matches!(self, Kind::Model | Kind::Orchestrator | Kind::Pool)
+    }
 }
 
 /// An object that lives behind a handle.
@@ -75,7 +80,9 @@ pub enum HandleError {
     Closing { kind: &'static str, handle: u64 },
     #[error("{kind} {handle:#x} is quarantined after a panic: only destroy is left")]
     Quarantined { kind: &'static str, handle: u64 },
-    #[error("{kind} {handle:#x} cannot be destroyed from inside one of its own callbacks: it would wait for itself")]
+    #[error(
+        "{kind} {handle:#x} cannot be destroyed from inside one of its own callbacks, or the log's: it would wait for itself"
+    )]
     InsideOwnCallback { kind: &'static str, handle: u64 },
     #[error("too many objects: {MAX_SLOTS} handles are in use")]
     Full,
@@ -299,6 +306,13 @@ impl<T: Handled> Pin<T> {
         Err(explain::<T>(handle))
     }
 
+    /// Whether this thread is inside another call on the object, as when the log's callback runs in one.
+    fn is_used_further_out(&self) -> bool {
+        let Hold::Hazard(record) = self.hold else { return false };
+        let handle = record.depth.get().checked_sub(1).and_then(|top| record.hazards.get(top)).map(|h| h.load(Relaxed));
+        record.hazards.iter().filter(|hazard| Some(hazard.load(Relaxed)) == handle).count() > 1
+    }
+
     /// A share in the object that outlives the pin, for a call that sleeps without holding up a destroy.
     pub fn share(&self) -> Arc<T> {
         // SAFETY: `object` came from `Arc::into_raw` in `publish`, and the pin keeps that share alive.
@@ -404,7 +418,10 @@ pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
             HandleError::Closing { kind, handle } => HandleError::Destroyed { kind, handle },
             error => error,
         })?;
-        if callback::inside(Owner(handle)) {
+        let would_wait_for_itself = pin.is_used_further_out()
+            || callback::inside(Owner(handle))
+            || (T::KIND.has_threads() && callback::inside(Owner::LOG));
+        if would_wait_for_itself {
             return Err(HandleError::InsideOwnCallback { kind: T::KIND.name(), handle });
         }
         // Quarantined meanwhile or not: of several destroyers one makes it closing.

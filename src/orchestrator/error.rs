@@ -62,7 +62,7 @@ impl From<OutOfMemory> for TicketError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DrainError {
-    #[error("a drain from inside a callback of the same orchestrator would wait for itself")]
+    #[error("a drain from inside a callback of the same orchestrator, or the log's, would wait for itself")]
     InsideOwnCallback,
     #[error("{still_out} requests have no outcome yet: {end}")]
     Wait { still_out: u64, end: WaitEnd },

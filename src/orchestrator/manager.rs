@@ -5,11 +5,14 @@ use super::model::{Model, ModelStats};
 use super::shared::Shared;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel;
+use crate::base::clock;
 use crate::base::thread::{self, SpawnError};
 use crate::base::{log, panics};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+
+const PAUSE_AFTER_PANIC_NS: u64 = 100_000_000;
 
 /// The models of one orchestrator, and what those that are gone have counted.
 #[derive(Default)]
@@ -127,7 +130,7 @@ pub fn start(shared: Arc<Shared>, roster: Arc<Roster>) -> Result<JoinHandle<()>,
             shared.bell.begin_look(parker);
             let next_ns = panics::catch(|| look(&roster)).unwrap_or_else(|caught| {
                 log::warn(format_args!("the manager panicked: {}", caught.message()));
-                u64::MAX
+                clock::now_ns() + PAUSE_AFTER_PANIC_NS
             });
             shared.bell.end_look(next_ns, parker);
         }
@@ -138,8 +141,7 @@ pub fn start(shared: Arc<Shared>, roster: Arc<Roster>) -> Result<JoinHandle<()>,
 fn look(roster: &Roster) -> u64 {
     let mut next_ns = u64::MAX;
     roster.for_each(|model| {
-        next_ns = next_ns.min(model.expire());
-        model.grow_if_wanted();
+        next_ns = next_ns.min(model.expire()).min(model.grow_if_wanted());
     });
     roster.strike_gone();
     next_ns

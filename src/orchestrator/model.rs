@@ -2,10 +2,10 @@
 //! exactly one outcome.
 
 use super::error::{SubmitError, TicketError};
-use super::queue::{Next, Queue, Sleeper};
+use super::queue::{Chain, Next, Queue, Sleeper, walk};
 use super::request::{Completion, Failure, Item, Outcome, OutcomeKind, Request, Ticket};
 use super::shared::Shared;
-use super::table::{NONE, Stage};
+use super::table::{NONE, Stage, Table};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure};
 use crate::base::cancel::{self, Cancel};
@@ -14,7 +14,7 @@ use crate::base::faults::{self, Point};
 use crate::base::handles::{self, Handled, Kind};
 use crate::base::text::Text;
 use crate::base::{MESSAGE_BYTES, Name, Owner, log, panics};
-use crate::worker::{self, Bounds, Crew, Duty, Leave, NotReady};
+use crate::worker::{self, Bounds, Crew, Duty, Growth, Leave, NotReady};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
@@ -184,6 +184,10 @@ impl Model {
         let now_ns = clock::now_ns();
         let ticket = table.fill(number, request, self.number, now_ns);
         self.queue.push(table, number);
+        // A close that looked at the queue just before has not seen it.
+        if self.closed.load(SeqCst) {
+            self.shed();
+        }
         if request.deadline_after_ns != 0 {
             let deadline_ns = now_ns.saturating_add(request.deadline_after_ns);
             self.queue.press(now_ns, deadline_ns);
@@ -226,7 +230,7 @@ impl Model {
     }
 
     pub fn wait_ready(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), NotReady> {
-        if callback::inside(self.owner) {
+        if callback::waits_for_itself(self.owner) {
             return Err(NotReady::InsideOwnCallback);
         }
         self.crew.wait_ready(deadline, cancel)
@@ -258,19 +262,33 @@ impl Model {
         next_ns
     }
 
-    /// Starts one more worker when requests wait and no worker is idle or about to be.
-    pub fn grow_if_wanted(self: &Arc<Self>) {
+    /// Starts one more worker when requests wait and no worker is idle or about to be; tells when to look again.
+    pub fn grow_if_wanted(self: &Arc<Self>) -> u64 {
         if !self.growth_wanted.swap(false, SeqCst) || self.queue.queued() == 0 || self.queue.idle() > 0 {
-            return;
+            return u64::MAX;
         }
-        if self.crew.may_grow() && self.shared.memory.charge(self.config.memory_bytes) {
-            let started = worker::start(self);
-            if !matches!(started, Ok(true)) {
-                self.shared.memory.discharge(self.config.memory_bytes);
+        match self.crew.growth() {
+            Growth::Now if self.shared.memory.charge(self.config.memory_bytes) => {
+                let started = worker::start(self);
+                if !matches!(started, Ok(true)) {
+                    self.shared.memory.discharge(self.config.memory_bytes);
+                }
+                if let Err(error) = started {
+                    log::warn(format_args!("{}: {error}", self.config.name));
+                }
+                u64::MAX
             }
-            if let Err(error) = started {
-                log::warn(format_args!("{}: {error}", self.config.name));
+            // Whoever gives memory back rings.
+            Growth::Now => {
+                self.growth_wanted.store(true, SeqCst);
+                u64::MAX
             }
+            Growth::NotBefore(moment_ns) => {
+                self.growth_wanted.store(true, SeqCst);
+                moment_ns
+            }
+            // A worker that has loaded or left asks again.
+            Growth::No => u64::MAX,
         }
     }
 
@@ -316,14 +334,15 @@ impl Model {
         self.end_chain(self.queue.take_all(&self.shared.table), OutcomeKind::Shed, Failure::None, Text::new());
     }
 
+    /// Those with a completion come last: it may wait for the others.
     fn end_chain(&self, chain: u32, kind: OutcomeKind, failure: Failure, message: Text<MESSAGE_BYTES>) {
-        let mut number = chain;
-        while number != NONE {
-            // The slot is somebody else's as soon as its request has ended.
-            let next = self.shared.table.slot(number).next.load(Relaxed);
-            self.end_unrun(number, kind, failure, message);
-            number = next;
-        }
+        let table = &self.shared.table;
+        let mut last = Chain::default();
+        walk(table, chain, |number| match table.completion(number) {
+            Some(_) => last.add(table, number),
+            None => self.end_unrun(number, kind, failure, message),
+        });
+        walk(table, last.first, |number| self.end_unrun(number, kind, failure, message));
     }
 
     fn end_unrun(&self, number: u32, kind: OutcomeKind, failure: Failure, message: Text<MESSAGE_BYTES>) {
@@ -385,8 +404,7 @@ impl Model {
             Next::Sleep { until } => {
                 me.parker.park(until);
                 if until.has_passed() {
-                    if self.crew.try_retire() {
-                        self.queue.leave(me.worker);
+                    if self.queue.leave_if_idle(me.worker) && self.crew.try_retire() {
                         return Some(Leave::Retired);
                     }
                     *idle_until = None;
@@ -416,8 +434,7 @@ impl Model {
         self.counters.batches.fetch_add(1, Relaxed);
         self.counters.largest_batch.fetch_max(u64::from(size), Relaxed);
         self.counters.run_ns_total.fetch_add(run_ns, Relaxed);
-        warm.batch.reverse();
-        while let Some(number) = warm.batch.pop() {
+        for_each_to_end(table, &mut warm.batch, |number| {
             let submitted_ns = table.slot(number).submitted_ns.load(Relaxed);
             if submitted_ns >= loaded_ns {
                 self.counters.warm_requests.fetch_add(1, Relaxed);
@@ -439,7 +456,7 @@ impl Model {
                     message,
                 },
             );
-        }
+        });
     }
 
     /// After a panic of the library in a worker's turn: nothing is lost, and nothing more is taken.
@@ -449,9 +466,7 @@ impl Model {
         let message = Text::from(words);
         let table = &self.shared.table;
         self.queue.end_running(table, batch);
-        while let Some(number) = batch.pop() {
-            self.end_unrun(number, OutcomeKind::Failed, Failure::Panic, message);
-        }
+        for_each_to_end(table, batch, |number| self.end_unrun(number, OutcomeKind::Failed, Failure::Panic, message));
         self.end_chain(self.queue.take_all(table), OutcomeKind::Failed, Failure::Panic, message);
     }
 
@@ -487,6 +502,19 @@ impl Model {
             run_ns_total: counters.run_ns_total.load(Relaxed),
         }
     }
+}
+
+/// Empties a batch: `end` gets each of its requests, in order, but those with a completion last, because it may wait
+/// for the others. After a panic in between, those that did not end are still there.
+fn for_each_to_end(table: &Table, batch: &mut Vec<u32>, mut end: impl FnMut(u32)) {
+    for has_completion in [false, true] {
+        for place in batch.iter_mut() {
+            if *place != NONE && table.completion(*place).is_some() == has_completion {
+                end(std::mem::replace(place, NONE));
+            }
+        }
+    }
+    batch.clear();
 }
 
 /// Whether an item of a run failed, and with which words: its own failure goes before that of the whole run.
@@ -555,6 +583,16 @@ impl Duty for Model {
 
     fn gone(&self, _worker: u32) {
         self.shared.memory.discharge(self.config.memory_bytes);
+        if self.config.memory_bytes > 0 {
+            self.shared.bell.ring();
+        }
+    }
+
+    fn left_room(&self) {
+        // What came while it was leaving found a full crew.
+        if self.queue.queued() > 0 {
+            self.want_growth();
+        }
     }
 }
 

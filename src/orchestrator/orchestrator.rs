@@ -116,7 +116,7 @@ impl Orchestrator {
 
     /// Takes no more requests and waits until every accepted one has its outcome.
     pub fn drain(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), DrainError> {
-        if callback::inside(self.shared.owner) {
+        if callback::waits_for_itself(self.shared.owner) {
             return Err(DrainError::InsideOwnCallback);
         }
         self.shared.closed.store(true, SeqCst);

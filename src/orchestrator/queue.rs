@@ -142,18 +142,17 @@ impl Queue {
     #[inline]
     pub fn ring(&self) -> bool {
         let bell = self.bell.load(SeqCst);
-        if self.queued.load(SeqCst) >= bell {
-            self.wake();
-        }
-        bell != SILENT
+        if self.queued.load(SeqCst) >= bell { self.wake() } else { bell != SILENT }
     }
 
     #[cold]
-    fn wake(&self) {
+    fn wake(&self) -> bool {
         let mut order = self.order.lock();
         let queued = self.queued.load(SeqCst);
-        if queued < self.bell.load(SeqCst) {
-            return;
+        // The worker that slept a moment ago may have left.
+        let bell = self.bell.load(SeqCst);
+        if queued < bell {
+            return bell != SILENT;
         }
         let sleeper = order.call_one();
         self.set_bell(&order);
@@ -161,6 +160,7 @@ impl Queue {
         if let Some(sleeper) = sleeper {
             sleeper.parker.unpark();
         }
+        sleeper.is_some()
     }
 
     /// For a request that was pushed and has a deadline: no batch waits for more until its time is nearly up.
@@ -216,21 +216,21 @@ impl Queue {
             self.sort_in(table, &mut order);
             let next = self.choose(table, &mut order, me, idle_until, batch);
             self.set_bell(&order);
-            // A request that came before the bell was set rang nobody.
-            let missed = matches!(next, Next::Sleep { .. } | Next::Gather { .. }) && !self.inbox.is_empty();
-            if !missed {
-                break next;
+            // A request that came before the bell was set rang nobody: it is looked after here, or by a successor.
+            match next {
+                Next::Sleep { .. } | Next::Gather { .. } if !self.inbox.is_empty() => order.forget(me.worker),
+                Next::Run { more_is_left: false } if !self.inbox.is_empty() => break Next::Run { more_is_left: true },
+                next => break next,
             }
-            order.forget(me.worker);
         };
-        let successor = match next {
-            Next::Run { more_is_left: true } if order.on_its_way.is_none() && order.gatherer.is_none() => {
-                let successor = order.call_one();
-                self.set_bell(&order);
-                successor
-            }
-            _ => None,
+        // The host's code runs next, for as long as it likes: what is left is another worker's.
+        let more_is_left = match next {
+            Next::Run { more_is_left } => more_is_left,
+            Next::Expired { .. } => order.len > 0 || !self.inbox.is_empty(),
+            Next::Sleep { .. } | Next::Gather { .. } => false,
         };
+        let successor = if more_is_left { order.call_unless_one_comes() } else { None };
+        self.set_bell(&order);
         drop(order);
         if let Some(successor) = successor {
             successor.parker.unpark();
@@ -272,17 +272,27 @@ impl Queue {
         Next::Run { more_is_left: order.len > 0 }
     }
 
-    /// Stops being a sleeper, for a worker that leaves. When it was woken for requests, another one is.
+    /// Stops being a sleeper, for a worker that leaves. What it was woken for or gathered, another one is.
     pub fn leave(&self, worker: u32) {
         let mut order = self.order.lock();
-        let was_called = order.on_its_way == Some(worker);
         order.forget(worker);
-        let successor = if was_called { order.call_one() } else { None };
+        let successor = if self.queued() > 0 { order.call_unless_one_comes() } else { None };
         self.set_bell(&order);
         drop(order);
         if let Some(successor) = successor {
             successor.parker.unpark();
         }
+    }
+
+    /// The same for a worker that has nothing to do: refused while requests wait.
+    pub fn leave_if_idle(&self, worker: u32) -> bool {
+        let mut order = self.order.lock();
+        let is_idle = self.queued() == 0;
+        if is_idle {
+            order.forget(worker);
+            self.set_bell(&order);
+        }
+        is_idle
     }
 
     /// Takes the requests whose deadline has passed out of the queue, as a chain; and tells the next deadline.
@@ -298,7 +308,7 @@ impl Queue {
     pub fn take_all(&self, table: &Table) -> u32 {
         let mut order = self.order.lock();
         self.sort_in(table, &mut order);
-        let mut chain = Chain::new();
+        let mut chain = Chain::default();
         while let Some(number) = order.pop_first(table) {
             self.begin_ending(table, number);
             chain.add(table, number);
@@ -338,7 +348,7 @@ impl Queue {
     }
 
     fn expire(&self, table: &Table, order: &mut Order, now_ns: u64) -> u32 {
-        let mut chain = Chain::new();
+        let mut chain = Chain::default();
         while let Some(&Reverse((deadline_ns, number, generation))) = order.deadlines.peek() {
             let queued = table.is_queued(number, generation);
             if queued && deadline_ns > now_ns {
@@ -371,23 +381,36 @@ impl Held<'_> {
 }
 
 /// Requests on their way to an outcome, linked through their slots.
-struct Chain {
-    first: u32,
+pub struct Chain {
+    pub first: u32,
     last: u32,
 }
 
-impl Chain {
-    fn new() -> Self {
+impl Default for Chain {
+    fn default() -> Self {
         Self { first: NONE, last: NONE }
     }
+}
 
-    fn add(&mut self, table: &Table, number: u32) {
+impl Chain {
+    pub fn add(&mut self, table: &Table, number: u32) {
         table.slot(number).next.store(NONE, Relaxed);
         match self.last {
             NONE => self.first = number,
             last => table.slot(last).next.store(number, Relaxed),
         }
         self.last = number;
+    }
+}
+
+/// Visits each request of a chain.
+pub fn walk(table: &Table, chain: u32, mut visit: impl FnMut(u32)) {
+    let mut number = chain;
+    while number != NONE {
+        // The slot is somebody else's as soon as its request has ended.
+        let next = table.slot(number).next.load(Relaxed);
+        visit(number);
+        number = next;
     }
 }
 
@@ -456,6 +479,10 @@ impl Order {
         let sleeper = self.gatherer.take().or_else(|| self.sleepers.pop())?;
         self.on_its_way = Some(sleeper.worker);
         Some(sleeper)
+    }
+
+    fn call_unless_one_comes(&mut self) -> Option<Sleeper> {
+        if self.on_its_way.is_some() || self.gatherer.is_some() { None } else { self.call_one() }
     }
 
     /// The worker neither sleeps, nor gathers, nor is on its way.

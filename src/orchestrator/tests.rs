@@ -280,6 +280,43 @@ fn each_item_fails_by_itself_or_with_its_run() {
 }
 
 #[test]
+fn a_worker_whose_idle_time_is_up_leaves_no_request_behind() {
+    const FIRST: usize = 1;
+    const LAST: usize = 2;
+    let world = World::new(64, 0);
+    let began = Arc::new(AtomicU64::new(0));
+    let mine = began.clone();
+    // The first of a round runs until the last one does, for which there is a second worker.
+    let run: Hook = Box::new(move |items| {
+        // SAFETY: an item is live during its run.
+        let tag = unsafe { (*items[0]).user_data } as usize;
+        let round = (tag / 4) as u64;
+        match tag % 4 {
+            FIRST => until(|| mine.load(SeqCst) >= round),
+            LAST => mine.store(round, SeqCst),
+            _ => {}
+        }
+        0
+    });
+    let idle_timeout_ns = 2_000_000;
+    let (_, model) = world.model(ModelConfig { idle_timeout_ns, ..config(1, 2) }, run);
+    let submit = |round: usize, which: usize| {
+        model.submit(&Request { user_data: (round * 4 + which) as *mut c_void, ..request() }).unwrap()
+    };
+    for round in 1..300 {
+        let first = submit(round, FIRST);
+        // It makes the second worker come, which then is idle until about now.
+        world.wait(submit(round, 0));
+        std::thread::sleep(Duration::from_nanos(idle_timeout_ns + fastrand::u64(0..200_000)));
+        let last = submit(round, LAST);
+        world.wait(first);
+        world.wait(last);
+    }
+    drop(model);
+    world.end();
+}
+
+#[test]
 fn a_load_that_fails_fails_the_requests_and_is_tried_again() {
     let world = World::new(64, 0);
     let bench = bench(Box::new(|_| 0));

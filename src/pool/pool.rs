@@ -132,7 +132,7 @@ impl std::fmt::Display for LastFailure {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CloseError {
-    #[error("a close from inside one of the pool's own callbacks would wait for itself")]
+    #[error("a close from inside one of the pool's own callbacks, or the log's, would wait for itself")]
     InsideOwnCallback,
     #[error("the pool was destroyed by another thread while {still_out} leases were out")]
     Destroyed { still_out: u64 },
@@ -504,7 +504,7 @@ impl Pool {
 
     /// Leases nothing any more, and waits until everything is back and destroyed.
     pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), CloseError> {
-        if callback::inside(self.owner) {
+        if callback::waits_for_itself(self.owner) {
             return Err(CloseError::InsideOwnCallback);
         }
         self.begin_close();

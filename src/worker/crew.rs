@@ -31,6 +31,8 @@ pub trait Duty: Send + Sync + 'static {
     fn unload(&self, state: Self::State);
     /// The worker is gone, and what it was charged for is free again.
     fn gone(&self, worker: u32);
+    /// The crew has room for another one in its place.
+    fn left_room(&self);
 }
 
 /// Why a loaded worker leaves.
@@ -46,6 +48,16 @@ pub enum Leave {
 pub struct Bounds {
     pub min: u32,
     pub max: u32,
+}
+
+/// Whether a crew may have one more worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    Now,
+    /// A load has just failed: not before this moment.
+    NotBefore(u64),
+    /// It is full or stopping, or a worker is on its way in or out.
+    No,
 }
 
 #[derive(Debug)]
@@ -88,7 +100,7 @@ pub enum NotReady {
     LoadFailed(CallbackFailure),
     #[error("the workers are being stopped")]
     Stopping,
-    #[error("a wait for the workers from inside one of their own callbacks would wait for itself")]
+    #[error("a wait for the workers from inside one of their own callbacks, or the log's, would wait for itself")]
     InsideOwnCallback,
     #[error("{loaded} of {min} workers are loaded: {end}")]
     Wait { loaded: u32, min: u32, end: WaitEnd },
@@ -146,12 +158,16 @@ impl Crew {
         self.stopping.load(SeqCst)
     }
 
-    /// Whether one more worker may be started now.
-    pub fn may_grow(&self) -> bool {
-        !self.is_stopping()
-            && self.alive() < self.bounds.max
-            && self.loading() == 0
-            && clock::now_ns() >= self.grow_after_ns.load(SeqCst)
+    /// Whether one more worker may be started.
+    pub fn growth(&self) -> Growth {
+        let after_ns = self.grow_after_ns.load(SeqCst);
+        if self.is_stopping() || self.alive() >= self.bounds.max || self.loading() > 0 {
+            Growth::No
+        } else if clock::now_ns() < after_ns {
+            Growth::NotBefore(after_ns)
+        } else {
+            Growth::Now
+        }
     }
 
     pub fn is_full(&self) -> bool {
@@ -325,6 +341,7 @@ fn live<D: Duty>(duty: &D, worker: u32) {
     }
     duty.gone(worker);
     crew.left(worker);
+    duty.left_room();
 }
 
 /// From the loaded state to the unloaded one.

@@ -2,4 +2,4 @@
 
 mod crew;
 
-pub use crew::{Bounds, Crew, Duty, Leave, NotReady, start};
+pub use crew::{Bounds, Crew, Duty, Growth, Leave, NotReady, start};

@@ -335,6 +335,66 @@ TEST(completion_callback_may_submit_again)
     CHECK_EQ(tally_read(&chain.calls), 201);
 }
 
+/* A completion that waits for another request of its own batch, or of those that are shed with it. */
+struct sibling {
+    ostler_orchestrator *orchestrator;
+    ostler_ticket ticket;
+    uint32_t outcome;
+    struct tally calls;
+};
+
+static void wait_for_sibling(void *user_data, ostler_ticket ticket, const ostler_result *result)
+{
+    struct sibling *sibling = user_data;
+    ostler_result other = {.struct_size = sizeof other};
+    (void)ticket, (void)result;
+    EXPECT_STATUS(ostler_orchestrator_wait(sibling->orchestrator, sibling->ticket, OSTLER_FOREVER, NULL, &other),
+                  OSTLER_OK);
+    sibling->outcome = other.outcome;
+    tally_add(&sibling->calls, 1);
+}
+
+static struct sibling *queue_two(struct stall *stall, struct sibling *sibling)
+{
+    ostler_request request = request_of(sibling);
+    *sibling = (struct sibling){.orchestrator = stall->orchestrator, .calls = TALLY_INIT};
+    request.on_complete = wait_for_sibling;
+    submit(stall->model, request);
+    sibling->ticket = submit(stall->model, request_of(stall));
+    return sibling;
+}
+
+TEST(completion_callback_may_wait_for_the_rest_of_its_batch)
+{
+    struct stall stall;
+    struct sibling sibling;
+    ostler_model_config config = plain_model_config();
+    config.max_batch = 2;
+    begin_stall(&stall, config);
+    ostler_ticket first = stall_worker(&stall);
+    queue_two(&stall, &sibling);
+    let_all_go(&stall);
+    tally_await(&sibling.calls, 1);
+    CHECK_EQ(sibling.outcome, OSTLER_OUTCOME_COMPLETED);
+    wait_for(stall.orchestrator, first);
+    end_stall(&stall);
+}
+
+TEST(completion_callback_may_wait_for_what_is_shed_with_it)
+{
+    struct stall stall;
+    struct sibling sibling;
+    begin_stall(&stall, plain_model_config());
+    ostler_ticket first = stall_worker(&stall);
+    queue_two(&stall, &sibling);
+    tally_add(&stall.let_go, 1);
+    CHECK_STATUS(ostler_model_destroy(stall.model), OSTLER_OK);
+    tally_await(&sibling.calls, 1);
+    CHECK(sibling.outcome == OSTLER_OUTCOME_SHED || sibling.outcome == OSTLER_OUTCOME_COMPLETED);
+    wait_for(stall.orchestrator, first);
+    CHECK_STATUS(ostler_orchestrator_destroy(stall.orchestrator), OSTLER_OK);
+}
+
 TEST(table_of_requests_is_bounded)
 {
     struct stall stall;

@@ -38,6 +38,7 @@ use crate::explore;
 use error::TicketError;
 use queue::{Next, Queue, Sleeper};
 use request::{Failure, Outcome, OutcomeKind, Priority, Request, Ticket};
+use shuttle::sync::Barrier;
 use shuttle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
@@ -95,6 +96,11 @@ impl World {
 
     /// As a worker of a model does.
     fn work(self: &Arc<Self>, worker: u32) -> thread::JoinHandle<()> {
+        self.work_with(worker, || {})
+    }
+
+    /// The same with a run that does something.
+    fn work_with(self: &Arc<Self>, worker: u32, run: impl Fn() + Send + 'static) -> thread::JoinHandle<()> {
         let world = self.clone();
         thread::spawn(move || {
             let me = Sleeper { worker, parker: Parker::leaked() };
@@ -102,13 +108,21 @@ impl World {
             while !world.stop.load(SeqCst) {
                 match world.queue.next(&world.table, me, Deadline::NEVER, &mut batch) {
                     Next::Run { .. } => {
+                        run();
                         world.queue.end_running(&world.table, &batch);
                         for number in batch.drain(..) {
                             world.ran.fetch_add(1, SeqCst);
                             world.finish(number, OutcomeKind::Completed);
                         }
                     }
-                    Next::Expired { chain } => assert_eq!(chain, NONE),
+                    Next::Expired { mut chain } => {
+                        run();
+                        while chain != NONE {
+                            let next = world.table.slot(chain).next.load(Relaxed);
+                            world.finish(chain, OutcomeKind::TimedOut);
+                            chain = next;
+                        }
+                    }
                     Next::Sleep { .. } | Next::Gather { .. } if world.stop.load(SeqCst) => {}
                     Next::Sleep { until } | Next::Gather { until } => me.parker.park(until),
                 }
@@ -149,6 +163,44 @@ fn no_request_waits_while_its_workers_sleep() {
             assert_eq!((world.queue.pending(), world.table.used()), (0, 0));
         });
     }
+}
+
+/// Two workers whose turns wait for each other, as the host's callbacks may.
+fn work_together(world: &Arc<World>) -> Vec<thread::JoinHandle<()>> {
+    let both = Arc::new(Barrier::new(2));
+    let work = |worker| {
+        let both = both.clone();
+        world.work_with(worker, move || {
+            both.wait();
+        })
+    };
+    (0..2).map(work).collect()
+}
+
+#[test]
+fn no_request_waits_for_a_run_while_another_worker_sleeps() {
+    explore(|| {
+        let world = World::new(1, 0, 2);
+        let crew = work_together(&world);
+        let submitters: Vec<_> = (0..2).map(|_| submit_and_wait(&world, 1)).collect();
+        submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
+        world.end(crew);
+        assert_eq!(world.ran.load(SeqCst), 2);
+    });
+}
+
+#[test]
+fn no_request_waits_for_the_completion_of_one_that_expired() {
+    explore(|| {
+        let world = World::new(1, 0, 2);
+        let crew = work_together(&world);
+        // The time is 1.
+        let expired = world.submit_within(1);
+        let lively = world.submit();
+        let kind_of = |ticket| world.table.wait(ticket, Deadline::NEVER, None).unwrap().kind;
+        assert_eq!((kind_of(expired), kind_of(lively)), (OutcomeKind::TimedOut, OutcomeKind::Completed));
+        world.end(crew);
+    });
 }
 
 #[test]

@@ -116,6 +116,15 @@ fn destroy_from_its_own_callback_is_refused() {
 }
 
 #[test]
+fn destroy_from_inside_a_call_on_the_object_is_refused() {
+    let (handle, _) = object();
+    let outer = pin::<Object>(handle).unwrap();
+    assert!(matches!(destroy::<Object>(handle), Err(HandleError::InsideOwnCallback { .. })));
+    drop(outer);
+    destroy::<Object>(handle).unwrap();
+}
+
+#[test]
 fn pins_nest_deeper_than_a_record_has_hazards() {
     let (handle, alive) = object();
     let pins: Vec<_> = (0..HAZARDS + 4).map(|_| pin::<Object>(handle).unwrap()).collect();
