@@ -128,6 +128,9 @@ typedef int32_t ostler_status;
 /** The lease was released, or is of another pool. */
 #define OSTLER_E_STALE_LEASE -202
 
+/** The pool is paused: it leases nothing until it is resumed. */
+#define OSTLER_E_PAUSED -203
+
 /** The model's queue, or the orchestrator's table of requests, is full. */
 #define OSTLER_E_QUEUE_FULL -300
 
@@ -1151,6 +1154,12 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
  * use of one resource; a second release of it is an error and harms nobody.
  * ====================================================================== */
 
+/** Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go. */
+#define OSTLER_IDLE_LAST_USED_FIRST 0
+
+/** Each resource is leased in its turn, so that all stay in use. */
+#define OSTLER_IDLE_LONGEST_FIRST 1
+
 /** Keeps resources of one kind warm. */
 typedef struct ostler_pool ostler_pool;
 
@@ -1170,6 +1179,47 @@ typedef struct ostler_pool_config {
     uint64_t validate_after_ns;
     /** Shown in the log. */
     char name[OSTLER_NAME_BYTES];
+    /**
+     * The most that a later ostler_pool_resize may set max_size to; max_size to 1048576; 0: max_size. The memory for
+     * so many slots is taken at once, 80 bytes each.
+     */
+    uint32_t capacity;
+    /** Resources that are made in the background so that as many are idle, as far as max_size allows; at most max_size. */
+    uint32_t min_idle;
+    /**
+     * Beyond this many resources one that is released is destroyed when nobody waits for it; min_size to capacity;
+     * 0: all are kept.
+     */
+    uint32_t soft_max_size;
+    /**
+     * Threads on which resources are made, so that no caller is held up by create; at most 64; 0: a caller makes what
+     * it needs on its own thread, and min_size and min_idle are made one after the other.
+     */
+    uint32_t creator_threads;
+    /**
+     * After so many failures of create in a row it is called only now and then, after 100 ms at first and 30 s at
+     * last, until it succeeds; 0: 5. Meanwhile a pool that has no resource fails its callers at once.
+     */
+    uint32_t breaker_failures;
+    /** Which idle resource is leased next: OSTLER_IDLE_LAST_USED_FIRST (0) or OSTLER_IDLE_LONGEST_FIRST. */
+    uint32_t idle_order;
+    /** A resource is destroyed after this many leases; 0: never. */
+    uint64_t max_uses;
+    /**
+     * A resource this old is destroyed when it is next idle, at the latest a quarter as long afterwards; never while it
+     * is leased; 0: it may be of any age.
+     */
+    uint64_t max_lifetime_ns;
+    /**
+     * Each lifetime is shorter by up to this, by chance, so that not all end at once; at most max_lifetime_ns; 0: a
+     * tenth of max_lifetime_ns.
+     */
+    uint64_t lifetime_jitter_ns;
+    /**
+     * validate is called in the background for a resource that was idle this long, and again after each such time, so
+     * that it is not closed at the other end, and is replaced when it was; 0: never.
+     */
+    uint64_t keepalive_ns;
 } ostler_pool_config;
 
 /**
@@ -1235,6 +1285,19 @@ typedef struct ostler_pool_stats {
     uint64_t peak_in_use;
     /** Most callers that waited at once. */
     uint64_t peak_waiting;
+    /** Destroyed because they were older than max_lifetime_ns. */
+    uint64_t destroyed_old;
+    /** After their last use by max_uses. */
+    uint64_t destroyed_used;
+    /** After an ostler_pool_refresh. */
+    uint64_t destroyed_refreshed;
+    /** Beyond soft_max_size, or beyond max_size after an ostler_pool_resize. */
+    uint64_t destroyed_surplus;
+    /** The bounds now. */
+    uint64_t min_size;
+    uint64_t max_size;
+    /** Creates that failed since the last success. */
+    uint64_t failures_in_a_row;
 } ostler_pool_stats;
 
 /**
@@ -1270,8 +1333,9 @@ ostler_status ostler_pool_config_init(struct ostler_pool_config *config, uint32_
 ostler_status ostler_pool_callbacks_init(struct ostler_pool_callbacks *callbacks, uint32_t struct_size);
 
 /**
- * Makes a pool. With a min_size or an idle_timeout_ns it starts one thread, ostler-pool, on which min_size resources
- * are made in the background; one that cannot be made is tried again after 100 ms, then 200 ms, up to 30 s.
+ * Makes a pool. With a min_size or min_idle, or a time after which something happens, it starts a thread, ostler-pool,
+ * that looks after the resources; with creator_threads as many more, on which they are made. One that cannot be made in
+ * the background is tried again after 100 ms, then 200 ms, up to 30 s, each time up to a quarter sooner, by chance.
  *
  * Parameters:
  * - config: borrowed during the call.
@@ -1414,6 +1478,100 @@ ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
  */
 ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
                                     struct ostler_pool_stats *out);
+
+/**
+ * Waits until the resources are there that min_size and min_idle ask for.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - ready: written; how many resources there are, also after a failure, for a display of the progress.
+ * - wanted: written; how many there shall be.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
+ * callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
+ * Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
+ * Since: 0.1
+ */
+ostler_status ostler_pool_wait_warm(struct ostler_pool *pool,
+                                    uint64_t timeout_ns,
+                                    ostler_cancel *cancel,
+                                    uint32_t *ready,
+                                    uint32_t *wanted);
+
+/**
+ * Changes the bounds of a pool that is in use. When there are too many resources, idle ones are destroyed at once, and
+ * leased ones when they come back.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - min_size: at most max_size.
+ * - max_size: 1 to the capacity of the pool's configuration.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the destroy callbacks take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_resize(struct ostler_pool *pool,
+                                 uint32_t min_size,
+                                 uint32_t max_size);
+
+/**
+ * Leases nothing until ostler_pool_resume: callers wait, and ostler_pool_try_acquire is OSTLER_E_PAUSED. Leases that are
+ * out stay good and can be released.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_pause(struct ostler_pool *pool);
+
+/**
+ * Leases again, to those who wait first.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_resume(struct ostler_pool *pool);
+
+/**
+ * Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
+ * Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the callbacks take, in a pool without a thread; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_refresh(struct ostler_pool *pool);
 
 /**
  * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.

@@ -60,6 +60,7 @@ enum class errc : int {
     exhausted = OSTLER_E_EXHAUSTED,
     create_failed = OSTLER_E_CREATE_FAILED,
     stale_lease = OSTLER_E_STALE_LEASE,
+    paused = OSTLER_E_PAUSED,
     queue_full = OSTLER_E_QUEUE_FULL,
     load_failed = OSTLER_E_LOAD_FAILED,
     stale_ticket = OSTLER_E_STALE_TICKET,
@@ -711,12 +712,31 @@ template <class Source> class memory_resource final : public std::pmr::memory_re
 
 // ---- pool ----
 
+enum class idle_order : std::uint32_t {
+    last_used_first = OSTLER_IDLE_LAST_USED_FIRST,
+    longest_first = OSTLER_IDLE_LONGEST_FIRST,
+};
+
 struct pool_config : ostler_pool_config {
     pool_config() noexcept : ostler_pool_config(detail::sized<ostler_pool_config>()) {}
     pool_config &at_least(std::uint32_t resources) noexcept { return min_size = resources, *this; }
     pool_config &at_most(std::uint32_t resources) noexcept { return max_size = resources, *this; }
+    /// The most that a resize may ask for.
+    pool_config &room_for(std::uint32_t resources) noexcept { return capacity = resources, *this; }
+    pool_config &idle_at_least(std::uint32_t resources) noexcept { return min_idle = resources, *this; }
+    pool_config &soft_at_most(std::uint32_t resources) noexcept { return soft_max_size = resources, *this; }
+    pool_config &creators(std::uint32_t threads) noexcept { return creator_threads = threads, *this; }
+    pool_config &breaker_after(std::uint32_t failures) noexcept { return breaker_failures = failures, *this; }
+    pool_config &lease_in(ostler::idle_order order) noexcept
+    {
+        return ostler_pool_config::idle_order = static_cast<std::uint32_t>(order), *this;
+    }
+    pool_config &uses_at_most(std::uint64_t leases) noexcept { return max_uses = leases, *this; }
     pool_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = time.ns(), *this; }
     pool_config &validate_after(duration time) noexcept { return validate_after_ns = time.ns(), *this; }
+    pool_config &keepalive(duration time) noexcept { return keepalive_ns = time.ns(), *this; }
+    pool_config &max_lifetime(duration time) noexcept { return max_lifetime_ns = time.ns(), *this; }
+    pool_config &lifetime_jitter(duration time) noexcept { return lifetime_jitter_ns = time.ns(), *this; }
     pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
@@ -729,6 +749,12 @@ template <class T> struct pool_callbacks {
 };
 
 template <class T> class pool;
+
+/// How many resources there are, and how many there shall be.
+struct pool_warmth {
+    std::uint32_t ready = 0;
+    std::uint32_t wanted = 0;
+};
 
 namespace detail {
 
@@ -846,12 +872,12 @@ template <class T> class pool {
             return ostler_pool_acquire(get(), limit.timeout_ns(), limit.stop(), lease, resource);
         });
     }
-    /// An empty lease when all are out.
+    /// An empty lease when all are out, or the pool is paused.
     lease<T> try_acquire()
     {
         std::error_code failure;
         lease<T> taken = try_acquire(failure);
-        if (failure && failure != make_error_code(errc::exhausted))
+        if (failure && failure != make_error_code(errc::exhausted) && failure != make_error_code(errc::paused))
             detail::raise(failure.value());
         return taken;
     }
@@ -872,6 +898,39 @@ template <class T> class pool {
         detail::note(ostler_pool_get_stats(get(), &stats), failure);
         return stats;
     }
+
+    /// Waits until the resources are there that at_least and idle_at_least ask for; tells how far it is.
+    pool_warmth wait_warm(wait_limit limit, std::error_code &failure) noexcept
+    {
+        pool_warmth warmth;
+        detail::note(ostler_pool_wait_warm(get(), limit.timeout_ns(), limit.stop(), &warmth.ready, &warmth.wanted),
+                     failure);
+        return warmth;
+    }
+    void wait_warm(wait_limit limit = {})
+    {
+        detail::check(ostler_pool_wait_warm(get(), limit.timeout_ns(), limit.stop(), nullptr, nullptr));
+    }
+
+    /// Changes the bounds; what is too much goes as it comes free.
+    void resize(std::uint32_t at_least, std::uint32_t at_most)
+    {
+        detail::check(ostler_pool_resize(get(), at_least, at_most));
+    }
+    void resize(std::uint32_t at_least, std::uint32_t at_most, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_pool_resize(get(), at_least, at_most), failure);
+    }
+
+    /// Leases nothing until resume; callers wait.
+    void pause() { detail::check(ostler_pool_pause(get())); }
+    void pause(std::error_code &failure) noexcept { detail::note(ostler_pool_pause(get()), failure); }
+    void resume() { detail::check(ostler_pool_resume(get())); }
+    void resume(std::error_code &failure) noexcept { detail::note(ostler_pool_resume(get()), failure); }
+
+    /// Leases none any more that was made before.
+    void refresh() { detail::check(ostler_pool_refresh(get())); }
+    void refresh(std::error_code &failure) noexcept { detail::note(ostler_pool_refresh(get()), failure); }
 
     /// Leases nothing any more and waits until all are back; tells how many are still out.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept

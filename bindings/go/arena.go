@@ -74,8 +74,8 @@ func NewArena(config ArenaConfig) (*Arena, error) {
 	c.node = given.count("Node", config.Node)
 	c.strict = flag(config.Strict)
 	c.prefault = flag(config.Prefault)
-	c.chunk_bytes = given.bytes("ChunkBytes", config.ChunkBytes)
-	c.limit_bytes = given.bytes("LimitBytes", config.LimitBytes)
+	c.chunk_bytes = given.amount("ChunkBytes", config.ChunkBytes)
+	c.limit_bytes = given.amount("LimitBytes", config.LimitBytes)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err
@@ -113,8 +113,8 @@ func (a *Arena) Alloc(size, align int) ([]byte, error) {
 func allocationFailure(failed C.ostler_go_failure, size, align int) error {
 	err := failure(failed)
 	var given arguments
-	given.bytes("size", size)
-	given.bytes("align", align)
+	given.amount("size", size)
+	given.amount("align", align)
 	if given.err != nil {
 		return given.err
 	}

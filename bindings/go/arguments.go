@@ -27,7 +27,7 @@ func (a *arguments) count(name string, value int) C.uint32_t {
 	return C.uint32_t(value)
 }
 
-func (a *arguments) bytes(name string, value int) C.uint64_t {
+func (a *arguments) amount(name string, value int) C.uint64_t {
 	if value < 0 {
 		a.refuse("%s is %d, but must not be negative", name, value)
 		return 0

@@ -69,7 +69,7 @@ func NewModel[S any](orchestrator *Orchestrator, config ModelConfig[S]) (*Model,
 	c.queue_capacity = given.count("QueueCapacity", config.QueueCapacity)
 	c.batch_wait_ns = given.span("BatchWait", config.BatchWait)
 	c.idle_timeout_ns = given.span("IdleTimeout", config.IdleTimeout)
-	c.memory_bytes = given.bytes("MemoryBytes", config.MemoryBytes)
+	c.memory_bytes = given.amount("MemoryBytes", config.MemoryBytes)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err

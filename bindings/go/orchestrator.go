@@ -65,7 +65,7 @@ func NewOrchestrator(config OrchestratorConfig) (*Orchestrator, error) {
 		return nil, err
 	}
 	c.request_slots = given.count("RequestSlots", config.RequestSlots)
-	c.memory_limit_bytes = given.bytes("MemoryLimit", config.MemoryLimit)
+	c.memory_limit_bytes = given.amount("MemoryLimit", config.MemoryLimit)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err

@@ -23,11 +23,31 @@ type PoolConfig[T any] struct {
 	IdleTimeout   time.Duration // how long one above MinSize may lie idle; 0 is for ever
 	ValidateAfter time.Duration // how long one may lie idle and need no Validate; 0 validates each time
 
+	Capacity        int           // the most that Resize may ask for; 0 is MaxSize
+	MinIdle         int           // made in the background so that as many are idle
+	SoftMaxSize     int           // beyond it one that is released and that nobody waits for is not kept; 0 keeps all
+	CreatorThreads  int           // threads on which Create runs; 0 is the thread of the caller that needs one
+	BreakerFailures int           // failures of Create in a row after which it is called only now and then; 0 is 5
+	IdleOrder       IdleOrder     // which idle one is leased next
+	MaxUses         int           // leases after which one is destroyed; 0 is any number
+	KeepAlive       time.Duration // how often an idle one is validated in the background; 0 is never
+	MaxLifetime     time.Duration // how old one may be; 0 is any age
+	LifetimeJitter  time.Duration // a lifetime is shorter by up to this, by chance; 0 is a tenth
+
 	Create   func() (T, error)
 	Validate func(T) error // optional: whether an idle one is still good, before it is leased again
 	Reset    func(T) error // optional: makes one as new when it is released
 	Destroy  func(T)       // optional
 }
+
+// IdleOrder is the order in which idle resources are leased.
+type IdleOrder uint32
+
+// The orders.
+const (
+	LastUsedFirst IdleOrder = C.OSTLER_IDLE_LAST_USED_FIRST // the warmest, so that what is not needed can go
+	LongestFirst  IdleOrder = C.OSTLER_IDLE_LONGEST_FIRST   // each in its turn
+)
 
 // PoolStats is what a pool holds, and what it has done up to now.
 type PoolStats struct {
@@ -35,6 +55,9 @@ type PoolStats struct {
 	Created, CreateFailures                                            uint64
 	Destroyed, DestroyedIdle, DestroyedInvalid, DestroyedDiscarded     uint64
 	DestroyedReset, Acquires, Reuses, Timeouts, PeakInUse, PeakWaiting uint64
+	DestroyedOld, DestroyedUsed, DestroyedRefreshed, DestroyedSurplus  uint64
+	MinSize, MaxSize                                                   uint64
+	FailuresInARow                                                     uint64
 }
 
 // Pool leases out things that are made once. Goroutines that find all of them leased wait in the order of their coming.
@@ -58,6 +81,16 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	c.max_size = given.count("MaxSize", config.MaxSize)
 	c.idle_timeout_ns = given.span("IdleTimeout", config.IdleTimeout)
 	c.validate_after_ns = given.span("ValidateAfter", config.ValidateAfter)
+	c.capacity = given.count("Capacity", config.Capacity)
+	c.min_idle = given.count("MinIdle", config.MinIdle)
+	c.soft_max_size = given.count("SoftMaxSize", config.SoftMaxSize)
+	c.creator_threads = given.count("CreatorThreads", config.CreatorThreads)
+	c.breaker_failures = given.count("BreakerFailures", config.BreakerFailures)
+	c.idle_order = C.uint32_t(config.IdleOrder)
+	c.max_uses = given.amount("MaxUses", config.MaxUses)
+	c.keepalive_ns = given.span("KeepAlive", config.KeepAlive)
+	c.max_lifetime_ns = given.span("MaxLifetime", config.MaxLifetime)
+	c.lifetime_jitter_ns = given.span("LifetimeJitter", config.LifetimeJitter)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err
@@ -116,6 +149,51 @@ func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
 	return stillLeased, err
 }
 
+// WaitWarm waits until the resources are there that MinSize and MinIdle ask for. It says how many are, and how many there
+// shall be, also with an error, so that a program can show how far it is.
+func (p *Pool[T]) WaitWarm(ctx context.Context) (ready, wanted int, err error) {
+	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+		warmed := C.ostler_go_pool_wait_warm(p.handle, timeout, cancel)
+		ready, wanted = int(warmed.ready), int(warmed.wanted)
+		return failure(warmed.failure)
+	})
+	runtime.KeepAlive(p)
+	return ready, wanted, err
+}
+
+// Resize changes the bounds, up to Capacity. What is too much goes as it comes free.
+func (p *Pool[T]) Resize(minSize, maxSize int) error {
+	var given arguments
+	least, most := given.count("minSize", minSize), given.count("maxSize", maxSize)
+	if given.err != nil {
+		return given.err
+	}
+	err := failure(C.ostler_go_pool_resize(p.handle, least, most))
+	runtime.KeepAlive(p)
+	return err
+}
+
+// Pause leases nothing until Resume: Acquire waits, and TryAcquire fails with ErrPaused.
+func (p *Pool[T]) Pause() error {
+	err := failure(C.ostler_go_pool_pause(p.handle))
+	runtime.KeepAlive(p)
+	return err
+}
+
+// Resume leases again, to those who wait first.
+func (p *Pool[T]) Resume() error {
+	err := failure(C.ostler_go_pool_resume(p.handle))
+	runtime.KeepAlive(p)
+	return err
+}
+
+// Refresh replaces all resources: none that was made before is leased any more.
+func (p *Pool[T]) Refresh() error {
+	err := failure(C.ostler_go_pool_refresh(p.handle))
+	runtime.KeepAlive(p)
+	return err
+}
+
 // Acquire leases a resource, and waits for one when all are leased.
 func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	if _, err := timeLeft(ctx); err != nil {
@@ -123,7 +201,7 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	}
 	// A lease that is to be had at once needs no cancel.
 	lease, err := p.TryAcquire()
-	if !errors.Is(err, ErrExhausted) {
+	if !errors.Is(err, ErrExhausted) && !errors.Is(err, ErrPaused) {
 		return lease, err
 	}
 	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
@@ -134,7 +212,7 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	return lease, err
 }
 
-// TryAcquire leases a resource, or fails with ErrExhausted when all are leased.
+// TryAcquire leases a resource, or fails with ErrExhausted when none is to be had now.
 func (p *Pool[T]) TryAcquire() (Lease[T], error) {
 	return p.lease(C.ostler_go_pool_try_acquire(p.handle))
 }
@@ -161,6 +239,10 @@ func (p *Pool[T]) Stats() (PoolStats, error) {
 		DestroyedInvalid: uint64(stats.destroyed_invalid), DestroyedDiscarded: uint64(stats.destroyed_discarded),
 		DestroyedReset: uint64(stats.destroyed_reset), Acquires: uint64(stats.acquires), Reuses: uint64(stats.reuses),
 		Timeouts: uint64(stats.timeouts), PeakInUse: uint64(stats.peak_in_use), PeakWaiting: uint64(stats.peak_waiting),
+		DestroyedOld: uint64(stats.destroyed_old), DestroyedUsed: uint64(stats.destroyed_used),
+		DestroyedRefreshed: uint64(stats.destroyed_refreshed), DestroyedSurplus: uint64(stats.destroyed_surplus),
+		MinSize: uint64(stats.min_size), MaxSize: uint64(stats.max_size),
+		FailuresInARow: uint64(stats.failures_in_a_row),
 	}, nil
 }
 

@@ -73,7 +73,7 @@ type ReceiptStep struct {
 // Receipt asks the kernel about the chunk at this index, from 0.
 func (a *Arena) Receipt(chunk int) (Receipt, error) {
 	var given arguments
-	at := given.bytes("chunk", chunk)
+	at := given.amount("chunk", chunk)
 	if given.err != nil {
 		return Receipt{}, given.err
 	}

@@ -291,6 +291,25 @@ ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *ou
     return failure(ostler_pool_get_stats((ostler_pool *)pool, out));
 }
 
+ostler_go_warmed ostler_go_pool_wait_warm(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel)
+{
+    ostler_go_warmed warmed = {0};
+    warmed.failure = failure(ostler_pool_wait_warm((ostler_pool *)pool, timeout_ns, (ostler_cancel *)cancel,
+                                                   &warmed.ready, &warmed.wanted));
+    return warmed;
+}
+
+ostler_go_failure ostler_go_pool_resize(uintptr_t pool, uint32_t min_size, uint32_t max_size)
+{
+    return failure(ostler_pool_resize((ostler_pool *)pool, min_size, max_size));
+}
+
+ostler_go_failure ostler_go_pool_pause(uintptr_t pool) { return failure(ostler_pool_pause((ostler_pool *)pool)); }
+
+ostler_go_failure ostler_go_pool_resume(uintptr_t pool) { return failure(ostler_pool_resume((ostler_pool *)pool)); }
+
+ostler_go_failure ostler_go_pool_refresh(uintptr_t pool) { return failure(ostler_pool_refresh((ostler_pool *)pool)); }
+
 ostler_go_waited ostler_go_pool_close(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel)
 {
     ostler_go_waited waited = {0};

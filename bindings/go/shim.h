@@ -62,6 +62,12 @@ typedef struct ostler_go_request {
     uint32_t priority;
 } ostler_go_request;
 
+typedef struct {
+    ostler_go_failure failure;
+    uint32_t ready;
+    uint32_t wanted;
+} ostler_go_warmed;
+
 ostler_go_failure ostler_go_version_check(void);
 ostler_go_failure ostler_go_log_to_pipe(uint32_t max_level, int pipe);
 ostler_go_failure ostler_go_log_off(void);
@@ -105,6 +111,11 @@ ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_discard(uintptr_t pool, uint64_t lease);
 ostler_go_leased ostler_go_pool_get_resource(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *out);
+ostler_go_warmed ostler_go_pool_wait_warm(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_failure ostler_go_pool_resize(uintptr_t pool, uint32_t min_size, uint32_t max_size);
+ostler_go_failure ostler_go_pool_pause(uintptr_t pool);
+ostler_go_failure ostler_go_pool_resume(uintptr_t pool);
+ostler_go_failure ostler_go_pool_refresh(uintptr_t pool);
 ostler_go_waited ostler_go_pool_close(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_pool_destroy(uintptr_t pool);
 

@@ -36,6 +36,7 @@ const (
 	ErrExhausted        Status = C.OSTLER_E_EXHAUSTED         // all resources of the pool are leased
 	ErrCreateFailed     Status = C.OSTLER_E_CREATE_FAILED     // the pool could not create a resource
 	ErrStaleLease       Status = C.OSTLER_E_STALE_LEASE       // the lease was given back before
+	ErrPaused           Status = C.OSTLER_E_PAUSED            // the pool leases nothing until it is resumed
 	ErrQueueFull        Status = C.OSTLER_E_QUEUE_FULL        // the model's queue, or the orchestrator's table, is full
 	ErrLoadFailed       Status = C.OSTLER_E_LOAD_FAILED       // a worker could not load the model
 	ErrStaleTicket      Status = C.OSTLER_E_STALE_TICKET      // the ticket was never given out, or its outcome is gone

@@ -6,14 +6,17 @@ use super::cancel::{given, ostler_cancel};
 use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_STALE_LEASE,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE,
     OSTLER_E_WOULD_DEADLOCK, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
-use crate::pool::{AcquireError, CloseError, CreateError, Factory, Lease, Pool, PoolConfig, Resource, StaleLease};
+use crate::pool::{
+    AcquireError, CloseError, CreateError, Factory, IdleOrder, Lease, Pool, PoolConfig, ResizeError, Resource,
+    StaleLease, WarmError,
+};
 use std::ffi::{c_char, c_void};
 
 /// Keeps resources of one kind warm.
@@ -68,7 +71,39 @@ pub struct ostler_pool_config {
     pub validate_after_ns: u64,
     /// Shown in the log.
     pub name: [c_char; OSTLER_NAME_BYTES],
+    /// The most that a later ostler_pool_resize may set max_size to; max_size to 1048576; 0: max_size. The memory for
+    /// so many slots is taken at once, 80 bytes each.
+    pub capacity: u32,
+    /// Resources that are made in the background so that as many are idle, as far as max_size allows; at most max_size.
+    pub min_idle: u32,
+    /// Beyond this many resources one that is released is destroyed when nobody waits for it; min_size to capacity;
+    /// 0: all are kept.
+    pub soft_max_size: u32,
+    /// Threads on which resources are made, so that no caller is held up by create; at most 64; 0: a caller makes what
+    /// it needs on its own thread, and min_size and min_idle are made one after the other.
+    pub creator_threads: u32,
+    /// After so many failures of create in a row it is called only now and then, after 100 ms at first and 30 s at
+    /// last, until it succeeds; 0: 5. Meanwhile a pool that has no resource fails its callers at once.
+    pub breaker_failures: u32,
+    /// Which idle resource is leased next: OSTLER_IDLE_LAST_USED_FIRST (0) or OSTLER_IDLE_LONGEST_FIRST.
+    pub idle_order: u32,
+    /// A resource is destroyed after this many leases; 0: never.
+    pub max_uses: u64,
+    /// A resource this old is destroyed when it is next idle, at the latest a quarter as long afterwards; never while it
+    /// is leased; 0: it may be of any age.
+    pub max_lifetime_ns: u64,
+    /// Each lifetime is shorter by up to this, by chance, so that not all end at once; at most max_lifetime_ns; 0: a
+    /// tenth of max_lifetime_ns.
+    pub lifetime_jitter_ns: u64,
+    /// validate is called in the background for a resource that was idle this long, and again after each such time, so
+    /// that it is not closed at the other end, and is replaced when it was; 0: never.
+    pub keepalive_ns: u64,
 }
+
+/// Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go.
+pub const OSTLER_IDLE_LAST_USED_FIRST: u32 = 0;
+/// Each resource is leased in its turn, so that all stay in use.
+pub const OSTLER_IDLE_LONGEST_FIRST: u32 = 1;
 
 /// What a pool holds and did.
 #[repr(C)]
@@ -107,6 +142,19 @@ pub struct ostler_pool_stats {
     pub peak_in_use: u64,
     /// Most callers that waited at once.
     pub peak_waiting: u64,
+    /// Destroyed because they were older than max_lifetime_ns.
+    pub destroyed_old: u64,
+    /// After their last use by max_uses.
+    pub destroyed_used: u64,
+    /// After an ostler_pool_refresh.
+    pub destroyed_refreshed: u64,
+    /// Beyond soft_max_size, or beyond max_size after an ostler_pool_resize.
+    pub destroyed_surplus: u64,
+    /// The bounds now.
+    pub min_size: u64,
+    pub max_size: u64,
+    /// Creates that failed since the last success.
+    pub failures_in_a_row: u64,
 }
 
 versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats);
@@ -125,8 +173,9 @@ impl From<AcquireError> for Failure {
     fn from(error: AcquireError) -> Self {
         let status = match error {
             AcquireError::Closed => OSTLER_E_CLOSED,
-            AcquireError::Exhausted { .. } => OSTLER_E_EXHAUSTED,
-            AcquireError::CreateFailed(_) => OSTLER_E_CREATE_FAILED,
+            AcquireError::Paused => OSTLER_E_PAUSED,
+            AcquireError::Exhausted { .. } | AcquireError::NoneIdle => OSTLER_E_EXHAUSTED,
+            AcquireError::CreateFailed(_) | AcquireError::BreakerOpen { .. } => OSTLER_E_CREATE_FAILED,
             AcquireError::Wait { end, .. } => Failure::from(end).status(),
             AcquireError::OutOfMemory(error) => return error.into(),
         };
@@ -146,6 +195,27 @@ impl From<CloseError> for Failure {
             CloseError::InsideOwnCallback => OSTLER_E_WOULD_DEADLOCK,
             CloseError::Destroyed { .. } => OSTLER_E_CLOSED,
             CloseError::Wait { end, .. } => Failure::from(end).status(),
+        };
+        Self::new(status, format_args!("{error}"))
+    }
+}
+
+impl From<ResizeError> for Failure {
+    fn from(error: ResizeError) -> Self {
+        match error {
+            ResizeError::InvalidField(error) => error.into(),
+            ResizeError::Spawn(error) => error.into(),
+        }
+    }
+}
+
+impl From<WarmError> for Failure {
+    fn from(error: WarmError) -> Self {
+        let status = match error {
+            WarmError::InsideOwnCallback => OSTLER_E_WOULD_DEADLOCK,
+            WarmError::Closed => OSTLER_E_CLOSED,
+            WarmError::CreateFailed { .. } => OSTLER_E_CREATE_FAILED,
+            WarmError::Wait { end, .. } => Failure::from(end).status(),
         };
         Self::new(status, format_args!("{error}"))
     }
@@ -233,8 +303,9 @@ pub unsafe extern "C" fn ostler_pool_callbacks_init(
     guard(|| unsafe { init("callbacks", callbacks, struct_size) })
 }
 
-/// Makes a pool. With a min_size or an idle_timeout_ns it starts one thread, ostler-pool, on which min_size resources
-/// are made in the background; one that cannot be made is tried again after 100 ms, then 200 ms, up to 30 s.
+/// Makes a pool. With a min_size or min_idle, or a time after which something happens, it starts a thread, ostler-pool,
+/// that looks after the resources; with creator_threads as many more, on which they are made. One that cannot be made in
+/// the background is tried again after 100 ms, then 200 ms, up to 30 s, each time up to a quarter sooner, by chance.
 ///
 /// Parameters:
 /// - config: borrowed during the call.
@@ -286,11 +357,32 @@ fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
     if config.reserved != 0 {
         return Err(out_of_range("reserved", u64::from(config.reserved), "must be 0"));
     }
+    let idle_order = match config.idle_order {
+        OSTLER_IDLE_LAST_USED_FIRST => IdleOrder::LastUsedFirst,
+        OSTLER_IDLE_LONGEST_FIRST => IdleOrder::LongestIdleFirst,
+        other => return Err(out_of_range("idle_order", other.into(), "must be an OSTLER_IDLE_... constant")),
+    };
+    let or = |value: u32, default: u32| if value == 0 { default } else { value };
+    let max_size = or(config.max_size, 16);
+    let capacity = or(config.capacity, max_size);
     Ok(PoolConfig {
         min_size: config.min_size,
-        max_size: if config.max_size == 0 { 16 } else { config.max_size },
+        max_size,
+        capacity,
+        min_idle: config.min_idle,
+        soft_max_size: or(config.soft_max_size, capacity),
+        creator_threads: config.creator_threads,
+        breaker_failures: or(config.breaker_failures, 5),
+        idle_order,
+        max_uses: config.max_uses,
         idle_timeout_ns: config.idle_timeout_ns,
         validate_after_ns: config.validate_after_ns,
+        keepalive_ns: config.keepalive_ns,
+        max_lifetime_ns: config.max_lifetime_ns,
+        lifetime_jitter_ns: match config.lifetime_jitter_ns {
+            0 => config.max_lifetime_ns / 10,
+            jitter_ns => jitter_ns,
+        },
         name: name(&config.name)?,
     })
 }
@@ -503,9 +595,139 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
             timeouts: stats.timeouts,
             peak_in_use: stats.peak_in_use,
             peak_waiting: stats.peak_waiting,
+            destroyed_old: stats.destroyed_old,
+            destroyed_used: stats.destroyed_used,
+            destroyed_refreshed: stats.destroyed_refreshed,
+            destroyed_surplus: stats.destroyed_surplus,
+            min_size: stats.min_size,
+            max_size: stats.max_size,
+            failures_in_a_row: stats.failures_in_a_row,
         });
         Ok(())
     })
+}
+
+/// Waits until the resources are there that min_size and min_idle ask for.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+/// - cancel: borrowed during the call; ends the wait.
+/// - ready: written; how many resources there are, also after a failure, for a display of the progress.
+/// - wanted: written; how many there shall be.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
+/// callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+/// OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
+/// Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_wait_warm(
+    pool: *mut ostler_pool,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    ready: *mut u32,
+    wanted: *mut u32,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe {
+        clear(ready, 0);
+        clear(wanted, 0);
+    }
+    with(pool, |pool: &Pin<Pool>| {
+        let cancel = given(cancel)?;
+        let warm = pool.wait_warm(Deadline::after(timeout_ns), cancel.as_deref());
+        let (made, asked) = match &warm {
+            Ok((made, asked)) => (*made, *asked),
+            Err(_) => pool.warmth(),
+        };
+        // SAFETY: as the header asks.
+        unsafe {
+            clear(ready, made);
+            clear(wanted, asked);
+        }
+        Ok(warm.map(drop)?)
+    })
+}
+
+/// Changes the bounds of a pool that is in use. When there are too many resources, idle ones are destroyed at once, and
+/// leased ones when they come back.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - min_size: at most max_size.
+/// - max_size: 1 to the capacity of the pool's configuration.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: as long as the destroy callbacks take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_resize(pool: *mut ostler_pool, min_size: u32, max_size: u32) -> ostler_status {
+    with(pool, |pool: &Pin<Pool>| Ok(pool.share().resize(min_size, max_size)?))
+}
+
+/// Leases nothing until ostler_pool_resume: callers wait, and ostler_pool_try_acquire is OSTLER_E_PAUSED. Leases that are
+/// out stay good and can be released.
+///
+/// Parameters:
+/// - pool: borrowed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_pause(pool: *mut ostler_pool) -> ostler_status {
+    with(pool, |pool: &Pin<Pool>| {
+        pool.pause();
+        Ok(())
+    })
+}
+
+/// Leases again, to those who wait first.
+///
+/// Parameters:
+/// - pool: borrowed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_resume(pool: *mut ostler_pool) -> ostler_status {
+    with(pool, |pool: &Pin<Pool>| {
+        pool.resume();
+        Ok(())
+    })
+}
+
+/// Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
+/// Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+///
+/// Parameters:
+/// - pool: borrowed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: as long as the callbacks take, in a pool without a thread; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_refresh(pool: *mut ostler_pool) -> ostler_status {
+    with(pool, |pool: &Pin<Pool>| Ok(pool.refresh()?))
 }
 
 /// Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.

@@ -57,6 +57,8 @@ pub const OSTLER_E_EXHAUSTED: ostler_status = -200;
 pub const OSTLER_E_CREATE_FAILED: ostler_status = -201;
 /// The lease was released, or is of another pool.
 pub const OSTLER_E_STALE_LEASE: ostler_status = -202;
+/// The pool is paused: it leases nothing until it is resumed.
+pub const OSTLER_E_PAUSED: ostler_status = -203;
 /// The model's queue, or the orchestrator's table of requests, is full.
 pub const OSTLER_E_QUEUE_FULL: ostler_status = -300;
 /// The load callback failed; the message has its words.
@@ -94,6 +96,7 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_EXHAUSTED, c"OSTLER_E_EXHAUSTED"),
     (OSTLER_E_CREATE_FAILED, c"OSTLER_E_CREATE_FAILED"),
     (OSTLER_E_STALE_LEASE, c"OSTLER_E_STALE_LEASE"),
+    (OSTLER_E_PAUSED, c"OSTLER_E_PAUSED"),
     (OSTLER_E_QUEUE_FULL, c"OSTLER_E_QUEUE_FULL"),
     (OSTLER_E_LOAD_FAILED, c"OSTLER_E_LOAD_FAILED"),
     (OSTLER_E_STALE_TICKET, c"OSTLER_E_STALE_TICKET"),

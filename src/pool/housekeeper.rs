@@ -1,9 +1,11 @@
-//! The thread of a pool that has a least size or an idle time-out: keeps the least number of resources ready, and
-//! lets go what was idle too long, the oldest first. Its tick is the clock by which releases tell the time.
+//! The thread of a pool that has something to do in the background: it keeps the least numbers of resources ready, lets
+//! go what was idle too long, is too old or is of an earlier generation, and asks the idle ones whether they still live.
+//! Its tick is the clock by which releases tell the time.
 
+use super::numbers::Reason;
 use super::pool::Pool;
-use super::slots::Phase;
-use crate::base::back_off::BackOff;
+use super::slots::{Phase, Slot};
+use crate::base::alloc;
 use crate::base::cancel;
 use crate::base::clock::{self, Deadline};
 use crate::base::park::Parker;
@@ -17,6 +19,7 @@ use std::thread::JoinHandle;
 #[derive(Default)]
 pub struct Housekeeper {
     thread: Mutex<Option<JoinHandle<()>>>,
+    is_there: AtomicBool,
     parker: AtomicPtr<Parker>,
     /// The time of its last look, in nanoseconds.
     tick_ns: AtomicU64,
@@ -27,6 +30,10 @@ impl Housekeeper {
     #[inline]
     pub fn tick_ns(&self) -> u64 {
         self.tick_ns.load(Relaxed)
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.is_there.load(SeqCst)
     }
 
     /// Asks it to look now.
@@ -47,11 +54,16 @@ impl Housekeeper {
     }
 }
 
+/// Starts it, when it is not there yet.
 pub fn start(pool: &Arc<Pool>) -> Result<(), SpawnError> {
     let housekeeper = &pool.housekeeper;
-    housekeeper.tick_ns.store(clock::now_ns(), Relaxed);
-    let mine = pool.clone();
-    *housekeeper.thread.lock() = Some(thread::spawn("pool", move || keep(&mine))?);
+    let mut thread = housekeeper.thread.lock();
+    if thread.is_none() && !housekeeper.stop.load(SeqCst) {
+        housekeeper.tick_ns.store(clock::now_ns(), Relaxed);
+        let mine = pool.clone();
+        *thread = Some(thread::spawn("pool", move || keep(&mine))?);
+        housekeeper.is_there.store(true, SeqCst);
+    }
     Ok(())
 }
 
@@ -62,11 +74,11 @@ fn keep(pool: &Pool) {
         return;
     };
     housekeeper.parker.store((&raw const *parker).cast_mut(), SeqCst);
-    let mut filling = Filling { back_off: BackOff::default(), not_before_ns: 0 };
+    let mut round = Round { next_tick_ns: 0, next_check_ns: Vec::new() };
     while !housekeeper.stop.load(SeqCst) {
-        let next = panics::catch(|| look(pool, &mut filling)).unwrap_or_else(|caught| {
+        let next = panics::catch(|| round.look(pool)).unwrap_or_else(|caught| {
             log::warn(format_args!("{}: the housekeeper panicked: {}", pool.config.name, caught.message()));
-            Deadline::after(pool.tick_length_ns())
+            Deadline::after(1_000_000_000)
         });
         if !housekeeper.stop.load(SeqCst) {
             parker.park(next);
@@ -74,66 +86,112 @@ fn keep(pool: &Pool) {
     }
 }
 
-/// One round; tells when the next is due.
-fn look(pool: &Pool, filling: &mut Filling) -> Deadline {
-    let now_ns = clock::now_ns();
-    pool.housekeeper.tick_ns.store(now_ns, Relaxed);
-    let mut next_ns = filling.fill(pool, now_ns);
-    if pool.config.idle_timeout_ns > 0 {
-        retire_idle(pool, now_ns);
-        next_ns = next_ns.min(now_ns.saturating_add(pool.tick_length_ns()));
-    }
-    if next_ns == u64::MAX { Deadline::NEVER } else { Deadline::at(next_ns) }
+/// What the housekeeper remembers from one look to the next.
+struct Round {
+    next_tick_ns: u64,
+    /// For each slot, when its resource is asked whether it still lives.
+    next_check_ns: Vec<u64>,
 }
 
-struct Filling {
-    back_off: BackOff,
-    not_before_ns: u64,
-}
-
-impl Filling {
-    /// Makes what is missing to the least size; tells when to try again.
-    fn fill(&mut self, pool: &Pool, now_ns: u64) -> u64 {
-        while pool.size() < pool.config.min_size && !pool.is_closed() {
-            if now_ns < self.not_before_ns {
-                return self.not_before_ns;
+impl Round {
+    /// Tells when the next look is due.
+    fn look(&mut self, pool: &Pool) -> Deadline {
+        let now_ns = clock::now_ns();
+        pool.housekeeper.tick_ns.store(now_ns, Relaxed);
+        pool.destroy_doomed();
+        let mut next_ns = u64::MAX;
+        if let Some(length_ns) = pool.config.tick_length_ns() {
+            retire_worn(pool);
+            if now_ns >= self.next_tick_ns {
+                retire_idle(pool, now_ns, length_ns);
+                self.keep_alive(pool, now_ns);
+                self.next_tick_ns = now_ns.saturating_add(length_ns);
             }
-            match pool.add_idle() {
-                Ok(true) => self.back_off = BackOff::default(),
-                Ok(false) => break,
-                Err(error) => {
-                    log::warn(format_args!("{}: {error}", pool.config.name));
-                    self.not_before_ns = clock::now_ns().saturating_add(self.back_off.next_ns());
-                    return self.not_before_ns;
-                }
+            next_ns = self.next_tick_ns;
+        }
+        next_ns = next_ns.min(fill(pool));
+        if next_ns == u64::MAX { Deadline::NEVER } else { Deadline::at(next_ns) }
+    }
+
+    /// Each idle resource in its own time, so that not all are asked at once.
+    fn keep_alive(&mut self, pool: &Pool, now_ns: u64) {
+        let interval_ns = pool.config.keepalive_ns;
+        if interval_ns == 0 || !pool.validates {
+            return;
+        }
+        if self.next_check_ns.is_empty() {
+            let Ok(times) = alloc::try_vec(pool.config.capacity as usize) else { return };
+            self.next_check_ns = times;
+            self.next_check_ns.resize(pool.config.capacity as usize, 0);
+        }
+        for (number, next_ns) in self.next_check_ns.iter_mut().enumerate() {
+            let slot = pool.slots.get(number as u32);
+            let idle_since_ns = slot.idle_since_ns.load(Relaxed);
+            let first_ns = idle_since_ns.saturating_add(interval_ns - interval_ns / 10);
+            if slot.phase() == Phase::Idle && now_ns >= first_ns && now_ns >= *next_ns {
+                pool.keep_alive(number as u32, idle_since_ns);
+                *next_ns = now_ns.saturating_add(interval_ns - fastrand::u64(0..=interval_ns / 10));
             }
         }
-        u64::MAX
     }
 }
 
-impl Pool {
-    /// Four ticks in an idle time-out: the time-out is exact to a quarter.
-    fn tick_length_ns(&self) -> u64 {
-        (self.config.idle_timeout_ns / 4).max(1_000_000)
+/// Makes what is missing to the least numbers, or has it made; tells when to try again.
+fn fill(pool: &Pool) -> u64 {
+    if pool.config.creator_threads > 0 {
+        pool.creators.ring();
+        return u64::MAX;
+    }
+    while pool.missing() > 0 {
+        let not_before_ns = pool.breaker.not_before_ns();
+        if clock::now_ns() < not_before_ns {
+            return not_before_ns;
+        }
+        match pool.add_idle() {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => log::warn(format_args!("{}: {error}", pool.config.name)),
+        }
+    }
+    u64::MAX
+}
+
+/// Retires the idle resources that are too old, or of an earlier generation.
+fn retire_worn(pool: &Pool) {
+    for number in 0..pool.config.capacity {
+        let slot = pool.slots.get(number);
+        if slot.phase() == Phase::Idle
+            && let idle_since_ns = slot.idle_since_ns.load(Relaxed)
+            && let Some(reason) = pool.wear_of(slot)
+        {
+            pool.retire(number, idle_since_ns, reason);
+        }
     }
 }
 
-fn retire_idle(pool: &Pool, now_ns: u64) {
+/// Retires what was idle too long, the oldest first.
+fn retire_idle(pool: &Pool, now_ns: u64, tick_length_ns: u64) {
+    if pool.config.idle_timeout_ns == 0 {
+        return;
+    }
     // A release may have told the time by a tick that was about to end.
-    let longest_ns = pool.config.idle_timeout_ns.saturating_add(pool.tick_length_ns());
-    let mut surplus = pool.size().saturating_sub(pool.config.min_size);
+    let longest_ns = pool.config.idle_timeout_ns.saturating_add(tick_length_ns);
+    let idle_since = |slot: &Slot| slot.idle_since_ns.load(Relaxed);
+    let mut surplus = pool.size().saturating_sub(pool.limits().0);
+    if pool.config.min_idle > 0 {
+        surplus = surplus.min(pool.ready().saturating_sub(pool.config.min_idle));
+    }
     while surplus > 0 {
         let idle = pool.slots.iter().filter(|slot| slot.phase() == Phase::Idle);
-        let Some(oldest_ns) = idle.map(|slot| slot.idle_since_ns.load(Relaxed)).min() else { return };
+        let Some(oldest_ns) = idle.map(idle_since).min() else { return };
         if now_ns.saturating_sub(oldest_ns) < longest_ns {
             return;
         }
         let before = surplus;
-        for number in 0..pool.config.max_size {
+        for number in 0..pool.config.capacity {
             let slot = pool.slots.get(number);
-            let is_oldest = slot.phase() == Phase::Idle && slot.idle_since_ns.load(Relaxed) == oldest_ns;
-            if surplus > 0 && is_oldest && pool.retire(number, oldest_ns) {
+            let is_oldest = slot.phase() == Phase::Idle && idle_since(slot) == oldest_ns;
+            if surplus > 0 && is_oldest && pool.retire(number, oldest_ns, Reason::Idle) {
                 surplus -= 1;
             }
         }

@@ -1,19 +1,33 @@
 //! The resource pool: things that are expensive to make are made once, checked, leased out, and taken back.
 //!
-//! - [`pool`]: acquire and release, and what becomes of a resource in between.
+//! - [`config`]: what a pool is told when it is made.
+//! - [`pool`]: acquire and release.
+//! - [`life`]: what becomes of a resource between its leases, and what is done to all of them at once.
 //! - [`slots`]: where resources live, and the leases that name them.
-//! - [`stack`]: the lock-free stack of idle slots, and that of vacant ones.
+//! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
 //! - [`waiters`]: callers who wait, first come first served.
-//! - [`housekeeper`]: the thread that keeps the least number ready and lets go what was idle too long.
+//! - [`creators`]: the threads that make resources in the background.
+//! - [`breaker`]: how often a create that fails is tried again.
+//! - [`housekeeper`]: the thread that keeps the least number ready and lets go what is too old.
+//! - [`numbers`]: what a pool counts.
 
+mod breaker;
+mod config;
+mod creators;
 mod housekeeper;
+mod idle;
+mod life;
+mod numbers;
 #[allow(clippy::module_inception)]
 mod pool;
 mod slots;
 mod stack;
 mod waiters;
 
-pub use pool::{AcquireError, CloseError, CreateError, Factory, Pool, PoolConfig, PoolStats};
+pub use config::{IdleOrder, PoolConfig};
+pub use life::{CloseError, ResizeError, WarmError};
+pub use numbers::PoolStats;
+pub use pool::{AcquireError, CreateError, Factory, Pool};
 pub use slots::{Lease, MOST_SLOTS, Resource, StaleLease};
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
-//! A pool: acquire and release, and what becomes of a resource in between. The path of a resource that is idle and
-//! needs no callback takes no lock, allocates nothing and reads no clock.
+//! A pool: acquire and release. The path of a resource that is idle and needs no callback takes no lock, allocates
+//! nothing and reads no clock.
 
+use super::breaker::Breaker;
+use super::config::PoolConfig;
+use super::creators::{self, Creators};
 use super::housekeeper::{self, Housekeeper};
-use super::slots::{Claim, Lease, MOST_SLOTS, Phase, Resource, Retirement, Slots, StaleLease};
+use super::idle::IdleSet;
+use super::numbers::{Counters, PoolStats, Reason};
+use super::slots::{Claim, Lease, Phase, Resource, Slot, Slots, StaleLease};
 use super::stack::Stack;
 use super::waiters::{Grant, Waiters};
 use crate::base::alloc::{self, OutOfMemory};
@@ -10,13 +15,11 @@ use crate::base::callback::{self, CallbackFailure};
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::handles::{Handled, Kind};
-use crate::base::text::Text;
 use crate::base::thread::SpawnError;
 use crate::base::watchers::Watchers;
-use crate::base::{InvalidField, Name, Owner, log};
-use parking_lot::Mutex;
+use crate::base::{InvalidField, Owner, log};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicU32, Ordering::*};
 
 /// The host's side of a pool. A status other than 0 is a failure, with the words that the callback left.
 pub trait Factory: Send + Sync + 'static {
@@ -28,70 +31,47 @@ pub trait Factory: Send + Sync + 'static {
     fn destroy(&self, resource: Resource);
 }
 
-#[derive(Clone, Copy, Debug)]
-pub struct PoolConfig {
-    /// Made in the background, and kept however long they are idle.
-    pub min_size: u32,
-    pub max_size: u32,
-    /// 0: never.
-    pub idle_timeout_ns: u64,
-    /// 0: every time.
-    pub validate_after_ns: u64,
-    pub name: Name,
-}
-
 pub struct Pool {
-    owner: Owner,
+    pub(super) owner: Owner,
     pub(super) config: PoolConfig,
-    factory: Box<dyn Factory>,
-    validates: bool,
+    pub(super) factory: Box<dyn Factory>,
+    pub(super) validates: bool,
     resets: bool,
+    wears: bool,
+    /// Whether the housekeeper may take an idle slot, so that whoever pops one has to claim it.
+    ages: bool,
+    pub(super) mode: AtomicU32,
+    /// Resources of an earlier generation are not leased any more.
+    pub(super) generation: AtomicU32,
     pub(super) slots: Slots,
-    idle: Stack,
-    vacant: Stack,
-    waiters: Waiters,
-    closed: AtomicBool,
-    destroying: AtomicBool,
-    /// Told when a resource of a closed pool is gone.
-    ended: Watchers,
+    pub(super) idle: IdleSet,
+    pub(super) vacant: Stack,
+    /// What was released for the last time, for the housekeeper to destroy.
+    pub(super) doomed: Stack,
+    pub(super) limits: Limits,
+    pub(super) waiters: Waiters,
+    pub(super) breaker: Breaker,
+    pub(super) creators: Creators,
     pub(super) housekeeper: Housekeeper,
-    last_failure: Mutex<Option<CallbackFailure>>,
-    peak_in_use: AtomicU32,
-    counters: Counters,
+    /// Told when a resource was made in the background, or could not be.
+    pub(super) warmed: Watchers,
+    /// Told when a resource of a closed pool is gone.
+    pub(super) ended: Watchers,
+    pub(super) counters: Counters,
 }
 
-#[derive(Default)]
-struct Counters {
-    created: AtomicU64,
-    create_failures: AtomicU64,
-    /// Acquires that made the resource which they got.
-    fresh: AtomicU64,
-    destroyed: AtomicU64,
-    destroyed_idle: AtomicU64,
-    destroyed_invalid: AtomicU64,
-    destroyed_discarded: AtomicU64,
-    destroyed_reset: AtomicU64,
-    timeouts: AtomicU64,
-}
+// What holds for the whole pool: bits of its mode, which is 0 in ordinary times.
+pub(super) const CLOSED: u32 = 1;
+pub(super) const PAUSED: u32 = 2;
+pub(super) const DESTROYING: u32 = 4;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolStats {
-    pub in_use: u64,
-    pub idle: u64,
-    pub creating: u64,
-    pub waiting: u64,
-    pub created: u64,
-    pub create_failures: u64,
-    pub destroyed: u64,
-    pub destroyed_idle: u64,
-    pub destroyed_invalid: u64,
-    pub destroyed_discarded: u64,
-    pub destroyed_reset: u64,
-    pub acquires: u64,
-    pub reuses: u64,
-    pub timeouts: u64,
-    pub peak_in_use: u64,
-    pub peak_waiting: u64,
+/// The bounds that a resize changes.
+pub(super) struct Limits {
+    pub min_size: AtomicU32,
+    pub max_size: AtomicU32,
+    /// Slots that are not withdrawn. While there are more than `max_size`, those that come free are.
+    pub circulating: AtomicU32,
+    pub withdrawn: Stack,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -108,14 +88,31 @@ pub enum CreateError {
 pub enum AcquireError {
     #[error("the pool is closing: it leases nothing any more")]
     Closed,
+    #[error("the pool is paused: it leases nothing until it is resumed")]
+    Paused,
     #[error("all {max_size} resources (max_size) are leased; release one, or raise it")]
     Exhausted { max_size: u32 },
+    #[error("no resource is idle; a caller that waits gets the next that comes back or is made")]
+    NoneIdle,
     #[error("no resource could be made: {0}")]
     CreateFailed(CallbackFailure),
     #[error(
-        "{end}: {in_use} resources are in use, {idle} idle, {waiting} callers wait, max_size is {max_size}{failure}"
+        "no resource can be made: {failures} attempts in a row failed, the next one is made in {} ms{failure}",
+        .pause_ns.div_ceil(1_000_000)
     )]
-    Wait { end: WaitEnd, in_use: u64, idle: u64, waiting: u64, max_size: u32, failure: LastFailure },
+    BreakerOpen { failures: u32, pause_ns: u64, failure: LastFailure },
+    #[error(
+        "{end}: {in_use} resources are in use, {idle} idle, {waiting} callers wait, max_size is {max_size}{paused}{failure}"
+    )]
+    Wait {
+        end: WaitEnd,
+        in_use: u64,
+        idle: u64,
+        waiting: u64,
+        max_size: u64,
+        paused: &'static str,
+        failure: LastFailure,
+    },
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }
@@ -130,170 +127,269 @@ impl std::fmt::Display for LastFailure {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum CloseError {
-    #[error("a close from inside one of the pool's own callbacks, or the log's, would wait for itself")]
-    InsideOwnCallback,
-    #[error("the pool was destroyed by another thread while {still_out} leases were out")]
-    Destroyed { still_out: u64 },
-    #[error("{still_out} leases are still out: {end}")]
-    Wait { still_out: u64, end: WaitEnd },
-}
-
-/// Why a resource is destroyed; each has its count.
-#[derive(Clone, Copy)]
-pub(super) enum Reason {
-    Idle,
-    Invalid,
-    Discarded,
-    Reset,
-    Closed,
-}
-
 impl Pool {
     pub fn new(owner: Owner, config: PoolConfig, factory: Box<dyn Factory>) -> Result<Arc<Self>, CreateError> {
-        check(&config)?;
+        config.check()?;
+        let capacity = config.capacity;
         let pool = alloc::try_arc(Self {
             owner,
             config,
             validates: factory.validates(),
             resets: factory.resets(),
+            wears: config.wears(),
+            ages: config.tick_length_ns().is_some(),
             factory,
-            slots: Slots::new(config.max_size)?,
-            idle: Stack::new(config.max_size)?,
-            vacant: Stack::new(config.max_size)?,
+            mode: AtomicU32::new(0),
+            generation: AtomicU32::new(0),
+            slots: Slots::new(capacity)?,
+            idle: IdleSet::new(config.idle_order, capacity)?,
+            vacant: Stack::new(capacity)?,
+            doomed: Stack::new(capacity)?,
+            limits: Limits {
+                min_size: AtomicU32::new(config.min_size),
+                max_size: AtomicU32::new(config.max_size),
+                circulating: AtomicU32::new(config.max_size),
+                withdrawn: Stack::new(capacity)?,
+            },
             waiters: Waiters::default(),
-            closed: AtomicBool::new(false),
-            destroying: AtomicBool::new(false),
-            ended: Watchers::default(),
+            breaker: Breaker::new(config.breaker_failures),
+            creators: Creators::default(),
             housekeeper: Housekeeper::default(),
-            last_failure: Mutex::new(None),
-            peak_in_use: AtomicU32::new(0),
+            warmed: Watchers::default(),
+            ended: Watchers::default(),
             counters: Counters::default(),
         })?;
         // The lowest number is on top: a pool that is little used stays in few cache lines.
+        (config.max_size..capacity).rev().for_each(|slot| pool.limits.withdrawn.push(slot));
         (0..config.max_size).rev().for_each(|slot| pool.vacant.push(slot));
-        if config.min_size > 0 || config.idle_timeout_ns > 0 {
+        creators::start(&pool, config.creator_threads)?;
+        if config.min_size > 0 || config.min_idle > 0 || pool.ages {
             housekeeper::start(&pool)?;
         }
         Ok(pool)
     }
 
     pub fn try_acquire(&self) -> Result<(Lease, Resource), AcquireError> {
-        self.acquire_now()?.ok_or(AcquireError::Exhausted { max_size: self.config.max_size })
+        self.acquire_now()?.ok_or_else(|| {
+            if self.is(PAUSED) {
+                AcquireError::Paused
+            } else if self.is_hopeless() {
+                self.breaker_open()
+            } else if self.vacant.depth() > 0 {
+                AcquireError::NoneIdle
+            } else {
+                AcquireError::Exhausted { max_size: self.limits().1 }
+            }
+        })
     }
 
-    /// Leases an idle resource, else a new one. Nothing when every slot is taken, or when others came first.
+    /// Leases an idle resource, else a new one. Nothing when there is none to be had, or when others came first.
     #[inline]
     pub fn acquire_now(&self) -> Result<Option<(Lease, Resource)>, AcquireError> {
-        if self.is_closed() {
+        if self.is(CLOSED) {
             return Err(AcquireError::Closed);
         }
         if !self.waiters.is_empty() {
             return Ok(None);
         }
         match self.take() {
-            Some(Grant::Idle(number)) => self.lease_idle(number).map(Some),
-            Some(Grant::Vacant(number)) => self.lease_new(number).map(Some),
+            Some(grant) => self.lease(grant),
             None => Ok(None),
         }
     }
 
-    /// Leases the next resource that comes back, after those who came first.
+    /// Leases the next resource that comes back or is made, after those who came first.
     #[cold]
     pub fn acquire_later(
         &self,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<(Lease, Resource), AcquireError> {
+        loop {
+            let grant = self.wait_for_grant(deadline, cancel)?;
+            if let Some(leased) = self.lease(grant)? {
+                return Ok(leased);
+            }
+        }
+    }
+
+    fn wait_for_grant(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<Grant, AcquireError> {
         let parker = cancel::current_parker()?;
         let waiter = self.waiters.enter(parker)?;
-        self.serve();
-        let ready = || waiter.grant().map(Some).or_else(|| self.is_closed().then_some(None));
-        let end = cancel::wait_until(deadline, cancel, ready);
+        let end = loop {
+            self.serve();
+            self.creators.ring();
+            let ready = || waiter.grant().map(Some).or_else(|| self.is_hopeless().then_some(None));
+            let until = deadline.min(self.next_attempt());
+            match cancel::wait_until(until, cancel, ready) {
+                // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
+                Err(WaitEnd::TimedOut) if !deadline.has_passed() => {}
+                end => break end,
+            }
+        };
         let grant = match end {
             Ok(Some(grant)) => Some(grant),
             // What came at the last moment is preferred over the end of the wait.
             Ok(None) | Err(_) => self.waiters.leave(&waiter),
         };
         match (grant, end) {
-            (Some(grant), _) if self.is_closed() => {
+            (Some(Grant::Failed), _) => Err(self.create_failed()),
+            (Some(grant), _) if self.is(CLOSED) => {
                 self.give_back(grant);
                 Err(AcquireError::Closed)
             }
-            (Some(Grant::Idle(number)), _) => self.lease_idle(number),
-            (Some(Grant::Vacant(number)), _) => self.lease_new(number),
-            (None, Ok(_)) => Err(AcquireError::Closed),
+            (Some(grant), _) => Ok(grant),
+            (None, Ok(_)) if self.is(CLOSED) => Err(AcquireError::Closed),
+            (None, Ok(_)) => Err(self.breaker_open()),
             (None, Err(end)) => {
                 if end == WaitEnd::TimedOut {
                     self.counters.timeouts.fetch_add(1, Relaxed);
                 }
-                let PoolStats { in_use, idle, waiting, .. } = self.stats();
-                let failure = LastFailure(*self.last_failure.lock());
-                Err(AcquireError::Wait { end, in_use, idle, waiting, max_size: self.config.max_size, failure })
+                let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
+                let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
+                let failure = LastFailure(self.breaker.last_failure());
+                Err(AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, failure })
             }
         }
+    }
+
+    /// Nothing will come: the pool is closed, or has nothing and makes nothing for now.
+    fn is_hopeless(&self) -> bool {
+        self.is(CLOSED) || (self.size() == 0 && !self.is(PAUSED) && self.breaker.pause_ns().is_some())
+    }
+
+    fn breaker_open(&self) -> AcquireError {
+        AcquireError::BreakerOpen {
+            failures: self.breaker.failures(),
+            pause_ns: self.breaker.pause_ns().unwrap_or(0),
+            failure: LastFailure(self.breaker.last_failure()),
+        }
+    }
+
+    fn create_failed(&self) -> AcquireError {
+        self.breaker.last_failure().map_or(AcquireError::Closed, AcquireError::CreateFailed)
+    }
+
+    /// When a caller that waits may make a resource, although the breaker is open.
+    fn next_attempt(&self) -> Deadline {
+        let waits_for_breaker =
+            self.config.creator_threads == 0 && self.breaker.is_open() && self.vacant.depth() > 0 && !self.is(PAUSED);
+        if waits_for_breaker { Deadline::at(self.breaker.not_before_ns()) } else { Deadline::NEVER }
     }
 
     /// Takes what is free: an idle slot first, else a vacant one. It is the caller's then.
     #[inline]
     fn take(&self) -> Option<Grant> {
-        self.take_from_idle().or_else(|| {
-            let (number, _) = self.vacant.pop()?;
-            self.slots.get(number).set_phase(Phase::Creating);
-            self.note_peak(self.idle.depth());
-            Some(Grant::Vacant(number))
-        })
+        if self.is(PAUSED) {
+            return None;
+        }
+        self.take_idle().map(Grant::Idle).or_else(|| self.take_vacant().map(Grant::Vacant))
     }
 
     #[inline]
-    fn take_from_idle(&self) -> Option<Grant> {
+    fn take_idle(&self) -> Option<u32> {
         while let Some((number, left)) = self.idle.pop() {
-            let slot = self.slots.get(number);
-            // Without an idle time-out nobody but its popper moves an idle slot.
-            let claim = if self.config.idle_timeout_ns == 0 { Claim::Resource } else { slot.claim() };
+            // Without an age nobody but its popper moves an idle slot.
+            let claim = if self.ages { self.slots.get(number).claim() } else { Claim::Resource };
             match claim {
                 Claim::Resource => {
                     self.note_peak(left);
-                    return Some(Grant::Idle(number));
+                    if left < self.config.min_idle {
+                        self.refill();
+                    }
+                    return Some(number);
                 }
-                Claim::Hollow => return Some(Grant::Vacant(number)),
+                Claim::Hollow => self.put_vacant(number),
                 Claim::Nothing => {}
             }
         }
         None
     }
 
-    /// What is in use is what is neither vacant nor idle; both stacks know their depth.
+    /// Only where callers make what they need.
+    fn take_vacant(&self) -> Option<u32> {
+        if self.config.creator_threads > 0 {
+            return None;
+        }
+        let (number, _) = self.vacant.pop()?;
+        if !self.breaker.admits() {
+            self.vacant.push(number);
+            return None;
+        }
+        self.slots.get(number).set_phase(Phase::Creating);
+        self.note_peak(self.idle.depth());
+        Some(number)
+    }
+
+    /// What is in use is what is neither vacant nor idle; both know their depth.
     #[inline]
     fn note_peak(&self, idle: u32) {
-        let in_use = self.config.max_size.saturating_sub(self.vacant.depth() + idle);
-        if in_use > self.peak_in_use.load(Relaxed) {
-            self.peak_in_use.fetch_max(in_use, Relaxed);
+        let circulating = self.limits.circulating.load(Relaxed);
+        let in_use = circulating.saturating_sub(self.vacant.depth() + idle);
+        if in_use > self.counters.peak_in_use.load(Relaxed) {
+            self.counters.peak_in_use.fetch_max(in_use, Relaxed);
         }
     }
 
-    /// Leases an idle resource that the caller took. In place of one that is not valid any more it takes the next idle
-    /// one, and makes a new one when there is none.
+    /// Leases what the caller took. Nothing when it was not fit any more, and another is to be waited for.
     #[inline]
-    fn lease_idle(&self, mut number: u32) -> Result<(Lease, Resource), AcquireError> {
-        while self.validates && !self.is_still_valid(number) {
-            self.destroy_resource(number, Reason::Invalid);
+    fn lease(&self, grant: Grant) -> Result<Option<(Lease, Resource)>, AcquireError> {
+        match grant {
+            Grant::Idle(number) => match self.fault_of(number) {
+                None => Ok(Some((self.slots.begin_lease(number), self.slots.get(number).resource()))),
+                Some(fault) => self.lease_another(number, fault),
+            },
+            Grant::Vacant(number) => self.lease_new(number).map(Some),
+            Grant::Failed => Err(self.create_failed()),
+        }
+    }
+
+    /// Why an idle resource must not be leased again.
+    #[inline]
+    fn fault_of(&self, number: u32) -> Option<Reason> {
+        let wear = self.wear_of(self.slots.get(number));
+        if wear.is_none() && self.validates && !self.is_still_valid(number) {
+            return Some(Reason::Invalid);
+        }
+        wear
+    }
+
+    /// Why a resource has had its last use.
+    #[inline]
+    pub(super) fn wear_of(&self, slot: &Slot) -> Option<Reason> {
+        if slot.generation() != self.generation.load(Relaxed) {
+            return Some(Reason::Refreshed);
+        }
+        if self.wears { self.wear_by_age(slot) } else { None }
+    }
+
+    fn wear_by_age(&self, slot: &Slot) -> Option<Reason> {
+        if self.config.max_uses > 0 && slot.uses_of_resource() >= self.config.max_uses {
+            return Some(Reason::Used);
+        }
+        // By the housekeeper's clock.
+        (self.config.max_lifetime_ns > 0 && slot.expires_ns() <= self.housekeeper.tick_ns()).then_some(Reason::Old)
+    }
+
+    /// In place of a resource with a fault, the next idle one without, else a new one.
+    #[cold]
+    fn lease_another(&self, mut number: u32, mut fault: Reason) -> Result<Option<(Lease, Resource)>, AcquireError> {
+        loop {
+            self.destroy_resource(number, fault);
             self.slots.get(number).set_phase(Phase::Creating);
-            match self.take_from_idle() {
-                Some(Grant::Idle(next)) => {
-                    self.vacate(number);
-                    number = next;
-                }
-                Some(Grant::Vacant(hollow)) => {
-                    self.vacate(hollow);
-                    return self.lease_new(number);
-                }
-                None => return self.lease_new(number),
+            let Some(next) = self.take_idle() else { break };
+            self.vacate(number);
+            number = next;
+            match self.fault_of(number) {
+                Some(next_fault) => fault = next_fault,
+                None => return Ok(Some((self.slots.begin_lease(number), self.slots.get(number).resource()))),
             }
         }
-        let resource = self.slots.get(number).resource();
-        Ok((self.slots.begin_lease(number), resource))
+        if self.config.creator_threads > 0 || !self.breaker.admits() {
+            self.vacate(number);
+            return Ok(None);
+        }
+        self.lease_new(number).map(Some)
     }
 
     #[cold]
@@ -303,7 +399,10 @@ impl Pool {
         if trusted_ns > 0 && clock::now_ns().saturating_sub(slot.idle_since_ns.load(Relaxed)) < trusted_ns {
             return true;
         }
-        let resource = slot.resource();
+        self.validate(slot.resource())
+    }
+
+    pub(super) fn validate(&self, resource: Resource) -> bool {
         match callback::run_checked(self.owner, "validate", || self.factory.validate(resource)) {
             Ok(()) => true,
             Err(failure) => {
@@ -319,44 +418,21 @@ impl Pool {
         Ok((self.slots.begin_lease(number), resource))
     }
 
-    /// Makes a resource in a slot that the caller took. After a failure the slot is vacant again.
-    fn create(&self, number: u32) -> Result<Resource, AcquireError> {
-        let mut resource = Resource(std::ptr::null_mut());
-        let made = callback::run_checked(self.owner, "create", || self.factory.create(&mut resource)).and_then(|()| {
-            if resource.0.is_null() {
-                return Err(CallbackFailure {
-                    status: -1,
-                    message: Text::from("create callback made no resource (NULL)"),
-                });
-            }
-            Ok(())
-        });
-        if let Err(failure) = made {
-            self.counters.create_failures.fetch_add(1, Relaxed);
-            *self.last_failure.lock() = Some(failure);
-            self.vacate(number);
-            return Err(AcquireError::CreateFailed(failure));
-        }
-        self.counters.created.fetch_add(1, Relaxed);
-        self.slots.get(number).put(resource);
-        if self.is_closed() {
-            self.destroy_resource(number, Reason::Closed);
-            self.vacate(number);
-            return Err(AcquireError::Closed);
-        }
-        Ok(resource)
-    }
-
     /// Takes a resource back, for the next who wants it.
     #[inline]
     pub fn release(&self, lease: Lease) -> Result<(), StaleLease> {
         let number = self.slots.end_lease(lease)?;
-        if self.resets && !self.is_closed() && !self.is_reset(number) {
-            self.destroy_resource(number, Reason::Reset);
-            self.vacate(number);
+        if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
             return Ok(());
         }
-        self.put_idle(number);
+        if let Some(reason) = self.wear_of(self.slots.get(number)).or_else(|| self.surplus()) {
+            self.let_go(number, reason);
+        } else if self.resets && !self.is(CLOSED) && !self.is_reset(number) {
+            self.destroy_resource(number, Reason::Reset);
+            self.vacate(number);
+        } else {
+            self.put_idle(number);
+        }
         Ok(())
     }
 
@@ -372,6 +448,16 @@ impl Pool {
         self.slots.resource_of(lease)
     }
 
+    /// Whether there are more resources than the pool keeps for nobody.
+    #[inline]
+    fn surplus(&self) -> Option<Reason> {
+        let is_beyond = self.wears
+            && self.config.soft_max_size < self.config.capacity
+            && self.size().saturating_sub(self.doomed.depth()) > self.config.soft_max_size
+            && self.waiters.is_empty();
+        is_beyond.then_some(Reason::Surplus)
+    }
+
     #[cold]
     fn is_reset(&self, number: u32) -> bool {
         let resource = self.slots.get(number).resource();
@@ -385,199 +471,86 @@ impl Pool {
     }
 
     #[inline]
-    fn put_idle(&self, number: u32) {
-        let slot = self.slots.get(number);
-        if self.validates && self.config.validate_after_ns > 0 {
-            slot.idle_since_ns.store(clock::now_ns(), Relaxed);
-        } else {
-            slot.idle_since_ns.store(self.housekeeper.tick_ns(), Relaxed);
-        }
-        slot.make_idle();
+    pub(super) fn put_idle(&self, number: u32) {
+        self.note_idle_since(number);
+        self.slots.get(number).make_idle();
         self.idle.push(number);
         if !self.waiters.is_empty() {
             self.serve();
         }
         // A close that came before the push has not seen it.
-        if self.is_closed() {
+        if self.is(CLOSED) {
             self.destroy_idle();
         }
     }
 
+    /// As exactly as this pool needs it: the housekeeper's tick costs no look at the clock.
+    #[inline]
+    pub(super) fn note_idle_since(&self, number: u32) {
+        let is_exact = self.validates && self.config.validate_after_ns > 0;
+        let now_ns = if is_exact { clock::now_ns() } else { self.housekeeper.tick_ns() };
+        self.slots.get(number).idle_since_ns.store(now_ns, Relaxed);
+    }
+
     /// The slot's resource is gone.
     #[cold]
-    fn vacate(&self, number: u32) {
-        self.slots.get(number).set_phase(Phase::Vacant);
-        self.vacant.push(number);
+    pub(super) fn vacate(&self, number: u32) {
+        self.put_vacant(number);
         if !self.waiters.is_empty() {
             self.serve();
         }
-        if self.is_closed() {
+        if self.is(CLOSED) {
             self.ended.wake_all();
         }
-        if self.config.min_size > 0 {
-            self.housekeeper.ring();
+        self.refill();
+    }
+
+    /// The same without a word to those who wait.
+    fn put_vacant(&self, number: u32) {
+        if self.is_too_large() && self.withdraw(number, None) {
+            return;
         }
+        self.slots.get(number).set_phase(Phase::Vacant);
+        self.vacant.push(number);
     }
 
     fn give_back(&self, grant: Grant) {
         match grant {
             Grant::Idle(number) => self.put_idle(number),
             Grant::Vacant(number) => self.vacate(number),
+            Grant::Failed => {}
         }
     }
 
     #[cold]
-    fn serve(&self) {
+    pub(super) fn serve(&self) {
         self.waiters.serve(|| self.take());
     }
 
-    #[cold]
-    fn destroy_resource(&self, number: u32, reason: Reason) {
-        let slot = self.slots.get(number);
-        let resource = slot.resource();
-        slot.put(Resource(std::ptr::null_mut()));
-        callback::run(self.owner, || self.factory.destroy(resource));
-        let counters = &self.counters;
-        counters.destroyed.fetch_add(1, Relaxed);
-        match reason {
-            Reason::Idle => counters.destroyed_idle.fetch_add(1, Relaxed),
-            Reason::Invalid => counters.destroyed_invalid.fetch_add(1, Relaxed),
-            Reason::Discarded => counters.destroyed_discarded.fetch_add(1, Relaxed),
-            Reason::Reset => counters.destroyed_reset.fetch_add(1, Relaxed),
-            Reason::Closed => 0,
-        };
+    #[inline]
+    pub(super) fn is(&self, mode: u32) -> bool {
+        self.mode.load(SeqCst) & mode != 0
     }
 
-    #[cold]
-    fn destroy_idle(&self) {
-        while let Some((number, _)) = self.idle.pop() {
-            match self.slots.get(number).claim() {
-                Claim::Resource => {
-                    self.destroy_resource(number, Reason::Closed);
-                    self.vacate(number);
-                }
-                Claim::Hollow => self.vacate(number),
-                Claim::Nothing => {}
-            }
-        }
+    /// The least and the greatest number of resources.
+    pub fn limits(&self) -> (u32, u32) {
+        (self.limits.min_size.load(Relaxed), self.limits.max_size.load(Relaxed))
     }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(SeqCst)
-    }
-
-    /// Resources that are made and not destroyed.
-    pub(super) fn size(&self) -> u32 {
-        let destroyed = self.counters.destroyed.load(SeqCst);
-        self.counters.created.load(SeqCst).saturating_sub(destroyed) as u32
-    }
-
-    /// Makes one more idle resource, when there is room.
-    pub(super) fn add_idle(&self) -> Result<bool, AcquireError> {
-        let Some((number, _)) = self.vacant.pop() else { return Ok(false) };
-        self.slots.get(number).set_phase(Phase::Creating);
-        self.create(number)?;
-        self.put_idle(number);
-        Ok(true)
-    }
-
-    /// Destroys the resource of a slot that has been idle since `tick_ns`. Its number stays on the idle stack, unless
-    /// somebody pops it meanwhile.
-    pub(super) fn retire(&self, number: u32, tick_ns: u64) -> bool {
-        let slot = self.slots.get(number);
-        match slot.begin_retirement(tick_ns) {
-            Retirement::Begun => {}
-            Retirement::Refused => return false,
-            Retirement::Unlinked => {
-                self.put_idle(number);
-                return false;
-            }
-        }
-        self.destroy_resource(number, Reason::Idle);
-        if !slot.end_retirement() {
-            self.vacate(number);
-        } else if !self.waiters.is_empty() {
-            self.serve();
-        }
-        true
-    }
-
-    /// Leases nothing any more, and waits until everything is back and destroyed.
-    pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), CloseError> {
-        if callback::waits_for_itself(self.owner) {
-            return Err(CloseError::InsideOwnCallback);
-        }
-        self.begin_close();
-        let ended = || match self.still_out() {
-            0 => Some(Ok(())),
-            // A destroy waits for no lease, and so not for this call either.
-            still_out => self.destroying.load(SeqCst).then_some(Err(CloseError::Destroyed { still_out })),
-        };
-        self.ended
-            .wait_until(deadline, cancel, ended)
-            .unwrap_or_else(|end| Err(CloseError::Wait { still_out: self.still_out(), end }))
-    }
-
-    fn begin_close(&self) {
-        self.closed.store(true, SeqCst);
-        self.waiters.wake_all();
-        self.housekeeper.ring();
-        self.destroy_idle();
-    }
-
-    /// Slots with a resource, or with one that is being made or destroyed.
-    fn still_out(&self) -> u64 {
-        self.slots.iter().filter(|slot| !matches!(slot.phase(), Phase::Vacant | Phase::Hollow)).count() as u64
-    }
-
-    pub fn stats(&self) -> PoolStats {
-        let counters = &self.counters;
-        let count = |phases: &[Phase]| self.slots.iter().filter(|slot| phases.contains(&slot.phase())).count() as u64;
-        let acquires = self.slots.iter().map(|slot| slot.uses()).sum::<u64>();
-        PoolStats {
-            in_use: count(&[Phase::Leased, Phase::Returning]),
-            idle: count(&[Phase::Idle]),
-            creating: count(&[Phase::Creating]),
-            waiting: u64::from(self.waiters.count()),
-            created: counters.created.load(Relaxed),
-            create_failures: counters.create_failures.load(Relaxed),
-            destroyed: counters.destroyed.load(Relaxed),
-            destroyed_idle: counters.destroyed_idle.load(Relaxed),
-            destroyed_invalid: counters.destroyed_invalid.load(Relaxed),
-            destroyed_discarded: counters.destroyed_discarded.load(Relaxed),
-            destroyed_reset: counters.destroyed_reset.load(Relaxed),
-            acquires,
-            reuses: acquires.saturating_sub(counters.fresh.load(Relaxed)),
-            timeouts: counters.timeouts.load(Relaxed),
-            peak_in_use: u64::from(self.peak_in_use.load(Relaxed)),
-            peak_waiting: u64::from(self.waiters.peak()),
-        }
-    }
-}
-
-fn check(config: &PoolConfig) -> Result<(), InvalidField> {
-    if !(1..=MOST_SLOTS).contains(&config.max_size) {
-        let bound = "must be 1 to 1048576, or 0 for 16";
-        return Err(InvalidField { field: "max_size", value: u64::from(config.max_size), bound });
-    }
-    if config.min_size > config.max_size {
-        let bound = "must be at most max_size";
-        return Err(InvalidField { field: "min_size", value: u64::from(config.min_size), bound });
-    }
-    Ok(())
 }
 
 impl Handled for Pool {
     const KIND: Kind = Kind::Pool;
 
     fn begin_destroy(&self) {
-        self.destroying.store(true, SeqCst);
+        self.mode.fetch_or(DESTROYING, SeqCst);
         self.begin_close();
         self.ended.wake_all();
     }
 
     fn finish_destroy(&self) {
+        self.creators.stop();
         self.housekeeper.stop();
+        self.destroy_doomed();
         self.destroy_idle();
     }
 

@@ -1,12 +1,15 @@
 //! Where a pool's resources live, and the leases that name them.
 //!
 //! The life of a slot: `VACANT` → `CREATING` → `LEASED` → `RETURNING` → `IDLE` → `LEASED` …, and from `CREATING`,
-//! `LEASED` or `RETURNING` back to `VACANT`. What was idle too long goes `IDLE` → `RETIRING` → `HOLLOW`, while its
-//! number stays on the idle stack: whoever pops a hollow number may create in it. One who pops a number that is just
-//! retiring makes it `UNLINKED`, and the retirement then ends in `VACANT`.
+//! `LEASED` or `RETURNING` back to `VACANT`.
+//!
+//! What is done to an idle slot in the background is done in place, while its number stays among the idle ones: it is
+//! `HELD` meanwhile, and then `IDLE` again, or `HOLLOW` when its resource is gone. A hollow slot is refilled in the same
+//! way, or vacated by whoever pops its number. One who pops a number that is held makes it `UNLINKED`: then the holder
+//! puts it where it belongs.
 
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::sync::{AtomicPtr, AtomicU64, Ordering::*};
+use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use std::ffi::c_void;
 
 pub const MOST_SLOTS: u32 = 1 << 20;
@@ -33,7 +36,7 @@ pub enum Phase {
     Leased = 2,
     Returning = 3,
     Idle = 4,
-    Retiring = 5,
+    Held = 5,
     Hollow = 6,
     Unlinked = 7,
 }
@@ -44,7 +47,7 @@ const PHASES: [Phase; 8] = [
     Phase::Leased,
     Phase::Returning,
     Phase::Idle,
-    Phase::Retiring,
+    Phase::Held,
     Phase::Hollow,
     Phase::Unlinked,
 ];
@@ -56,22 +59,22 @@ const LEASE_GENERATION_SHIFT: u32 = 36;
 const SALT_SHIFT: u32 = 20;
 const SALT_MASK: u64 = 0xffff;
 
-/// What one who popped a number from the idle stack has then.
+/// What one who popped a number of an idle slot has then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// The slot with its resource, in `RETURNING`.
     Resource,
     /// The slot without one, in `CREATING`.
     Hollow,
-    /// Nothing: its retirement, which is under way, ends in `VACANT`.
+    /// Nothing: somebody holds it.
     Nothing,
 }
 
-/// What became of a wish to retire a slot.
+/// What became of a wish to hold an idle slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retirement {
-    /// The caller destroys its resource, then ends the retirement.
-    Begun,
+pub enum Hold {
+    /// The caller has it until [`Slot::let_go_idle`] or [`Slot::let_go_hollow`].
+    Taken,
     Refused,
     /// Refused, but its number was popped meanwhile: the caller puts it back.
     Unlinked,
@@ -85,6 +88,19 @@ pub struct Slot {
     pub idle_since_ns: AtomicU64,
     /// How often it was leased; written by whoever owns the slot.
     uses: AtomicU64,
+    /// What `uses` was when its resource was made.
+    uses_before: AtomicU64,
+    expires_ns: AtomicU64,
+    generation: AtomicU32,
+}
+
+/// What a resource has from its making on.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// The pool's generation when it was begun.
+    pub generation: u32,
+    /// When it is too old.
+    pub expires_ns: u64,
 }
 
 impl Slot {
@@ -100,8 +116,31 @@ impl Slot {
         self.uses.load(Relaxed)
     }
 
-    pub fn put(&self, resource: Resource) {
+    /// How often its resource was leased.
+    pub fn uses_of_resource(&self) -> u64 {
+        self.uses() - self.uses_before.load(Relaxed)
+    }
+
+    pub fn expires_ns(&self) -> u64 {
+        self.expires_ns.load(Relaxed)
+    }
+
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Relaxed)
+    }
+
+    /// For the owner of the slot: a resource was made in it.
+    pub fn begin_life(&self, resource: Resource, life: Life) {
         self.resource.store(resource.0, Relaxed);
+        self.uses_before.store(self.uses(), Relaxed);
+        self.expires_ns.store(life.expires_ns, Relaxed);
+        self.generation.store(life.generation, Relaxed);
+    }
+
+    /// For the owner of the slot: the resource is the caller's, to be destroyed.
+    pub fn end_life(&self) -> Resource {
+        Resource(self.resource.swap(std::ptr::null_mut(), Relaxed))
     }
 
     /// For the owner of the slot, when no other thread can move it.
@@ -124,38 +163,49 @@ impl Slot {
         self.word.compare_exchange(expected, (word & !7) | to as u64, SeqCst, SeqCst).is_ok()
     }
 
-    /// For one who popped its number from the idle stack, while it may be retired.
+    /// For one who popped its number from among the idle ones, while others may hold it.
     pub fn claim(&self) -> Claim {
         loop {
             if self.move_phase(Phase::Idle, Phase::Returning) {
                 return Claim::Resource;
             }
-            if self.move_phase(Phase::Retiring, Phase::Unlinked) {
+            if self.move_phase(Phase::Held, Phase::Unlinked) {
                 return Claim::Nothing;
             }
-            if self.phase() == Phase::Hollow {
-                self.set_phase(Phase::Creating);
+            if self.move_phase(Phase::Hollow, Phase::Creating) {
                 return Claim::Hollow;
             }
-            // A retirement was called off between the two moves: it is idle again.
+            // It was let go or taken between the moves.
         }
     }
 
-    /// Begins to retire it, when it is idle since that moment.
-    pub fn begin_retirement(&self, idle_since_ns: u64) -> Retirement {
-        if !self.move_phase(Phase::Idle, Phase::Retiring) {
-            return Retirement::Refused;
+    /// Holds it in place, when it is idle since that moment.
+    pub fn hold_idle(&self, idle_since_ns: u64) -> Hold {
+        if !self.move_phase(Phase::Idle, Phase::Held) {
+            return Hold::Refused;
         }
         if self.idle_since_ns.load(Relaxed) == idle_since_ns {
-            return Retirement::Begun;
+            return Hold::Taken;
         }
         // It was used since the caller looked.
-        if self.move_phase(Phase::Retiring, Phase::Idle) { Retirement::Refused } else { Retirement::Unlinked }
+        if self.let_go_idle() { Hold::Refused } else { Hold::Unlinked }
     }
 
-    /// Its resource is gone. True while its number is still on the idle stack; else the caller makes it vacant.
-    pub fn end_retirement(&self) -> bool {
-        self.move_phase(Phase::Retiring, Phase::Hollow)
+    /// Holds it in place, to make a resource in it.
+    pub fn hold_hollow(&self) -> bool {
+        self.phase() == Phase::Hollow && self.move_phase(Phase::Hollow, Phase::Held)
+    }
+
+    /// The holder leaves it with a resource. True while its number is still among the idle ones; else the caller puts
+    /// it back.
+    pub fn let_go_idle(&self) -> bool {
+        self.move_phase(Phase::Held, Phase::Idle)
+    }
+
+    /// The holder leaves it without a resource. True while its number is still among the idle ones; else the caller
+    /// makes it vacant.
+    pub fn let_go_hollow(&self) -> bool {
+        self.move_phase(Phase::Held, Phase::Hollow)
     }
 }
 
@@ -173,6 +223,9 @@ impl Slots {
             resource: AtomicPtr::new(std::ptr::null_mut()),
             idle_since_ns: AtomicU64::new(0),
             uses: AtomicU64::new(0),
+            uses_before: AtomicU64::new(0),
+            expires_ns: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
         }));
         Ok(Self { slots, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK })
     }

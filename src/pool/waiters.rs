@@ -17,11 +17,14 @@ pub enum Grant {
     Idle(u32),
     /// An empty slot, to create a resource in.
     Vacant(u32),
+    /// Nothing: a resource was to be made for it, and could not be.
+    Failed,
 }
 
 const WAITING: u64 = 0;
 const IDLE: u64 = 1 << 32;
 const VACANT: u64 = 2 << 32;
+const FAILED: u64 = 4 << 32;
 
 pub struct Waiter {
     grant: AtomicU64,
@@ -32,6 +35,7 @@ impl Waiter {
     pub fn grant(&self) -> Option<Grant> {
         match self.grant.load(Acquire) {
             WAITING => None,
+            FAILED => Some(Grant::Failed),
             grant if grant & VACANT != 0 => Some(Grant::Vacant(grant as u32)),
             grant => Some(Grant::Idle(grant as u32)),
         }
@@ -41,6 +45,7 @@ impl Waiter {
         let word = match grant {
             Grant::Idle(slot) => IDLE | u64::from(slot),
             Grant::Vacant(slot) => VACANT | u64::from(slot),
+            Grant::Failed => FAILED,
         };
         self.grant.store(word, Release);
         self.parker.unpark();
@@ -99,6 +104,12 @@ impl Waiters {
                 first.hand(grant);
             }
         }
+    }
+
+    /// Tells the first waiter that nothing comes for it.
+    pub fn fail_first(&self) {
+        let mut offer = Some(Grant::Failed);
+        self.serve(|| offer.take());
     }
 
     /// Wakes everybody, to look at a state that changed for all of them.

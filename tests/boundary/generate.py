@@ -36,6 +36,8 @@ NUMBERS = {
     "align_bytes": "16",
     "mode": "OSTLER_RESET_KEEP_PAGES",
     "max_level": "OSTLER_LOG_WARN",
+    "min_size": "0",
+    "max_size": "1",
     "index": "0",
     "node_index": "0",
     "page_size_index": "0",

@@ -1,120 +1,5 @@
 /* Pool: what becomes of a resource between its create and its one destroy. */
-#include "fixtures.h"
-#include <stdatomic.h>
-
-/* A resource that notices when two have it, and when it is used after its end. */
-struct horse {
-    atomic_int riders;
-    atomic_int alive;
-    int number;
-};
-
-/* A pool's user data: what its callbacks shall do, and what they did. */
-struct farm {
-    struct horse horses[4096];
-    atomic_int created, destroyed, validated, reset;
-    atomic_int refuse_create, refuse_validate, refuse_reset;
-    struct tally destroys;
-};
-
-static ostler_status refuse(const char *words)
-{
-    EXPECT_STATUS(ostler_callback_set_message(words), OSTLER_OK);
-    return OSTLER_E_CALLBACK_FAILED;
-}
-
-static ostler_status create_horse(void *user_data, void **resource)
-{
-    struct farm *farm = user_data;
-    if (atomic_load(&farm->refuse_create))
-        return refuse("the stable is empty");
-    int number = atomic_fetch_add(&farm->created, 1);
-    EXPECT(number < (int)(sizeof farm->horses / sizeof *farm->horses));
-    struct horse *horse = &farm->horses[number];
-    horse->number = number;
-    atomic_store(&horse->alive, 1);
-    *resource = horse;
-    return OSTLER_OK;
-}
-
-static ostler_status validate_horse(void *user_data, void *resource)
-{
-    struct farm *farm = user_data;
-    struct horse *horse = resource;
-    EXPECT(atomic_load(&horse->alive) && atomic_load(&horse->riders) == 0);
-    atomic_fetch_add(&farm->validated, 1);
-    return atomic_load(&farm->refuse_validate) ? refuse("lame") : OSTLER_OK;
-}
-
-static ostler_status reset_horse(void *user_data, void *resource)
-{
-    struct farm *farm = user_data;
-    struct horse *horse = resource;
-    EXPECT(atomic_load(&horse->alive) && atomic_load(&horse->riders) == 0);
-    atomic_fetch_add(&farm->reset, 1);
-    return atomic_load(&farm->refuse_reset) ? refuse("tired") : OSTLER_OK;
-}
-
-static void destroy_horse(void *user_data, void *resource)
-{
-    struct farm *farm = user_data;
-    struct horse *horse = resource;
-    EXPECT_EQ(atomic_load(&horse->riders), 0);
-    EXPECT_EQ(atomic_exchange(&horse->alive, 0), 1);
-    atomic_fetch_add(&farm->destroyed, 1);
-    tally_add(&farm->destroys, 1);
-}
-
-static struct farm *make_farm(void)
-{
-    struct farm *farm = calloc(1, sizeof *farm);
-    farm->destroys = (struct tally)TALLY_INIT;
-    return farm;
-}
-
-static ostler_pool_config config_with(uint32_t max_size)
-{
-    ostler_pool_config config;
-    CHECK_STATUS(ostler_pool_config_init(&config, sizeof config), OSTLER_OK);
-    config.max_size = max_size;
-    return config;
-}
-
-static ostler_pool *pool_of(struct farm *farm, ostler_pool_config config)
-{
-    ostler_pool_callbacks callbacks;
-    ostler_pool *pool;
-    CHECK_STATUS(ostler_pool_callbacks_init(&callbacks, sizeof callbacks), OSTLER_OK);
-    callbacks.create = create_horse;
-    callbacks.validate = validate_horse;
-    callbacks.reset = reset_horse;
-    callbacks.destroy = destroy_horse;
-    CHECK_STATUS(ostler_pool_create(&config, &callbacks, farm, &pool), OSTLER_OK);
-    return pool;
-}
-
-/* Takes the pool down, and every horse that was made must be gone, each once. */
-static void end(ostler_pool *pool, struct farm *farm)
-{
-    CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
-    CHECK_EQ(atomic_load(&farm->created), atomic_load(&farm->destroyed));
-    free(farm);
-}
-
-static void check_accounts(ostler_pool *pool)
-{
-    ostler_pool_stats stats = pool_stats(pool);
-    CHECK_EQ(stats.created, stats.destroyed + stats.in_use + stats.idle);
-    CHECK_EQ(stats.destroyed, stats.destroyed_idle + stats.destroyed_invalid + stats.destroyed_discarded +
-                                  stats.destroyed_reset);
-}
-
-static struct horse *horse_of(ostler_pool *pool, ostler_lease lease)
-{
-    void *resource = NULL;
-    CHECK_STATUS(ostler_pool_get_resource(pool, lease, &resource), OSTLER_OK);
-    return resource;
-}
+#include "farm.h"
 
 TEST(resource_is_made_once_and_handed_out_again)
 {
@@ -273,7 +158,9 @@ TEST(validation_is_left_out_for_what_was_used_just_now)
 TEST(failing_create_tells_its_words_and_takes_no_place)
 {
     struct farm *farm = make_farm();
-    ostler_pool *pool = pool_of(farm, config_with(1));
+    ostler_pool_config config = config_with(1);
+    config.breaker_failures = 100;
+    ostler_pool *pool = pool_of(farm, config);
     ostler_lease lease = {99};
     void *resource = farm;
     atomic_store(&farm->refuse_create, 1);

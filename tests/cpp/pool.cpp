@@ -50,6 +50,58 @@ TEST(moved_lease_is_one_lease)
     CHECK_EQ(stable.stats().in_use, 0u);
 }
 
+TEST(pool_is_warm_when_it_says_so)
+{
+    ostler::pool<horse> stable([] { return std::make_unique<horse>(); },
+                               ostler::pool_config().at_most(6).at_least(3).idle_at_least(1).creators(2));
+    stable.wait_warm();
+    std::error_code failure;
+    const auto warmth = stable.wait_warm(std::chrono::seconds(60), failure);
+    CHECK(!failure);
+    CHECK(warmth.ready == 3 && warmth.wanted == 3);
+}
+
+TEST(pool_grows_pauses_and_refreshes)
+{
+    ostler::pool<horse> stable([] { return std::make_unique<horse>(); }, ostler::pool_config().at_most(1).room_for(2));
+    auto first = stable.acquire();
+    CHECK(!stable.try_acquire());
+    stable.resize(0, 2);
+    auto second = stable.acquire();
+    std::error_code failure;
+    stable.resize(0, 3, failure);
+    CHECK(failure == ostler::errc::invalid_argument);
+    stable.pause();
+    second.release();
+    CHECK(!stable.try_acquire());
+    CHECK(!stable.try_acquire(failure));
+    CHECK(failure == ostler::errc::paused);
+    stable.resume();
+    stable.refresh();
+    first.release();
+    CHECK(stable.acquire());
+    CHECK_EQ(stable.stats().destroyed_refreshed, 2u);
+    CHECK_EQ(stable.stats().max_size, 2u);
+}
+
+TEST(lives_are_bounded_by_uses_and_by_time)
+{
+    ostler::pool<horse> stable([] { return std::make_unique<horse>(); },
+                               ostler::pool_config()
+                                   .at_most(2)
+                                   .soft_at_most(1)
+                                   .uses_at_most(2)
+                                   .breaker_after(3)
+                                   .lease_in(ostler::idle_order::longest_first)
+                                   .max_lifetime(std::chrono::hours(1))
+                                   .lifetime_jitter(std::chrono::minutes(1))
+                                   .keepalive(std::chrono::minutes(1)));
+    for (int i = 0; i < 5; i++)
+        stable.acquire().release();
+    stable.close();
+    CHECK_EQ(stable.stats().destroyed_used, 2u);
+}
+
 TEST(exhausted_pool_gives_an_empty_lease_or_times_out)
 {
     auto stable = make_stable(1);

@@ -11,7 +11,7 @@ use crate::base::clock::Deadline;
 use crate::base::park::Parker;
 use crate::explore;
 use shuttle::thread;
-use slots::{Claim, Retirement, Slots};
+use slots::{Claim, Hold, Slots};
 use stack::Stack;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -74,7 +74,7 @@ impl Stable {
                 parker.park(Deadline::NEVER);
             }
         });
-        let (Grant::Idle(number) | Grant::Vacant(number)) = grant;
+        let number = number_of(grant);
         assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
         number
     }
@@ -90,26 +90,47 @@ impl Stable {
     /// As the housekeeper does, which saw the slot idle since that moment.
     fn retire(&self, number: u32, idle_since_ns: u64) {
         let slot = self.slots.get(number);
-        match slot.begin_retirement(idle_since_ns) {
-            Retirement::Begun => {
+        match slot.hold_idle(idle_since_ns) {
+            Hold::Taken => {
                 assert_eq!(self.riders[number as usize].load(Relaxed), 0, "a leased resource is destroyed");
                 assert_eq!(self.made[number as usize].fetch_sub(1, Relaxed), 1, "a resource is destroyed twice");
-                if !slot.end_retirement() {
+                if !slot.let_go_hollow() {
                     self.made[number as usize].fetch_add(1, Relaxed);
                     self.put_idle(number);
                 }
             }
-            Retirement::Refused => {}
-            Retirement::Unlinked => self.put_idle(number),
+            Hold::Refused => {}
+            Hold::Unlinked => self.put_idle(number),
         }
         if !self.waiters.is_empty() {
             self.waiters.serve(|| self.take());
         }
     }
 
+    /// As the housekeeper does to the least number.
+    fn refill(&self, number: u32) {
+        let slot = self.slots.get(number);
+        if slot.hold_hollow() {
+            assert_eq!(self.made[number as usize].fetch_add(1, Relaxed), 0, "a resource is forgotten");
+            if !slot.let_go_idle() {
+                self.put_idle(number);
+            }
+            if !self.waiters.is_empty() {
+                self.waiters.serve(|| self.take());
+            }
+        }
+    }
+
     fn put_idle(&self, number: u32) {
         self.slots.get(number).make_idle();
         self.idle.push(number);
+    }
+}
+
+fn number_of(grant: Grant) -> u32 {
+    match grant {
+        Grant::Idle(number) | Grant::Vacant(number) => number,
+        Grant::Failed => panic!("nothing is made here"),
     }
 }
 
@@ -164,6 +185,24 @@ fn retirement_neither_takes_a_leased_slot_nor_loses_one() {
 }
 
 #[test]
+fn refill_in_place_neither_forgets_a_resource_nor_loses_a_slot() {
+    explore(|| {
+        let stable = Stable::new(2);
+        let housekeeper = {
+            let stable = stable.clone();
+            thread::spawn(move || {
+                (0..2).for_each(|number| stable.retire(number, 0));
+                (0..2).for_each(|number| stable.refill(number));
+            })
+        };
+        let riders: Vec<_> = (0..2).map(|_| ride(&stable, 2)).collect();
+        riders.into_iter().for_each(|rider| rider.join().unwrap());
+        housekeeper.join().unwrap();
+        assert_eq!(stable.idle.depth(), 2);
+    });
+}
+
+#[test]
 fn retirement_that_is_called_off_leaves_the_resource() {
     explore(|| {
         let stable = Stable::new(1);
@@ -189,12 +228,10 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
             thread::spawn(move || {
                 let waiter = stable.waiters.enter(Parker::leaked()).unwrap();
                 stable.waiters.serve(|| stable.take());
-                match stable.waiters.leave(&waiter) {
-                    Some(Grant::Idle(number) | Grant::Vacant(number)) => {
-                        assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0);
-                        stable.release(number);
-                    }
-                    None => {}
+                if let Some(grant) = stable.waiters.leave(&waiter) {
+                    let number = number_of(grant);
+                    assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0);
+                    stable.release(number);
                 }
             })
         };

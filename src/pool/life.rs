@@ -1,0 +1,484 @@
+//! The life of a resource between its leases: made, let go, retired, destroyed; and what is done to all of them at once:
+//! resize, pause, refresh, close.
+
+use super::housekeeper;
+use super::numbers::Reason;
+use super::pool::{AcquireError, CLOSED, DESTROYING, PAUSED, Pool};
+use super::slots::{Claim, Hold, Life, Phase, Resource};
+use crate::base::InvalidField;
+use crate::base::alloc::{self, OutOfMemory};
+use crate::base::callback::{self, CallbackFailure};
+use crate::base::cancel::{Cancel, WaitEnd};
+use crate::base::clock::{self, Deadline};
+use crate::base::text::Text;
+use crate::base::thread::SpawnError;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+
+/// Where a resource is made in the background: the number of a slot that the maker has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Vacant(u32),
+    /// Still among the idle ones, and held.
+    Hollow(u32),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ResizeError {
+    #[error(transparent)]
+    InvalidField(#[from] InvalidField),
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    #[error("a close from inside one of the pool's own callbacks, or the log's, would wait for itself")]
+    InsideOwnCallback,
+    #[error("the pool was destroyed by another thread while {still_out} leases were out")]
+    Destroyed { still_out: u64 },
+    #[error("{still_out} leases are still out: {end}")]
+    Wait { still_out: u64, end: WaitEnd },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WarmError {
+    #[error("a wait for the pool's warmth from inside one of its own callbacks, or the log's, would wait for itself")]
+    InsideOwnCallback,
+    #[error("the pool is closing: it makes nothing any more")]
+    Closed,
+    #[error("{ready} of {wanted} resources are made: {failure}")]
+    CreateFailed { ready: u32, wanted: u32, failure: CallbackFailure },
+    #[error("{ready} of {wanted} resources are made: {end}")]
+    Wait { ready: u32, wanted: u32, end: WaitEnd },
+}
+
+impl Pool {
+    /// Makes a resource in a slot that the caller took. After a failure the slot is vacant again.
+    pub(super) fn create(&self, number: u32) -> Result<Resource, AcquireError> {
+        self.make(number).inspect_err(|_| self.vacate(number))
+    }
+
+    /// Makes a resource in a slot that is the caller's; after a failure it is that still.
+    fn make(&self, number: u32) -> Result<Resource, AcquireError> {
+        // A refresh that comes meanwhile makes it old.
+        let generation = self.generation.load(SeqCst);
+        let mut resource = Resource(std::ptr::null_mut());
+        let made = callback::run_checked(self.owner, "create", || self.factory.create(&mut resource)).and_then(|()| {
+            if resource.0.is_null() {
+                return Err(CallbackFailure {
+                    status: -1,
+                    message: Text::from("create callback made no resource (NULL)"),
+                });
+            }
+            Ok(())
+        });
+        if let Err(failure) = made {
+            self.counters.create_failures.fetch_add(1, Relaxed);
+            self.breaker.failed(failure);
+            self.warmed.wake_all();
+            if self.breaker.is_open() {
+                self.waiters.wake_all();
+            }
+            return Err(AcquireError::CreateFailed(failure));
+        }
+        self.breaker.succeeded();
+        self.counters.created.fetch_add(1, SeqCst);
+        self.slots.get(number).begin_life(resource, Life { generation, expires_ns: self.lifetime_end_ns() });
+        if self.is(CLOSED) {
+            self.destroy_resource(number, Reason::Closed);
+            return Err(AcquireError::Closed);
+        }
+        Ok(resource)
+    }
+
+    fn lifetime_end_ns(&self) -> u64 {
+        match self.config.max_lifetime_ns {
+            0 => u64::MAX,
+            lifetime_ns => {
+                let shorter_ns = fastrand::u64(0..=self.config.lifetime_jitter_ns);
+                clock::now_ns().saturating_add(lifetime_ns - shorter_ns)
+            }
+        }
+    }
+
+    /// Resources that are made and not destroyed.
+    pub(super) fn size(&self) -> u32 {
+        let destroyed = self.counters.destroyed.load(SeqCst);
+        self.counters.created.load(SeqCst).saturating_sub(destroyed) as u32
+    }
+
+    /// A place for one more resource, when there is room and the breaker allows an attempt.
+    pub(super) fn take_place(&self) -> Option<Place> {
+        let place = match self.vacant.pop() {
+            Some((number, _)) => Place::Vacant(number),
+            None => Place::Hollow((0..self.config.capacity).find(|number| self.slots.get(*number).hold_hollow())?),
+        };
+        if self.breaker.admits() {
+            if let Place::Vacant(number) = place {
+                self.slots.get(number).set_phase(Phase::Creating);
+            }
+            return Some(place);
+        }
+        match place {
+            Place::Vacant(number) => self.vacant.push(number),
+            Place::Hollow(number) => self.leave_hollow(number),
+        }
+        None
+    }
+
+    /// Makes an idle resource there.
+    pub(super) fn fill(&self, place: Place) -> Result<(), AcquireError> {
+        match place {
+            Place::Vacant(number) => {
+                self.create(number)?;
+                self.put_idle(number);
+            }
+            Place::Hollow(number) => {
+                self.make(number).inspect_err(|_| self.leave_hollow(number))?;
+                self.note_idle_since(number);
+                self.leave_idle(number);
+            }
+        }
+        self.warmed.wake_all();
+        Ok(())
+    }
+
+    /// Makes one more idle resource, when there is room.
+    pub(super) fn add_idle(&self) -> Result<bool, AcquireError> {
+        match self.take_place() {
+            Some(place) => self.fill(place).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// How many resources are missing: for callers who wait where creators make them, and to the least numbers.
+    pub(super) fn missing(&self) -> u32 {
+        if self.is(CLOSED) {
+            return 0;
+        }
+        let are_served = self.config.creator_threads > 0 && !self.is(PAUSED);
+        let waiting = if are_served { self.waiters.count() } else { 0 };
+        let (min_size, _) = self.limits();
+        let unready = match self.config.min_idle {
+            0 => 0,
+            min_idle => min_idle.saturating_sub(self.ready()),
+        };
+        (waiting + unready).max(min_size.saturating_sub(self.size()))
+    }
+
+    /// Idle resources, without those that were just popped, whose phase still says so.
+    pub(super) fn ready(&self) -> u32 {
+        self.idle.depth().saturating_sub(self.count(Phase::Hollow))
+    }
+
+    fn count(&self, phase: Phase) -> u32 {
+        self.slots.iter().filter(|slot| slot.phase() == phase).count() as u32
+    }
+
+    /// Asks those who make resources in the background to look what is missing.
+    pub(super) fn refill(&self) {
+        if self.config.creator_threads > 0 {
+            self.creators.ring();
+        } else if self.limits().0 > 0 || self.config.min_idle > 0 {
+            self.housekeeper.ring();
+        }
+    }
+
+    #[cold]
+    pub(super) fn destroy_resource(&self, number: u32, reason: Reason) {
+        let resource = self.slots.get(number).end_life();
+        callback::run(self.owner, || self.factory.destroy(resource));
+        self.counters.destroyed.fetch_add(1, SeqCst);
+        self.counters.destroyed_for[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Takes a released resource out of use. The housekeeper destroys it, when there is one, so that the caller does
+    /// not wait for that.
+    #[cold]
+    pub(super) fn let_go(&self, number: u32, reason: Reason) {
+        if self.housekeeper.is_there() && !self.is(CLOSED) {
+            self.doomed.push(number);
+            self.housekeeper.ring();
+        } else {
+            self.destroy_resource(number, reason);
+            self.vacate(number);
+        }
+    }
+
+    /// Destroys what was let go.
+    pub(super) fn destroy_doomed(&self) {
+        while let Some((number, _)) = self.doomed.pop() {
+            self.replace_first();
+            let reason = self.wear_of(self.slots.get(number)).unwrap_or(Reason::Surplus);
+            self.destroy_resource(number, reason);
+            self.vacate(number);
+        }
+    }
+
+    /// Before one is destroyed that the least number needs, another is made, if there is room: the pool is never
+    /// without.
+    fn replace_first(&self) {
+        if !self.is(CLOSED) && self.size() <= self.limits().0 {
+            // A failure is told by the refill that follows.
+            let _ = self.add_idle();
+        }
+    }
+
+    #[cold]
+    pub(super) fn destroy_idle(&self) {
+        while let Some((number, _)) = self.idle.pop() {
+            match self.slots.get(number).claim() {
+                Claim::Resource => {
+                    self.destroy_resource(number, Reason::Closed);
+                    self.vacate(number);
+                }
+                Claim::Hollow => self.vacate(number),
+                Claim::Nothing => {}
+            }
+        }
+    }
+
+    /// Destroys the resource of a slot that has been idle since `idle_since_ns`. Its number stays among the idle ones,
+    /// unless somebody pops it meanwhile.
+    pub(super) fn retire(&self, number: u32, idle_since_ns: u64, reason: Reason) -> bool {
+        if reason != Reason::Idle {
+            self.replace_first();
+        }
+        if !self.hold_idle(number, idle_since_ns) {
+            return false;
+        }
+        self.destroy_resource(number, reason);
+        self.leave_hollow(number);
+        true
+    }
+
+    /// Asks whether an idle resource still lives; it is out of everybody's reach meanwhile.
+    pub(super) fn keep_alive(&self, number: u32, idle_since_ns: u64) {
+        if !self.hold_idle(number, idle_since_ns) {
+            return;
+        }
+        if self.validate(self.slots.get(number).resource()) {
+            self.leave_idle(number);
+        } else {
+            self.destroy_resource(number, Reason::Invalid);
+            self.leave_hollow(number);
+        }
+    }
+
+    fn hold_idle(&self, number: u32, idle_since_ns: u64) -> bool {
+        match self.slots.get(number).hold_idle(idle_since_ns) {
+            Hold::Taken => true,
+            Hold::Refused => false,
+            Hold::Unlinked => {
+                self.put_idle(number);
+                false
+            }
+        }
+    }
+
+    /// Lets go of a slot that was held in place, with its resource.
+    fn leave_idle(&self, number: u32) {
+        if !self.slots.get(number).let_go_idle() {
+            return self.put_idle(number);
+        }
+        if !self.waiters.is_empty() {
+            self.serve();
+        }
+        // A close that came before has not seen it.
+        if self.is(CLOSED) {
+            self.destroy_idle();
+        }
+    }
+
+    /// The same without a resource.
+    fn leave_hollow(&self, number: u32) {
+        if !self.slots.get(number).let_go_hollow() {
+            return self.vacate(number);
+        }
+        if !self.waiters.is_empty() {
+            self.serve();
+        }
+        if self.is(CLOSED) {
+            self.ended.wake_all();
+        }
+        self.refill();
+    }
+
+    /// Waits until the least numbers of resources are there. Tells how many are, and how many shall be.
+    pub fn wait_warm(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(u32, u32), WarmError> {
+        if callback::waits_for_itself(self.owner) {
+            return Err(WarmError::InsideOwnCallback);
+        }
+        let look = || {
+            if self.is(CLOSED) {
+                return Some(Err(WarmError::Closed));
+            }
+            let (ready, wanted) = self.warmth();
+            if ready >= wanted {
+                return Some(Ok((ready, wanted)));
+            }
+            let failure = self.breaker.last_failure().filter(|_| self.breaker.failures() > 0)?;
+            Some(Err(WarmError::CreateFailed { ready, wanted, failure }))
+        };
+        self.warmed.wait_until(deadline, cancel, look).unwrap_or_else(|end| {
+            let (ready, wanted) = self.warmth();
+            Err(WarmError::Wait { ready, wanted, end })
+        })
+    }
+
+    /// How many resources there are, and how many the least numbers ask for.
+    pub fn warmth(&self) -> (u32, u32) {
+        let ((min_size, max_size), size) = (self.limits(), self.size());
+        let unready = self.config.min_idle.saturating_sub(self.ready());
+        (size, min_size.max(size + unready).min(max_size.max(size)))
+    }
+
+    /// Changes the bounds while the pool is in use. What is too much goes as it comes free.
+    pub fn resize(self: &Arc<Self>, min_size: u32, max_size: u32) -> Result<(), ResizeError> {
+        if !(1..=self.config.capacity).contains(&max_size) {
+            let bound = "must be 1 to the pool's capacity";
+            return Err(InvalidField { field: "max_size", value: max_size.into(), bound }.into());
+        }
+        if min_size > max_size {
+            return Err(
+                InvalidField { field: "min_size", value: min_size.into(), bound: "must be at most max_size" }.into()
+            );
+        }
+        if min_size > 0 && self.config.creator_threads == 0 {
+            housekeeper::start(self)?;
+        }
+        self.limits.min_size.store(min_size, SeqCst);
+        self.limits.max_size.store(max_size, SeqCst);
+        self.readmit();
+        self.withdraw_what_is_free();
+        self.serve();
+        self.refill();
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn is_too_large(&self) -> bool {
+        self.limits.circulating.load(Relaxed) > self.limits.max_size.load(Relaxed)
+    }
+
+    /// Takes a slot of the caller's out of circulation, when there are too many; a resource that is in it goes for the
+    /// reason given.
+    pub(super) fn withdraw(&self, number: u32, resource_goes: Option<Reason>) -> bool {
+        let max_size = self.limits.max_size.load(SeqCst);
+        let one_less = |circulating: u32| (circulating > max_size).then(|| circulating - 1);
+        if self.limits.circulating.fetch_update(SeqCst, SeqCst, one_less).is_err() {
+            return false;
+        }
+        if let Some(reason) = resource_goes {
+            self.destroy_resource(number, reason);
+        }
+        self.slots.get(number).set_phase(Phase::Vacant);
+        self.limits.withdrawn.push(number);
+        // The bound may have been raised before it was there to be readmitted.
+        self.readmit();
+        if self.is(CLOSED) {
+            self.ended.wake_all();
+        }
+        true
+    }
+
+    /// Brings withdrawn slots back, up to the bound.
+    fn readmit(&self) {
+        let limits = &self.limits;
+        let one_more = |circulating: u32| (circulating < limits.max_size.load(SeqCst)).then_some(circulating + 1);
+        while limits.circulating.load(SeqCst) < limits.max_size.load(SeqCst)
+            && let Some((number, _)) = limits.withdrawn.pop()
+        {
+            if limits.circulating.fetch_update(SeqCst, SeqCst, one_more).is_ok() {
+                self.vacant.push(number);
+            } else {
+                limits.withdrawn.push(number);
+            }
+        }
+    }
+
+    /// Withdraws slots with nothing in use, while there are too many.
+    fn withdraw_what_is_free(&self) {
+        while self.is_too_large() {
+            if let Some((number, _)) = self.vacant.pop() {
+                self.vacate(number);
+            } else if let Some((number, _)) = self.idle.pop() {
+                match self.slots.get(number).claim() {
+                    Claim::Resource => {
+                        if !self.withdraw(number, Some(Reason::Surplus)) {
+                            self.put_idle(number);
+                        }
+                    }
+                    Claim::Hollow => self.vacate(number),
+                    Claim::Nothing => {}
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Leases nothing until [`Pool::resume`]; callers wait.
+    pub fn pause(&self) {
+        self.mode.fetch_or(PAUSED, SeqCst);
+    }
+
+    pub fn resume(&self) {
+        self.mode.fetch_and(!PAUSED, SeqCst);
+        self.serve();
+        self.refill();
+        self.waiters.wake_all();
+    }
+
+    /// From now on no resource is leased that was made before.
+    pub fn refresh(&self) -> Result<(), OutOfMemory> {
+        self.generation.fetch_add(1, SeqCst);
+        if self.config.tick_length_ns().is_some() {
+            self.housekeeper.ring();
+            return Ok(());
+        }
+        let mut fresh = alloc::try_vec(self.config.capacity as usize)?;
+        while let Some((number, _)) = self.idle.pop() {
+            match self.wear_of(self.slots.get(number)) {
+                Some(reason) => {
+                    self.replace_first();
+                    self.destroy_resource(number, reason);
+                    self.vacate(number);
+                }
+                None => fresh.push(number),
+            }
+        }
+        fresh.into_iter().for_each(|number| self.put_idle(number));
+        Ok(())
+    }
+
+    /// Leases nothing any more, and waits until everything is back and destroyed.
+    pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), CloseError> {
+        if callback::waits_for_itself(self.owner) {
+            return Err(CloseError::InsideOwnCallback);
+        }
+        self.begin_close();
+        let ended = || match self.still_out() {
+            0 => Some(Ok(())),
+            // A destroy waits for no lease, and so not for this call either.
+            still_out => self.is(DESTROYING).then_some(Err(CloseError::Destroyed { still_out })),
+        };
+        self.ended
+            .wait_until(deadline, cancel, ended)
+            .unwrap_or_else(|end| Err(CloseError::Wait { still_out: self.still_out(), end }))
+    }
+
+    pub(super) fn begin_close(&self) {
+        self.mode.fetch_or(CLOSED, SeqCst);
+        self.waiters.wake_all();
+        self.warmed.wake_all();
+        self.housekeeper.ring();
+        self.destroy_idle();
+    }
+
+    /// Slots with a resource, or with one that is being made or destroyed.
+    fn still_out(&self) -> u64 {
+        self.slots.iter().filter(|slot| !matches!(slot.phase(), Phase::Vacant | Phase::Hollow)).count() as u64
+    }
+}
