@@ -253,7 +253,9 @@ pub struct Pin<T: Handled> {
 }
 
 enum Hold {
-    Hazard(&'static ThreadRecord),
+    /// At this depth of the thread's record. Pins are values of one call, so they end in the reverse order of their
+    /// begin.
+    Hazard(&'static ThreadRecord, usize),
     Shared,
 }
 
@@ -261,12 +263,13 @@ impl Hold {
     #[inline]
     fn take(record: Option<&'static ThreadRecord>, slot: &Slot, handle: u64) -> Self {
         if let Some(record) = record
-            && let Some(hazard) = record.hazards.get(record.depth.get())
+            && let depth = record.depth.get()
+            && let Some(hazard) = record.hazards.get(depth)
         {
             hazard.store(handle, Relaxed);
-            record.depth.set(record.depth.get() + 1);
+            record.depth.set(depth + 1);
             barrier::light();
-            return Hold::Hazard(record);
+            return Hold::Hazard(record, depth);
         }
         slot.shared_pins.fetch_add(1, SeqCst);
         Hold::Shared
@@ -275,11 +278,9 @@ impl Hold {
     #[inline]
     fn let_go(&self, slot: &Slot) {
         match self {
-            // Pins are values of one call, so they end in the reverse order of their begin.
-            Hold::Hazard(record) => {
-                let depth = record.depth.get().wrapping_sub(1);
-                record.depth.set(depth);
-                if let Some(hazard) = record.hazards.get(depth) {
+            Hold::Hazard(record, depth) => {
+                record.depth.set(*depth);
+                if let Some(hazard) = record.hazards.get(*depth) {
                     hazard.store(0, Release);
                 }
             }
@@ -308,9 +309,10 @@ impl<T: Handled> Pin<T> {
 
     /// Whether this thread is inside another call on the object, as when the log's callback runs in one.
     fn is_used_further_out(&self) -> bool {
-        let Hold::Hazard(record) = self.hold else { return false };
-        let handle = record.depth.get().checked_sub(1).and_then(|top| record.hazards.get(top)).map(|h| h.load(Relaxed));
-        record.hazards.iter().filter(|hazard| Some(hazard.load(Relaxed)) == handle).count() > 1
+        let Hold::Hazard(record, depth) = self.hold else { return false };
+        let (further_out, own) = record.hazards.split_at(depth);
+        let handle = own.first().map(|hazard| hazard.load(Relaxed));
+        further_out.iter().any(|hazard| Some(hazard.load(Relaxed)) == handle)
     }
 
     /// A share in the object that outlives the pin, for a call that sleeps without holding up a destroy.

@@ -27,12 +27,11 @@ pub fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Caught> {
 /// [`catch`] for a caller that has this thread's record at hand.
 #[inline(always)]
 pub fn catch_on<R>(record: Option<&ThreadRecord>, body: impl FnOnce() -> R) -> Result<R, Caught> {
-    if let Some(record) = record {
-        record.guarded.set(record.guarded.get() + 1);
-    }
+    // What it was before stays in a register: a second look at it would wait for the first store.
+    let outer = record.map_or(0, |record| record.guarded.replace(record.guarded.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(body));
     if let Some(record) = record {
-        record.guarded.set(record.guarded.get() - 1);
+        record.guarded.set(outer);
     }
     result.map_err(|payload| {
         // Dropping a payload may panic in turn; it is a string in every panic of ours, and a leak otherwise.
