@@ -1220,7 +1220,29 @@ typedef struct ostler_pool_config {
      * that it is not closed at the other end, and is replaced when it was; 0: never.
      */
     uint64_t keepalive_ns;
+    /**
+     * A lease that lasts longer is told to the log and to the overdue callback, at the latest a quarter as long
+     * afterwards; 0: none is.
+     */
+    uint64_t lease_limit_ns;
 } ostler_pool_config;
+
+/** Names one use of one resource. A value of 0 is never a lease. */
+typedef struct ostler_lease {
+    uint64_t value;
+} ostler_lease;
+
+/** A lease that is out. */
+typedef struct ostler_lease_info {
+    struct ostler_lease lease;
+    void *resource;
+    /** How long it has lasted, to a quarter of the shortest of the pool's times; 0 when nobody has looked at the clock. */
+    uint64_t held_ns;
+    /** The thread that acquired it, as gettid has it. */
+    uint32_t thread_id;
+    /** 0. */
+    uint32_t reserved;
+} ostler_lease_info;
 
 /**
  * What the host does for a pool. All are called with the pool's user_data, with no lock held, on the thread that
@@ -1243,12 +1265,27 @@ typedef struct ostler_pool_callbacks {
     ostler_status (*reset)(void *user_data, void *resource);
     /** Ends a resource, once for each that create made; required. */
     void (*destroy)(void *user_data, void *resource);
+    /**
+     * Hears, once, of a lease that has lasted longer than lease_limit_ns; may be NULL. info is borrowed during the call.
+     * It may take the resource away from its holder with ostler_pool_discard, which destroys it: the host sees to it that
+     * the holder does not use it any more.
+     */
+    void (*overdue)(void *user_data, const struct ostler_lease_info *info);
 } ostler_pool_callbacks;
 
-/** Names one use of one resource. A value of 0 is never a lease. */
-typedef struct ostler_lease {
-    uint64_t value;
-} ostler_lease;
+/** How long things took, in nanoseconds, exact to a hundredth. */
+typedef struct ostler_times {
+    /** How many were measured. */
+    uint64_t count;
+    uint64_t min_ns;
+    uint64_t mean_ns;
+    /** So many percent took at most this long. */
+    uint64_t p50_ns;
+    uint64_t p90_ns;
+    uint64_t p99_ns;
+    uint64_t p999_ns;
+    uint64_t max_ns;
+} ostler_times;
 
 /** What a pool holds and did. */
 typedef struct ostler_pool_stats {
@@ -1298,6 +1335,14 @@ typedef struct ostler_pool_stats {
     uint64_t max_size;
     /** Creates that failed since the last success. */
     uint64_t failures_in_a_row;
+    /** Leases that lasted longer than lease_limit_ns. */
+    uint64_t overdue;
+    /** How long those waited that had to, also in vain. */
+    struct ostler_times waits;
+    /** How long create took, also when it failed. */
+    struct ostler_times creates;
+    /** How long resources were leased: of each the first use and every 64th. */
+    struct ostler_times uses;
 } ostler_pool_stats;
 
 /**
@@ -1478,6 +1523,28 @@ ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
  */
 ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
                                     struct ostler_pool_stats *out);
+
+/**
+ * Lists the leases that are out: who has what, for how long.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - leases: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many leases are out, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each lease was out at some moment of the call; nobody is held up.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_list_leases(struct ostler_pool *pool,
+                                      struct ostler_lease_info *leases,
+                                      uint64_t capacity,
+                                      uint64_t *count);
 
 /**
  * Waits until the resources are there that min_size and min_idle ask for.

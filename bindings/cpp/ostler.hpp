@@ -735,9 +735,26 @@ struct pool_config : ostler_pool_config {
     pool_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = time.ns(), *this; }
     pool_config &validate_after(duration time) noexcept { return validate_after_ns = time.ns(), *this; }
     pool_config &keepalive(duration time) noexcept { return keepalive_ns = time.ns(), *this; }
+    pool_config &lease_limit(duration time) noexcept { return lease_limit_ns = time.ns(), *this; }
     pool_config &max_lifetime(duration time) noexcept { return max_lifetime_ns = time.ns(), *this; }
     pool_config &lifetime_jitter(duration time) noexcept { return lifetime_jitter_ns = time.ns(), *this; }
     pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
+};
+
+/// A lease that is out.
+template <class T> struct lease_info {
+    T *resource;
+    /// The thread that acquired it, as gettid has it.
+    std::uint32_t thread_id;
+    /// 0 when nobody has looked at the clock.
+    std::chrono::nanoseconds held;
+    ostler_lease raw;
+
+    explicit lease_info(const ostler_lease_info &info) noexcept
+        : resource(static_cast<T *>(info.resource)), thread_id(info.thread_id),
+          held(static_cast<std::chrono::nanoseconds::rep>(info.held_ns)), raw(info.lease)
+    {
+    }
 };
 
 /// What the host does for a pool. Only create is required. An exception is a failure.
@@ -746,6 +763,8 @@ template <class T> struct pool_callbacks {
     /// Whether an idle resource can still be used.
     std::function<bool(T &)> validate = {};
     std::function<void(T &)> reset = {};
+    /// Hears, once, of a lease that lasts longer than the limit.
+    std::function<void(const lease_info<T> &)> overdue = {};
 };
 
 template <class T> class pool;
@@ -842,6 +861,7 @@ template <class T> class pool {
         table.validate = made.callbacks_->validate ? validate_one : nullptr;
         table.reset = made.callbacks_->reset ? reset_one : nullptr;
         table.destroy = destroy_one;
+        table.overdue = made.callbacks_->overdue ? tell_overdue : nullptr;
         ostler_pool *raw = nullptr;
         detail::note(ostler_pool_create(&config, &table, made.callbacks_.get(), &raw), failure);
         made.raw_ = raw_handle(raw);
@@ -898,6 +918,26 @@ template <class T> class pool {
         detail::note(ostler_pool_get_stats(get(), &stats), failure);
         return stats;
     }
+
+    /// The leases that are out: who has what, for how long.
+    std::vector<lease_info<T>> leases() const
+    {
+        return detail::thrown([&](std::error_code &failure) { return leases(failure); });
+    }
+    /// Throws nothing but std::bad_alloc.
+    std::vector<lease_info<T>> leases(std::error_code &failure) const
+    {
+        std::vector<ostler_lease_info> raw;
+        std::uint64_t count = 0;
+        do {
+            raw.resize(static_cast<std::size_t>(count));
+            if (!detail::note(ostler_pool_list_leases(get(), raw.data(), raw.size(), &count), failure))
+                return {};
+        } while (count > raw.size());
+        return {raw.begin(), raw.begin() + static_cast<std::ptrdiff_t>(count)};
+    }
+    /// Takes a lease away from its holder and destroys the resource, which the holder must not use any more.
+    errc take_back(ostler_lease lease) noexcept { return static_cast<errc>(ostler_pool_discard(get(), lease)); }
 
     /// Waits until the resources are there that at_least and idle_at_least ask for; tells how far it is.
     pool_warmth wait_warm(wait_limit limit, std::error_code &failure) noexcept
@@ -973,6 +1013,10 @@ template <class T> class pool {
             static_cast<callbacks_type *>(user_data)->reset(*static_cast<T *>(resource));
             return OSTLER_OK;
         });
+    }
+    static void tell_overdue(void *user_data, const ostler_lease_info *info) noexcept
+    {
+        detail::swallowed([&] { static_cast<callbacks_type *>(user_data)->overdue(lease_info<T>(*info)); });
     }
     static void destroy_one(void *, void *resource) noexcept
     {

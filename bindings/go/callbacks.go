@@ -105,6 +105,7 @@ type poolCallbacks interface {
 	validate(resource uintptr) error
 	reset(resource uintptr) error
 	destroy(resource uintptr)
+	overdue(lease C.ostler_lease_info)
 }
 
 // modelCallbacks is what the library calls for a model, whatever the state of its workers is.
@@ -152,6 +153,13 @@ func ostlerGoPoolReset(pool, resource C.uintptr_t) C.ostler_status {
 func ostlerGoPoolDestroy(pool, resource C.uintptr_t) {
 	if callbacks, found := pools.get(uintptr(pool)); found {
 		callbacks.destroy(uintptr(resource))
+	}
+}
+
+//export ostlerGoPoolOverdue
+func ostlerGoPoolOverdue(pool C.uintptr_t, lease C.ostler_lease_info) {
+	if callbacks, found := pools.get(uintptr(pool)); found {
+		callbacks.overdue(lease)
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // PoolConfig says how a pool makes its resources and how many it keeps. Its functions are called by many goroutines and
@@ -38,6 +40,22 @@ type PoolConfig[T any] struct {
 	Validate func(T) error // optional: whether an idle one is still good, before it is leased again
 	Reset    func(T) error // optional: makes one as new when it is released
 	Destroy  func(T)       // optional
+
+	LeaseLimit time.Duration      // how long a lease may last before it is told of; 0 is for ever
+	Overdue    func(LeaseInfo[T]) // optional: hears, once, of a lease that lasts longer; it may Discard it
+}
+
+// LeaseInfo is a lease that is out.
+type LeaseInfo[T any] struct {
+	Lease  Lease[T]
+	Held   time.Duration // 0 when nobody has looked at the clock
+	Thread int           // of the operating system, on which the goroutine ran when it acquired
+}
+
+// Times is how long things took, exact to a hundredth.
+type Times struct {
+	Count                               uint64 // how many were measured
+	Min, Mean, P50, P90, P99, P999, Max time.Duration
 }
 
 // IdleOrder is the order in which idle resources are leased.
@@ -57,7 +75,11 @@ type PoolStats struct {
 	DestroyedReset, Acquires, Reuses, Timeouts, PeakInUse, PeakWaiting uint64
 	DestroyedOld, DestroyedUsed, DestroyedRefreshed, DestroyedSurplus  uint64
 	MinSize, MaxSize                                                   uint64
-	FailuresInARow                                                     uint64
+	FailuresInARow, Overdue                                            uint64
+
+	Waits   Times // of those who had to wait, also in vain
+	Creates Times
+	Uses    Times // of each resource the first and every 64th
 }
 
 // Pool leases out things that are made once. Goroutines that find all of them leased wait in the order of their coming.
@@ -90,6 +112,7 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	c.max_uses = given.amount("MaxUses", config.MaxUses)
 	c.keepalive_ns = given.span("KeepAlive", config.KeepAlive)
 	c.max_lifetime_ns = given.span("MaxLifetime", config.MaxLifetime)
+	c.lease_limit_ns = given.span("LeaseLimit", config.LeaseLimit)
 	c.lifetime_jitter_ns = given.span("LifetimeJitter", config.LifetimeJitter)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
@@ -104,6 +127,7 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 		keeper.tenancy.close()
 		return nil, err
 	}
+	keeper.handle.Store(uintptr(created.handle))
 	pool := &Pool[T]{handle: created.handle, keeper: keeper}
 	pool.cleanup = runtime.AddCleanup(pool, forgetPool, forgotten{created.handle, &keeper.tenancy})
 	return pool, nil
@@ -242,8 +266,39 @@ func (p *Pool[T]) Stats() (PoolStats, error) {
 		DestroyedOld: uint64(stats.destroyed_old), DestroyedUsed: uint64(stats.destroyed_used),
 		DestroyedRefreshed: uint64(stats.destroyed_refreshed), DestroyedSurplus: uint64(stats.destroyed_surplus),
 		MinSize: uint64(stats.min_size), MaxSize: uint64(stats.max_size),
-		FailuresInARow: uint64(stats.failures_in_a_row),
+		FailuresInARow: uint64(stats.failures_in_a_row), Overdue: uint64(stats.overdue),
+		Waits: timesOf(stats.waits), Creates: timesOf(stats.creates), Uses: timesOf(stats.uses),
 	}, nil
+}
+
+func timesOf(times C.ostler_times) Times {
+	return Times{
+		Count: uint64(times.count), Min: time.Duration(times.min_ns), Mean: time.Duration(times.mean_ns),
+		P50: time.Duration(times.p50_ns), P90: time.Duration(times.p90_ns), P99: time.Duration(times.p99_ns),
+		P999: time.Duration(times.p999_ns), Max: time.Duration(times.max_ns),
+	}
+}
+
+// Leases lists the leases that are out.
+func (p *Pool[T]) Leases() ([]LeaseInfo[T], error) {
+	var room C.uint64_t
+	for {
+		listed := make([]C.ostler_lease_info, room)
+		count := C.ostler_go_pool_list_leases(p.handle, unsafe.SliceData(listed), room)
+		if err := failure(count.failure); err != nil {
+			return nil, err
+		}
+		if count.still_out > room {
+			room = count.still_out + count.still_out/4
+			continue
+		}
+		infos := make([]LeaseInfo[T], 0, count.still_out)
+		for _, info := range listed[:count.still_out] {
+			infos = append(infos, p.keeper.info(p, info))
+		}
+		runtime.KeepAlive(p)
+		return infos, nil
+	}
 }
 
 // Lease is the right to a resource until it is released. A lease that is never released keeps its resource for ever.
@@ -293,6 +348,24 @@ type poolKeeper[T any] struct {
 	config    PoolConfig[T]
 	resources registry[T]
 	tenancy   tenancy
+	handle    atomic.Uintptr
+}
+
+func (k *poolKeeper[T]) info(pool *Pool[T], info C.ostler_lease_info) LeaseInfo[T] {
+	resource, _ := k.resources.get(uintptr(info.resource))
+	return LeaseInfo[T]{
+		Lease: Lease[T]{pool: pool, id: C.uint64_t(info.lease.value), resource: resource},
+		Held:  time.Duration(info.held_ns), Thread: int(info.thread_id),
+	}
+}
+
+func (k *poolKeeper[T]) overdue(info C.ostler_lease_info) {
+	if k.config.Overdue == nil {
+		return
+	}
+	// Not the pool of the program, which is closed when nobody has it any more.
+	pool := &Pool[T]{handle: C.uintptr_t(k.handle.Load()), keeper: k}
+	unanswerable("Overdue", func() { k.config.Overdue(k.info(pool, info)) })
 }
 
 func (k *poolKeeper[T]) create() (id uintptr, err error) {

@@ -433,3 +433,52 @@ func TestPoolSparesAServerThatIsDown(t *testing.T) {
 		t.Errorf("the server was asked %d times", calls.Load())
 	}
 }
+
+func TestPoolTellsWhoHasWhat(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize = 2
+	pool := newPool(t, config)
+	first, second := acquire(t, pool), acquire(t, pool)
+	infos, err := pool.Leases()
+	succeeds(t, err)
+	if len(infos) != 2 || infos[0].Lease.Value() == infos[1].Lease.Value() || infos[0].Thread == 0 {
+		t.Errorf("listed: %+v", infos)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err = pool.Acquire(ctx)
+	failsWith(t, err, ErrTimeout)
+	if !strings.Contains(err.Error(), "held by thread") {
+		t.Errorf("it does not tell who has them: %v", err)
+	}
+	succeeds(t, first.Release())
+	succeeds(t, second.Release())
+	now := numbersOf(t, pool)
+	if now.Waits.Count != 1 || now.Creates.Count != 2 || now.Uses.Count != 2 || now.Uses.Max < time.Millisecond {
+		t.Errorf("times: %+v", now)
+	}
+}
+
+func TestPoolTakesBackWhatIsHeldTooLong(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize, config.LeaseLimit = 1, 2*time.Millisecond
+	told := make(chan LeaseInfo[*thing], 1)
+	config.Overdue = func(info LeaseInfo[*thing]) {
+		succeeds(t, info.Lease.Discard())
+		told <- info
+	}
+	pool := newPool(t, config)
+	lease := acquire(t, pool)
+	info := <-told
+	if info.Lease.Value() != lease.Value() || info.Held < 2*time.Millisecond {
+		t.Errorf("told of %+v", info)
+	}
+	failsWith(t, lease.Release(), ErrStaleLease)
+	if now := numbersOf(t, pool); now.Overdue != 1 || now.DestroyedDiscarded != 1 {
+		t.Errorf("afterwards: %+v", now)
+	}
+}

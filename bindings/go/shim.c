@@ -231,6 +231,8 @@ static void pool_destroy(void *id, void *resource)
     ostlerGoPoolDestroy((uintptr_t)id, (uintptr_t)resource);
 }
 
+static void pool_overdue(void *id, const ostler_lease_info *info) { ostlerGoPoolOverdue((uintptr_t)id, *info); }
+
 ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config)
 {
     return failure(ostler_pool_config_init(config, sizeof *config));
@@ -244,6 +246,7 @@ ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int va
         .validate = validates ? pool_validate : NULL,
         .reset = resets ? pool_reset : NULL,
         .destroy = pool_destroy,
+        .overdue = pool_overdue,
     };
     ostler_pool *pool = NULL;
     ostler_go_failure failed = failure(ostler_pool_create(config, &callbacks, (void *)id, &pool));
@@ -289,6 +292,13 @@ ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *ou
 {
     out->struct_size = sizeof *out;
     return failure(ostler_pool_get_stats((ostler_pool *)pool, out));
+}
+
+ostler_go_waited ostler_go_pool_list_leases(uintptr_t pool, ostler_lease_info *leases, uint64_t capacity)
+{
+    ostler_go_waited listed = {0};
+    listed.failure = failure(ostler_pool_list_leases((ostler_pool *)pool, leases, capacity, &listed.still_out));
+    return listed;
 }
 
 ostler_go_warmed ostler_go_pool_wait_warm(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel)

@@ -111,6 +111,7 @@ ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_discard(uintptr_t pool, uint64_t lease);
 ostler_go_leased ostler_go_pool_get_resource(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *out);
+ostler_go_waited ostler_go_pool_list_leases(uintptr_t pool, ostler_lease_info *leases, uint64_t capacity);
 ostler_go_warmed ostler_go_pool_wait_warm(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_pool_resize(uintptr_t pool, uint32_t min_size, uint32_t max_size);
 ostler_go_failure ostler_go_pool_pause(uintptr_t pool);

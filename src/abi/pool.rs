@@ -14,8 +14,8 @@ use crate::base::alloc;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, CloseError, CreateError, Factory, IdleOrder, Lease, Pool, PoolConfig, ResizeError, Resource,
-    StaleLease, WarmError,
+    AcquireError, CloseError, CreateError, Factory, IdleOrder, Lease, LeaseInfo, Pool, PoolConfig, ResizeError,
+    Resource, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
 
@@ -51,6 +51,40 @@ pub struct ostler_pool_callbacks {
     pub reset: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, resource: *mut c_void) -> ostler_status>,
     /// Ends a resource, once for each that create made; required.
     pub destroy: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, resource: *mut c_void)>,
+    /// Hears, once, of a lease that has lasted longer than lease_limit_ns; may be NULL. info is borrowed during the call.
+    /// It may take the resource away from its holder with ostler_pool_discard, which destroys it: the host sees to it that
+    /// the holder does not use it any more.
+    pub overdue: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, info: *const ostler_lease_info)>,
+}
+
+/// A lease that is out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_lease_info {
+    pub lease: ostler_lease,
+    pub resource: *mut c_void,
+    /// How long it has lasted, to a quarter of the shortest of the pool's times; 0 when nobody has looked at the clock.
+    pub held_ns: u64,
+    /// The thread that acquired it, as gettid has it.
+    pub thread_id: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// How long things took, in nanoseconds, exact to a hundredth.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_times {
+    /// How many were measured.
+    pub count: u64,
+    pub min_ns: u64,
+    pub mean_ns: u64,
+    /// So many percent took at most this long.
+    pub p50_ns: u64,
+    pub p90_ns: u64,
+    pub p99_ns: u64,
+    pub p999_ns: u64,
+    pub max_ns: u64,
 }
 
 /// The bounds of a pool.
@@ -98,6 +132,9 @@ pub struct ostler_pool_config {
     /// validate is called in the background for a resource that was idle this long, and again after each such time, so
     /// that it is not closed at the other end, and is replaced when it was; 0: never.
     pub keepalive_ns: u64,
+    /// A lease that lasts longer is told to the log and to the overdue callback, at the latest a quarter as long
+    /// afterwards; 0: none is.
+    pub lease_limit_ns: u64,
 }
 
 /// Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go.
@@ -155,6 +192,14 @@ pub struct ostler_pool_stats {
     pub max_size: u64,
     /// Creates that failed since the last success.
     pub failures_in_a_row: u64,
+    /// Leases that lasted longer than lease_limit_ns.
+    pub overdue: u64,
+    /// How long those waited that had to, also in vain.
+    pub waits: ostler_times,
+    /// How long create took, also when it failed.
+    pub creates: ostler_times,
+    /// How long resources were leased: of each the first use and every 64th.
+    pub uses: ostler_times,
 }
 
 versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats);
@@ -261,6 +306,36 @@ impl Factory for Callbacks {
             // SAFETY: the host's function, called as the header says.
             unsafe { destroy(self.user_data, resource.0) }
         }
+    }
+
+    fn overdue(&self, info: &LeaseInfo) {
+        if let Some(overdue) = self.table.overdue {
+            // SAFETY: the host's function, called as the header says.
+            unsafe { overdue(self.user_data, &lease_info(info)) }
+        }
+    }
+}
+
+fn lease_info(info: &LeaseInfo) -> ostler_lease_info {
+    ostler_lease_info {
+        lease: ostler_lease { value: info.lease.0 },
+        resource: info.resource.0,
+        held_ns: info.held_ns,
+        thread_id: info.thread,
+        reserved: 0,
+    }
+}
+
+fn times(times: &TimesSnapshot) -> ostler_times {
+    ostler_times {
+        count: times.count,
+        min_ns: times.min_ns,
+        mean_ns: times.mean_ns,
+        p50_ns: times.p50_ns,
+        p90_ns: times.p90_ns,
+        p99_ns: times.p99_ns,
+        p999_ns: times.p999_ns,
+        max_ns: times.max_ns,
     }
 }
 
@@ -378,6 +453,7 @@ fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
         idle_timeout_ns: config.idle_timeout_ns,
         validate_after_ns: config.validate_after_ns,
         keepalive_ns: config.keepalive_ns,
+        lease_limit_ns: config.lease_limit_ns,
         max_lifetime_ns: config.max_lifetime_ns,
         lifetime_jitter_ns: match config.lifetime_jitter_ns {
             0 => config.max_lifetime_ns / 10,
@@ -422,9 +498,9 @@ pub unsafe extern "C" fn ostler_pool_acquire(
         let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
         let cancel = given(cancel)?;
         // A resource that is there needs no clock.
-        let (leased, made) = match pool.acquire_now()? {
+        let (leased, made) = match pool.acquire_now(pool.thread())? {
             Some(now) => now,
-            None => pool.acquire_later(Deadline::after(timeout_ns), cancel.as_deref())?,
+            None => pool.acquire_later(pool.thread(), Deadline::after(timeout_ns), cancel.as_deref())?,
         };
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
@@ -458,7 +534,7 @@ pub unsafe extern "C" fn ostler_pool_try_acquire(
     with(pool, |pool: &Pin<Pool>| {
         // SAFETY: as the header asks.
         let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
-        let (leased, made) = pool.try_acquire()?;
+        let (leased, made) = pool.try_acquire(pool.thread())?;
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
         Ok(())
@@ -575,7 +651,7 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
     let out = unsafe { prepare("out", out) };
     with(pool, |pool: &Pin<Pool>| {
         let out = out?;
-        let stats = pool.stats();
+        let (stats, measured) = (pool.stats(), pool.times());
         out.fill(&ostler_pool_stats {
             struct_size: 0,
             reserved: 0,
@@ -602,6 +678,64 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
             min_size: stats.min_size,
             max_size: stats.max_size,
             failures_in_a_row: stats.failures_in_a_row,
+            overdue: stats.overdue,
+            waits: times(&measured.waits),
+            creates: times(&measured.creates),
+            uses: times(&measured.uses),
+        });
+        Ok(())
+    })
+}
+
+/// Lists the leases that are out: who has what, for how long.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - leases: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+/// - capacity: its elements; 0 only counts.
+/// - count: written; how many leases are out, which may be more than capacity; 0 after a failure.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe. Each lease was out at some moment of the call; nobody is held up.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases may be NULL when capacity is 0; count must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_list_leases(
+    pool: *mut ostler_pool,
+    leases: *mut ostler_lease_info,
+    capacity: u64,
+    count: *mut u64,
+) -> ostler_status {
+    let none = ostler_lease_info {
+        lease: ostler_lease { value: 0 },
+        resource: std::ptr::null_mut(),
+        held_ns: 0,
+        thread_id: 0,
+        reserved: 0,
+    };
+    // SAFETY: as the header asks.
+    unsafe {
+        clear(count, 0);
+        if capacity > 0 {
+            clear(leases, none);
+        }
+    }
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let count = unsafe { output("count", count, 0)? };
+        if leases.is_null() && capacity > 0 {
+            return Err(null("leases"));
+        }
+        let mut place = 0;
+        *count = pool.leases(|info| {
+            if place < capacity {
+                // SAFETY: as the header asks, and there are `capacity` places.
+                unsafe { leases.add(place as usize).write(lease_info(&info)) };
+                place += 1;
+            }
         });
         Ok(())
     })

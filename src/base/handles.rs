@@ -307,6 +307,15 @@ impl<T: Handled> Pin<T> {
         Err(explain::<T>(handle))
     }
 
+    /// The number of the thread that calls, or 0 where it is not at hand.
+    #[inline]
+    pub fn thread(&self) -> u32 {
+        match self.hold {
+            Hold::Hazard(record, _) => record.number(),
+            Hold::Shared => 0,
+        }
+    }
+
     /// Whether this thread is inside another call on the object, as when the log's callback runs in one.
     fn is_used_further_out(&self) -> bool {
         let Hold::Hazard(record, depth) = self.hold else { return false };

@@ -19,6 +19,8 @@ pub const ERROR_BYTES: usize = 512;
 pub struct ThreadRecord {
     pub(super) hazards: [AtomicU64; HAZARDS],
     pub(super) depth: Cell<usize>,
+    /// The thread's number, as gettid(2) has it.
+    pub(super) number: Cell<u32>,
     pub parker: Parker,
     pub(super) frame: Cell<*const Frame>,
     pub(super) callback_message: RefCell<Text<{ super::MESSAGE_BYTES }>>,
@@ -87,8 +89,16 @@ impl ThreadRecord {
             record.give_up();
             return None;
         }
+        // SAFETY: gettid takes nothing.
+        record.number.set(unsafe { libc::gettid() } as u32);
         CURRENT.set(record);
         Some(record)
+    }
+
+    /// The thread's number, as gettid(2) has it.
+    #[inline]
+    pub fn number(&self) -> u32 {
+        self.number.get()
     }
 
     /// Leaves it to the next thread, which shall find nothing of this one's, however it ended.
@@ -108,6 +118,7 @@ impl ThreadRecord {
         let record: &'static ThreadRecord = Box::leak(Box::new(ThreadRecord {
             hazards: [const { AtomicU64::new(0) }; HAZARDS],
             depth: Cell::new(0),
+            number: Cell::new(0),
             parker: Parker::new(),
             frame: Cell::new(std::ptr::null()),
             callback_message: RefCell::new(Text::new()),

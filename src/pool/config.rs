@@ -38,6 +38,8 @@ pub struct PoolConfig {
     pub validate_after_ns: u64,
     /// 0: never.
     pub keepalive_ns: u64,
+    /// A lease that lasts longer is told of; 0: none is.
+    pub lease_limit_ns: u64,
     /// 0: for ever.
     pub max_lifetime_ns: u64,
     /// A resource's lifetime is shorter by up to this, so that not all end at once.
@@ -76,7 +78,7 @@ impl PoolConfig {
     /// How often the housekeeper looks at what grows old: four times in the shortest of the times, so that each is
     /// exact to a quarter. Nothing when nothing grows old.
     pub(super) fn tick_length_ns(&self) -> Option<u64> {
-        [self.idle_timeout_ns, self.keepalive_ns, self.max_lifetime_ns]
+        [self.idle_timeout_ns, self.keepalive_ns, self.max_lifetime_ns, self.lease_limit_ns]
             .into_iter()
             .filter(|time_ns| *time_ns > 0)
             .min()

@@ -4,7 +4,7 @@
 
 use super::numbers::Reason;
 use super::pool::Pool;
-use super::slots::{Phase, Slot};
+use super::slots::{Lease, Phase, Slot};
 use crate::base::alloc;
 use crate::base::cancel;
 use crate::base::clock::{self, Deadline};
@@ -74,7 +74,7 @@ fn keep(pool: &Pool) {
         return;
     };
     housekeeper.parker.store((&raw const *parker).cast_mut(), SeqCst);
-    let mut round = Round { next_tick_ns: 0, next_check_ns: Vec::new() };
+    let mut round = Round { next_tick_ns: 0, next_check_ns: Vec::new(), overdue: Vec::new() };
     while !housekeeper.stop.load(SeqCst) {
         let next = panics::catch(|| round.look(pool)).unwrap_or_else(|caught| {
             log::warn(format_args!("{}: the housekeeper panicked: {}", pool.config.name, caught.message()));
@@ -91,6 +91,8 @@ struct Round {
     next_tick_ns: u64,
     /// For each slot, when its resource is asked whether it still lives.
     next_check_ns: Vec<u64>,
+    /// The leases that were told of because they last too long.
+    overdue: Vec<Lease>,
 }
 
 impl Round {
@@ -105,6 +107,7 @@ impl Round {
             if now_ns >= self.next_tick_ns {
                 retire_idle(pool, now_ns, length_ns);
                 self.keep_alive(pool, now_ns);
+                pool.tell_overdue(&mut self.overdue);
                 self.next_tick_ns = now_ns.saturating_add(length_ns);
             }
             next_ns = self.next_tick_ns;
@@ -126,7 +129,7 @@ impl Round {
         }
         for (number, next_ns) in self.next_check_ns.iter_mut().enumerate() {
             let slot = pool.slots.get(number as u32);
-            let idle_since_ns = slot.idle_since_ns.load(Relaxed);
+            let idle_since_ns = slot.since_ns.load(Relaxed);
             let first_ns = idle_since_ns.saturating_add(interval_ns - interval_ns / 10);
             if slot.phase() == Phase::Idle && now_ns >= first_ns && now_ns >= *next_ns {
                 pool.keep_alive(number as u32, idle_since_ns);
@@ -161,7 +164,7 @@ fn retire_worn(pool: &Pool) {
     for number in 0..pool.config.capacity {
         let slot = pool.slots.get(number);
         if slot.phase() == Phase::Idle
-            && let idle_since_ns = slot.idle_since_ns.load(Relaxed)
+            && let idle_since_ns = slot.since_ns.load(Relaxed)
             && let Some(reason) = pool.wear_of(slot)
         {
             pool.retire(number, idle_since_ns, reason);
@@ -176,7 +179,7 @@ fn retire_idle(pool: &Pool, now_ns: u64, tick_length_ns: u64) {
     }
     // A release may have told the time by a tick that was about to end.
     let longest_ns = pool.config.idle_timeout_ns.saturating_add(tick_length_ns);
-    let idle_since = |slot: &Slot| slot.idle_since_ns.load(Relaxed);
+    let idle_since = |slot: &Slot| slot.since_ns.load(Relaxed);
     let mut surplus = pool.size().saturating_sub(pool.limits().0);
     if pool.config.min_idle > 0 {
         surplus = surplus.min(pool.ready().saturating_sub(pool.config.min_idle));

@@ -1,6 +1,7 @@
 //! The life of a resource between its leases: made, let go, retired, destroyed; and what is done to all of them at once:
 //! resize, pause, refresh, close.
 
+use super::borrowers::{Holders, LeaseInfo};
 use super::housekeeper;
 use super::numbers::Reason;
 use super::pool::{AcquireError, CLOSED, DESTROYING, PAUSED, Pool};
@@ -10,6 +11,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
+use crate::base::log;
 use crate::base::text::Text;
 use crate::base::thread::SpawnError;
 use std::sync::Arc;
@@ -37,8 +39,8 @@ pub enum CloseError {
     InsideOwnCallback,
     #[error("the pool was destroyed by another thread while {still_out} leases were out")]
     Destroyed { still_out: u64 },
-    #[error("{still_out} leases are still out: {end}")]
-    Wait { still_out: u64, end: WaitEnd },
+    #[error("{still_out} leases are still out: {end}{holders}")]
+    Wait { still_out: u64, end: WaitEnd, holders: Holders },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,7 @@ impl Pool {
     fn make(&self, number: u32) -> Result<Resource, AcquireError> {
         // A refresh that comes meanwhile makes it old.
         let generation = self.generation.load(SeqCst);
+        let begin_ns = clock::now_ns();
         let mut resource = Resource(std::ptr::null_mut());
         let made = callback::run_checked(self.owner, "create", || self.factory.create(&mut resource)).and_then(|()| {
             if resource.0.is_null() {
@@ -73,6 +76,7 @@ impl Pool {
             }
             Ok(())
         });
+        self.counters.creates.note(clock::now_ns().saturating_sub(begin_ns));
         if let Err(failure) = made {
             self.counters.create_failures.fetch_add(1, Relaxed);
             self.breaker.failed(failure);
@@ -453,6 +457,17 @@ impl Pool {
         Ok(())
     }
 
+    pub(super) fn report_overdue(&self, info: &LeaseInfo) {
+        self.counters.overdue.fetch_add(1, Relaxed);
+        log::warn(format_args!(
+            "{}: thread {} has held a lease for {} ms",
+            self.config.name,
+            info.thread,
+            info.held_ns / 1_000_000
+        ));
+        callback::run(self.owner, || self.factory.overdue(info));
+    }
+
     /// Leases nothing any more, and waits until everything is back and destroyed.
     pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), CloseError> {
         if callback::waits_for_itself(self.owner) {
@@ -466,7 +481,7 @@ impl Pool {
         };
         self.ended
             .wait_until(deadline, cancel, ended)
-            .unwrap_or_else(|end| Err(CloseError::Wait { still_out: self.still_out(), end }))
+            .unwrap_or_else(|end| Err(CloseError::Wait { still_out: self.still_out(), end, holders: self.holders(0) }))
     }
 
     pub(super) fn begin_close(&self) {

@@ -9,8 +9,10 @@
 //! - [`creators`]: the threads that make resources in the background.
 //! - [`breaker`]: how often a create that fails is tried again.
 //! - [`housekeeper`]: the thread that keeps the least number ready and lets go what is too old.
-//! - [`numbers`]: what a pool counts.
+//! - [`borrowers`]: who has what.
+//! - [`numbers`], [`times`]: what a pool counts and measures.
 
+mod borrowers;
 mod breaker;
 mod config;
 mod creators;
@@ -22,13 +24,16 @@ mod numbers;
 mod pool;
 mod slots;
 mod stack;
+mod times;
 mod waiters;
 
+pub use borrowers::LeaseInfo;
 pub use config::{IdleOrder, PoolConfig};
 pub use life::{CloseError, ResizeError, WarmError};
-pub use numbers::PoolStats;
+pub use numbers::{PoolStats, PoolTimes};
 pub use pool::{AcquireError, CreateError, Factory, Pool};
 pub use slots::{Lease, MOST_SLOTS, Resource, StaleLease};
+pub use times::TimesSnapshot;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::pool::Pool;
 use super::slots::Phase;
+use super::times::{Times, TimesSnapshot};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 #[derive(Default)]
@@ -15,6 +16,13 @@ pub(super) struct Counters {
     pub destroyed_for: [AtomicU64; Reason::COUNT],
     pub timeouts: AtomicU64,
     pub peak_in_use: AtomicU32,
+    /// Leases that lasted longer than the limit.
+    pub overdue: AtomicU64,
+    /// How long callers waited, those in vain included.
+    pub waits: Times,
+    pub creates: Times,
+    /// How long resources were leased, measured now and then.
+    pub uses: Times,
 }
 
 /// Why a resource is destroyed; each has its count.
@@ -66,6 +74,15 @@ pub struct PoolStats {
     pub max_size: u64,
     /// Creates that failed since the last success.
     pub failures_in_a_row: u64,
+    pub overdue: u64,
+}
+
+/// The histograms of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolTimes {
+    pub waits: TimesSnapshot,
+    pub creates: TimesSnapshot,
+    pub uses: TimesSnapshot,
 }
 
 impl Pool {
@@ -100,6 +117,15 @@ impl Pool {
             min_size: u64::from(min_size),
             max_size: u64::from(max_size),
             failures_in_a_row: u64::from(self.breaker.failures()),
+            overdue: counters.overdue.load(Relaxed),
+        }
+    }
+
+    pub fn times(&self) -> PoolTimes {
+        PoolTimes {
+            waits: self.counters.waits.snapshot(),
+            creates: self.counters.creates.snapshot(),
+            uses: self.counters.uses.snapshot(),
         }
     }
 }

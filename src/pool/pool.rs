@@ -1,13 +1,14 @@
 //! A pool: acquire and release. The path of a resource that is idle and needs no callback takes no lock, allocates
 //! nothing and reads no clock.
 
+use super::borrowers::{Holders, LeaseInfo};
 use super::breaker::Breaker;
 use super::config::PoolConfig;
 use super::creators::{self, Creators};
 use super::housekeeper::{self, Housekeeper};
 use super::idle::IdleSet;
 use super::numbers::{Counters, PoolStats, Reason};
-use super::slots::{Claim, Lease, Phase, Resource, Slot, Slots, StaleLease};
+use super::slots::{Borrower, Claim, Lease, Phase, Resource, Slot, Slots, StaleLease};
 use super::stack::Stack;
 use super::waiters::{Grant, Waiters};
 use crate::base::alloc::{self, OutOfMemory};
@@ -29,7 +30,11 @@ pub trait Factory: Send + Sync + 'static {
     fn resets(&self) -> bool;
     fn reset(&self, resource: Resource) -> i32;
     fn destroy(&self, resource: Resource);
+    /// A lease has lasted longer than the limit.
+    fn overdue(&self, info: &LeaseInfo);
 }
+
+const MEASURED_USES: u64 = 64;
 
 pub struct Pool {
     pub(super) owner: Owner,
@@ -102,7 +107,7 @@ pub enum AcquireError {
     )]
     BreakerOpen { failures: u32, pause_ns: u64, failure: LastFailure },
     #[error(
-        "{end}: {in_use} resources are in use, {idle} idle, {waiting} callers wait, max_size is {max_size}{paused}{failure}"
+        "{end}: {in_use} resources are in use, {idle} idle, {waiting} callers wait, max_size is {max_size}{paused}{holders}{failure}"
     )]
     Wait {
         end: WaitEnd,
@@ -111,6 +116,7 @@ pub enum AcquireError {
         waiting: u64,
         max_size: u64,
         paused: &'static str,
+        holders: Holders,
         failure: LastFailure,
     },
     #[error(transparent)]
@@ -169,8 +175,9 @@ impl Pool {
         Ok(pool)
     }
 
-    pub fn try_acquire(&self) -> Result<(Lease, Resource), AcquireError> {
-        self.acquire_now()?.ok_or_else(|| {
+    /// `me` is the number of the calling thread, here and below.
+    pub fn try_acquire(&self, me: u32) -> Result<(Lease, Resource), AcquireError> {
+        self.acquire_now(me)?.ok_or_else(|| {
             if self.is(PAUSED) {
                 AcquireError::Paused
             } else if self.is_hopeless() {
@@ -185,7 +192,7 @@ impl Pool {
 
     /// Leases an idle resource, else a new one. Nothing when there is none to be had, or when others came first.
     #[inline]
-    pub fn acquire_now(&self) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    pub fn acquire_now(&self, me: u32) -> Result<Option<(Lease, Resource)>, AcquireError> {
         if self.is(CLOSED) {
             return Err(AcquireError::Closed);
         }
@@ -193,7 +200,7 @@ impl Pool {
             return Ok(None);
         }
         match self.take() {
-            Some(grant) => self.lease(grant),
+            Some(grant) => self.lease(grant, me),
             None => Ok(None),
         }
     }
@@ -202,20 +209,26 @@ impl Pool {
     #[cold]
     pub fn acquire_later(
         &self,
+        me: u32,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<(Lease, Resource), AcquireError> {
-        loop {
-            let grant = self.wait_for_grant(deadline, cancel)?;
-            if let Some(leased) = self.lease(grant)? {
-                return Ok(leased);
+        let begin_ns = clock::now_ns();
+        self.note_waiting_begins();
+        let leased = loop {
+            match self.wait_for_grant(me, deadline, cancel).and_then(|grant| self.lease(grant, me)) {
+                Ok(None) => {}
+                Ok(Some(leased)) => break Ok(leased),
+                Err(error) => break Err(error),
             }
-        }
+        };
+        self.counters.waits.note(clock::now_ns().saturating_sub(begin_ns));
+        leased
     }
 
-    fn wait_for_grant(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<Grant, AcquireError> {
+    fn wait_for_grant(&self, me: u32, deadline: Deadline, cancel: Option<&Cancel>) -> Result<Grant, AcquireError> {
         let parker = cancel::current_parker()?;
-        let waiter = self.waiters.enter(parker)?;
+        let waiter = self.waiters.enter(parker, me)?;
         let end = loop {
             self.serve();
             self.creators.ring();
@@ -248,7 +261,8 @@ impl Pool {
                 let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
                 let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
                 let failure = LastFailure(self.breaker.last_failure());
-                Err(AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, failure })
+                let holders = self.holders(me);
+                Err(AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders, failure })
             }
         }
     }
@@ -333,13 +347,13 @@ impl Pool {
 
     /// Leases what the caller took. Nothing when it was not fit any more, and another is to be waited for.
     #[inline]
-    fn lease(&self, grant: Grant) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    fn lease(&self, grant: Grant, me: u32) -> Result<Option<(Lease, Resource)>, AcquireError> {
         match grant {
             Grant::Idle(number) => match self.fault_of(number) {
-                None => Ok(Some((self.slots.begin_lease(number), self.slots.get(number).resource()))),
-                Some(fault) => self.lease_another(number, fault),
+                None => Ok(Some(self.begin_lease(number, me))),
+                Some(fault) => self.lease_another(number, fault, me),
             },
-            Grant::Vacant(number) => self.lease_new(number).map(Some),
+            Grant::Vacant(number) => self.lease_new(number, me).map(Some),
             Grant::Failed => Err(self.create_failed()),
         }
     }
@@ -373,7 +387,12 @@ impl Pool {
 
     /// In place of a resource with a fault, the next idle one without, else a new one.
     #[cold]
-    fn lease_another(&self, mut number: u32, mut fault: Reason) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    fn lease_another(
+        &self,
+        mut number: u32,
+        mut fault: Reason,
+        me: u32,
+    ) -> Result<Option<(Lease, Resource)>, AcquireError> {
         loop {
             self.destroy_resource(number, fault);
             self.slots.get(number).set_phase(Phase::Creating);
@@ -382,21 +401,21 @@ impl Pool {
             number = next;
             match self.fault_of(number) {
                 Some(next_fault) => fault = next_fault,
-                None => return Ok(Some((self.slots.begin_lease(number), self.slots.get(number).resource()))),
+                None => return Ok(Some(self.begin_lease(number, me))),
             }
         }
         if self.config.creator_threads > 0 || !self.breaker.admits() {
             self.vacate(number);
             return Ok(None);
         }
-        self.lease_new(number).map(Some)
+        self.lease_new(number, me).map(Some)
     }
 
     #[cold]
     fn is_still_valid(&self, number: u32) -> bool {
         let slot = self.slots.get(number);
         let trusted_ns = self.config.validate_after_ns;
-        if trusted_ns > 0 && clock::now_ns().saturating_sub(slot.idle_since_ns.load(Relaxed)) < trusted_ns {
+        if trusted_ns > 0 && clock::now_ns().saturating_sub(slot.since_ns.load(Relaxed)) < trusted_ns {
             return true;
         }
         self.validate(slot.resource())
@@ -412,16 +431,27 @@ impl Pool {
         }
     }
 
-    fn lease_new(&self, number: u32) -> Result<(Lease, Resource), AcquireError> {
-        let resource = self.create(number)?;
+    fn lease_new(&self, number: u32, me: u32) -> Result<(Lease, Resource), AcquireError> {
+        self.create(number)?;
         self.counters.fresh.fetch_add(1, Relaxed);
-        Ok((self.slots.begin_lease(number), resource))
+        Ok(self.begin_lease(number, me))
+    }
+
+    /// The time of one use in so many is measured; the others begin at the housekeeper's last tick.
+    #[inline]
+    fn begin_lease(&self, number: u32, me: u32) -> (Lease, Resource) {
+        let slot = self.slots.get(number);
+        let is_measured = slot.uses().is_multiple_of(MEASURED_USES);
+        let since_ns = if is_measured { clock::now_ns() | 1 } else { self.housekeeper.tick_ns() & !1 };
+        let resource = slot.resource();
+        (self.slots.begin_lease(number, Borrower { thread: me, since_ns }), resource)
     }
 
     /// Takes a resource back, for the next who wants it.
     #[inline]
     pub fn release(&self, lease: Lease) -> Result<(), StaleLease> {
         let number = self.slots.end_lease(lease)?;
+        self.note_use(number);
         if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
             return Ok(());
         }
@@ -436,9 +466,19 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes a resource back that nobody shall have any more.
+    #[inline]
+    fn note_use(&self, number: u32) {
+        let since_ns = self.slots.get(number).since_ns.load(Relaxed);
+        if since_ns & 1 == 1 {
+            self.counters.uses.note(clock::now_ns().saturating_sub(since_ns));
+        }
+    }
+
+    /// Takes a resource back that nobody shall have any more. Another thread than the one that has the lease takes it
+    /// away from that one.
     pub fn discard(&self, lease: Lease) -> Result<(), StaleLease> {
         let number = self.slots.end_lease(lease)?;
+        self.note_use(number);
         self.destroy_resource(number, Reason::Discarded);
         self.vacate(number);
         Ok(())
@@ -489,7 +529,7 @@ impl Pool {
     pub(super) fn note_idle_since(&self, number: u32) {
         let is_exact = self.validates && self.config.validate_after_ns > 0;
         let now_ns = if is_exact { clock::now_ns() } else { self.housekeeper.tick_ns() };
-        self.slots.get(number).idle_since_ns.store(now_ns, Relaxed);
+        self.slots.get(number).since_ns.store(now_ns, Relaxed);
     }
 
     /// The slot's resource is gone.

@@ -84,14 +84,25 @@ pub enum Hold {
 pub struct Slot {
     word: AtomicU64,
     resource: AtomicPtr<c_void>,
-    /// When it became idle, as exactly as the pool needs it.
-    pub idle_since_ns: AtomicU64,
+    /// Since when it is idle, or leased, as exactly as the pool needs it. Of a lease: 0 when nobody looked at the clock,
+    /// and odd when it was looked at for this lease.
+    pub since_ns: AtomicU64,
     /// How often it was leased; written by whoever owns the slot.
     uses: AtomicU64,
     /// What `uses` was when its resource was made.
     uses_before: AtomicU64,
     expires_ns: AtomicU64,
     generation: AtomicU32,
+    borrower: AtomicU32,
+}
+
+/// Who leased it, and since when.
+#[derive(Clone, Copy, Debug)]
+pub struct Borrower {
+    /// The number of a thread.
+    pub thread: u32,
+    /// In an odd number it is exact; 0: it is not known.
+    pub since_ns: u64,
 }
 
 /// What a resource has from its making on.
@@ -114,6 +125,16 @@ impl Slot {
 
     pub fn uses(&self) -> u64 {
         self.uses.load(Relaxed)
+    }
+
+    pub fn borrower(&self) -> Borrower {
+        Borrower { thread: self.borrower.load(Relaxed), since_ns: self.since_ns.load(Relaxed) }
+    }
+
+    /// For a lease whose begin nobody has seen.
+    pub fn note_since_if_unknown(&self, now_ns: u64) {
+        // Whether it was known, or is another's by now, does not matter.
+        let _ = self.since_ns.compare_exchange(0, now_ns & !1, Relaxed, Relaxed);
     }
 
     /// How often its resource was leased.
@@ -180,11 +201,11 @@ impl Slot {
     }
 
     /// Holds it in place, when it is idle since that moment.
-    pub fn hold_idle(&self, idle_since_ns: u64) -> Hold {
+    pub fn hold_idle(&self, since_ns: u64) -> Hold {
         if !self.move_phase(Phase::Idle, Phase::Held) {
             return Hold::Refused;
         }
-        if self.idle_since_ns.load(Relaxed) == idle_since_ns {
+        if self.since_ns.load(Relaxed) == since_ns {
             return Hold::Taken;
         }
         // It was used since the caller looked.
@@ -221,11 +242,12 @@ impl Slots {
         slots.extend((0..count).map(|_| Slot {
             word: AtomicU64::new(0),
             resource: AtomicPtr::new(std::ptr::null_mut()),
-            idle_since_ns: AtomicU64::new(0),
+            since_ns: AtomicU64::new(0),
             uses: AtomicU64::new(0),
             uses_before: AtomicU64::new(0),
             expires_ns: AtomicU64::new(0),
             generation: AtomicU32::new(0),
+            borrower: AtomicU32::new(0),
         }));
         Ok(Self { slots, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK })
     }
@@ -242,13 +264,32 @@ impl Slots {
 
     /// From now on the slot is leased. For its owner.
     #[inline]
-    pub fn begin_lease(&self, number: u32) -> Lease {
+    pub fn begin_lease(&self, number: u32, borrower: Borrower) -> Lease {
         let slot = self.get(number);
+        slot.borrower.store(borrower.thread, Relaxed);
+        slot.since_ns.store(borrower.since_ns, Relaxed);
         // 0 is left out, so that no lease is.
         let generation = (((slot.word.load(Relaxed) >> GENERATION_SHIFT) + 1) & GENERATION_MASK).max(1);
         slot.uses.store(slot.uses.load(Relaxed) + 1, Relaxed);
         slot.word.store((generation << GENERATION_SHIFT) | Phase::Leased as u64, Release);
+        self.lease_of(number, generation)
+    }
+
+    #[inline]
+    fn lease_of(&self, number: u32, generation: u64) -> Lease {
         Lease((generation << LEASE_GENERATION_SHIFT) | (self.salt << SALT_SHIFT) | u64::from(number))
+    }
+
+    /// The slots that are leased at this moment, each with its lease.
+    pub fn leased(&self) -> impl Iterator<Item = (Lease, &Slot)> {
+        (0..self.slots.len() as u32).filter_map(|number| self.lease_in(number))
+    }
+
+    pub fn lease_in(&self, number: u32) -> Option<(Lease, &Slot)> {
+        let slot = self.get(number);
+        let word = slot.word.load(Acquire);
+        let is_leased = word & 7 == Phase::Leased as u64;
+        is_leased.then(|| (self.lease_of(number, word >> GENERATION_SHIFT), slot))
     }
 
     /// Ends a lease: of several who try one gets the slot, in `RETURNING`.

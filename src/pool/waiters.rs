@@ -29,6 +29,8 @@ const FAILED: u64 = 4 << 32;
 pub struct Waiter {
     grant: AtomicU64,
     parker: &'static Parker,
+    /// The number of its thread.
+    thread: u32,
 }
 
 impl Waiter {
@@ -74,8 +76,8 @@ impl Waiters {
     }
 
     /// Enters the queue at its end. The caller must [`serve`](Self::serve) afterwards.
-    pub fn enter(&self, parker: &'static Parker) -> Result<Arc<Waiter>, OutOfMemory> {
-        let waiter = alloc::try_arc(Waiter { grant: AtomicU64::new(WAITING), parker })?;
+    pub fn enter(&self, parker: &'static Parker, thread: u32) -> Result<Arc<Waiter>, OutOfMemory> {
+        let waiter = alloc::try_arc(Waiter { grant: AtomicU64::new(WAITING), parker, thread })?;
         let mut queue = self.queue.lock();
         queue.try_reserve(1).map_err(|_| OutOfMemory { bytes: size_of::<Arc<Waiter>>() as u64 })?;
         queue.push_back(waiter.clone());
@@ -110,6 +112,10 @@ impl Waiters {
     pub fn fail_first(&self) {
         let mut offer = Some(Grant::Failed);
         self.serve(|| offer.take());
+    }
+
+    pub fn for_each_thread(&self, mut visit: impl FnMut(u32)) {
+        self.queue.lock().iter().for_each(|waiter| visit(waiter.thread));
     }
 
     /// Wakes everybody, to look at a state that changed for all of them.

@@ -29,7 +29,8 @@ size_t find_size_of(const struct function *function, const char *buffer)
 {
     char name[64];
     snprintf(name, sizeof name, "%s_bytes", buffer);
-    return find(function, name);
+    size_t bytes = find(function, name);
+    return bytes < function->parameter_count ? bytes : find(function, "capacity");
 }
 
 void *block(struct attempt *attempt, size_t index, size_t bytes, int value)

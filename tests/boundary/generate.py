@@ -101,6 +101,8 @@ def parameter(header, function, name, text):
         return of("IN_TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
     if stars == 1 and base == "char":
         return of("TEXT") if constant else of("BUFFER", bytes="ROOM_BYTES")
+    if stars == 1 and base == "ostler_lease_info" and "capacity" in names:
+        return of("BUFFER", bytes=f"ITEMS * sizeof({base})")
     if stars == 1 and base == "void" and name == "user_data":
         return of("OPAQUE")
     if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "uint64_t"):
@@ -119,7 +121,7 @@ def number(of, function, name, bits):
     names = [n for n, _ in function.parameters]
     if name == "struct_size":
         return of("SIZE_OF")
-    if name == "count":
+    if name in ("count", "capacity"):
         return of("NUMBER", bits=bits, valid="ITEMS", most="ITEMS")
     if name.endswith("_bytes") and name.removesuffix("_bytes") in names:
         return of("NUMBER", bits=bits, valid="ROOM_BYTES", most="ROOM_BYTES")

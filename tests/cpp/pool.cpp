@@ -102,6 +102,41 @@ TEST(lives_are_bounded_by_uses_and_by_time)
     CHECK_EQ(stable.stats().destroyed_used, 2u);
 }
 
+TEST(lease_that_lasts_too_long_is_taken_back)
+{
+    ostler::pool<horse> *watched = nullptr;
+    std::atomic<int> told{0};
+    ostler::pool_callbacks<horse> callbacks;
+    callbacks.create = [] { return std::make_unique<horse>(); };
+    callbacks.overdue = [&](const ostler::lease_info<horse> &info) {
+        if (info.held >= std::chrono::milliseconds(2) && watched->take_back(info.raw) == ostler::errc::ok)
+            told++;
+    };
+    ostler::pool<horse> stable(std::move(callbacks),
+                               ostler::pool_config().at_most(1).lease_limit(std::chrono::milliseconds(2)));
+    watched = &stable;
+    auto lease = stable.acquire();
+    while (told == 0)
+        std::this_thread::yield();
+    CHECK(lease.release() == ostler::errc::stale_lease);
+    CHECK_EQ(stable.stats().overdue, 1u);
+    CHECK_EQ(horse::alive.load(), 0);
+}
+
+TEST(leases_that_are_out_are_listed)
+{
+    auto stable = make_stable(3);
+    CHECK(stable.leases().empty());
+    const auto first = stable.acquire(), second = stable.acquire();
+    const auto infos = stable.leases();
+    CHECK_EQ(infos.size(), 2u);
+    CHECK(infos[0].resource == first.get() && infos[1].resource == second.get());
+    CHECK(infos[0].thread_id == infos[1].thread_id);
+    std::error_code failure;
+    CHECK_EQ(stable.leases(failure).size(), 2u);
+    CHECK(!failure);
+}
+
 TEST(exhausted_pool_gives_an_empty_lease_or_times_out)
 {
     auto stable = make_stable(1);

@@ -11,7 +11,7 @@ use crate::base::clock::Deadline;
 use crate::base::park::Parker;
 use crate::explore;
 use shuttle::thread;
-use slots::{Claim, Hold, Slots};
+use slots::{Borrower, Claim, Hold, Slots};
 use stack::Stack;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -65,7 +65,7 @@ impl Stable {
         let now = if self.waiters.is_empty() { self.take() } else { None };
         let grant = now.unwrap_or_else(|| {
             let parker = Parker::leaked();
-            let waiter = self.waiters.enter(parker).unwrap();
+            let waiter = self.waiters.enter(parker, 0).unwrap();
             self.waiters.serve(|| self.take());
             loop {
                 if let Some(grant) = waiter.grant() {
@@ -226,7 +226,7 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
         let impatient = {
             let stable = stable.clone();
             thread::spawn(move || {
-                let waiter = stable.waiters.enter(Parker::leaked()).unwrap();
+                let waiter = stable.waiters.enter(Parker::leaked(), 0).unwrap();
                 stable.waiters.serve(|| stable.take());
                 if let Some(grant) = stable.waiters.leave(&waiter) {
                     let number = number_of(grant);
@@ -245,7 +245,7 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
 fn lease_ends_once() {
     explore(|| {
         let slots = Arc::new(Slots::new(1).unwrap());
-        let lease = slots.begin_lease(0);
+        let lease = slots.begin_lease(0, Borrower { thread: 0, since_ns: 0 });
         let enders: Vec<_> = (0..3)
             .map(|_| {
                 let slots = slots.clone();
@@ -253,7 +253,7 @@ fn lease_ends_once() {
             })
             .collect();
         assert_eq!(enders.into_iter().map(|ender| ender.join().unwrap()).sum::<u32>(), 1);
-        let next = slots.begin_lease(0);
+        let next = slots.begin_lease(0, Borrower { thread: 0, since_ns: 0 });
         assert!(slots.end_lease(lease).is_err(), "a lease of before ends the one of now");
         assert!(slots.resource_of(next).is_ok());
     });
