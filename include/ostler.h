@@ -1525,6 +1525,59 @@ ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
                                     struct ostler_pool_stats *out);
 
 /**
+ * Leases many resources: all of them or none. Callers that wait are served in the order of their coming, and one that
+ * wants several collects them before the next gets any, so that two of them cannot hold up one another.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
+ *   validate take is not bounded by it.
+ * - cancel: borrowed during the call; ends the wait.
+ * - leases: an array of count elements, written only on success, else 0; each ends on its own.
+ * - resources: an array of count elements, written only on success, else NULL; what create made.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED (with the words of
+ * the create callback), OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not
+ * be NULL.
+ * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+ * timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire_n(struct ostler_pool *pool,
+                                    uint32_t count,
+                                    uint64_t timeout_ns,
+                                    ostler_cancel *cancel,
+                                    struct ostler_lease *leases,
+                                    void **resources);
+
+/**
+ * Gives many resources back. Those whose leases are good are, also when another one is not.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - leases: borrowed during the call; an array of count leases from this pool, each of which is stale afterwards.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - released: written; how many were good, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE (one or more were not good; the message names the first),
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases (unless count is 0) must not be NULL; released may be NULL.
+ * Blocking: as long as reset and destroy take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_release_n(struct ostler_pool *pool,
+                                    const struct ostler_lease *leases,
+                                    uint32_t count,
+                                    uint32_t *released);
+
+/**
  * Lists the leases that are out: who has what, for how long.
  *
  * Parameters:

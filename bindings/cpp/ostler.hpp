@@ -892,6 +892,25 @@ template <class T> class pool {
             return ostler_pool_acquire(get(), limit.timeout_ns(), limit.stop(), lease, resource);
         });
     }
+    /// So many together, or none; two callers that want several cannot hold up one another.
+    std::vector<lease<T>> acquire_n(std::uint32_t count, wait_limit limit = {})
+    {
+        return detail::thrown([&](std::error_code &failure) { return acquire_n(count, limit, failure); });
+    }
+    /// Throws nothing but std::bad_alloc.
+    std::vector<lease<T>> acquire_n(std::uint32_t count, wait_limit limit, std::error_code &failure)
+    {
+        std::vector<ostler_lease> raw(count);
+        std::vector<void *> resources(count);
+        std::vector<lease<T>> taken;
+        taken.reserve(count);
+        if (detail::note(ostler_pool_acquire_n(get(), count, limit.timeout_ns(), limit.stop(), raw.data(), resources.data()),
+                         failure)) {
+            for (std::uint32_t i = 0; i < count; i++)
+                taken.push_back(lease<T>(get(), raw[i], static_cast<T *>(resources[i]), callbacks_));
+        }
+        return taken;
+    }
     /// An empty lease when all are out, or the pool is paused.
     lease<T> try_acquire()
     {

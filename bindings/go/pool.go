@@ -236,6 +236,42 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	return lease, err
 }
 
+// AcquireN leases so many resources together, or none. Goroutines that want several cannot hold up one another.
+func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
+	var given arguments
+	wanted := given.count("count", count)
+	if given.err != nil {
+		return nil, given.err
+	}
+	ids := make([]C.uint64_t, count)
+	resources := make([]C.uintptr_t, count)
+	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+		return failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout, cancel, unsafe.SliceData(ids),
+			unsafe.SliceData(resources)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	leases := make([]Lease[T], count)
+	for i := range leases {
+		resource, _ := p.keeper.resources.get(uintptr(resources[i]))
+		leases[i] = Lease[T]{pool: p, id: ids[i], resource: resource}
+	}
+	runtime.KeepAlive(p)
+	return leases, nil
+}
+
+// ReleaseN gives the resources of these leases back, also when one of them is stale, which is ErrStaleLease.
+func (p *Pool[T]) ReleaseN(leases []Lease[T]) error {
+	ids := make([]C.uint64_t, len(leases))
+	for i, lease := range leases {
+		ids[i] = lease.id
+	}
+	err := failure(C.ostler_go_pool_release_n(p.handle, unsafe.SliceData(ids), C.uint32_t(len(ids))))
+	runtime.KeepAlive(p)
+	return err
+}
+
 // TryAcquire leases a resource, or fails with ErrExhausted when none is to be had now.
 func (p *Pool[T]) TryAcquire() (Lease[T], error) {
 	return p.lease(C.ostler_go_pool_try_acquire(p.handle))

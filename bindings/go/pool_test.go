@@ -446,7 +446,7 @@ func TestPoolTellsWhoHasWhat(t *testing.T) {
 	if len(infos) != 2 || infos[0].Lease.Value() == infos[1].Lease.Value() || infos[0].Thread == 0 {
 		t.Errorf("listed: %+v", infos)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err = pool.Acquire(ctx)
 	failsWith(t, err, ErrTimeout)
@@ -479,6 +479,35 @@ func TestPoolTakesBackWhatIsHeldTooLong(t *testing.T) {
 	}
 	failsWith(t, lease.Release(), ErrStaleLease)
 	if now := numbersOf(t, pool); now.Overdue != 1 || now.DestroyedDiscarded != 1 {
+		t.Errorf("afterwards: %+v", now)
+	}
+}
+
+func TestPoolLeasesSeveralTogetherOrNone(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize = 3
+	pool := newPool(t, config)
+	team, err := pool.AcquireN(soon(t), 3)
+	succeeds(t, err)
+	if len(team) != 3 || team[0].Value() == team[1].Value() || team[1].Value() == team[2].Value() {
+		t.Errorf("leased: %+v", team)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err = pool.AcquireN(ctx, 2)
+	failsWith(t, err, ErrTimeout)
+	_, err = pool.AcquireN(soon(t), 4)
+	failsWith(t, err, ErrLimit)
+	_, err = pool.AcquireN(soon(t), -1)
+	failsWith(t, err, ErrInvalidArgument)
+	succeeds(t, pool.ReleaseN(team))
+	failsWith(t, pool.ReleaseN(team[:1]), ErrStaleLease)
+	none, err := pool.AcquireN(soon(t), 0)
+	succeeds(t, err)
+	succeeds(t, pool.ReleaseN(none))
+	if now := numbersOf(t, pool); now.Idle != 3 || now.InUse != 0 {
 		t.Errorf("afterwards: %+v", now)
 	}
 }

@@ -106,6 +106,9 @@ ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config);
 ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets,
                                         uintptr_t id);
 ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_failure ostler_go_pool_acquire_n(uintptr_t pool, uint32_t count, uint64_t timeout_ns, uintptr_t cancel,
+                                           uint64_t *leases, uintptr_t *resources);
+ostler_go_failure ostler_go_pool_release_n(uintptr_t pool, const uint64_t *leases, uint32_t count);
 ostler_go_leased ostler_go_pool_try_acquire(uintptr_t pool);
 ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_discard(uintptr_t pool, uint64_t lease);

@@ -6,16 +6,16 @@ use super::cancel::{given, ostler_cancel};
 use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE,
-    OSTLER_E_WOULD_DEADLOCK, ostler_status,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_PAUSED,
+    OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, CloseError, CreateError, Factory, IdleOrder, Lease, LeaseInfo, Pool, PoolConfig, ResizeError,
-    Resource, StaleLease, TimesSnapshot, WarmError,
+    AcquireError, CloseError, CreateError, Factory, IdleOrder, Lease, LeaseInfo, MOST_SLOTS, Pool, PoolConfig,
+    ResizeError, Resource, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
 
@@ -220,6 +220,7 @@ impl From<AcquireError> for Failure {
             AcquireError::Closed => OSTLER_E_CLOSED,
             AcquireError::Paused => OSTLER_E_PAUSED,
             AcquireError::Exhausted { .. } | AcquireError::NoneIdle => OSTLER_E_EXHAUSTED,
+            AcquireError::TooMany { .. } => OSTLER_E_LIMIT,
             AcquireError::CreateFailed(_) | AcquireError::BreakerOpen { .. } => OSTLER_E_CREATE_FAILED,
             AcquireError::Wait { end, .. } => Failure::from(end).status(),
             AcquireError::OutOfMemory(error) => return error.into(),
@@ -685,6 +686,126 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
         });
         Ok(())
     })
+}
+
+/// Leases many resources: all of them or none. Callers that wait are served in the order of their coming, and one that
+/// wants several collects them before the next gets any, so that two of them cannot hold up one another.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
+/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
+///   validate take is not bounded by it.
+/// - cancel: borrowed during the call; ends the wait.
+/// - leases: an array of count elements, written only on success, else 0; each ends on its own.
+/// - resources: an array of count elements, written only on success, else NULL; what create made.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED (with the words of
+/// the create callback), OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not
+/// be NULL.
+/// Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+/// timeout.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_acquire_n(
+    pool: *mut ostler_pool,
+    count: u32,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    leases: *mut ostler_lease,
+    resources: *mut *mut c_void,
+) -> ostler_status {
+    let empty = || {
+        // SAFETY: as the header asks: arrays of count elements, or NULL.
+        unsafe {
+            for place in 0..(if count <= MOST_SLOTS { count as usize } else { 0 }) {
+                if !leases.is_null() {
+                    leases.add(place).write(ostler_lease { value: 0 });
+                }
+                if !resources.is_null() {
+                    resources.add(place).write(std::ptr::null_mut());
+                }
+            }
+        }
+    };
+    empty();
+    let status = with(pool, |pool: &Pin<Pool>| {
+        if count == 0 {
+            return Ok(());
+        }
+        check_count(count)?;
+        if leases.is_null() {
+            return Err(null("leases"));
+        }
+        if resources.is_null() {
+            return Err(null("resources"));
+        }
+        let cancel = given(cancel)?;
+        // SAFETY: as the header asks; both types are one word, and the words were written just now.
+        let (leases, resources) = unsafe {
+            (
+                std::slice::from_raw_parts_mut(leases.cast::<Lease>(), count as usize),
+                std::slice::from_raw_parts_mut(resources.cast::<Resource>(), count as usize),
+            )
+        };
+        Ok(pool.acquire_many(pool.thread(), Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
+    });
+    if status != OSTLER_OK {
+        empty();
+    }
+    status
+}
+
+/// Gives many resources back. Those whose leases are good are, also when another one is not.
+///
+/// Parameters:
+/// - pool: borrowed, also when it was destroyed.
+/// - leases: borrowed during the call; an array of count leases from this pool, each of which is stale afterwards.
+/// - count: how many; 0 does nothing; at most 1048576.
+/// - released: written; how many were good, also after a failure.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE (one or more were not good; the message names the first),
+/// OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases (unless count is 0) must not be NULL; released may be NULL.
+/// Blocking: as long as reset and destroy take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_release_n(
+    pool: *mut ostler_pool,
+    leases: *const ostler_lease,
+    count: u32,
+    released: *mut u32,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(released, 0) };
+    with_child(pool, |pool: &Pin<Pool>| {
+        if count == 0 {
+            return Ok(());
+        }
+        check_count(count)?;
+        if leases.is_null() {
+            return Err(null("leases"));
+        }
+        // SAFETY: as the header asks.
+        let each = (0..count as usize).map(|place| Lease(unsafe { leases.add(place).read() }.value));
+        let (good, result) = pool.release_many(each);
+        // SAFETY: as the header asks.
+        unsafe { clear(released, good) };
+        Ok(result?)
+    })
+}
+
+fn check_count(count: u32) -> Result<(), Failure> {
+    if count <= MOST_SLOTS {
+        return Ok(());
+    }
+    Err(out_of_range("count", u64::from(count), "must be at most 1048576"))
 }
 
 /// Lists the leases that are out: who has what, for how long.

@@ -1,7 +1,7 @@
 //! The numbers of idle slots, in the order in which they are leased again.
 
 use super::config::IdleOrder;
-use super::stack::Stack;
+use super::stack::{Chain, Stack};
 use crate::base::alloc::{self, OutOfMemory};
 use crossbeam_queue::ArrayQueue;
 use std::sync::atomic::{Ordering::SeqCst, fence};
@@ -34,6 +34,31 @@ impl IdleSet {
                 // The pusher looks for waiters next (see `Waiters`).
                 fence(SeqCst);
             }
+        }
+    }
+
+    /// The same for many, which [`push_chain`](Self::push_chain) ends.
+    #[inline]
+    pub fn link(&self, chain: &mut Chain, slot: u32) {
+        match self {
+            Self::LastUsedFirst(stack) => stack.link(chain, slot),
+            Self::LongestIdleFirst(_) => self.push(slot),
+        }
+    }
+
+    #[inline]
+    pub fn push_chain(&self, chain: Chain) {
+        if let Self::LastUsedFirst(stack) = self {
+            stack.push_chain(chain);
+        }
+    }
+
+    /// So many at once, or none, or none for now; see [`Stack::pop_all`].
+    #[inline]
+    pub fn pop_all(&self, count: usize, each: impl FnMut(usize, u32)) -> Option<u32> {
+        match self {
+            Self::LastUsedFirst(stack) => stack.pop_all(count, each),
+            Self::LongestIdleFirst(_) => None,
         }
     }
 

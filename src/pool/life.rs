@@ -162,7 +162,7 @@ impl Pool {
             return 0;
         }
         let are_served = self.config.creator_threads > 0 && !self.is(PAUSED);
-        let waiting = if are_served { self.waiters.count() } else { 0 };
+        let waiting = if are_served { self.waiters.wanted() } else { 0 };
         let (min_size, _) = self.limits();
         let unready = match self.config.min_idle {
             0 => 0,
@@ -286,13 +286,7 @@ impl Pool {
         if !self.slots.get(number).let_go_idle() {
             return self.put_idle(number);
         }
-        if !self.waiters.is_empty() {
-            self.serve();
-        }
-        // A close that came before has not seen it.
-        if self.is(CLOSED) {
-            self.destroy_idle();
-        }
+        self.after_idle();
     }
 
     /// The same without a resource.

@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: what a pool is told when it is made.
 //! - [`pool`]: acquire and release.
+//! - [`many`]: the same for many at once.
 //! - [`life`]: what becomes of a resource between its leases, and what is done to all of them at once.
 //! - [`slots`]: where resources live, and the leases that name them.
 //! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
@@ -19,6 +20,7 @@ mod creators;
 mod housekeeper;
 mod idle;
 mod life;
+mod many;
 mod numbers;
 #[allow(clippy::module_inception)]
 mod pool;

@@ -44,7 +44,7 @@ pub struct Pool {
     resets: bool,
     wears: bool,
     /// Whether the housekeeper may take an idle slot, so that whoever pops one has to claim it.
-    ages: bool,
+    pub(super) ages: bool,
     pub(super) mode: AtomicU32,
     /// Resources of an earlier generation are not leased any more.
     pub(super) generation: AtomicU32,
@@ -99,6 +99,8 @@ pub enum AcquireError {
     Exhausted { max_size: u32 },
     #[error("no resource is idle; a caller that waits gets the next that comes back or is made")]
     NoneIdle,
+    #[error("count is {count}, but the pool has at most {max_size} resources (max_size)")]
+    TooMany { count: u32, max_size: u32 },
     #[error("no resource could be made: {0}")]
     CreateFailed(CallbackFailure),
     #[error(
@@ -216,7 +218,11 @@ impl Pool {
         let begin_ns = clock::now_ns();
         self.note_waiting_begins();
         let leased = loop {
-            match self.wait_for_grant(me, deadline, cancel).and_then(|grant| self.lease(grant, me)) {
+            let grants = match self.wait_for_grants(me, 1, deadline, cancel) {
+                Ok(grants) => grants,
+                Err(error) => break Err(error),
+            };
+            match grants.first().map_or(Ok(None), |grant| self.lease(*grant, me)) {
                 Ok(None) => {}
                 Ok(Some(leased)) => break Ok(leased),
                 Err(error) => break Err(error),
@@ -226,13 +232,20 @@ impl Pool {
         leased
     }
 
-    fn wait_for_grant(&self, me: u32, deadline: Deadline, cancel: Option<&Cancel>) -> Result<Grant, AcquireError> {
+    /// Waits in the queue for so many.
+    pub(super) fn wait_for_grants(
+        &self,
+        me: u32,
+        wants: u32,
+        deadline: Deadline,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Grant>, AcquireError> {
         let parker = cancel::current_parker()?;
-        let waiter = self.waiters.enter(parker, me)?;
+        let waiter = self.waiters.enter(parker, me, wants)?;
         let end = loop {
             self.serve();
             self.creators.ring();
-            let ready = || waiter.grant().map(Some).or_else(|| self.is_hopeless().then_some(None));
+            let ready = || waiter.verdict().map(Some).or_else(|| self.is_hopeless().then_some(None));
             let until = deadline.min(self.next_attempt());
             match cancel::wait_until(until, cancel, ready) {
                 // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
@@ -240,31 +253,28 @@ impl Pool {
                 end => break end,
             }
         };
-        let grant = match end {
-            Ok(Some(grant)) => Some(grant),
-            // What came at the last moment is preferred over the end of the wait.
-            Ok(None) | Err(_) => self.waiters.leave(&waiter),
-        };
-        match (grant, end) {
-            (Some(Grant::Failed), _) => Err(self.create_failed()),
-            (Some(grant), _) if self.is(CLOSED) => {
-                self.give_back(grant);
-                Err(AcquireError::Closed)
-            }
-            (Some(grant), _) => Ok(grant),
-            (None, Ok(_)) if self.is(CLOSED) => Err(AcquireError::Closed),
-            (None, Ok(_)) => Err(self.breaker_open()),
-            (None, Err(end)) => {
-                if end == WaitEnd::TimedOut {
-                    self.counters.timeouts.fetch_add(1, Relaxed);
-                }
-                let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
-                let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
-                let failure = LastFailure(self.breaker.last_failure());
-                let holders = self.holders(me);
-                Err(AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders, failure })
-            }
+        let grants = self.waiters.leave(&waiter);
+        // What came at the last moment is preferred over the end of the wait.
+        if grants.len() == wants as usize && !self.is(CLOSED) {
+            return Ok(grants);
         }
+        grants.into_iter().for_each(|grant| self.give_back(grant));
+        Err(match end {
+            _ if self.is(CLOSED) => AcquireError::Closed,
+            Ok(Some(_)) => self.create_failed(),
+            Ok(None) => self.breaker_open(),
+            Err(end) => self.waited_in_vain(me, end),
+        })
+    }
+
+    fn waited_in_vain(&self, me: u32, end: WaitEnd) -> AcquireError {
+        if end == WaitEnd::TimedOut {
+            self.counters.timeouts.fetch_add(1, Relaxed);
+        }
+        let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
+        let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
+        let failure = LastFailure(self.breaker.last_failure());
+        AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders: self.holders(me), failure }
     }
 
     /// Nothing will come: the pool is closed, or has nothing and makes nothing for now.
@@ -337,7 +347,7 @@ impl Pool {
 
     /// What is in use is what is neither vacant nor idle; both know their depth.
     #[inline]
-    fn note_peak(&self, idle: u32) {
+    pub(super) fn note_peak(&self, idle: u32) {
         let circulating = self.limits.circulating.load(Relaxed);
         let in_use = circulating.saturating_sub(self.vacant.depth() + idle);
         if in_use > self.counters.peak_in_use.load(Relaxed) {
@@ -347,14 +357,13 @@ impl Pool {
 
     /// Leases what the caller took. Nothing when it was not fit any more, and another is to be waited for.
     #[inline]
-    fn lease(&self, grant: Grant, me: u32) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    pub(super) fn lease(&self, grant: Grant, me: u32) -> Result<Option<(Lease, Resource)>, AcquireError> {
         match grant {
             Grant::Idle(number) => match self.fault_of(number) {
                 None => Ok(Some(self.begin_lease(number, me))),
                 Some(fault) => self.lease_another(number, fault, me),
             },
             Grant::Vacant(number) => self.lease_new(number, me).map(Some),
-            Grant::Failed => Err(self.create_failed()),
         }
     }
 
@@ -439,7 +448,7 @@ impl Pool {
 
     /// The time of one use in so many is measured; the others begin at the housekeeper's last tick.
     #[inline]
-    fn begin_lease(&self, number: u32, me: u32) -> (Lease, Resource) {
+    pub(super) fn begin_lease(&self, number: u32, me: u32) -> (Lease, Resource) {
         let slot = self.slots.get(number);
         let is_measured = slot.uses().is_multiple_of(MEASURED_USES);
         let since_ns = if is_measured { clock::now_ns() | 1 } else { self.housekeeper.tick_ns() & !1 };
@@ -452,22 +461,32 @@ impl Pool {
     pub fn release(&self, lease: Lease) -> Result<(), StaleLease> {
         let number = self.slots.end_lease(lease)?;
         self.note_use(number);
-        if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
-            return Ok(());
-        }
-        if let Some(reason) = self.wear_of(self.slots.get(number)).or_else(|| self.surplus()) {
-            self.let_go(number, reason);
-        } else if self.resets && !self.is(CLOSED) && !self.is_reset(number) {
-            self.destroy_resource(number, Reason::Reset);
-            self.vacate(number);
-        } else {
+        if self.settle(number) {
             self.put_idle(number);
         }
         Ok(())
     }
 
+    /// Whether a released resource is kept. Otherwise it is on its way out.
     #[inline]
-    fn note_use(&self, number: u32) {
+    pub(super) fn settle(&self, number: u32) -> bool {
+        if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
+            return false;
+        }
+        if let Some(reason) = self.wear_of(self.slots.get(number)).or_else(|| self.surplus()) {
+            self.let_go(number, reason);
+            return false;
+        }
+        if self.resets && !self.is(CLOSED) && !self.is_reset(number) {
+            self.destroy_resource(number, Reason::Reset);
+            self.vacate(number);
+            return false;
+        }
+        true
+    }
+
+    #[inline]
+    pub(super) fn note_use(&self, number: u32) {
         let since_ns = self.slots.get(number).since_ns.load(Relaxed);
         if since_ns & 1 == 1 {
             self.counters.uses.note(clock::now_ns().saturating_sub(since_ns));
@@ -515,10 +534,16 @@ impl Pool {
         self.note_idle_since(number);
         self.slots.get(number).make_idle();
         self.idle.push(number);
+        self.after_idle();
+    }
+
+    /// To be called when something was put among the idle ones.
+    #[inline]
+    pub(super) fn after_idle(&self) {
         if !self.waiters.is_empty() {
             self.serve();
         }
-        // A close that came before the push has not seen it.
+        // A close that came before has not seen it.
         if self.is(CLOSED) {
             self.destroy_idle();
         }
@@ -554,11 +579,10 @@ impl Pool {
         self.vacant.push(number);
     }
 
-    fn give_back(&self, grant: Grant) {
+    pub(super) fn give_back(&self, grant: Grant) {
         match grant {
             Grant::Idle(number) => self.put_idle(number),
             Grant::Vacant(number) => self.vacate(number),
-            Grant::Failed => {}
         }
     }
 

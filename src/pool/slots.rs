@@ -16,10 +16,12 @@ pub const MOST_SLOTS: u32 = 1 << 20;
 
 /// What the host made; it is the host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Resource(pub *mut c_void);
 
 /// Names one use of one resource. 0 is no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Lease(pub u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -310,6 +312,12 @@ impl Slots {
         if slot.word.load(Acquire) == leased { Ok(resource) } else { Err(StaleLease { lease: lease.0 }) }
     }
 
+    /// The slot that a lease names.
+    #[inline]
+    pub fn number_of(lease: Lease) -> u32 {
+        (lease.0 & u64::from(MOST_SLOTS - 1)) as u32
+    }
+
     /// The slot that a lease names, and its word while the lease is good.
     #[inline]
     fn find(&self, lease: Lease) -> Result<(u32, &Slot, u64), StaleLease> {
@@ -317,7 +325,7 @@ impl Slots {
         if lease.0 == 0 || (lease.0 >> SALT_SHIFT) & SALT_MASK != self.salt {
             return Err(stale);
         }
-        let number = (lease.0 & u64::from(MOST_SLOTS - 1)) as u32;
+        let number = Self::number_of(lease);
         let slot = self.slots.get(number as usize).ok_or(stale)?;
         let generation = lease.0 >> LEASE_GENERATION_SHIFT;
         Ok((number, slot, (generation << GENERATION_SHIFT) | Phase::Leased as u64))

@@ -12,6 +12,14 @@ const NONE: u64 = FIELD;
 const DEPTH_SHIFT: u32 = 21;
 const TAG_SHIFT: u32 = 42;
 
+/// Numbers that are pushed together.
+#[derive(Default)]
+pub struct Chain {
+    top: u32,
+    bottom: u32,
+    count: u32,
+}
+
 #[repr(align(128))]
 pub struct Stack {
     head: AtomicU64,
@@ -43,6 +51,59 @@ impl Stack {
             // Sequentially consistent, because the pusher looks for waiters next (see `Waiters`).
             match self.head.compare_exchange_weak(head, pushed, SeqCst, Relaxed) {
                 Ok(_) => return,
+                Err(newer) => head = newer,
+            }
+        }
+    }
+
+    /// Puts a number on top of a chain, which is not on the stack yet.
+    #[inline]
+    pub fn link(&self, chain: &mut Chain, slot: u32) {
+        let Some(below) = self.below.get(slot as usize) else { return };
+        match chain.count {
+            0 => chain.bottom = slot,
+            _ => below.store(chain.top, Relaxed),
+        }
+        chain.top = slot;
+        chain.count += 1;
+    }
+
+    /// Pushes a chain in one step.
+    #[inline]
+    pub fn push_chain(&self, chain: Chain) {
+        if chain.count == 0 {
+            return;
+        }
+        let Some(below) = self.below.get(chain.bottom as usize) else { return };
+        let mut head = self.head.load(Relaxed);
+        loop {
+            below.store((head & FIELD) as u32, Relaxed);
+            let depth = ((head >> DEPTH_SHIFT) & FIELD) + u64::from(chain.count);
+            let tag = (head >> TAG_SHIFT).wrapping_add(1);
+            let pushed = (tag << TAG_SHIFT) | (depth << DEPTH_SHIFT) | u64::from(chain.top);
+            match self.head.compare_exchange_weak(head, pushed, SeqCst, Relaxed) {
+                Ok(_) => return,
+                Err(newer) => head = newer,
+            }
+        }
+    }
+
+    /// Pops so many in one step, or none: `each` gets the place and the number of each, again from the first place on
+    /// when another thread was faster. Tells how many are left.
+    #[inline]
+    pub fn pop_all(&self, count: usize, mut each: impl FnMut(usize, u32)) -> Option<u32> {
+        let mut head = self.head.load(SeqCst);
+        loop {
+            let left = ((head >> DEPTH_SHIFT) & FIELD).checked_sub(count as u64)?;
+            let mut next = head & FIELD;
+            for place in 0..count {
+                each(place, next as u32);
+                // A link that another thread changes meanwhile may lead anywhere; the exchange below then fails.
+                next = self.below.get(next as usize).map_or(NONE, |below| u64::from(below.load(Relaxed)));
+            }
+            let popped = (head & !((1 << TAG_SHIFT) - 1)) | (left << DEPTH_SHIFT) | (next & FIELD);
+            match self.head.compare_exchange_weak(head, popped, SeqCst, SeqCst) {
+                Ok(_) => return Some(left as u32),
                 Err(newer) => head = newer,
             }
         }

@@ -1,4 +1,5 @@
-//! Callers who wait for a resource, first come first served.
+//! Callers who wait for resources, first come first served. The first in the queue collects what it wants before the
+//! next gets anything, so that two who want several each cannot hold up one another.
 //!
 //! No wake-up is lost: a caller enters the queue (sequentially consistent count) and then looks at what is free; who
 //! frees something puts it down (sequentially consistent) and then looks at the count. At least one of the two sees
@@ -6,7 +7,7 @@
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::park::Parker;
-use crate::base::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
+use crate::base::sync::{AtomicU32, Mutex, Ordering::*};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,39 +18,41 @@ pub enum Grant {
     Idle(u32),
     /// An empty slot, to create a resource in.
     Vacant(u32),
-    /// Nothing: a resource was to be made for it, and could not be.
+}
+
+/// How a wait in the queue ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has all that it wants.
+    Served,
+    /// A resource was to be made for it, and could not be.
     Failed,
 }
 
-const WAITING: u64 = 0;
-const IDLE: u64 = 1 << 32;
-const VACANT: u64 = 2 << 32;
-const FAILED: u64 = 4 << 32;
+const WAITING: u32 = 0;
+const SERVED: u32 = 1;
+const FAILED: u32 = 2;
 
 pub struct Waiter {
-    grant: AtomicU64,
+    wants: u32,
+    got: Mutex<Vec<Grant>>,
+    state: AtomicU32,
     parker: &'static Parker,
     /// The number of its thread.
     thread: u32,
 }
 
 impl Waiter {
-    pub fn grant(&self) -> Option<Grant> {
-        match self.grant.load(Acquire) {
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self.state.load(Acquire) {
             WAITING => None,
-            FAILED => Some(Grant::Failed),
-            grant if grant & VACANT != 0 => Some(Grant::Vacant(grant as u32)),
-            grant => Some(Grant::Idle(grant as u32)),
+            FAILED => Some(Verdict::Failed),
+            _ => Some(Verdict::Served),
         }
     }
 
-    fn hand(&self, grant: Grant) {
-        let word = match grant {
-            Grant::Idle(slot) => IDLE | u64::from(slot),
-            Grant::Vacant(slot) => VACANT | u64::from(slot),
-            Grant::Failed => FAILED,
-        };
-        self.grant.store(word, Release);
+    fn end(&self, state: u32) {
+        self.state.store(state, Release);
         self.parker.unpark();
     }
 }
@@ -58,6 +61,8 @@ impl Waiter {
 pub struct Waiters {
     queue: Mutex<VecDeque<Arc<Waiter>>>,
     count: AtomicU32,
+    /// Resources that those in the queue still want.
+    wanted: AtomicU32,
     peak: AtomicU32,
 }
 
@@ -71,47 +76,69 @@ impl Waiters {
         self.count.load(SeqCst)
     }
 
+    pub fn wanted(&self) -> u32 {
+        self.wanted.load(SeqCst)
+    }
+
     pub fn peak(&self) -> u32 {
         self.peak.load(Relaxed)
     }
 
-    /// Enters the queue at its end. The caller must [`serve`](Self::serve) afterwards.
-    pub fn enter(&self, parker: &'static Parker, thread: u32) -> Result<Arc<Waiter>, OutOfMemory> {
-        let waiter = alloc::try_arc(Waiter { grant: AtomicU64::new(WAITING), parker, thread })?;
+    /// Enters the queue at its end, for so many resources. The caller must [`serve`](Self::serve) afterwards, and
+    /// [`leave`](Self::leave) in the end.
+    pub fn enter(&self, parker: &'static Parker, thread: u32, wants: u32) -> Result<Arc<Waiter>, OutOfMemory> {
+        let got = Mutex::new(alloc::try_vec(wants as usize)?);
+        let waiter = alloc::try_arc(Waiter { wants, got, state: AtomicU32::new(WAITING), parker, thread })?;
         let mut queue = self.queue.lock();
         queue.try_reserve(1).map_err(|_| OutOfMemory { bytes: size_of::<Arc<Waiter>>() as u64 })?;
         queue.push_back(waiter.clone());
+        self.wanted.fetch_add(wants, SeqCst);
         self.count.store(queue.len() as u32, SeqCst);
         self.peak.fetch_max(queue.len() as u32, Relaxed);
         Ok(waiter)
     }
 
-    /// Leaves the queue. A grant that came first is given back to the caller, who must use it or free it.
-    pub fn leave(&self, waiter: &Arc<Waiter>) -> Option<Grant> {
+    /// Leaves the queue with what it was handed, which the caller must use or free.
+    pub fn leave(&self, waiter: &Arc<Waiter>) -> Vec<Grant> {
         let mut queue = self.queue.lock();
+        let got = std::mem::take(&mut *waiter.got.lock());
         if let Some(place) = queue.iter().position(|other| Arc::ptr_eq(other, waiter)) {
             queue.remove(place);
-            self.count.store(queue.len() as u32, SeqCst);
+            self.forget(waiter, got.len(), queue.len());
         }
-        waiter.grant()
+        got
     }
 
     /// Hands what `free` finds to the first waiters, until one of the two runs out.
     pub fn serve(&self, mut free: impl FnMut() -> Option<Grant>) {
         let mut queue = self.queue.lock();
-        while !queue.is_empty() {
+        while let Some(first) = queue.front() {
             let Some(grant) = free() else { break };
-            if let Some(first) = queue.pop_front() {
+            let mut got = first.got.lock();
+            got.push(grant);
+            self.wanted.fetch_sub(1, SeqCst);
+            let has_all = got.len() == first.wants as usize;
+            drop(got);
+            if has_all && let Some(first) = queue.pop_front() {
                 self.count.store(queue.len() as u32, SeqCst);
-                first.hand(grant);
+                first.end(SERVED);
             }
         }
     }
 
     /// Tells the first waiter that nothing comes for it.
     pub fn fail_first(&self) {
-        let mut offer = Some(Grant::Failed);
-        self.serve(|| offer.take());
+        let mut queue = self.queue.lock();
+        if let Some(first) = queue.pop_front() {
+            let got = first.got.lock().len();
+            self.forget(&first, got, queue.len());
+            first.end(FAILED);
+        }
+    }
+
+    fn forget(&self, waiter: &Waiter, got: usize, left: usize) {
+        self.wanted.fetch_sub(waiter.wants - got as u32, SeqCst);
+        self.count.store(left as u32, SeqCst);
     }
 
     pub fn for_each_thread(&self, mut visit: impl FnMut(u32)) {

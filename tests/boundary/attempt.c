@@ -71,7 +71,8 @@ static void make_valid(struct attempt *attempt, size_t index)
         break;
     case IN_TOKEN:
         world_make(&attempt->world, parameter->kind);
-        memcpy(block(attempt, index, parameter->bytes, 0), &attempt->world.mark, parameter->bytes);
+        memcpy(block(attempt, index, parameter->bytes, 0),
+               parameter->kind == LEASE ? (void *)&attempt->world.lease : (void *)&attempt->world.mark, parameter->bytes);
         break;
     case NUMBER:
         argument->number = parameter->valid;
@@ -126,8 +127,10 @@ static void give_back(struct attempt *attempt)
             continue;
         if (parameter->kind == LEASE) {
             ostler_lease lease;
-            memcpy(&lease, attempt->blocks[i], sizeof lease);
-            CHECK_STATUS(ostler_pool_release(attempt->world.handles[POOL], lease), OSTLER_OK);
+            for (size_t at = 0; at < written_bytes(attempt, i); at += sizeof lease) {
+                memcpy(&lease, attempt->blocks[i] + at, sizeof lease);
+                CHECK_STATUS(ostler_pool_release(attempt->world.handles[POOL], lease), OSTLER_OK);
+            }
         } else if (parameter->kind == TICKET) {
             ostler_ticket ticket;
             for (size_t at = 0; at < written_bytes(attempt, i); at += sizeof ticket) {

@@ -88,7 +88,9 @@ def parameter(header, function, name, text):
     if base in header.opaque and base not in KINDS:
         raise Unclassified(f"nothing makes a {base}: teach world.c, and list it in KINDS")
     if stars == 2 and (base in KINDS or base == "void") and not constant:
-        return of("OUT", kind=KINDS.get(base, "NOTHING"), bytes="sizeof(void *)")
+        array = many and base == "void"
+        bytes_ = f"{'ITEMS * ' if array else ''}sizeof(void *)"
+        return of("OUT", kind=KINDS.get(base, "NOTHING"), bytes=bytes_, many="true" if array else None)
     if stars == 0 and base in TOKENS:
         return of("TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
     if stars == 1 and header.is_versioned(base):
@@ -121,6 +123,9 @@ def number(of, function, name, bits):
     names = [n for n, _ in function.parameters]
     if name == "struct_size":
         return of("SIZE_OF")
+    # The world has one of each token to give.
+    if name == "count" and any("const" in text and base in text for _, text in function.parameters for base in TOKENS):
+        return of("NUMBER", bits=bits, valid="1", most="1")
     if name in ("count", "capacity"):
         return of("NUMBER", bits=bits, valid="ITEMS", most="ITEMS")
     if name.endswith("_bytes") and name.removesuffix("_bytes") in names:

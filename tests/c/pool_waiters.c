@@ -247,4 +247,61 @@ TEST(no_resource_is_lost_between_a_release_and_a_timeout)
     CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
 }
 
+#define TEAM 3
+
+static int held_by_nobody;
+
+/* Teams that want more than half each, as long as the test goes. */
+static void *drive(void *argument)
+{
+    struct queue *queue = argument;
+    ostler_lease leases[TEAM];
+    void *resources[TEAM];
+    uint32_t released;
+    for (int i = 0; i < 2000; i++) {
+        EXPECT_STATUS(ostler_pool_acquire_n(queue->pool, TEAM, OSTLER_FOREVER, NULL, leases, resources), OSTLER_OK);
+        EXPECT(resources[0] && leases[0].value != leases[1].value && leases[1].value != leases[2].value);
+        EXPECT_STATUS(ostler_pool_release_n(queue->pool, leases, TEAM, &released), OSTLER_OK);
+        EXPECT_EQ(released, TEAM);
+    }
+    return NULL;
+}
+
+TEST(several_are_leased_together_and_nobody_holds_up_another)
+{
+    struct queue queue = {.pool = make_pool(5, plain_pool_callbacks(), &queue)};
+    pthread_t teams[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&teams[i], NULL, drive, &queue);
+    for (int i = 0; i < 4; i++)
+        pthread_join(teams[i], NULL);
+    ostler_pool_stats stats = pool_stats(queue.pool);
+    CHECK_EQ(stats.acquires, 4 * 2000 * TEAM);
+    CHECK(stats.in_use == 0 && stats.waiting == 0 && stats.created <= 5);
+    CHECK_STATUS(ostler_pool_destroy(queue.pool), OSTLER_OK);
+}
+
+TEST(all_or_none_are_leased)
+{
+    ostler_pool *pool = make_pool(3, plain_pool_callbacks(), &held_by_nobody);
+    ostler_lease leases[4], held = acquire_now(pool);
+    void *resources[4];
+    uint32_t released = 99;
+    CHECK_STATUS(ostler_pool_acquire_n(pool, 3, 1000000, NULL, leases, resources), OSTLER_E_TIMEOUT);
+    for (int i = 0; i < 3; i++)
+        CHECK(leases[i].value == 0 && resources[i] == NULL);
+    CHECK_EQ(pool_stats(pool).in_use, 1);
+    CHECK_STATUS(ostler_pool_acquire_n(pool, 4, OSTLER_FOREVER, NULL, leases, resources), OSTLER_E_LIMIT);
+    CHECK_STATUS(ostler_pool_acquire_n(pool, 0, 0, NULL, NULL, NULL), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_acquire_n(pool, 2, 0, NULL, leases, resources), OSTLER_OK);
+    leases[2] = leases[0];
+    CHECK_STATUS(ostler_pool_release_n(pool, leases, 3, &released), OSTLER_E_STALE_LEASE);
+    CHECK_EQ(released, 2);
+    CHECK_STATUS(ostler_pool_release_n(pool, &held, 1, NULL), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_release_n(pool, NULL, 0, &released), OSTLER_OK);
+    CHECK_EQ(released, 0);
+    CHECK_EQ(pool_stats(pool).idle, 3);
+    CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+}
+
 CHECK_MAIN()

@@ -137,6 +137,23 @@ TEST(leases_that_are_out_are_listed)
     CHECK(!failure);
 }
 
+TEST(several_are_leased_together_or_none)
+{
+    auto stable = make_stable(3);
+    {
+        const auto team = stable.acquire_n(3);
+        CHECK_EQ(team.size(), 3u);
+        CHECK(team[0].get() != team[1].get() && team[1].get() != team[2].get());
+        std::error_code failure;
+        CHECK(stable.acquire_n(2, std::chrono::milliseconds(1), failure).empty());
+        CHECK(failure == ostler::errc::timeout);
+        CHECK(stable.acquire_n(4, ostler::forever, failure).empty());
+        CHECK(failure == ostler::errc::limit);
+    }
+    CHECK_EQ(stable.stats().idle, 3u);
+    CHECK(stable.acquire_n(0).empty());
+}
+
 TEST(exhausted_pool_gives_an_empty_lease_or_times_out)
 {
     auto stable = make_stable(1);

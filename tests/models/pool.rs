@@ -12,7 +12,7 @@ use crate::base::park::Parker;
 use crate::explore;
 use shuttle::thread;
 use slots::{Borrower, Claim, Hold, Slots};
-use stack::Stack;
+use stack::{Chain, Stack};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 use waiters::{Grant, Waiters};
@@ -65,14 +65,12 @@ impl Stable {
         let now = if self.waiters.is_empty() { self.take() } else { None };
         let grant = now.unwrap_or_else(|| {
             let parker = Parker::leaked();
-            let waiter = self.waiters.enter(parker, 0).unwrap();
+            let waiter = self.waiters.enter(parker, 0, 1).unwrap();
             self.waiters.serve(|| self.take());
-            loop {
-                if let Some(grant) = waiter.grant() {
-                    return grant;
-                }
+            while waiter.verdict().is_none() {
                 parker.park(Deadline::NEVER);
             }
+            self.waiters.leave(&waiter)[0]
         });
         let number = number_of(grant);
         assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
@@ -127,10 +125,68 @@ impl Stable {
     }
 }
 
+#[test]
+fn two_who_want_several_do_not_hold_up_one_another() {
+    explore(|| {
+        let stable = Stable::new(2);
+        let teams: Vec<_> = (0..2)
+            .map(|_| {
+                let stable = stable.clone();
+                thread::spawn(move || {
+                    let parker = Parker::leaked();
+                    let waiter = stable.waiters.enter(parker, 0, 2).unwrap();
+                    stable.waiters.serve(|| stable.take());
+                    while waiter.verdict().is_none() {
+                        parker.park(Deadline::NEVER);
+                    }
+                    for grant in stable.waiters.leave(&waiter) {
+                        let number = number_of(grant);
+                        assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
+                        stable.release(number);
+                    }
+                })
+            })
+            .collect();
+        let single = ride(&stable, 1);
+        teams.into_iter().chain([single]).for_each(|team| team.join().unwrap());
+        assert_eq!((stable.idle.depth(), stable.waiters.wanted()), (2, 0));
+    });
+}
+
+#[test]
+fn many_are_popped_and_pushed_in_one_step() {
+    explore(|| {
+        let stack = Arc::new(Stack::new(4).unwrap());
+        (0..4).for_each(|number| stack.push(number));
+        let owners: Arc<Vec<AtomicU32>> = Arc::new((0..4).map(|_| AtomicU32::new(0)).collect());
+        let takers: Vec<_> = (1..4)
+            .map(|count| {
+                let (stack, owners) = (stack.clone(), owners.clone());
+                thread::spawn(move || {
+                    let mut taken = [0; 3];
+                    if stack.pop_all(count, |place, number| taken[place] = number).is_some() {
+                        let mut chain = Chain::default();
+                        for number in &taken[..count] {
+                            assert_eq!(owners[*number as usize].fetch_add(1, Relaxed), 0, "two have one number");
+                            thread::yield_now();
+                            owners[*number as usize].fetch_sub(1, Relaxed);
+                        }
+                        taken[..count].iter().for_each(|number| stack.link(&mut chain, *number));
+                        stack.push_chain(chain);
+                    }
+                })
+            })
+            .collect();
+        takers.into_iter().for_each(|taker| taker.join().unwrap());
+        let mut left: Vec<u32> = std::iter::from_fn(|| stack.pop()).map(|(number, _)| number).collect();
+        left.sort_unstable();
+        assert_eq!(left, [0, 1, 2, 3]);
+    });
+}
+
 fn number_of(grant: Grant) -> u32 {
     match grant {
         Grant::Idle(number) | Grant::Vacant(number) => number,
-        Grant::Failed => panic!("nothing is made here"),
     }
 }
 
@@ -226,9 +282,9 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
         let impatient = {
             let stable = stable.clone();
             thread::spawn(move || {
-                let waiter = stable.waiters.enter(Parker::leaked(), 0).unwrap();
+                let waiter = stable.waiters.enter(Parker::leaked(), 0, 1).unwrap();
                 stable.waiters.serve(|| stable.take());
-                if let Some(grant) = stable.waiters.leave(&waiter) {
+                if let Some(grant) = stable.waiters.leave(&waiter).pop() {
                     let number = number_of(grant);
                     assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0);
                     stable.release(number);

@@ -1,0 +1,121 @@
+//! Many at once: all or none are acquired, in one step of the idle set where that can be, and all are released in one.
+
+use super::pool::{AcquireError, CLOSED, Pool};
+use super::slots::{Lease, Resource, Slots, StaleLease};
+use super::stack::Chain;
+use super::waiters::Grant;
+use crate::base::cancel::Cancel;
+use crate::base::clock::{self, Deadline};
+use std::sync::atomic::Ordering::*;
+
+impl Pool {
+    /// Leases as many as there is room for in both, or none. `me` is the number of the calling thread.
+    pub fn acquire_many(
+        &self,
+        me: u32,
+        deadline: Deadline,
+        cancel: Option<&Cancel>,
+        leases: &mut [Lease],
+        resources: &mut [Resource],
+    ) -> Result<(), AcquireError> {
+        let count = leases.len() as u32;
+        let (_, max_size) = self.limits();
+        if count > max_size {
+            return Err(AcquireError::TooMany { count, max_size });
+        }
+        if self.is(CLOSED) {
+            return Err(AcquireError::Closed);
+        }
+        if count == 0 || self.take_all_idle(me, leases, resources) {
+            return Ok(());
+        }
+        let begin_ns = clock::now_ns();
+        self.note_waiting_begins();
+        let leased = loop {
+            match self.wait_for_grants(me, count, deadline, cancel) {
+                Ok(grants) => match self.lease_all(&grants, me, leases, resources) {
+                    Ok(true) => break Ok(()),
+                    Ok(false) => {}
+                    Err(error) => break Err(error),
+                },
+                Err(error) => break Err(error),
+            }
+        };
+        self.counters.waits.note(clock::now_ns().saturating_sub(begin_ns));
+        leased
+    }
+
+    /// The way without a callback and without a lock: every one is idle, and none can be unfit.
+    fn take_all_idle(&self, me: u32, leases: &mut [Lease], resources: &mut [Resource]) -> bool {
+        let may_need_more = self.ages || self.validates || self.config.min_idle > 0 || self.mode.load(SeqCst) != 0;
+        if may_need_more || !self.waiters.is_empty() {
+            return false;
+        }
+        // The numbers stand in the leases until those are made of them.
+        let Some(left) = self.idle.pop_all(leases.len(), |place, number| leases[place] = Lease(number.into())) else {
+            return false;
+        };
+        self.note_peak(left);
+        for (lease, resource) in leases.iter_mut().zip(resources.iter_mut()) {
+            (*lease, *resource) = self.begin_lease(lease.0 as u32, me);
+        }
+        let is_fit = |lease: &Lease| self.wear_of(self.slots.get(Slots::number_of(*lease))).is_none();
+        if leases.iter().all(is_fit) {
+            return true;
+        }
+        // Worn out, or of an earlier generation: back through the ordinary ways, which sort that out.
+        self.undo(leases);
+        false
+    }
+
+    /// Leases what was granted. False when one was not fit any more: then all are given back.
+    fn lease_all(
+        &self,
+        grants: &[Grant],
+        me: u32,
+        leases: &mut [Lease],
+        resources: &mut [Resource],
+    ) -> Result<bool, AcquireError> {
+        for (place, grant) in grants.iter().enumerate() {
+            let leased = self.lease(*grant, me);
+            if let Ok(Some((lease, resource))) = leased {
+                (leases[place], resources[place]) = (lease, resource);
+                continue;
+            }
+            grants[place + 1..].iter().for_each(|grant| self.give_back(*grant));
+            self.undo(&leases[..place]);
+            return leased.map(|_| false);
+        }
+        Ok(true)
+    }
+
+    fn undo(&self, leases: &[Lease]) {
+        for lease in leases {
+            // Nobody else has it, so it is not stale.
+            let _ = self.release(*lease);
+        }
+    }
+
+    /// Takes many resources back; tells how many leases were good, and of the first that was not.
+    pub fn release_many(&self, leases: impl Iterator<Item = Lease>) -> (u32, Result<(), StaleLease>) {
+        let (mut released, mut result) = (0, Ok(()));
+        let mut chain = Chain::default();
+        for lease in leases {
+            match self.slots.end_lease(lease) {
+                Ok(number) => {
+                    released += 1;
+                    self.note_use(number);
+                    if self.settle(number) {
+                        self.note_idle_since(number);
+                        self.slots.get(number).make_idle();
+                        self.idle.link(&mut chain, number);
+                    }
+                }
+                Err(stale) => result = result.and(Err(stale)),
+            }
+        }
+        self.idle.push_chain(chain);
+        self.after_idle();
+        (released, result)
+    }
+}
