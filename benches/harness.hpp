@@ -53,6 +53,7 @@ struct Case {
     std::string unit;
     bool lower_is_better;
     std::vector<Candidate> candidates; // ours first
+    bool one_thread = true;
 };
 
 // Each file of cases adds its own.

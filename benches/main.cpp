@@ -74,7 +74,7 @@ int main(int count, char **arguments) {
     for (const bench::Case &one : cases) {
         if (count > 2 && !std::strstr(one.group.c_str(), arguments[2]))
             continue;
-        pin_to_one_cpu(one.group != "orchestrator");
+        pin_to_one_cpu(one.one_thread);
         const std::vector<double> medians = run(one);
         for (std::size_t i = 1; i < medians.size(); ++i) {
             const bench::Candidate &peer = one.candidates[i];

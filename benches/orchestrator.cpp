@@ -198,15 +198,18 @@ void add_orchestrator(std::vector<Case> &cases) {
     cases.push_back({"orchestrator", "round trip, caller waits", "us", true,
                      {{"submit + wait", ours_round_trip},
                       {"mutex + condvar thread pool", [] { return round_trip(to_thread_pool); }},
-                      {"oneTBB task_arena::enqueue", [] { return round_trip(to_tbb); }}}});
+                      {"oneTBB task_arena::enqueue", [] { return round_trip(to_tbb); }}},
+                     false});
     cases.push_back({"orchestrator", "throughput, one by one", "M/s", false,
                      {{"submit", ours_throughput},
                       {"mutex + condvar thread pool", [] { return throughput(to_thread_pool); }},
-                      {"oneTBB task_arena::enqueue", [] { return throughput(to_tbb); }}}});
+                      {"oneTBB task_arena::enqueue", [] { return throughput(to_tbb); }}},
+                     false});
     cases.push_back({"orchestrator", "throughput, 32 at once", "M/s", false,
                      {{"submit_n", ours_throughput_of_chunks},
                       {"mutex + condvar thread pool", [] { return throughput(to_thread_pool); }},
-                      {"oneTBB task_arena::enqueue", [] { return throughput(to_tbb); }}}});
+                      {"oneTBB task_arena::enqueue", [] { return throughput(to_tbb); }}},
+                     false});
 }
 
 } // namespace bench

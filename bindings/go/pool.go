@@ -79,7 +79,7 @@ type PoolStats struct {
 
 	Waits   Times // of those who had to wait, also in vain
 	Creates Times
-	Uses    Times // of each resource the first and every 64th
+	Uses    Times // of each resource the first and every 256th
 }
 
 // Pool leases out things that are made once. Goroutines that find all of them leased wait in the order of their coming.

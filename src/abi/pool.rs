@@ -198,7 +198,7 @@ pub struct ostler_pool_stats {
     pub waits: ostler_times,
     /// How long create took, also when it failed.
     pub creates: ostler_times,
-    /// How long resources were leased: of each the first use and every 64th.
+    /// How long resources were leased: of each the first use and every 256th.
     pub uses: ostler_times,
 }
 

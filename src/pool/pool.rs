@@ -34,7 +34,7 @@ pub trait Factory: Send + Sync + 'static {
     fn overdue(&self, info: &LeaseInfo);
 }
 
-const MEASURED_USES: u64 = 64;
+const MEASURED_USES: u64 = 256;
 
 pub struct Pool {
     pub(super) owner: Owner,

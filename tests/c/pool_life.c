@@ -564,7 +564,7 @@ TEST(times_are_measured)
     ostler_lease lease = acquire_now(pool), more;
     CHECK_STATUS(acquire_within(pool, 3 * MS, &more), OSTLER_E_TIMEOUT);
     release(pool, lease);
-    for (int i = 0; i < 640; i++)
+    for (int i = 0; i < 2560; i++)
         release(pool, acquire_now(pool));
     ostler_pool_stats stats = pool_stats(pool);
     CHECK_EQ(stats.waits.count, 1);
