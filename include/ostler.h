@@ -1341,7 +1341,7 @@ typedef struct ostler_pool_stats {
     struct ostler_times waits;
     /** How long create took, also when it failed. */
     struct ostler_times creates;
-    /** How long resources were leased: of each the first use and every 64th. */
+    /** How long resources were leased: of each the first use and every 256th. */
     struct ostler_times uses;
 } ostler_pool_stats;
 

@@ -48,16 +48,12 @@ impl Creators {
     }
 }
 
+/// After a failure those that were started run on until they are stopped.
 pub fn start(pool: &Arc<Pool>, count: u32) -> Result<(), SpawnError> {
     for _ in 0..count {
         let mine = pool.clone();
-        match thread::spawn("pool", move || while make_next(&mine) {}) {
-            Ok(thread) => pool.creators.threads.lock().push(thread),
-            Err(error) => {
-                pool.creators.stop();
-                return Err(error);
-            }
-        }
+        let thread = thread::spawn("pool", move || while make_next(&mine) {})?;
+        pool.creators.threads.lock().push(thread);
         pool.creators.are_there.store(true, SeqCst);
     }
     Ok(())

@@ -112,7 +112,8 @@ impl Pool {
         self.counters.created.load(SeqCst).saturating_sub(destroyed) as u32
     }
 
-    /// A place for one more resource, when there is room and the breaker allows an attempt.
+    /// A place for one more resource, when there is room and the breaker allows an attempt. It calls nobody and wakes
+    /// nobody: the creators hold their lock.
     pub(super) fn take_place(&self) -> Option<Place> {
         let place = match self.vacant.pop() {
             Some((number, _)) => Place::Vacant(number),
@@ -126,7 +127,8 @@ impl Pool {
         }
         match place {
             Place::Vacant(number) => self.vacant.push(number),
-            Place::Hollow(number) => self.leave_hollow(number),
+            Place::Hollow(number) if self.slots.get(number).let_go_hollow() => {}
+            Place::Hollow(number) => self.put_vacant(number),
         }
         None
     }
@@ -152,7 +154,10 @@ impl Pool {
     pub(super) fn add_idle(&self) -> Result<bool, AcquireError> {
         match self.take_place() {
             Some(place) => self.fill(place).map(|()| true),
-            None => Ok(false),
+            None => {
+                self.serve();
+                Ok(false)
+            }
         }
     }
 

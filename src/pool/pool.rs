@@ -170,11 +170,20 @@ impl Pool {
         // The lowest number is on top: a pool that is little used stays in few cache lines.
         (config.max_size..capacity).rev().for_each(|slot| pool.limits.withdrawn.push(slot));
         (0..config.max_size).rev().for_each(|slot| pool.vacant.push(slot));
-        creators::start(&pool, config.creator_threads)?;
-        if config.min_size > 0 || config.min_idle > 0 || pool.ages {
-            housekeeper::start(&pool)?;
-        }
+        pool.start().inspect_err(|_| {
+            // A thread that did start may have made something.
+            pool.begin_destroy();
+            pool.finish_destroy();
+        })?;
         Ok(pool)
+    }
+
+    fn start(self: &Arc<Self>) -> Result<(), SpawnError> {
+        creators::start(self, self.config.creator_threads)?;
+        if self.config.min_size > 0 || self.config.min_idle > 0 || self.ages {
+            housekeeper::start(self)?;
+        }
+        Ok(())
     }
 
     /// `me` is the number of the calling thread, here and below.
@@ -571,7 +580,7 @@ impl Pool {
     }
 
     /// The same without a word to those who wait.
-    fn put_vacant(&self, number: u32) {
+    pub(super) fn put_vacant(&self, number: u32) {
         if self.is_too_large() && self.withdraw(number, None) {
             return;
         }

@@ -177,6 +177,39 @@ static ostler_status use_pool(void)
     return status;
 }
 
+/* With all that a pool does in the background, and all that is done to it at once. */
+static ostler_status use_lively_pool(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_pool_config config = {.struct_size = sizeof config, .min_size = 2, .max_size = 3, .capacity = 4, .min_idle = 1,
+                                 .creator_threads = 2, .max_uses = 2, .max_lifetime_ns = 2000000,
+                                 .keepalive_ns = 1000000, .lease_limit_ns = 1000000};
+    ostler_pool_callbacks callbacks = {.struct_size = sizeof callbacks, .create = create_counted, .validate = look_at,
+                                       .reset = look_at, .destroy = destroy_counted};
+    ostler_pool *pool = NULL;
+    ostler_lease leases[2];
+    ostler_lease_info infos[2];
+    void *held[2];
+    uint64_t count;
+    TRY(ostler_pool_create(&config, &callbacks, &config, &pool));
+    if (pool == NULL)
+        return status;
+    TRY(ostler_pool_wait_warm(pool, 60000000000, NULL, NULL, NULL));
+    for (int round = 0; round < 3; round++) {
+        ostler_status leased = ostler_pool_acquire_n(pool, 2, 60000000000, NULL, leases, held);
+        TRY(leased);
+        TRY(ostler_pool_resize(pool, 1, 2 + (uint32_t)round));
+        TRY(ostler_pool_refresh(pool));
+        TRY(ostler_pool_list_leases(pool, infos, 2, &count));
+        if (leased == OSTLER_OK)
+            EXPECT_STATUS(ostler_pool_release_n(pool, leases, 2, NULL), OSTLER_OK);
+    }
+    TRY(ostler_pool_close(pool, OSTLER_FOREVER, NULL, NULL));
+    EXPECT_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+    EXPECT_EQ(__atomic_load_n(&resources, __ATOMIC_SEQ_CST), 0);
+    return status;
+}
+
 static ostler_status use_orchestrator(void)
 {
     ostler_status status = OSTLER_OK;
@@ -214,12 +247,15 @@ static const struct scenario arena = {
 /* What a callback that was failed by injection answers is its errno, negative. */
 static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
+static const struct scenario lively_pool = {
+    use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario orchestrator = {
     use_orchestrator, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LOAD_FAILED, -EIO, OSTLER_OK}};
 
 TEST(allocations_of_a_topology) { fail_each_visit(&topology, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(mmap_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, EPERM); }
@@ -228,8 +264,10 @@ TEST(mbind_of_a_node_that_is_not_there) { fail_each_visit(&arena, OSTLER_FAULT_M
 TEST(madvise_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MADVISE, ENOMEM); }
 TEST(madvise_of_an_old_kernel) { fail_each_visit(&arena, OSTLER_FAULT_MADVISE, EINVAL); }
 TEST(threads_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_THREAD_START, EAGAIN); }
+TEST(threads_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(threads_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(callbacks_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_CALLBACK, EIO); }
+TEST(callbacks_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_CALLBACK, EIO); }
 
 TEST(every_mmap_fails_and_the_arena_says_so)
