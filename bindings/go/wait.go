@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -62,7 +63,9 @@ func withContext(ctx context.Context, err error) error {
 	case failed.Code == ErrTimeout:
 		failed.cause = context.DeadlineExceeded
 	case failed.Code == ErrCancelled && ctx.Err() == context.DeadlineExceeded:
-		failed.Code, failed.Message, failed.cause = ErrTimeout, "the wait's deadline passed", ctx.Err()
+		// The rest of the words, such as who holds what, is as true of a timeout.
+		failed.Message = strings.Replace(failed.Message, "the wait was cancelled", "the time was up", 1)
+		failed.Code, failed.cause = ErrTimeout, ctx.Err()
 	case failed.Code == ErrCancelled && context.Cause(ctx) == ctx.Err():
 		failed.cause = ctx.Err()
 	case failed.Code == ErrCancelled && ctx.Err() != nil:
