@@ -1630,7 +1630,7 @@ ostler_status ostler_pool_wait_warm(struct ostler_pool *pool,
  *
  * Parameters:
  * - pool: borrowed.
- * - min_size: at most max_size.
+ * - min_size: at most max_size, and at most the soft_max_size of the configuration.
  * - max_size: 1 to the capacity of the pool's configuration.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,

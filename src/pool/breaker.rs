@@ -5,7 +5,7 @@ use crate::base::back_off::{self, BackOff};
 use crate::base::callback::CallbackFailure;
 use crate::base::clock;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
 pub struct Breaker {
     /// So many in a row open it.
@@ -13,6 +13,8 @@ pub struct Breaker {
     failures: AtomicU32,
     /// When the next attempt may be made; 0 before the first failure.
     not_before_ns: AtomicU64,
+    /// The attempt that an open breaker admitted has not ended.
+    is_trying: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -28,6 +30,7 @@ impl Breaker {
             bound,
             failures: AtomicU32::new(0),
             not_before_ns: AtomicU64::new(0),
+            is_trying: AtomicBool::new(false),
             state: Mutex::new(State::default()),
         }
     }
@@ -60,7 +63,12 @@ impl Breaker {
         let now_ns = clock::now_ns();
         // The others ask again when this attempt ought to have ended.
         let after_ns = now_ns.saturating_add(back_off::FIRST_NS);
-        now_ns >= not_before_ns && self.not_before_ns.compare_exchange(not_before_ns, after_ns, SeqCst, SeqCst).is_ok()
+        let is_first = now_ns >= not_before_ns
+            && self.not_before_ns.compare_exchange(not_before_ns, after_ns, SeqCst, SeqCst).is_ok();
+        if is_first {
+            self.is_trying.store(true, SeqCst);
+        }
+        is_first
     }
 
     /// When a background thread may try again, open or not.
@@ -68,21 +76,32 @@ impl Breaker {
         self.not_before_ns.load(SeqCst)
     }
 
-    pub fn succeeded(&self) {
-        if self.failures() > 0 {
-            let mut state = self.state.lock();
-            state.back_off = BackOff::default();
-            self.not_before_ns.store(0, SeqCst);
-            self.failures.store(0, SeqCst);
+    /// Tells whether there were failures before.
+    pub fn succeeded(&self) -> bool {
+        if self.failures() == 0 {
+            return false;
         }
+        let mut state = self.state.lock();
+        state.back_off = BackOff::default();
+        self.is_trying.store(false, SeqCst);
+        self.not_before_ns.store(0, SeqCst);
+        self.failures.store(0, SeqCst);
+        true
     }
 
     pub fn failed(&self, failure: CallbackFailure) {
         let mut state = self.state.lock();
         state.last = Some(failure);
-        let pause_ns = back_off::shortened(state.back_off.next_ns());
-        self.not_before_ns.store(clock::now_ns().saturating_add(pause_ns), SeqCst);
-        self.failures.fetch_add(1, SeqCst);
+        let was_open = self.is_open();
+        let failures = self.failures.fetch_add(1, SeqCst) + 1;
+        if failures == self.bound {
+            state.back_off = BackOff::default();
+        }
+        // Of attempts that were begun before it opened, only the first counts.
+        if !was_open || self.is_trying.swap(false, SeqCst) {
+            let pause_ns = back_off::shortened(state.back_off.next_ns());
+            self.not_before_ns.store(clock::now_ns().saturating_add(pause_ns), SeqCst);
+        }
     }
 
     /// The last failure there was, also after a success.

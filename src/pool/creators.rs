@@ -3,7 +3,7 @@
 //! is not made.
 
 use super::life::Place;
-use super::pool::Pool;
+use super::pool::{CLOSED, Pool};
 use crate::base::clock;
 use crate::base::thread::{self, SpawnError};
 use crate::base::{handles, log, panics};
@@ -104,7 +104,12 @@ fn await_need(pool: &Pool) -> Option<Place> {
             // The breaker has just admitted another one: that one's pause is waited for.
             None if pool.breaker.pause_ns().is_some() => {}
             // Whoever vacates a slot rings.
-            None => creators.rung.wait(&mut state),
+            None => {
+                if pool.is(CLOSED) {
+                    pool.ended.wake_all();
+                }
+                creators.rung.wait(&mut state);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Lease, Phase, Slot};
 use crate::base::alloc;
+use crate::base::back_off::FIRST_NS;
 use crate::base::cancel;
 use crate::base::clock::{self, Deadline};
 use crate::base::park::Parker;
@@ -71,6 +72,8 @@ fn keep(pool: &Pool) {
     let housekeeper = &pool.housekeeper;
     let Ok(parker) = cancel::current_parker() else {
         log::warn(format_args!("{}: no memory for the housekeeper", pool.config.name));
+        housekeeper.is_there.store(false, SeqCst);
+        pool.destroy_doomed();
         return;
     };
     housekeeper.parker.store((&raw const *parker).cast_mut(), SeqCst);
@@ -152,6 +155,8 @@ fn fill(pool: &Pool) -> u64 {
         }
         match pool.add_idle() {
             Ok(true) => {}
+            // Refused by the breaker, whose attempt is another's, or for lack of room: then whoever makes room rings.
+            Ok(false) if pool.breaker.is_open() => return pool.breaker.not_before_ns().max(clock::now_ns() + FIRST_NS),
             Ok(false) => break,
             Err(error) => log::warn(format_args!("{}: {error}", pool.config.name)),
         }

@@ -86,9 +86,14 @@ impl Pool {
             }
             return Err(AcquireError::CreateFailed(failure));
         }
-        self.breaker.succeeded();
         self.counters.created.fetch_add(1, SeqCst);
         self.slots.get(number).begin_life(resource, Life { generation, expires_ns: self.lifetime_end_ns() });
+        self.warmed.wake_all();
+        if self.breaker.succeeded() {
+            // Those who would have waited for its pause.
+            self.refill();
+            self.waiters.wake_all();
+        }
         if self.is(CLOSED) {
             self.destroy_resource(number, Reason::Closed);
             return Err(AcquireError::Closed);
@@ -156,6 +161,9 @@ impl Pool {
             Some(place) => self.fill(place).map(|()| true),
             None => {
                 self.serve();
+                if self.is(CLOSED) {
+                    self.ended.wake_all();
+                }
                 Ok(false)
             }
         }
@@ -211,6 +219,7 @@ impl Pool {
             self.housekeeper.ring();
         } else {
             self.destroy_resource(number, reason);
+            self.leaving.fetch_sub(1, SeqCst);
             self.vacate(number);
         }
     }
@@ -221,6 +230,7 @@ impl Pool {
             self.replace_first();
             let reason = self.wear_of(self.slots.get(number)).unwrap_or(Reason::Surplus);
             self.destroy_resource(number, reason);
+            self.leaving.fetch_sub(1, SeqCst);
             self.vacate(number);
         }
     }
@@ -348,27 +358,33 @@ impl Pool {
                 InvalidField { field: "min_size", value: min_size.into(), bound: "must be at most max_size" }.into()
             );
         }
+        if min_size > self.config.soft_max_size {
+            let bound = "must be at most the pool's soft_max_size";
+            return Err(InvalidField { field: "min_size", value: min_size.into(), bound }.into());
+        }
         if min_size > 0 && self.config.creator_threads == 0 {
             housekeeper::start(self)?;
         }
-        self.limits.min_size.store(min_size, SeqCst);
-        self.limits.max_size.store(max_size, SeqCst);
+        self.limits.set(min_size, max_size);
         self.readmit();
         self.withdraw_what_is_free();
         self.serve();
         self.refill();
+        // Some may want more than there can be now, others may make what they wait for.
+        self.waiters.wake_all();
+        self.warmed.wake_all();
         Ok(())
     }
 
     #[inline]
     pub(super) fn is_too_large(&self) -> bool {
-        self.limits.circulating.load(Relaxed) > self.limits.max_size.load(Relaxed)
+        self.limits.circulating.load(Relaxed) > self.limits.max_size()
     }
 
     /// Takes a slot of the caller's out of circulation, when there are too many; a resource that is in it goes for the
     /// reason given.
     pub(super) fn withdraw(&self, number: u32, resource_goes: Option<Reason>) -> bool {
-        let max_size = self.limits.max_size.load(SeqCst);
+        let max_size = self.limits.max_size();
         let one_less = |circulating: u32| (circulating > max_size).then(|| circulating - 1);
         if self.limits.circulating.fetch_update(SeqCst, SeqCst, one_less).is_err() {
             return false;
@@ -389,8 +405,8 @@ impl Pool {
     /// Brings withdrawn slots back, up to the bound.
     fn readmit(&self) {
         let limits = &self.limits;
-        let one_more = |circulating: u32| (circulating < limits.max_size.load(SeqCst)).then_some(circulating + 1);
-        while limits.circulating.load(SeqCst) < limits.max_size.load(SeqCst)
+        let one_more = |circulating: u32| (circulating < limits.max_size()).then_some(circulating + 1);
+        while limits.circulating.load(SeqCst) < limits.max_size()
             && let Some((number, _)) = limits.withdrawn.pop()
         {
             if limits.circulating.fetch_update(SeqCst, SeqCst, one_more).is_ok() {

@@ -1,7 +1,7 @@
 //! Many at once: all or none are acquired, in one step of the idle set where that can be, and all are released in one.
 
 use super::pool::{AcquireError, CLOSED, Pool};
-use super::slots::{Lease, Resource, Slots, StaleLease};
+use super::slots::{Lease, Phase, Resource, StaleLease};
 use super::stack::Chain;
 use super::waiters::Grant;
 use crate::base::cancel::Cancel;
@@ -29,6 +29,14 @@ impl Pool {
         if count == 0 || self.take_all_idle(me, leases, resources) {
             return Ok(());
         }
+        if self.breaker.is_open() {
+            // One resource is enough to try whether any can be made.
+            let (lease, _) = match self.acquire_now(me)? {
+                Some(leased) => leased,
+                None => self.acquire_later(me, deadline, cancel)?,
+            };
+            self.undo(&[lease]);
+        }
         let begin_ns = clock::now_ns();
         self.note_waiting_begins();
         let leased = loop {
@@ -55,17 +63,26 @@ impl Pool {
         let Some(left) = self.idle.pop_all(leases.len(), |place, number| leases[place] = Lease(number.into())) else {
             return false;
         };
+        let wear_of = |number: u32| self.wear_of(self.slots.get(number));
+        if leases.iter().any(|number| wear_of(number.0 as u32).is_some()) {
+            // Worn out, or of an earlier generation: back through the ordinary ways, which sort that out.
+            for number in leases.iter().map(|number| number.0 as u32) {
+                match wear_of(number) {
+                    Some(reason) => {
+                        self.slots.get(number).set_phase(Phase::Returning);
+                        self.count_leaving();
+                        self.let_go(number, reason);
+                    }
+                    None => self.put_idle(number),
+                }
+            }
+            return false;
+        }
         self.note_peak(left);
         for (lease, resource) in leases.iter_mut().zip(resources.iter_mut()) {
             (*lease, *resource) = self.begin_lease(lease.0 as u32, me);
         }
-        let is_fit = |lease: &Lease| self.wear_of(self.slots.get(Slots::number_of(*lease))).is_none();
-        if leases.iter().all(is_fit) {
-            return true;
-        }
-        // Worn out, or of an earlier generation: back through the ordinary ways, which sort that out.
-        self.undo(leases);
-        false
+        true
     }
 
     /// Leases what was granted. False when one was not fit any more: then all are given back.

@@ -12,6 +12,7 @@ use super::slots::{Borrower, Claim, Lease, Phase, Resource, Slot, Slots, StaleLe
 use super::stack::Stack;
 use super::waiters::{Grant, Waiters};
 use crate::base::alloc::{self, OutOfMemory};
+use crate::base::back_off;
 use crate::base::callback::{self, CallbackFailure};
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
@@ -20,7 +21,7 @@ use crate::base::thread::SpawnError;
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 /// The host's side of a pool. A status other than 0 is a failure, with the words that the callback left.
 pub trait Factory: Send + Sync + 'static {
@@ -53,6 +54,8 @@ pub struct Pool {
     pub(super) vacant: Stack,
     /// What was released for the last time, for the housekeeper to destroy.
     pub(super) doomed: Stack,
+    /// Resources that were let go and are not yet destroyed.
+    pub(super) leaving: AtomicU32,
     pub(super) limits: Limits,
     pub(super) waiters: Waiters,
     pub(super) breaker: Breaker,
@@ -72,11 +75,41 @@ pub(super) const DESTROYING: u32 = 4;
 
 /// The bounds that a resize changes.
 pub(super) struct Limits {
-    pub min_size: AtomicU32,
-    pub max_size: AtomicU32,
+    /// The least and the greatest number of resources, which change together.
+    bounds: AtomicU64,
     /// Slots that are not withdrawn. While there are more than `max_size`, those that come free are.
     pub circulating: AtomicU32,
     pub withdrawn: Stack,
+}
+
+impl Limits {
+    fn pack(min_size: u32, max_size: u32) -> u64 {
+        u64::from(min_size) << 32 | u64::from(max_size)
+    }
+
+    #[inline]
+    pub fn bounds(&self) -> (u32, u32) {
+        let bounds = self.bounds.load(SeqCst);
+        ((bounds >> 32) as u32, bounds as u32)
+    }
+
+    #[inline]
+    pub fn max_size(&self) -> u32 {
+        self.bounds().1
+    }
+
+    pub fn set(&self, min_size: u32, max_size: u32) {
+        self.bounds.store(Self::pack(min_size, max_size), SeqCst);
+    }
+}
+
+/// How a look at the queue ended.
+enum Waited {
+    ToTheEnd,
+    /// Nothing will come.
+    Hopelessly,
+    /// Until there is something to look at.
+    LongEnough,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -153,9 +186,9 @@ impl Pool {
             idle: IdleSet::new(config.idle_order, capacity)?,
             vacant: Stack::new(capacity)?,
             doomed: Stack::new(capacity)?,
+            leaving: AtomicU32::new(0),
             limits: Limits {
-                min_size: AtomicU32::new(config.min_size),
-                max_size: AtomicU32::new(config.max_size),
+                bounds: AtomicU64::new(Limits::pack(config.min_size, config.max_size)),
                 circulating: AtomicU32::new(config.max_size),
                 withdrawn: Stack::new(capacity)?,
             },
@@ -191,7 +224,7 @@ impl Pool {
         self.acquire_now(me)?.ok_or_else(|| {
             if self.is(PAUSED) {
                 AcquireError::Paused
-            } else if self.is_hopeless() {
+            } else if self.has_nothing() {
                 self.breaker_open()
             } else if self.vacant.depth() > 0 {
                 AcquireError::NoneIdle
@@ -254,10 +287,19 @@ impl Pool {
         let end = loop {
             self.serve();
             self.creators.ring();
-            let ready = || waiter.verdict().map(Some).or_else(|| self.is_hopeless().then_some(None));
+            // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
             let until = deadline.min(self.next_attempt());
+            let ready = || {
+                if waiter.verdict().is_some() {
+                    return Some(Waited::ToTheEnd);
+                }
+                if self.is(CLOSED) || wants > self.limits().1 || (self.has_nothing() && !waiter.has_some()) {
+                    return Some(Waited::Hopelessly);
+                }
+                (self.next_attempt() < until).then_some(Waited::LongEnough)
+            };
             match cancel::wait_until(until, cancel, ready) {
-                // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
+                Ok(Waited::LongEnough) => {}
                 Err(WaitEnd::TimedOut) if !deadline.has_passed() => {}
                 end => break end,
             }
@@ -270,8 +312,9 @@ impl Pool {
         grants.into_iter().for_each(|grant| self.give_back(grant));
         Err(match end {
             _ if self.is(CLOSED) => AcquireError::Closed,
-            Ok(Some(_)) => self.create_failed(),
-            Ok(None) => self.breaker_open(),
+            Ok(Waited::ToTheEnd) => self.create_failed(),
+            Ok(_) if wants > self.limits().1 => AcquireError::TooMany { count: wants, max_size: self.limits().1 },
+            Ok(_) => self.breaker_open(),
             Err(end) => self.waited_in_vain(me, end),
         })
     }
@@ -286,9 +329,9 @@ impl Pool {
         AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders: self.holders(me), failure }
     }
 
-    /// Nothing will come: the pool is closed, or has nothing and makes nothing for now.
-    fn is_hopeless(&self) -> bool {
-        self.is(CLOSED) || (self.size() == 0 && !self.is(PAUSED) && self.breaker.pause_ns().is_some())
+    /// It has no resource, and makes none for now.
+    fn has_nothing(&self) -> bool {
+        self.size() == 0 && !self.is(PAUSED) && self.breaker.pause_ns().is_some()
     }
 
     fn breaker_open(&self) -> AcquireError {
@@ -303,11 +346,17 @@ impl Pool {
         self.breaker.last_failure().map_or(AcquireError::Closed, AcquireError::CreateFailed)
     }
 
-    /// When a caller that waits may make a resource, although the breaker is open.
+    /// When a caller that waits looks again, because it may make a resource then although the breaker is open.
     fn next_attempt(&self) -> Deadline {
-        let waits_for_breaker =
-            self.config.creator_threads == 0 && self.breaker.is_open() && self.vacant.depth() > 0 && !self.is(PAUSED);
-        if waits_for_breaker { Deadline::at(self.breaker.not_before_ns()) } else { Deadline::NEVER }
+        if self.config.creator_threads > 0 || !self.breaker.is_open() || self.is(PAUSED) {
+            return Deadline::NEVER;
+        }
+        // Another one may have had this attempt.
+        let next_ns = clock::now_ns().saturating_add(back_off::FIRST_NS);
+        match self.breaker.pause_ns() {
+            Some(_) => Deadline::at(self.breaker.not_before_ns().min(next_ns)),
+            None => Deadline::at(next_ns),
+        }
     }
 
     /// Takes what is free: an idle slot first, else a vacant one. It is the caller's then.
@@ -332,7 +381,13 @@ impl Pool {
                     }
                     return Some(number);
                 }
-                Claim::Hollow => self.put_vacant(number),
+                Claim::Hollow => {
+                    self.put_vacant(number);
+                    if self.is(CLOSED) {
+                        self.ended.wake_all();
+                    }
+                    self.refill();
+                }
                 Claim::Nothing => {}
             }
         }
@@ -480,9 +535,12 @@ impl Pool {
     #[inline]
     pub(super) fn settle(&self, number: u32) -> bool {
         if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
+            // The bound may have been raised meanwhile, and the slot be vacant now.
+            self.after_vacant();
             return false;
         }
-        if let Some(reason) = self.wear_of(self.slots.get(number)).or_else(|| self.surplus()) {
+        let worn = self.wear_of(self.slots.get(number));
+        if let Some(reason) = worn.inspect(|_| self.count_leaving()).or_else(|| self.surplus()) {
             self.let_go(number, reason);
             return false;
         }
@@ -519,11 +577,21 @@ impl Pool {
     /// Whether there are more resources than the pool keeps for nobody.
     #[inline]
     fn surplus(&self) -> Option<Reason> {
-        let is_beyond = self.wears
-            && self.config.soft_max_size < self.config.capacity
-            && self.size().saturating_sub(self.doomed.depth()) > self.config.soft_max_size
-            && self.waiters.is_empty();
-        is_beyond.then_some(Reason::Surplus)
+        if !self.wears || self.config.soft_max_size == self.config.capacity || !self.waiters.is_empty() {
+            return None;
+        }
+        // Of several that are released at once, as many go as there are too many.
+        let leaving = self.leaving.fetch_add(1, SeqCst);
+        if self.size().saturating_sub(leaving) > self.config.soft_max_size {
+            return Some(Reason::Surplus);
+        }
+        self.leaving.fetch_sub(1, SeqCst);
+        None
+    }
+
+    /// To be called before [`Pool::let_go`], for all but a surplus one.
+    pub(super) fn count_leaving(&self) {
+        self.leaving.fetch_add(1, SeqCst);
     }
 
     #[cold]
@@ -540,6 +608,9 @@ impl Pool {
 
     #[inline]
     pub(super) fn put_idle(&self, number: u32) {
+        if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
+            return self.after_vacant();
+        }
         self.note_idle_since(number);
         self.slots.get(number).make_idle();
         self.idle.push(number);
@@ -570,11 +641,19 @@ impl Pool {
     #[cold]
     pub(super) fn vacate(&self, number: u32) {
         self.put_vacant(number);
-        if !self.waiters.is_empty() {
-            self.serve();
-        }
+        self.after_vacant();
         if self.is(CLOSED) {
             self.ended.wake_all();
+        }
+    }
+
+    fn after_vacant(&self) {
+        if !self.waiters.is_empty() {
+            self.serve();
+            if self.breaker.is_open() {
+                // Who waits may make something when the breaker's pause is over.
+                self.waiters.wake_all();
+            }
         }
         self.refill();
     }
@@ -607,7 +686,7 @@ impl Pool {
 
     /// The least and the greatest number of resources.
     pub fn limits(&self) -> (u32, u32) {
-        (self.limits.min_size.load(Relaxed), self.limits.max_size.load(Relaxed))
+        self.limits.bounds()
     }
 }
 

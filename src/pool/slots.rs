@@ -141,7 +141,8 @@ impl Slot {
 
     /// How often its resource was leased.
     pub fn uses_of_resource(&self) -> u64 {
-        self.uses() - self.uses_before.load(Relaxed)
+        // Somebody who does not own the slot may see the one without the other.
+        self.uses().saturating_sub(self.uses_before.load(Relaxed))
     }
 
     pub fn expires_ns(&self) -> u64 {

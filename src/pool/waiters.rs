@@ -51,6 +51,11 @@ impl Waiter {
         }
     }
 
+    /// Whether it was handed a part of what it wants.
+    pub fn has_some(&self) -> bool {
+        !self.got.lock().is_empty()
+    }
+
     fn end(&self, state: u32) {
         self.state.store(state, Release);
         self.parker.unpark();

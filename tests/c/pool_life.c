@@ -299,6 +299,93 @@ TEST(caller_that_waits_makes_it_when_the_breaker_allows)
     end(pool, farm);
 }
 
+TEST(caller_that_waited_before_the_breaker_opened_has_its_turn)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(2);
+    config.breaker_failures = 1;
+    ostler_pool *pool = pool_of(farm, config);
+    ostler_lease held = acquire_now(pool);
+    struct rider unlucky = {.pool = pool}, patient;
+    atomic_store(&farm->gated, 1);
+    pthread_create(&unlucky.thread, NULL, ride, &unlucky);
+    tally_await(&farm->create_calls, 2);
+    set_out(&patient, 1, pool);
+    atomic_store(&farm->refuse_create, 1);
+    tally_add(&farm->gate, 2);
+    come_home(&unlucky, 1, OSTLER_E_CREATE_FAILED);
+    atomic_store(&farm->refuse_create, 0);
+    tally_add(&farm->gate, 1000);
+    come_home(&patient, 1, OSTLER_OK);
+    release(pool, held);
+    end(pool, farm);
+}
+
+TEST(pool_that_is_asked_for_several_heals_as_well)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(4);
+    config.breaker_failures = 2;
+    ostler_pool *pool = pool_of(farm, config);
+    ostler_lease leases[3];
+    void *resources[3];
+    atomic_store(&farm->refuse_create, 1);
+    for (int i = 0; i < 9; i++)
+        CHECK_STATUS(ostler_pool_acquire_n(pool, 3, OSTLER_FOREVER, NULL, leases, resources), OSTLER_E_CREATE_FAILED);
+    atomic_store(&farm->refuse_create, 0);
+    AWAIT(ostler_pool_acquire_n(pool, 3, OSTLER_FOREVER, NULL, leases, resources) == OSTLER_OK);
+    CHECK_STATUS(ostler_pool_release_n(pool, leases, 3, NULL), OSTLER_OK);
+    check_accounts(pool);
+    end(pool, farm);
+}
+
+TEST(last_use_of_many_is_not_lost)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(4);
+    ostler_lease leases[4];
+    void *resources[4];
+    config.min_size = 4;
+    config.max_uses = 1;
+    ostler_pool *pool = pool_of(farm, config);
+    CHECK_STATUS(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, NULL, NULL), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_acquire_n(pool, 4, OSTLER_FOREVER, NULL, leases, resources), OSTLER_OK);
+    CHECK_EQ(pool_stats(pool).created, 4);
+    CHECK_STATUS(ostler_pool_release_n(pool, leases, 4, NULL), OSTLER_OK);
+    AWAIT(pool_stats(pool).destroyed_used == 4);
+    end(pool, farm);
+}
+
+static void *ask_for_three(void *argument)
+{
+    struct rider *rider = argument;
+    ostler_lease leases[3];
+    void *resources[3];
+    rider->status = ostler_pool_acquire_n(rider->pool, 3, OSTLER_FOREVER, NULL, leases, resources);
+    return NULL;
+}
+
+TEST(who_waits_for_more_than_there_can_be_is_told)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(4);
+    config.soft_max_size = 3;
+    ostler_pool *pool = pool_of(farm, config);
+    ostler_lease first = acquire_now(pool), second = acquire_now(pool);
+    struct rider rider = {.pool = pool};
+    pthread_create(&rider.thread, NULL, ask_for_three, &rider);
+    AWAIT(pool_stats(pool).waiting == 1);
+    CHECK_STATUS(ostler_pool_resize(pool, 0, 2), OSTLER_OK);
+    come_home(&rider, 1, OSTLER_E_LIMIT);
+    release(pool, first);
+    release(pool, second);
+    CHECK_STATUS(ostler_pool_resize(pool, 0, 4), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_resize(pool, 4, 4), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "soft_max_size");
+    check_accounts(pool);
+    end(pool, farm);
+}
+
 TEST(paused_pool_leases_nothing_and_takes_back)
 {
     struct farm *farm = make_farm();
