@@ -302,7 +302,8 @@ ostler_status ostler_callback_set_message(const char *message);
  *   waits without bound. Callbacks that are running are always waited for.
  * - still_out: written; how many objects remain because of children that are out, after OSTLER_E_TIMEOUT; else 0.
  *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT (everything is destroyed all the same; a later call goes on waiting), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT (everything is destroyed all the same; a later call goes on waiting),
+ * OSTLER_E_WOULD_DEADLOCK, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: still_out may be NULL.

@@ -23,18 +23,18 @@ pub struct Frame {
 /// Runs `body` as a callback of `owner`. No lock of the library may be held. Words that an outer callback has left for
 /// its own failure outlive it.
 pub fn run<R>(owner: Owner, body: impl FnOnce() -> R) -> R {
-    let outer = take_message();
-    let result = run_framed(owner, body);
-    put_back(outer);
-    result
-}
-
-fn run_framed<R>(owner: Owner, body: impl FnOnce() -> R) -> R {
     let Some(record) = ThreadRecord::current() else { return body() };
+    let outer_words = take_words(record);
     let frame = Frame { owner, outer: record.frame.get() };
-    let _leave = Leave { record, outer: frame.outer };
+    let leave = Leave { record, outer: frame.outer };
     record.frame.set(&raw const frame);
-    body()
+    let result = body();
+    drop(leave);
+    match outer_words {
+        Some(words) => *record.callback_message.borrow_mut() = words,
+        None => record.callback_message.borrow_mut().clear(),
+    }
+    result
 }
 
 /// Takes the frame off the stack, also when the callback unwinds.
@@ -55,16 +55,14 @@ pub fn run_checked(owner: Owner, name: &str, body: impl FnOnce() -> i32) -> Resu
         let message = Text::format(format_args!("{name} callback failed by injection"));
         return Err(CallbackFailure { status: if errno == 0 { -1 } else { -errno }, message });
     }
-    let outer = take_message();
-    let result = match run_framed(owner, body) {
+    run(owner, || match body() {
         0 => Ok(()),
         status => {
-            let said = take_message().unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
-            Err(CallbackFailure { status, message: said })
+            let said = ThreadRecord::current().and_then(take_words);
+            let message = said.unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
+            Err(CallbackFailure { status, message })
         }
-    };
-    put_back(outer);
-    result
+    })
 }
 
 /// Whether a call that waits for what `owner` does would wait for itself: inside one of its callbacks, and inside the
@@ -104,19 +102,9 @@ pub fn set_message(words: &str) {
 }
 
 /// The words that stand there, when there are any; then there are none.
-fn take_message() -> Option<Text<MESSAGE_BYTES>> {
-    let record = ThreadRecord::current()?;
+fn take_words(record: &'static ThreadRecord) -> Option<Text<MESSAGE_BYTES>> {
     let said = !record.callback_message.borrow().is_empty();
     said.then(|| record.callback_message.take())
-}
-
-fn put_back(outer: Option<Text<MESSAGE_BYTES>>) {
-    if let Some(record) = ThreadRecord::current() {
-        match outer {
-            Some(words) => *record.callback_message.borrow_mut() = words,
-            None => record.callback_message.borrow_mut().clear(),
-        }
-    }
 }
 
 #[cfg(test)]

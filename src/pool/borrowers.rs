@@ -1,11 +1,11 @@
 //! Who has what: named in the errors of those who wait in vain, listed on request, and told when a lease lasts too long.
 
 use super::pool::Pool;
-use super::slots::{Borrower, Lease, Phase, Resource};
-use crate::base::alloc;
-use crate::base::clock;
+use super::slots::{Borrower, Lease, Resource};
 use crate::base::text::Text;
+use crate::base::{alloc, callback, clock, log};
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Threads that an error names.
 const NAMED: usize = 3;
@@ -92,7 +92,35 @@ impl Pool {
         waiting.sort_unstable();
         let mut all_wait = true;
         let leased = self.leases(|info| all_wait &= waiting.binary_search(&info.thread).is_ok());
-        all_wait && leased > 0 && leased == u64::from(self.limits().1)
+        all_wait && leased > 0 && leased == u64::from(self.limits.max_size())
+    }
+
+    /// Tells of each lease that lasts longer than the limit, once. `told` remembers them from one call to the next.
+    pub(super) fn tell_overdue(&self, told: &mut Vec<Lease>) {
+        let limit_ns = self.config.lease_limit_ns;
+        if limit_ns == 0 {
+            return;
+        }
+        told.retain(|lease| self.slots.resource_of(*lease).is_ok());
+        self.leases(|info| {
+            let is_news = info.held_ns >= limit_ns && !told.contains(&info.lease);
+            // Without memory to remember it, it is told again.
+            if is_news && alloc::try_reserve_one(told).is_ok() {
+                told.push(info.lease);
+                self.report_overdue(&info);
+            }
+        });
+    }
+
+    fn report_overdue(&self, info: &LeaseInfo) {
+        self.counters.overdue.fetch_add(1, Relaxed);
+        log::warn(format_args!(
+            "{}: thread {} has held a lease for {} ms",
+            self.config.name,
+            info.thread,
+            info.held_ns / 1_000_000
+        ));
+        callback::run(self.owner, || self.factory.overdue(info));
     }
 }
 
@@ -123,36 +151,4 @@ impl fmt::Display for Holders {
 fn thread_name(thread: u32) -> Option<Text<THREAD_NAME_BYTES>> {
     let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).ok()?;
     Some(Text::from(name.trim_end()))
-}
-
-impl Pool {
-    /// Tells of each lease that lasts longer than the limit, once. `told` remembers them from one call to the next.
-    pub(super) fn tell_overdue(&self, told: &mut Vec<Lease>) {
-        let limit_ns = self.config.lease_limit_ns;
-        if limit_ns == 0 {
-            return;
-        }
-        told.retain(|lease| self.slots.resource_of(*lease).is_ok());
-        for number in 0..self.config.capacity {
-            if self.slots.get(number).phase() == Phase::Leased {
-                self.tell_if_overdue(number, limit_ns, told);
-            }
-        }
-    }
-
-    fn tell_if_overdue(&self, number: u32, limit_ns: u64, told: &mut Vec<Lease>) {
-        let Some((lease, slot)) = self.slots.lease_in(number) else { return };
-        let Borrower { thread, since_ns } = slot.borrower();
-        let held_ns = clock::now_ns().saturating_sub(since_ns);
-        let resource = slot.resource();
-        let is_news = since_ns > 0
-            && held_ns >= limit_ns
-            && self.slots.resource_of(lease) == Ok(resource)
-            && !told.contains(&lease);
-        // Without memory to remember it, it is told again.
-        if is_news && alloc::try_reserve_one(told).is_ok() {
-            told.push(lease);
-            self.report_overdue(&LeaseInfo { lease, resource, thread, held_ns });
-        }
-    }
 }

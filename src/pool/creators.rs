@@ -3,7 +3,7 @@
 //! is not made.
 
 use super::life::Place;
-use super::pool::{CLOSED, Pool};
+use super::pool::Pool;
 use crate::base::clock;
 use crate::base::thread::{self, SpawnError};
 use crate::base::{handles, log, panics};
@@ -105,9 +105,7 @@ fn await_need(pool: &Pool) -> Option<Place> {
             None if pool.breaker.pause_ns().is_some() => {}
             // Whoever vacates a slot rings.
             None => {
-                if pool.is(CLOSED) {
-                    pool.ended.wake_all();
-                }
+                pool.tell_ended();
                 creators.rung.wait(&mut state);
             }
         }

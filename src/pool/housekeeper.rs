@@ -115,8 +115,7 @@ impl Round {
             }
             next_ns = self.next_tick_ns;
         }
-        next_ns = next_ns.min(fill(pool));
-        if next_ns == u64::MAX { Deadline::NEVER } else { Deadline::at(next_ns) }
+        Deadline::at(next_ns.min(fill(pool)))
     }
 
     /// Each idle resource in its own time, so that not all are asked at once.
@@ -185,7 +184,7 @@ fn retire_idle(pool: &Pool, now_ns: u64, tick_length_ns: u64) {
     // A release may have told the time by a tick that was about to end.
     let longest_ns = pool.config.idle_timeout_ns.saturating_add(tick_length_ns);
     let idle_since = |slot: &Slot| slot.since_ns.load(Relaxed);
-    let mut surplus = pool.size().saturating_sub(pool.limits().0);
+    let mut surplus = pool.size().saturating_sub(pool.limits.min_size());
     if pool.config.min_idle > 0 {
         surplus = surplus.min(pool.ready().saturating_sub(pool.config.min_idle));
     }

@@ -1,20 +1,16 @@
 //! The life of a resource between its leases: made, let go, retired, destroyed; and what is done to all of them at once:
-//! resize, pause, refresh, close.
+//! pause, refresh, close.
 
-use super::borrowers::{Holders, LeaseInfo};
-use super::housekeeper;
+use super::borrowers::Holders;
 use super::numbers::Reason;
-use super::pool::{AcquireError, CLOSED, DESTROYING, PAUSED, Pool};
+use super::pool::{CLOSED, DESTROYING, PAUSED, Pool};
 use super::slots::{Claim, Hold, Life, Phase, Resource};
-use crate::base::InvalidField;
+use super::waiting::AcquireError;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
-use crate::base::log;
 use crate::base::text::Text;
-use crate::base::thread::SpawnError;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
 /// Where a resource is made in the background: the number of a slot that the maker has.
@@ -23,14 +19,6 @@ pub(super) enum Place {
     Vacant(u32),
     /// Still among the idle ones, and held.
     Hollow(u32),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ResizeError {
-    #[error(transparent)]
-    InvalidField(#[from] InvalidField),
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -161,9 +149,7 @@ impl Pool {
             Some(place) => self.fill(place).map(|()| true),
             None => {
                 self.serve();
-                if self.is(CLOSED) {
-                    self.ended.wake_all();
-                }
+                self.tell_ended();
                 Ok(false)
             }
         }
@@ -176,7 +162,7 @@ impl Pool {
         }
         let are_served = self.config.creator_threads > 0 && !self.is(PAUSED);
         let waiting = if are_served { self.waiters.wanted() } else { 0 };
-        let (min_size, _) = self.limits();
+        let min_size = self.limits.min_size();
         let unready = match self.config.min_idle {
             0 => 0,
             min_idle => min_idle.saturating_sub(self.ready()),
@@ -197,7 +183,7 @@ impl Pool {
     pub(super) fn refill(&self) {
         if self.config.creator_threads > 0 {
             self.creators.ring();
-        } else if self.limits().0 > 0 || self.config.min_idle > 0 {
+        } else if self.limits.min_size() > 0 || self.config.min_idle > 0 {
             self.housekeeper.ring();
         }
     }
@@ -214,6 +200,9 @@ impl Pool {
     /// not wait for that.
     #[cold]
     pub(super) fn let_go(&self, number: u32, reason: Reason) {
+        if reason != Reason::Surplus {
+            self.leaving.fetch_add(1, SeqCst);
+        }
         if self.housekeeper.is_there() && !self.is(CLOSED) {
             self.doomed.push(number);
             self.housekeeper.ring();
@@ -238,7 +227,7 @@ impl Pool {
     /// Before one is destroyed that the least number needs, another is made, if there is room: the pool is never
     /// without.
     fn replace_first(&self) {
-        if !self.is(CLOSED) && self.size() <= self.limits().0 {
+        if !self.is(CLOSED) && self.size() <= self.limits.min_size() {
             // A failure is told by the refill that follows.
             let _ = self.add_idle();
         }
@@ -309,13 +298,7 @@ impl Pool {
         if !self.slots.get(number).let_go_hollow() {
             return self.vacate(number);
         }
-        if !self.waiters.is_empty() {
-            self.serve();
-        }
-        if self.is(CLOSED) {
-            self.ended.wake_all();
-        }
-        self.refill();
+        self.after_vacant();
     }
 
     /// Waits until the least numbers of resources are there. Tells how many are, and how many shall be.
@@ -342,100 +325,9 @@ impl Pool {
 
     /// How many resources there are, and how many the least numbers ask for.
     pub fn warmth(&self) -> (u32, u32) {
-        let ((min_size, max_size), size) = (self.limits(), self.size());
+        let ((min_size, max_size), size) = (self.limits.bounds(), self.size());
         let unready = self.config.min_idle.saturating_sub(self.ready());
         (size, min_size.max(size + unready).min(max_size.max(size)))
-    }
-
-    /// Changes the bounds while the pool is in use. What is too much goes as it comes free.
-    pub fn resize(self: &Arc<Self>, min_size: u32, max_size: u32) -> Result<(), ResizeError> {
-        if !(1..=self.config.capacity).contains(&max_size) {
-            let bound = "must be 1 to the pool's capacity";
-            return Err(InvalidField { field: "max_size", value: max_size.into(), bound }.into());
-        }
-        if min_size > max_size {
-            return Err(
-                InvalidField { field: "min_size", value: min_size.into(), bound: "must be at most max_size" }.into()
-            );
-        }
-        if min_size > self.config.soft_max_size {
-            let bound = "must be at most the pool's soft_max_size";
-            return Err(InvalidField { field: "min_size", value: min_size.into(), bound }.into());
-        }
-        if min_size > 0 && self.config.creator_threads == 0 {
-            housekeeper::start(self)?;
-        }
-        self.limits.set(min_size, max_size);
-        self.readmit();
-        self.withdraw_what_is_free();
-        self.serve();
-        self.refill();
-        // Some may want more than there can be now, others may make what they wait for.
-        self.waiters.wake_all();
-        self.warmed.wake_all();
-        Ok(())
-    }
-
-    #[inline]
-    pub(super) fn is_too_large(&self) -> bool {
-        self.limits.circulating.load(Relaxed) > self.limits.max_size()
-    }
-
-    /// Takes a slot of the caller's out of circulation, when there are too many; a resource that is in it goes for the
-    /// reason given.
-    pub(super) fn withdraw(&self, number: u32, resource_goes: Option<Reason>) -> bool {
-        let max_size = self.limits.max_size();
-        let one_less = |circulating: u32| (circulating > max_size).then(|| circulating - 1);
-        if self.limits.circulating.fetch_update(SeqCst, SeqCst, one_less).is_err() {
-            return false;
-        }
-        if let Some(reason) = resource_goes {
-            self.destroy_resource(number, reason);
-        }
-        self.slots.get(number).set_phase(Phase::Vacant);
-        self.limits.withdrawn.push(number);
-        // The bound may have been raised before it was there to be readmitted.
-        self.readmit();
-        if self.is(CLOSED) {
-            self.ended.wake_all();
-        }
-        true
-    }
-
-    /// Brings withdrawn slots back, up to the bound.
-    fn readmit(&self) {
-        let limits = &self.limits;
-        let one_more = |circulating: u32| (circulating < limits.max_size()).then_some(circulating + 1);
-        while limits.circulating.load(SeqCst) < limits.max_size()
-            && let Some((number, _)) = limits.withdrawn.pop()
-        {
-            if limits.circulating.fetch_update(SeqCst, SeqCst, one_more).is_ok() {
-                self.vacant.push(number);
-            } else {
-                limits.withdrawn.push(number);
-            }
-        }
-    }
-
-    /// Withdraws slots with nothing in use, while there are too many.
-    fn withdraw_what_is_free(&self) {
-        while self.is_too_large() {
-            if let Some((number, _)) = self.vacant.pop() {
-                self.vacate(number);
-            } else if let Some((number, _)) = self.idle.pop() {
-                match self.slots.get(number).claim() {
-                    Claim::Resource => {
-                        if !self.withdraw(number, Some(Reason::Surplus)) {
-                            self.put_idle(number);
-                        }
-                    }
-                    Claim::Hollow => self.vacate(number),
-                    Claim::Nothing => {}
-                }
-            } else {
-                return;
-            }
-        }
     }
 
     /// Leases nothing until [`Pool::resume`]; callers wait.
@@ -470,17 +362,6 @@ impl Pool {
         }
         fresh.into_iter().for_each(|number| self.put_idle(number));
         Ok(())
-    }
-
-    pub(super) fn report_overdue(&self, info: &LeaseInfo) {
-        self.counters.overdue.fetch_add(1, Relaxed);
-        log::warn(format_args!(
-            "{}: thread {} has held a lease for {} ms",
-            self.config.name,
-            info.thread,
-            info.held_ns / 1_000_000
-        ));
-        callback::run(self.owner, || self.factory.overdue(info));
     }
 
     /// Leases nothing any more, and waits until everything is back and destroyed.

@@ -1,11 +1,12 @@
 //! Many at once: all or none are acquired, in one step of the idle set where that can be, and all are released in one.
 
-use super::pool::{AcquireError, CLOSED, Pool};
+use super::pool::{CLOSED, Pool};
 use super::slots::{Lease, Phase, Resource, StaleLease};
 use super::stack::Chain;
 use super::waiters::Grant;
+use super::waiting::AcquireError;
 use crate::base::cancel::Cancel;
-use crate::base::clock::{self, Deadline};
+use crate::base::clock::Deadline;
 use std::sync::atomic::Ordering::*;
 
 impl Pool {
@@ -19,7 +20,7 @@ impl Pool {
         resources: &mut [Resource],
     ) -> Result<(), AcquireError> {
         let count = leases.len() as u32;
-        let (_, max_size) = self.limits();
+        let max_size = self.limits.max_size();
         if count > max_size {
             return Err(AcquireError::TooMany { count, max_size });
         }
@@ -37,20 +38,7 @@ impl Pool {
             };
             self.undo(&[lease]);
         }
-        let begin_ns = clock::now_ns();
-        self.note_waiting_begins();
-        let leased = loop {
-            match self.wait_for_grants(me, count, deadline, cancel) {
-                Ok(grants) => match self.lease_all(&grants, me, leases, resources) {
-                    Ok(true) => break Ok(()),
-                    Ok(false) => {}
-                    Err(error) => break Err(error),
-                },
-                Err(error) => break Err(error),
-            }
-        };
-        self.counters.waits.note(clock::now_ns().saturating_sub(begin_ns));
-        leased
+        self.wait_and_lease(me, count, deadline, cancel, |grants| self.lease_all(grants, me, leases, resources))
     }
 
     /// The way without a callback and without a lock: every one is idle, and none can be unfit.
@@ -70,7 +58,6 @@ impl Pool {
                 match wear_of(number) {
                     Some(reason) => {
                         self.slots.get(number).set_phase(Phase::Returning);
-                        self.count_leaving();
                         self.let_go(number, reason);
                     }
                     None => self.put_idle(number),
@@ -85,14 +72,14 @@ impl Pool {
         true
     }
 
-    /// Leases what was granted. False when one was not fit any more: then all are given back.
+    /// Leases what was granted. Nothing when one was not fit any more: then all are given back.
     fn lease_all(
         &self,
         grants: &[Grant],
         me: u32,
         leases: &mut [Lease],
         resources: &mut [Resource],
-    ) -> Result<bool, AcquireError> {
+    ) -> Result<Option<()>, AcquireError> {
         for (place, grant) in grants.iter().enumerate() {
             let leased = self.lease(*grant, me);
             if let Ok(Some((lease, resource))) = leased {
@@ -101,9 +88,9 @@ impl Pool {
             }
             grants[place + 1..].iter().for_each(|grant| self.give_back(*grant));
             self.undo(&leases[..place]);
-            return leased.map(|_| false);
+            return leased.map(|_| None);
         }
-        Ok(true)
+        Ok(Some(()))
     }
 
     fn undo(&self, leases: &[Lease]) {

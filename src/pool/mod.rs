@@ -2,8 +2,10 @@
 //!
 //! - [`config`]: what a pool is told when it is made.
 //! - [`pool`]: acquire and release.
+//! - [`waiting`]: an acquire that cannot be had at once.
 //! - [`many`]: the same for many at once.
 //! - [`life`]: what becomes of a resource between its leases, and what is done to all of them at once.
+//! - [`resize`]: the bounds, and their change.
 //! - [`slots`]: where resources live, and the leases that name them.
 //! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
 //! - [`waiters`]: callers who wait, first come first served.
@@ -24,18 +26,22 @@ mod many;
 mod numbers;
 #[allow(clippy::module_inception)]
 mod pool;
+mod resize;
 mod slots;
 mod stack;
 mod times;
 mod waiters;
+mod waiting;
 
 pub use borrowers::LeaseInfo;
 pub use config::{IdleOrder, PoolConfig};
-pub use life::{CloseError, ResizeError, WarmError};
+pub use life::{CloseError, WarmError};
 pub use numbers::{PoolStats, PoolTimes};
-pub use pool::{AcquireError, CreateError, Factory, Pool};
+pub use pool::{CreateError, Factory, Pool};
+pub use resize::ResizeError;
 pub use slots::{Lease, MOST_SLOTS, Resource, StaleLease};
 pub use times::TimesSnapshot;
+pub use waiting::AcquireError;
 
 #[cfg(test)]
 mod tests;

@@ -92,7 +92,7 @@ impl Pool {
         let count = |phases: &[Phase]| self.slots.iter().filter(|slot| phases.contains(&slot.phase())).count() as u64;
         let destroyed_for = |reason: Reason| counters.destroyed_for[reason as usize].load(Relaxed);
         let acquires = self.slots.iter().map(|slot| slot.uses()).sum::<u64>();
-        let (min_size, max_size) = self.limits();
+        let (min_size, max_size) = self.limits.bounds();
         PoolStats {
             in_use: count(&[Phase::Leased, Phase::Returning]),
             idle: count(&[Phase::Idle]),

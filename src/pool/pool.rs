@@ -1,27 +1,27 @@
 //! A pool: acquire and release. The path of a resource that is idle and needs no callback takes no lock, allocates
 //! nothing and reads no clock.
 
-use super::borrowers::{Holders, LeaseInfo};
+use super::borrowers::LeaseInfo;
 use super::breaker::Breaker;
 use super::config::PoolConfig;
 use super::creators::{self, Creators};
 use super::housekeeper::{self, Housekeeper};
 use super::idle::IdleSet;
-use super::numbers::{Counters, PoolStats, Reason};
+use super::numbers::{Counters, Reason};
+use super::resize::Limits;
 use super::slots::{Borrower, Claim, Lease, Phase, Resource, Slot, Slots, StaleLease};
 use super::stack::Stack;
 use super::waiters::{Grant, Waiters};
+use super::waiting::AcquireError;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::back_off;
-use crate::base::callback::{self, CallbackFailure};
-use crate::base::cancel::{self, Cancel, WaitEnd};
-use crate::base::clock::{self, Deadline};
+use crate::base::callback;
+use crate::base::clock;
 use crate::base::handles::{Handled, Kind};
 use crate::base::thread::SpawnError;
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicU32, Ordering::*};
 
 /// The host's side of a pool. A status other than 0 is a failure, with the words that the callback left.
 pub trait Factory: Send + Sync + 'static {
@@ -73,45 +73,6 @@ pub(super) const CLOSED: u32 = 1;
 pub(super) const PAUSED: u32 = 2;
 pub(super) const DESTROYING: u32 = 4;
 
-/// The bounds that a resize changes.
-pub(super) struct Limits {
-    /// The least and the greatest number of resources, which change together.
-    bounds: AtomicU64,
-    /// Slots that are not withdrawn. While there are more than `max_size`, those that come free are.
-    pub circulating: AtomicU32,
-    pub withdrawn: Stack,
-}
-
-impl Limits {
-    fn pack(min_size: u32, max_size: u32) -> u64 {
-        u64::from(min_size) << 32 | u64::from(max_size)
-    }
-
-    #[inline]
-    pub fn bounds(&self) -> (u32, u32) {
-        let bounds = self.bounds.load(SeqCst);
-        ((bounds >> 32) as u32, bounds as u32)
-    }
-
-    #[inline]
-    pub fn max_size(&self) -> u32 {
-        self.bounds().1
-    }
-
-    pub fn set(&self, min_size: u32, max_size: u32) {
-        self.bounds.store(Self::pack(min_size, max_size), SeqCst);
-    }
-}
-
-/// How a look at the queue ended.
-enum Waited {
-    ToTheEnd,
-    /// Nothing will come.
-    Hopelessly,
-    /// Until there is something to look at.
-    LongEnough,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     #[error(transparent)]
@@ -120,52 +81,6 @@ pub enum CreateError {
     OutOfMemory(#[from] OutOfMemory),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum AcquireError {
-    #[error("the pool is closing: it leases nothing any more")]
-    Closed,
-    #[error("the pool is paused: it leases nothing until it is resumed")]
-    Paused,
-    #[error("all {max_size} resources (max_size) are leased; release one, or raise it")]
-    Exhausted { max_size: u32 },
-    #[error("no resource is idle; a caller that waits gets the next that comes back or is made")]
-    NoneIdle,
-    #[error("count is {count}, but the pool has at most {max_size} resources (max_size)")]
-    TooMany { count: u32, max_size: u32 },
-    #[error("no resource could be made: {0}")]
-    CreateFailed(CallbackFailure),
-    #[error(
-        "no resource can be made: {failures} attempts in a row failed, the next one is made in {} ms{failure}",
-        .pause_ns.div_ceil(1_000_000)
-    )]
-    BreakerOpen { failures: u32, pause_ns: u64, failure: LastFailure },
-    #[error(
-        "{end}: {in_use} resources are in use, {idle} idle, {waiting} callers wait, max_size is {max_size}{paused}{holders}{failure}"
-    )]
-    Wait {
-        end: WaitEnd,
-        in_use: u64,
-        idle: u64,
-        waiting: u64,
-        max_size: u64,
-        paused: &'static str,
-        holders: Holders,
-        failure: LastFailure,
-    },
-    #[error(transparent)]
-    OutOfMemory(#[from] OutOfMemory),
-}
-
-/// Told with a wait that ended in vain, because it is often the reason.
-#[derive(Debug)]
-pub struct LastFailure(Option<CallbackFailure>);
-
-impl std::fmt::Display for LastFailure {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|failure| write!(formatter, "; the last create failed: {failure}"))
-    }
 }
 
 impl Pool {
@@ -187,11 +102,7 @@ impl Pool {
             vacant: Stack::new(capacity)?,
             doomed: Stack::new(capacity)?,
             leaving: AtomicU32::new(0),
-            limits: Limits {
-                bounds: AtomicU64::new(Limits::pack(config.min_size, config.max_size)),
-                circulating: AtomicU32::new(config.max_size),
-                withdrawn: Stack::new(capacity)?,
-            },
+            limits: Limits::new(&config)?,
             waiters: Waiters::default(),
             breaker: Breaker::new(config.breaker_failures),
             creators: Creators::default(),
@@ -201,7 +112,6 @@ impl Pool {
             counters: Counters::default(),
         })?;
         // The lowest number is on top: a pool that is little used stays in few cache lines.
-        (config.max_size..capacity).rev().for_each(|slot| pool.limits.withdrawn.push(slot));
         (0..config.max_size).rev().for_each(|slot| pool.vacant.push(slot));
         pool.start().inspect_err(|_| {
             // A thread that did start may have made something.
@@ -229,7 +139,7 @@ impl Pool {
             } else if self.vacant.depth() > 0 {
                 AcquireError::NoneIdle
             } else {
-                AcquireError::Exhausted { max_size: self.limits().1 }
+                AcquireError::Exhausted { max_size: self.limits.max_size() }
             }
         })
     }
@@ -246,116 +156,6 @@ impl Pool {
         match self.take() {
             Some(grant) => self.lease(grant, me),
             None => Ok(None),
-        }
-    }
-
-    /// Leases the next resource that comes back or is made, after those who came first.
-    #[cold]
-    pub fn acquire_later(
-        &self,
-        me: u32,
-        deadline: Deadline,
-        cancel: Option<&Cancel>,
-    ) -> Result<(Lease, Resource), AcquireError> {
-        let begin_ns = clock::now_ns();
-        self.note_waiting_begins();
-        let leased = loop {
-            let grants = match self.wait_for_grants(me, 1, deadline, cancel) {
-                Ok(grants) => grants,
-                Err(error) => break Err(error),
-            };
-            match grants.first().map_or(Ok(None), |grant| self.lease(*grant, me)) {
-                Ok(None) => {}
-                Ok(Some(leased)) => break Ok(leased),
-                Err(error) => break Err(error),
-            }
-        };
-        self.counters.waits.note(clock::now_ns().saturating_sub(begin_ns));
-        leased
-    }
-
-    /// Waits in the queue for so many.
-    pub(super) fn wait_for_grants(
-        &self,
-        me: u32,
-        wants: u32,
-        deadline: Deadline,
-        cancel: Option<&Cancel>,
-    ) -> Result<Vec<Grant>, AcquireError> {
-        let parker = cancel::current_parker()?;
-        let waiter = self.waiters.enter(parker, me, wants)?;
-        let end = loop {
-            self.serve();
-            self.creators.ring();
-            // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
-            let until = deadline.min(self.next_attempt());
-            let ready = || {
-                if waiter.verdict().is_some() {
-                    return Some(Waited::ToTheEnd);
-                }
-                if self.is(CLOSED) || wants > self.limits().1 || (self.has_nothing() && !waiter.has_some()) {
-                    return Some(Waited::Hopelessly);
-                }
-                (self.next_attempt() < until).then_some(Waited::LongEnough)
-            };
-            match cancel::wait_until(until, cancel, ready) {
-                Ok(Waited::LongEnough) => {}
-                Err(WaitEnd::TimedOut) if !deadline.has_passed() => {}
-                end => break end,
-            }
-        };
-        let grants = self.waiters.leave(&waiter);
-        // What came at the last moment is preferred over the end of the wait.
-        if grants.len() == wants as usize && !self.is(CLOSED) {
-            return Ok(grants);
-        }
-        grants.into_iter().for_each(|grant| self.give_back(grant));
-        Err(match end {
-            _ if self.is(CLOSED) => AcquireError::Closed,
-            Ok(Waited::ToTheEnd) => self.create_failed(),
-            Ok(_) if wants > self.limits().1 => AcquireError::TooMany { count: wants, max_size: self.limits().1 },
-            Ok(_) => self.breaker_open(),
-            Err(end) => self.waited_in_vain(me, end),
-        })
-    }
-
-    fn waited_in_vain(&self, me: u32, end: WaitEnd) -> AcquireError {
-        if end == WaitEnd::TimedOut {
-            self.counters.timeouts.fetch_add(1, Relaxed);
-        }
-        let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
-        let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
-        let failure = LastFailure(self.breaker.last_failure());
-        AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders: self.holders(me), failure }
-    }
-
-    /// It has no resource, and makes none for now.
-    fn has_nothing(&self) -> bool {
-        self.size() == 0 && !self.is(PAUSED) && self.breaker.pause_ns().is_some()
-    }
-
-    fn breaker_open(&self) -> AcquireError {
-        AcquireError::BreakerOpen {
-            failures: self.breaker.failures(),
-            pause_ns: self.breaker.pause_ns().unwrap_or(0),
-            failure: LastFailure(self.breaker.last_failure()),
-        }
-    }
-
-    fn create_failed(&self) -> AcquireError {
-        self.breaker.last_failure().map_or(AcquireError::Closed, AcquireError::CreateFailed)
-    }
-
-    /// When a caller that waits looks again, because it may make a resource then although the breaker is open.
-    fn next_attempt(&self) -> Deadline {
-        if self.config.creator_threads > 0 || !self.breaker.is_open() || self.is(PAUSED) {
-            return Deadline::NEVER;
-        }
-        // Another one may have had this attempt.
-        let next_ns = clock::now_ns().saturating_add(back_off::FIRST_NS);
-        match self.breaker.pause_ns() {
-            Some(_) => Deadline::at(self.breaker.not_before_ns().min(next_ns)),
-            None => Deadline::at(next_ns),
         }
     }
 
@@ -383,9 +183,7 @@ impl Pool {
                 }
                 Claim::Hollow => {
                     self.put_vacant(number);
-                    if self.is(CLOSED) {
-                        self.ended.wake_all();
-                    }
+                    self.tell_ended();
                     self.refill();
                 }
                 Claim::Nothing => {}
@@ -412,7 +210,7 @@ impl Pool {
     /// What is in use is what is neither vacant nor idle; both know their depth.
     #[inline]
     pub(super) fn note_peak(&self, idle: u32) {
-        let circulating = self.limits.circulating.load(Relaxed);
+        let circulating = self.limits.circulating();
         let in_use = circulating.saturating_sub(self.vacant.depth() + idle);
         if in_use > self.counters.peak_in_use.load(Relaxed) {
             self.counters.peak_in_use.fetch_max(in_use, Relaxed);
@@ -534,13 +332,10 @@ impl Pool {
     /// Whether a released resource is kept. Otherwise it is on its way out.
     #[inline]
     pub(super) fn settle(&self, number: u32) -> bool {
-        if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
-            // The bound may have been raised meanwhile, and the slot be vacant now.
-            self.after_vacant();
+        if self.withdraw_surplus(number) {
             return false;
         }
-        let worn = self.wear_of(self.slots.get(number));
-        if let Some(reason) = worn.inspect(|_| self.count_leaving()).or_else(|| self.surplus()) {
+        if let Some(reason) = self.wear_of(self.slots.get(number)).or_else(|| self.surplus()) {
             self.let_go(number, reason);
             return false;
         }
@@ -574,7 +369,7 @@ impl Pool {
         self.slots.resource_of(lease)
     }
 
-    /// Whether there are more resources than the pool keeps for nobody.
+    /// Whether there are more resources than the pool keeps for nobody; then this one counts as leaving from now on.
     #[inline]
     fn surplus(&self) -> Option<Reason> {
         if !self.wears || self.config.soft_max_size == self.config.capacity || !self.waiters.is_empty() {
@@ -587,11 +382,6 @@ impl Pool {
         }
         self.leaving.fetch_sub(1, SeqCst);
         None
-    }
-
-    /// To be called before [`Pool::let_go`], for all but a surplus one.
-    pub(super) fn count_leaving(&self) {
-        self.leaving.fetch_add(1, SeqCst);
     }
 
     #[cold]
@@ -608,8 +398,8 @@ impl Pool {
 
     #[inline]
     pub(super) fn put_idle(&self, number: u32) {
-        if self.is_too_large() && self.withdraw(number, Some(Reason::Surplus)) {
-            return self.after_vacant();
+        if self.withdraw_surplus(number) {
+            return;
         }
         self.note_idle_since(number);
         self.slots.get(number).make_idle();
@@ -642,12 +432,10 @@ impl Pool {
     pub(super) fn vacate(&self, number: u32) {
         self.put_vacant(number);
         self.after_vacant();
-        if self.is(CLOSED) {
-            self.ended.wake_all();
-        }
     }
 
-    fn after_vacant(&self) {
+    /// To be called when a slot has come free for a new resource.
+    pub(super) fn after_vacant(&self) {
         if !self.waiters.is_empty() {
             self.serve();
             if self.breaker.is_open() {
@@ -655,7 +443,15 @@ impl Pool {
                 self.waiters.wake_all();
             }
         }
+        self.tell_ended();
         self.refill();
+    }
+
+    /// To be called when a close may have less to wait for.
+    pub(super) fn tell_ended(&self) {
+        if self.is(CLOSED) {
+            self.ended.wake_all();
+        }
     }
 
     /// The same without a word to those who wait.
@@ -682,11 +478,6 @@ impl Pool {
     #[inline]
     pub(super) fn is(&self, mode: u32) -> bool {
         self.mode.load(SeqCst) & mode != 0
-    }
-
-    /// The least and the greatest number of resources.
-    pub fn limits(&self) -> (u32, u32) {
-        self.limits.bounds()
     }
 }
 

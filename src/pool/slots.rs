@@ -315,7 +315,7 @@ impl Slots {
 
     /// The slot that a lease names.
     #[inline]
-    pub fn number_of(lease: Lease) -> u32 {
+    fn number_of(lease: Lease) -> u32 {
         (lease.0 & u64::from(MOST_SLOTS - 1)) as u32
     }
 

@@ -41,19 +41,7 @@ impl Stack {
     /// The number must be below the bound and not on the stack.
     #[inline]
     pub fn push(&self, slot: u32) {
-        let Some(below) = self.below.get(slot as usize) else { return };
-        let mut head = self.head.load(Relaxed);
-        loop {
-            below.store((head & FIELD) as u32, Relaxed);
-            let depth = ((head >> DEPTH_SHIFT) & FIELD) + 1;
-            let tag = (head >> TAG_SHIFT).wrapping_add(1);
-            let pushed = (tag << TAG_SHIFT) | (depth << DEPTH_SHIFT) | u64::from(slot);
-            // Sequentially consistent, because the pusher looks for waiters next (see `Waiters`).
-            match self.head.compare_exchange_weak(head, pushed, SeqCst, Relaxed) {
-                Ok(_) => return,
-                Err(newer) => head = newer,
-            }
-        }
+        self.push_chain(Chain { top: slot, bottom: slot, count: 1 });
     }
 
     /// Puts a number on top of a chain, which is not on the stack yet.
@@ -81,6 +69,7 @@ impl Stack {
             let depth = ((head >> DEPTH_SHIFT) & FIELD) + u64::from(chain.count);
             let tag = (head >> TAG_SHIFT).wrapping_add(1);
             let pushed = (tag << TAG_SHIFT) | (depth << DEPTH_SHIFT) | u64::from(chain.top);
+            // Sequentially consistent, because the pusher looks for waiters next (see `Waiters`).
             match self.head.compare_exchange_weak(head, pushed, SeqCst, Relaxed) {
                 Ok(_) => return,
                 Err(newer) => head = newer,

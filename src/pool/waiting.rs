@@ -1,0 +1,191 @@
+//! An acquire that cannot be had at once: the wait for its turn, and why it ends in vain.
+
+use super::borrowers::Holders;
+use super::numbers::PoolStats;
+use super::pool::{CLOSED, PAUSED, Pool};
+use super::slots::{Lease, Resource};
+use super::waiters::Grant;
+use crate::base::alloc::OutOfMemory;
+use crate::base::back_off;
+use crate::base::callback::CallbackFailure;
+use crate::base::cancel::{self, Cancel, WaitEnd};
+use crate::base::clock::{self, Deadline};
+use std::sync::atomic::Ordering::*;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AcquireError {
+    #[error("the pool is closing: it leases nothing any more")]
+    Closed,
+    #[error("the pool is paused: it leases nothing until it is resumed")]
+    Paused,
+    #[error("all {max_size} resources (max_size) are leased; release one, or raise it")]
+    Exhausted { max_size: u32 },
+    #[error("no resource is idle; a caller that waits gets the next that comes back or is made")]
+    NoneIdle,
+    #[error("count is {count}, but the pool has at most {max_size} resources (max_size)")]
+    TooMany { count: u32, max_size: u32 },
+    #[error("no resource could be made: {0}")]
+    CreateFailed(CallbackFailure),
+    #[error(
+        "no resource can be made: {failures} attempts in a row failed, the next one is made in {} ms{failure}",
+        .pause_ns.div_ceil(1_000_000)
+    )]
+    BreakerOpen { failures: u32, pause_ns: u64, failure: LastFailure },
+    #[error(
+        "{end}: {in_use} resources are in use, {idle} idle, {waiting} callers wait, max_size is {max_size}{paused}{holders}{failure}"
+    )]
+    Wait {
+        end: WaitEnd,
+        in_use: u64,
+        idle: u64,
+        waiting: u64,
+        max_size: u64,
+        paused: &'static str,
+        holders: Holders,
+        failure: LastFailure,
+    },
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+}
+
+/// Told with a wait that ended in vain, because it is often the reason.
+#[derive(Debug)]
+pub struct LastFailure(Option<CallbackFailure>);
+
+impl std::fmt::Display for LastFailure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|failure| write!(formatter, "; the last create failed: {failure}"))
+    }
+}
+
+/// How a look at the queue ended.
+enum Waited {
+    ToTheEnd,
+    /// Nothing will come.
+    Hopelessly,
+    /// Until there is something to look at.
+    LongEnough,
+}
+
+impl Pool {
+    /// Leases the next resource that comes back or is made, after those who came first.
+    #[cold]
+    pub fn acquire_later(
+        &self,
+        me: u32,
+        deadline: Deadline,
+        cancel: Option<&Cancel>,
+    ) -> Result<(Lease, Resource), AcquireError> {
+        self.wait_and_lease(me, 1, deadline, cancel, |grants| {
+            grants.first().map_or(Ok(None), |grant| self.lease(*grant, me))
+        })
+    }
+
+    /// Waits for so many until `lease` makes something of them. It gives nothing when one was not fit any more.
+    pub(super) fn wait_and_lease<R>(
+        &self,
+        me: u32,
+        wants: u32,
+        deadline: Deadline,
+        cancel: Option<&Cancel>,
+        mut lease: impl FnMut(&[Grant]) -> Result<Option<R>, AcquireError>,
+    ) -> Result<R, AcquireError> {
+        let begin_ns = clock::now_ns();
+        self.note_waiting_begins();
+        let leased = loop {
+            match self.wait_for_grants(me, wants, deadline, cancel).and_then(|grants| lease(&grants)) {
+                Ok(None) => {}
+                Ok(Some(leased)) => break Ok(leased),
+                Err(error) => break Err(error),
+            }
+        };
+        self.counters.waits.note(clock::now_ns().saturating_sub(begin_ns));
+        leased
+    }
+
+    /// Waits in the queue for so many.
+    fn wait_for_grants(
+        &self,
+        me: u32,
+        wants: u32,
+        deadline: Deadline,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Grant>, AcquireError> {
+        let parker = cancel::current_parker()?;
+        let waiter = self.waiters.enter(parker, me, wants)?;
+        let end = loop {
+            self.serve();
+            self.creators.ring();
+            // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
+            let until = deadline.min(self.next_attempt());
+            let ready = || {
+                if waiter.verdict().is_some() {
+                    return Some(Waited::ToTheEnd);
+                }
+                if self.is(CLOSED) || wants > self.limits.max_size() || (self.has_nothing() && !waiter.has_some()) {
+                    return Some(Waited::Hopelessly);
+                }
+                (self.next_attempt() < until).then_some(Waited::LongEnough)
+            };
+            match cancel::wait_until(until, cancel, ready) {
+                Ok(Waited::LongEnough) => {}
+                Err(WaitEnd::TimedOut) if !deadline.has_passed() => {}
+                end => break end,
+            }
+        };
+        let grants = self.waiters.leave(&waiter);
+        // What came at the last moment is preferred over the end of the wait.
+        if grants.len() == wants as usize && !self.is(CLOSED) {
+            return Ok(grants);
+        }
+        grants.into_iter().for_each(|grant| self.give_back(grant));
+        Err(match end {
+            _ if self.is(CLOSED) => AcquireError::Closed,
+            Ok(Waited::ToTheEnd) => self.create_failed(),
+            Ok(_) if wants > self.limits.max_size() => {
+                AcquireError::TooMany { count: wants, max_size: self.limits.max_size() }
+            }
+            Ok(_) => self.breaker_open(),
+            Err(end) => self.waited_in_vain(me, end),
+        })
+    }
+
+    fn waited_in_vain(&self, me: u32, end: WaitEnd) -> AcquireError {
+        if end == WaitEnd::TimedOut {
+            self.counters.timeouts.fetch_add(1, Relaxed);
+        }
+        let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
+        let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
+        let failure = LastFailure(self.breaker.last_failure());
+        AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders: self.holders(me), failure }
+    }
+
+    /// It has no resource, and makes none for now.
+    pub(super) fn has_nothing(&self) -> bool {
+        self.size() == 0 && !self.is(PAUSED) && self.breaker.pause_ns().is_some()
+    }
+
+    pub(super) fn breaker_open(&self) -> AcquireError {
+        AcquireError::BreakerOpen {
+            failures: self.breaker.failures(),
+            pause_ns: self.breaker.pause_ns().unwrap_or(0),
+            failure: LastFailure(self.breaker.last_failure()),
+        }
+    }
+
+    fn create_failed(&self) -> AcquireError {
+        self.breaker.last_failure().map_or(AcquireError::Closed, AcquireError::CreateFailed)
+    }
+
+    /// When a caller that waits looks again, because it may make a resource then although the breaker is open.
+    fn next_attempt(&self) -> Deadline {
+        if self.config.creator_threads > 0 || !self.breaker.is_open() || self.is(PAUSED) {
+            return Deadline::NEVER;
+        }
+        let now_ns = clock::now_ns();
+        let later_ns = now_ns.saturating_add(back_off::FIRST_NS);
+        let not_before_ns = self.breaker.not_before_ns();
+        // When the pause is over already, another one may have had the attempt.
+        Deadline::at(if not_before_ns > now_ns { not_before_ns.min(later_ns) } else { later_ns })
+    }
+}
