@@ -61,6 +61,8 @@ enum class errc : int {
     create_failed = OSTLER_E_CREATE_FAILED,
     stale_lease = OSTLER_E_STALE_LEASE,
     paused = OSTLER_E_PAUSED,
+    stale_cell = OSTLER_E_STALE_CELL,
+    already_completed = OSTLER_E_ALREADY_COMPLETED,
     queue_full = OSTLER_E_QUEUE_FULL,
     load_failed = OSTLER_E_LOAD_FAILED,
     stale_ticket = OSTLER_E_STALE_TICKET,

@@ -37,6 +37,8 @@ const (
 	ErrCreateFailed     Status = C.OSTLER_E_CREATE_FAILED     // the pool could not create a resource
 	ErrStaleLease       Status = C.OSTLER_E_STALE_LEASE       // the lease was given back before
 	ErrPaused           Status = C.OSTLER_E_PAUSED            // the pool leases nothing until it is resumed
+	ErrStaleCell        Status = C.OSTLER_E_STALE_CELL        // what came to the cell was taken, or it was released
+	ErrAlreadyCompleted Status = C.OSTLER_E_ALREADY_COMPLETED // the cell was completed, cancelled, or ended by a close
 	ErrQueueFull        Status = C.OSTLER_E_QUEUE_FULL        // the model's queue, or the orchestrator's table, is full
 	ErrLoadFailed       Status = C.OSTLER_E_LOAD_FAILED       // a worker could not load the model
 	ErrStaleTicket      Status = C.OSTLER_E_STALE_TICKET      // the ticket was never given out, or its outcome is gone

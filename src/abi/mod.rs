@@ -9,6 +9,7 @@ pub mod arena;
 mod arguments;
 pub mod cancel;
 pub mod cursor;
+pub mod deferred;
 mod guard;
 pub mod library;
 pub mod mark;

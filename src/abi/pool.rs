@@ -327,7 +327,7 @@ fn lease_info(info: &LeaseInfo) -> ostler_lease_info {
     }
 }
 
-fn times(times: &TimesSnapshot) -> ostler_times {
+pub fn times(times: &TimesSnapshot) -> ostler_times {
     ostler_times {
         count: times.count,
         min_ns: times.min_ns,

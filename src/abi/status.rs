@@ -51,7 +51,7 @@ pub const OSTLER_E_PAGES_UNAVAILABLE: ostler_status = -100;
 pub const OSTLER_E_NODE_UNAVAILABLE: ostler_status = -101;
 /// The mark is of another arena, or the arena was reset or rewound past it.
 pub const OSTLER_E_STALE_MARK: ostler_status = -102;
-/// Every resource that the pool may have is leased.
+/// Every resource that the pool may have is leased, or every cell of the set is out.
 pub const OSTLER_E_EXHAUSTED: ostler_status = -200;
 /// The create callback failed; the message has its words.
 pub const OSTLER_E_CREATE_FAILED: ostler_status = -201;
@@ -59,13 +59,17 @@ pub const OSTLER_E_CREATE_FAILED: ostler_status = -201;
 pub const OSTLER_E_STALE_LEASE: ostler_status = -202;
 /// The pool is paused: it leases nothing until it is resumed.
 pub const OSTLER_E_PAUSED: ostler_status = -203;
+/// What came to the cell was taken, or it was released, or it is of another set.
+pub const OSTLER_E_STALE_CELL: ostler_status = -204;
+/// The cell was completed, cancelled, or ended by a destroy before.
+pub const OSTLER_E_ALREADY_COMPLETED: ostler_status = -205;
 /// The model's queue, or the orchestrator's table of requests, is full.
 pub const OSTLER_E_QUEUE_FULL: ostler_status = -300;
 /// The load callback failed; the message has its words.
 pub const OSTLER_E_LOAD_FAILED: ostler_status = -301;
 /// The ticket's outcome was taken, or it is of another orchestrator.
 pub const OSTLER_E_STALE_TICKET: ostler_status = -302;
-/// The request has no outcome yet.
+/// The request has no outcome yet, or nothing has come to the cell.
 pub const OSTLER_E_NOT_READY: ostler_status = -303;
 /// The request had not started by its deadline.
 pub const OSTLER_E_DEADLINE_EXCEEDED: ostler_status = -304;
@@ -97,6 +101,8 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_CREATE_FAILED, c"OSTLER_E_CREATE_FAILED"),
     (OSTLER_E_STALE_LEASE, c"OSTLER_E_STALE_LEASE"),
     (OSTLER_E_PAUSED, c"OSTLER_E_PAUSED"),
+    (OSTLER_E_STALE_CELL, c"OSTLER_E_STALE_CELL"),
+    (OSTLER_E_ALREADY_COMPLETED, c"OSTLER_E_ALREADY_COMPLETED"),
     (OSTLER_E_QUEUE_FULL, c"OSTLER_E_QUEUE_FULL"),
     (OSTLER_E_LOAD_FAILED, c"OSTLER_E_LOAD_FAILED"),
     (OSTLER_E_STALE_TICKET, c"OSTLER_E_STALE_TICKET"),

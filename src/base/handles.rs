@@ -18,8 +18,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*, compiler_fence, fence};
 
-/// What a handle stands for. The order is that of a shutdown: what depends on others goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a handle stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
     Model = 1,
@@ -28,9 +28,12 @@ pub enum Kind {
     Arena = 4,
     Topology = 5,
     Cancel = 6,
+    Deferred = 7,
 }
 
-const KINDS: [Kind; 6] = [Kind::Model, Kind::Orchestrator, Kind::Pool, Kind::Arena, Kind::Topology, Kind::Cancel];
+/// In the order of a shutdown: what depends on others goes first.
+const KINDS: [Kind; 7] =
+    [Kind::Model, Kind::Orchestrator, Kind::Pool, Kind::Deferred, Kind::Arena, Kind::Topology, Kind::Cancel];
 
 impl Kind {
     pub fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Kind {
             Kind::Arena => "arena",
             Kind::Topology => "topology",
             Kind::Cancel => "cancel",
+            Kind::Deferred => "deferred",
         }
     }
 

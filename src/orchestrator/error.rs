@@ -1,10 +1,12 @@
 //! What can go wrong at the orchestrator, by what was asked.
 
+use super::request::Ticket;
 use crate::base::InvalidField;
 use crate::base::alloc::OutOfMemory;
 use crate::base::cancel::WaitEnd;
 use crate::base::handles::HandleError;
 use crate::base::thread::SpawnError;
+use crate::pool::cells::CellError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
@@ -54,9 +56,15 @@ pub enum TicketError {
     Wait(WaitEnd),
 }
 
-impl From<OutOfMemory> for TicketError {
-    fn from(error: OutOfMemory) -> Self {
-        Self::Wait(error.into())
+impl TicketError {
+    pub fn of(ticket: Ticket, error: CellError) -> Self {
+        match error {
+            CellError::Stale | CellError::Ended => Self::Stale { ticket: ticket.0 },
+            CellError::NotReady => Self::NotReady,
+            CellError::HasCompletion => Self::HasCompletion,
+            CellError::Waited => Self::Waited,
+            CellError::Wait(end) => Self::Wait(end),
+        }
     }
 }
 

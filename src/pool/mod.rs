@@ -14,11 +14,15 @@
 //! - [`housekeeper`]: the thread that keeps the least number ready and lets go what is too old.
 //! - [`borrowers`]: who has what.
 //! - [`numbers`], [`times`]: what a pool counts and measures.
+//! - [`cells`]: cells that each carry one result at a time, under keys that are never taken for one another.
+//! - [`deferred`]: such cells for the host's own results.
 
 mod borrowers;
 mod breaker;
+pub mod cells;
 mod config;
 mod creators;
+mod deferred;
 mod housekeeper;
 mod idle;
 mod life;
@@ -35,6 +39,7 @@ mod waiting;
 
 pub use borrowers::LeaseInfo;
 pub use config::{IdleOrder, PoolConfig};
+pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};
 pub use life::{CloseError, WarmError};
 pub use numbers::{PoolStats, PoolTimes};
 pub use pool::{CreateError, Factory, Pool};

@@ -94,10 +94,9 @@ static void attack_with_destroyed(const struct function *function, size_t index)
     begin(&attempt, function);
     void **handle = &attempt.world.handles[parameter->kind];
     /* With its children out it would not be gone. */
-    if (attempt.world.lease.value)
-        CHECK_STATUS(ostler_pool_release(attempt.world.handles[POOL], attempt.world.lease), OSTLER_OK);
-    if (attempt.world.ticket.value)
-        CHECK_STATUS(ostler_orchestrator_forget(attempt.world.handles[ORCHESTRATOR], attempt.world.ticket), OSTLER_OK);
+    CHECK_STATUS(end_token(&attempt.world, LEASE, &attempt.world.lease), OSTLER_OK);
+    CHECK_STATUS(end_token(&attempt.world, TICKET, &attempt.world.ticket), OSTLER_OK);
+    CHECK_STATUS(end_token(&attempt.world, CELL, &attempt.world.cell), OSTLER_OK);
     CHECK_STATUS(destroy_handle(parameter->kind, *handle), OSTLER_OK);
     expect(&attempt, index, OSTLER_E_INVALID_HANDLE, "%s destroyed", parameter->name);
     CHECK_STATUS(destroy_handle(parameter->kind, *handle), OSTLER_E_INVALID_HANDLE);
@@ -116,7 +115,7 @@ static void attack_with_destroyed(const struct function *function, size_t index)
     finish(&attempt);
 }
 
-/* A lease, ticket or mark that is not one of this object. */
+/* A lease, ticket, cell or mark that is not one of this object. */
 static void attack_with_stale_tokens(const struct function *function, size_t index)
 {
     const struct parameter *parameter = &function->parameters[index];

@@ -51,6 +51,20 @@ static size_t written_bytes(const struct attempt *attempt, size_t index)
     return attempt->block_bytes[index] / ITEMS * attempt->arguments[find(attempt->function, "count")].number;
 }
 
+static const void *token(const struct world *world, enum kind kind)
+{
+    switch (kind) {
+    case MARK:
+        return &world->mark;
+    case LEASE:
+        return &world->lease;
+    case CELL:
+        return &world->cell;
+    default:
+        return &world->ticket;
+    }
+}
+
 static void make_valid(struct attempt *attempt, size_t index)
 {
     const struct parameter *parameter = &attempt->function->parameters[index];
@@ -64,15 +78,12 @@ static void make_valid(struct attempt *attempt, size_t index)
         break;
     case TOKEN:
         world_make(&attempt->world, parameter->kind);
-        if (parameter->kind == LEASE)
-            argument->lease = attempt->world.lease;
-        else
-            argument->ticket = attempt->world.ticket;
+        memcpy(argument, token(&attempt->world, parameter->kind), parameter->bytes);
         break;
     case IN_TOKEN:
         world_make(&attempt->world, parameter->kind);
         memcpy(block(attempt, index, parameter->bytes, 0),
-               parameter->kind == LEASE ? (void *)&attempt->world.lease : (void *)&attempt->world.mark, parameter->bytes);
+               token(&attempt->world, parameter->kind), parameter->bytes);
         break;
     case NUMBER:
         argument->number = parameter->valid;
@@ -125,19 +136,9 @@ static void give_back(struct attempt *attempt)
             CHECK_STATUS(ostler_log_set(OSTLER_LOG_WARN, NULL, NULL), OSTLER_OK);
         if (parameter->shape != OUT || !attempt->arguments[i].pointer)
             continue;
-        if (parameter->kind == LEASE) {
-            ostler_lease lease;
-            for (size_t at = 0; at < written_bytes(attempt, i); at += sizeof lease) {
-                memcpy(&lease, attempt->blocks[i] + at, sizeof lease);
-                CHECK_STATUS(ostler_pool_release(attempt->world.handles[POOL], lease), OSTLER_OK);
-            }
-        } else if (parameter->kind == TICKET) {
-            ostler_ticket ticket;
-            for (size_t at = 0; at < written_bytes(attempt, i); at += sizeof ticket) {
-                memcpy(&ticket, attempt->blocks[i] + at, sizeof ticket);
-                if (ticket.value)
-                    CHECK_STATUS(ostler_orchestrator_forget(attempt->world.handles[ORCHESTRATOR], ticket), OSTLER_OK);
-            }
+        if (parameter->kind == LEASE || parameter->kind == TICKET || parameter->kind == CELL) {
+            for (size_t at = 0; at < written_bytes(attempt, i); at += sizeof(uint64_t))
+                CHECK_STATUS(end_token(&attempt->world, parameter->kind, attempt->blocks[i] + at), OSTLER_OK);
         } else if (parameter->kind > NOTHING && parameter->kind < HANDLES) {
             void *handle;
             memcpy(&handle, attempt->blocks[i], sizeof handle);

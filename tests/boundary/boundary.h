@@ -20,16 +20,18 @@ enum kind {
     POOL,
     ORCHESTRATOR,
     MODEL,
+    DEFERRED,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
     MARK = HANDLES,
     LEASE,
     TICKET,
+    CELL,
     KINDS
 };
 
 enum shape {
     HANDLE,
-    TOKEN,      /* a lease or ticket, by value */
+    TOKEN,      /* a lease, ticket or cell, by value */
     IN_TOKEN,   /* a pointer to a mark */
     NUMBER,     /* bits wide; more than `most` would lie about memory */
     SIZE_OF,    /* the size of the OUT_INIT beside it */
@@ -48,6 +50,7 @@ union argument {
     uint64_t number;
     ostler_lease lease;
     ostler_ticket ticket;
+    ostler_cell cell;
     void (*function)(void);
 };
 
@@ -88,10 +91,13 @@ struct world {
     ostler_mark mark;
     ostler_lease lease;
     ostler_ticket ticket;
+    ostler_cell cell;
 };
 
 void world_make(struct world *world, enum kind kind);
 void world_end(struct world *world);
+/* Gives a lease, ticket or cell back; one of zeros is nothing to do. */
+ostler_status end_token(const struct world *world, enum kind kind, const void *token);
 bool world_is_well(const struct world *world);
 ostler_status destroy_handle(enum kind kind, void *handle);
 ostler_status stale_status(enum kind kind);
@@ -108,6 +114,8 @@ void fill_ostler_orchestrator_config(void *target, uint32_t struct_size);
 void fill_ostler_model_config(void *target, uint32_t struct_size);
 void fill_ostler_model_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_request(void *target, uint32_t struct_size);
+void fill_ostler_deferred_config(void *target, uint32_t struct_size);
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message);
+void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value);
 
 #endif

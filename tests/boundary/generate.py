@@ -25,9 +25,10 @@ KINDS = {
     "ostler_pool": "POOL",
     "ostler_orchestrator": "ORCHESTRATOR",
     "ostler_model": "MODEL",
+    "ostler_deferred": "DEFERRED",
 }
 # What belongs to an object and travels as a plain struct, which may go stale.
-TOKENS = {"ostler_lease": "LEASE", "ostler_ticket": "TICKET", "ostler_mark": "MARK"}
+TOKENS = {"ostler_lease": "LEASE", "ostler_ticket": "TICKET", "ostler_mark": "MARK", "ostler_cell": "CELL"}
 
 # A valid value for a number, by its name.
 NUMBERS = {
@@ -44,10 +45,16 @@ NUMBERS = {
     "chunk_index": "0",
     "header_version": "OSTLER_VERSION_NUMBER",
     "status": "OSTLER_OK",
+    "outcome": "OSTLER_OK",
 }
 
-# What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for.
-ANSWERS = {"ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT"}
+# What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, and the
+# world's cell is completed.
+ANSWERS = {
+    "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
+    "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
+    "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",
+}
 
 
 class Unclassified(Exception):
@@ -105,9 +112,9 @@ def parameter(header, function, name, text):
         return of("TEXT") if constant else of("BUFFER", bytes="ROOM_BYTES")
     if stars == 1 and base == "ostler_lease_info" and "capacity" in names:
         return of("BUFFER", bytes=f"ITEMS * sizeof({base})")
-    if stars == 1 and base == "void" and name == "user_data":
+    if stars == 1 and base == "void" and name in ("user_data", "value"):
         return of("OPAQUE")
-    if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "uint64_t"):
+    if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "uint64_t", "ostler_status"):
         array = many and base in TOKENS
         bytes_ = f"{'ITEMS * ' if array else ''}sizeof({base})"
         return of("OUT", kind=TOKENS.get(base, "NOTHING"), bytes=bytes_, many="true" if array else None)

@@ -43,6 +43,11 @@ static ostler_status run_items(void *user_data, void *state, ostler_item *const 
     return OSTLER_OK;
 }
 
+void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value)
+{
+    (void)user_data, (void)cell, (void)outcome, (void)value;
+}
+
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message)
 {
     (void)user_data, (void)level, (void)message;
@@ -102,6 +107,12 @@ void fill_ostler_model_callbacks(void *target, uint32_t struct_size)
     SET(ostler_model_callbacks, unload, destroy_resource);
 }
 
+void fill_ostler_deferred_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_deferred_config, capacity, 4);
+}
+
 void fill_ostler_request(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
@@ -135,6 +146,12 @@ static void make_handle(struct world *world, enum kind kind)
         fill_ostler_pool_config(&config, sizeof config);
         fill_ostler_pool_callbacks(&callbacks, sizeof callbacks);
         CHECK_STATUS(ostler_pool_create(&config, &callbacks, NULL, (ostler_pool **)out), OSTLER_OK);
+        break;
+    }
+    case DEFERRED: {
+        ostler_deferred_config config;
+        fill_ostler_deferred_config(&config, sizeof config);
+        CHECK_STATUS(ostler_deferred_create(&config, (ostler_deferred **)out), OSTLER_OK);
         break;
     }
     case ORCHESTRATOR: {
@@ -183,18 +200,39 @@ void world_make(struct world *world, enum kind kind)
         world_make(world, POOL);
         CHECK_STATUS(ostler_pool_acquire(world->handles[POOL], 0, NULL, &world->lease, &resource), OSTLER_OK);
     }
+    if (kind == CELL) {
+        world_make(world, DEFERRED);
+        CHECK_STATUS(ostler_deferred_acquire(world->handles[DEFERRED], &world->cell), OSTLER_OK);
+        /* So that no wait for it depends on time. */
+        CHECK_STATUS(ostler_deferred_complete(world->handles[DEFERRED], world->cell, OSTLER_OK, NULL), OSTLER_OK);
+    }
     if (kind == TICKET)
         make_ticket(world);
+}
+
+ostler_status end_token(const struct world *world, enum kind kind, const void *token)
+{
+    uint64_t value;
+    memcpy(&value, token, sizeof value);
+    if (value == 0)
+        return OSTLER_OK;
+    switch (kind) {
+    case LEASE:
+        return ostler_pool_release(world->handles[POOL], (ostler_lease){value});
+    case CELL:
+        return ostler_deferred_release(world->handles[DEFERRED], (ostler_cell){value});
+    default:
+        return ostler_orchestrator_forget(world->handles[ORCHESTRATOR], (ostler_ticket){value});
+    }
 }
 
 /* What a test has used up already is a stale token or a destroyed handle by now, which does no harm. */
 void world_end(struct world *world)
 {
-    static const enum kind children_first[] = {CURSOR, MODEL, ORCHESTRATOR, POOL, ARENA, TOPOLOGY, CANCEL};
-    if (world->lease.value)
-        ostler_pool_release(world->handles[POOL], world->lease);
-    if (world->ticket.value)
-        ostler_orchestrator_forget(world->handles[ORCHESTRATOR], world->ticket);
+    static const enum kind children_first[] = {CURSOR, MODEL, ORCHESTRATOR, POOL, DEFERRED, ARENA, TOPOLOGY, CANCEL};
+    end_token(world, LEASE, &world->lease);
+    end_token(world, CELL, &world->cell);
+    end_token(world, TICKET, &world->ticket);
     for (size_t i = 0; i < sizeof children_first / sizeof *children_first; i++)
         destroy_handle(children_first[i], world->handles[children_first[i]]);
     memset(world, 0, sizeof *world);
@@ -208,6 +246,7 @@ bool world_is_well(const struct world *world)
     ostler_pool_stats pool = {.struct_size = sizeof pool};
     ostler_orchestrator_stats orchestrator = {.struct_size = sizeof orchestrator};
     ostler_model_stats model = {.struct_size = sizeof model};
+    ostler_deferred_stats deferred = {.struct_size = sizeof deferred};
     void *bytes;
     return EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
            EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
@@ -216,7 +255,8 @@ bool world_is_well(const struct world *world)
            EXPECT_STATUS(ostler_pool_get_stats(world->handles[POOL], &pool), OSTLER_OK) &&
            EXPECT_STATUS(ostler_orchestrator_get_stats(world->handles[ORCHESTRATOR], &orchestrator), OSTLER_OK) &&
            EXPECT_STATUS(ostler_model_get_stats(world->handles[MODEL], &model), OSTLER_OK) &&
-           EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
+           EXPECT_STATUS(ostler_deferred_get_stats(world->handles[DEFERRED], &deferred), OSTLER_OK) &&
+           EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
            EXPECT_EQ(model.accepted, 0);
 }
 
@@ -237,6 +277,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_orchestrator_destroy(handle);
     case MODEL:
         return ostler_model_destroy(handle);
+    case DEFERRED:
+        return ostler_deferred_destroy(handle);
     default:
         return OSTLER_OK;
     }
@@ -244,7 +286,16 @@ ostler_status destroy_handle(enum kind kind, void *handle)
 
 ostler_status stale_status(enum kind kind)
 {
-    return kind == MARK ? OSTLER_E_STALE_MARK : kind == LEASE ? OSTLER_E_STALE_LEASE : OSTLER_E_STALE_TICKET;
+    switch (kind) {
+    case MARK:
+        return OSTLER_E_STALE_MARK;
+    case LEASE:
+        return OSTLER_E_STALE_LEASE;
+    case CELL:
+        return OSTLER_E_STALE_CELL;
+    default:
+        return OSTLER_E_STALE_TICKET;
+    }
 }
 
 const char *kind_name(enum kind kind)
@@ -253,6 +304,7 @@ const char *kind_name(enum kind kind)
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
         [MARK] = "mark",         [LEASE] = "lease",   [TICKET] = "ticket",
+        [DEFERRED] = "deferred", [CELL] = "cell",
     };
     return names[kind];
 }

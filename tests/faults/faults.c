@@ -210,6 +210,25 @@ static ostler_status use_lively_pool(void)
     return status;
 }
 
+static ostler_status use_deferred(void)
+{
+    ostler_status status = OSTLER_OK, outcome = OSTLER_OK;
+    ostler_deferred_config config = {.struct_size = sizeof config, .capacity = 4};
+    ostler_deferred *deferred = NULL;
+    ostler_cell cells[2] = {{0}};
+    uint32_t index;
+    TRY(ostler_deferred_create(&config, &deferred));
+    if (deferred == NULL)
+        return status;
+    EXPECT_STATUS(ostler_deferred_acquire_n(deferred, 2, cells), OSTLER_OK);
+    EXPECT_STATUS(ostler_deferred_complete(deferred, cells[0], OSTLER_OK, &config), OSTLER_OK);
+    TRY(ostler_deferred_wait_any(deferred, cells, 2, OSTLER_FOREVER, NULL, &index));
+    EXPECT_STATUS(ostler_deferred_wait(deferred, cells[0], OSTLER_FOREVER, NULL, &outcome, NULL), OSTLER_OK);
+    EXPECT_STATUS(ostler_deferred_release(deferred, cells[1]), OSTLER_OK);
+    EXPECT_STATUS(ostler_deferred_destroy(deferred), OSTLER_OK);
+    return status;
+}
+
 static ostler_status use_orchestrator(void)
 {
     ostler_status status = OSTLER_OK;
@@ -249,6 +268,7 @@ static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario lively_pool = {
     use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
+static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario orchestrator = {
     use_orchestrator, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LOAD_FAILED, -EIO, OSTLER_OK}};
 
@@ -256,6 +276,7 @@ TEST(allocations_of_a_topology) { fail_each_visit(&topology, OSTLER_FAULT_ALLOCA
 TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(mmap_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, EPERM); }

@@ -11,8 +11,9 @@ mod table;
 
 /// As src/orchestrator/error.rs has it, without the errors of rooms that are not here.
 mod error {
-    use crate::base::alloc::OutOfMemory;
+    use super::request::Ticket;
     use crate::base::cancel::WaitEnd;
+    use crate::pool::cells::CellError;
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum TicketError {
@@ -24,9 +25,15 @@ mod error {
         Wait(WaitEnd),
     }
 
-    impl From<OutOfMemory> for TicketError {
-        fn from(error: OutOfMemory) -> Self {
-            Self::Wait(error.into())
+    impl TicketError {
+        pub fn of(ticket: Ticket, error: CellError) -> Self {
+            match error {
+                CellError::Stale | CellError::Ended => Self::Stale { ticket: ticket.0 },
+                CellError::NotReady => Self::NotReady,
+                CellError::HasCompletion => Self::HasCompletion,
+                CellError::Waited => Self::Waited,
+                CellError::Wait(end) => Self::Wait(end),
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The pool's hand-over: idle and vacant slots, waiters, leases, retirement.
 
+#[path = "../../src/pool/cells.rs"]
+pub mod cells;
 #[path = "../../src/pool/slots.rs"]
 mod slots;
 #[path = "../../src/pool/stack.rs"]

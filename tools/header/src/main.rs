@@ -15,6 +15,7 @@ const NOUNS: &[&str] = &[
     "receipt",
     "cursor",
     "pool",
+    "deferred",
     "request",
     "orchestrator",
     "model",

@@ -1,0 +1,421 @@
+//! Deferred results: the host takes a cell, somebody completes it once, and somebody takes what came. All memory is taken
+//! when the set of cells is made; nothing here takes a lock.
+
+use super::cells::{CellError, Cells, Finished, Key, Stage};
+use super::times::{Times, TimesSnapshot};
+use crate::base::alloc::{self, OutOfMemory};
+use crate::base::callback;
+use crate::base::cancel::Cancel;
+use crate::base::clock::{self, Deadline};
+use crate::base::handles::{Handled, Kind};
+use crate::base::{InvalidField, Owner};
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+
+pub use super::cells::MOST_CELLS;
+
+/// The host's side of a set of cells.
+pub trait Recipient: Send + Sync + 'static {
+    fn complete(&self, completion: Completion, user_data: *mut c_void, cell: Key, settled: Settled);
+    /// A value that was accepted, and that nobody will take.
+    fn discard(&self, value: *mut c_void);
+}
+
+/// A function of the host that takes what came. Only the [`Recipient`] knows its type.
+#[derive(Clone, Copy, Debug)]
+pub struct Completion(pub *const ());
+
+/// How a cell ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Completed,
+    /// With the host's own status.
+    Failed(i32),
+    Cancelled,
+    /// The set was destroyed first.
+    Closed,
+}
+
+/// What came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub end: End,
+    pub value: *mut c_void,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeferredError {
+    #[error("the cells are being destroyed: none is given out any more")]
+    Closed,
+    #[error(
+        "{wanted} cells are wanted, but {free} of {capacity} (capacity) are free; take or release some, or raise it"
+    )]
+    Exhausted { wanted: usize, free: u32, capacity: u32 },
+    #[error("cell {cell:#x} is stale: what came was taken, or it was released, or it is of another set")]
+    Stale { cell: u64 },
+    #[error("cell {cell:#x} was completed or cancelled before")]
+    AlreadyCompleted { cell: u64 },
+    #[error("nothing has come yet")]
+    NotReady,
+    #[error("cell {cell:#x} has a completion callback, which takes what comes")]
+    HasCompletion { cell: u64 },
+    #[error("another thread waits for cell {cell:#x}, or it stands twice in a list")]
+    Waited { cell: u64 },
+    #[error("nothing has come: {0}")]
+    Wait(crate::base::cancel::WaitEnd),
+}
+
+impl DeferredError {
+    fn of(cell: Key, error: CellError) -> Self {
+        let cell = cell.0;
+        match error {
+            CellError::Stale => Self::Stale { cell },
+            CellError::NotReady => Self::NotReady,
+            CellError::HasCompletion => Self::HasCompletion { cell },
+            CellError::Waited => Self::Waited { cell },
+            CellError::Ended => Self::AlreadyCompleted { cell },
+            CellError::Wait(end) => Self::Wait(end),
+        }
+    }
+}
+
+const PENDING: Stage = Stage(1);
+/// What comes is being written.
+const FILLING: Stage = Stage(2);
+
+#[repr(align(64))]
+struct Content {
+    end: AtomicU32,
+    status: AtomicU32,
+    value: AtomicPtr<c_void>,
+    completion: AtomicPtr<()>,
+    user_data: AtomicPtr<c_void>,
+}
+
+const COMPLETED: u32 = 0;
+const FAILED: u32 = 1;
+const CANCELLED: u32 = 2;
+const CLOSED: u32 = 3;
+
+impl Content {
+    fn vacant() -> Self {
+        Self {
+            end: AtomicU32::new(COMPLETED),
+            status: AtomicU32::new(0),
+            value: AtomicPtr::new(std::ptr::null_mut()),
+            completion: AtomicPtr::new(std::ptr::null_mut()),
+            user_data: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    /// The stage of the cell hands what is written from one side to the other.
+    #[inline]
+    fn write(&self, settled: Settled) {
+        let end = match settled.end {
+            End::Completed => COMPLETED,
+            End::Failed(status) => {
+                self.status.store(status as u32, Relaxed);
+                FAILED
+            }
+            End::Cancelled => CANCELLED,
+            End::Closed => CLOSED,
+        };
+        self.end.store(end, Relaxed);
+        self.value.store(settled.value, Relaxed);
+    }
+
+    #[inline]
+    fn read(&self) -> Settled {
+        let end = match self.end.load(Relaxed) {
+            COMPLETED => End::Completed,
+            FAILED => End::Failed(self.status.load(Relaxed) as i32),
+            CANCELLED => End::Cancelled,
+            _ => End::Closed,
+        };
+        Settled { end, value: self.value.load(Relaxed) }
+    }
+}
+
+pub struct Deferred {
+    owner: Owner,
+    cells: Cells<Content>,
+    recipient: Box<dyn Recipient>,
+    closed: AtomicBool,
+    counters: Counters,
+}
+
+/// What happens to every cell is told by the cells; here stands what is rare.
+#[derive(Default)]
+struct Counters {
+    peak_in_use: AtomicU32,
+    failed: AtomicU64,
+    cancelled: AtomicU64,
+    closed: AtomicU64,
+    released: AtomicU64,
+    discarded: AtomicU64,
+    refused: AtomicU64,
+    /// How long those waited that had to, also in vain.
+    waits: Times,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeferredStats {
+    pub capacity: u64,
+    pub in_use: u64,
+    pub pending: u64,
+    pub peak_in_use: u64,
+    pub acquires: u64,
+    pub completed: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    pub released: u64,
+    pub discarded: u64,
+    pub refused: u64,
+    pub waits: TimesSnapshot,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CreateDeferredError {
+    #[error(transparent)]
+    InvalidField(#[from] InvalidField),
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+}
+
+impl Deferred {
+    pub fn new(owner: Owner, capacity: u32, recipient: Box<dyn Recipient>) -> Result<Arc<Self>, CreateDeferredError> {
+        if !(1..=MOST_CELLS).contains(&capacity) {
+            let (value, bound) = (capacity.into(), "must be 1 to 1048576");
+            return Err(InvalidField { field: "capacity", value, bound }.into());
+        }
+        Ok(alloc::try_arc(Self {
+            owner,
+            cells: Cells::new(capacity, Content::vacant)?,
+            recipient,
+            closed: AtomicBool::new(false),
+            counters: Counters::default(),
+        })?)
+    }
+
+    #[inline]
+    pub fn acquire(&self) -> Result<Key, DeferredError> {
+        if self.closed.load(SeqCst) {
+            return Err(DeferredError::Closed);
+        }
+        let (number, left) = self.cells.take_free().ok_or_else(|| self.exhausted(1))?;
+        self.note_peak(left);
+        Ok(self.cells.open(number, PENDING, false))
+    }
+
+    /// As many as there is room for, or none.
+    pub fn acquire_many(&self, keys: &mut [Key]) -> Result<(), DeferredError> {
+        if self.closed.load(SeqCst) {
+            return Err(DeferredError::Closed);
+        }
+        let wanted = keys.len();
+        // The numbers stand in the keys until those are made of them.
+        let taken = self.cells.take_all_free(wanted, |place, number| keys[place] = Key(number.into()));
+        let left = taken.ok_or_else(|| self.exhausted(wanted))?;
+        self.note_peak(left);
+        for key in keys {
+            *key = self.cells.open(key.0 as u32, PENDING, false);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn exhausted(&self, wanted: usize) -> DeferredError {
+        self.counters.refused.fetch_add(1, Relaxed);
+        let capacity = self.cells.capacity();
+        DeferredError::Exhausted { wanted, free: capacity - self.cells.used(), capacity }
+    }
+
+    #[inline]
+    fn note_peak(&self, left: u32) {
+        let in_use = self.cells.capacity() - left;
+        if in_use > self.counters.peak_in_use.load(Relaxed) {
+            self.counters.peak_in_use.fetch_max(in_use, Relaxed);
+        }
+    }
+
+    /// Ends a cell with a value, or with a failure and whatever value goes with it. On success the value is with whoever
+    /// takes it; after an error it is still the caller's.
+    #[inline]
+    pub fn complete(&self, cell: Key, status: i32, value: *mut c_void) -> Result<(), DeferredError> {
+        let end = if status == 0 { End::Completed } else { End::Failed(status) };
+        self.settle(cell, Settled { end, value })?;
+        if status != 0 {
+            self.counters.failed.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Ends a cell without a value.
+    pub fn cancel(&self, cell: Key) -> Result<(), DeferredError> {
+        self.settle(cell, Settled { end: End::Cancelled, value: std::ptr::null_mut() })?;
+        self.counters.cancelled.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    #[inline]
+    fn settle(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
+        let claimed = self.cells.claim(cell, PENDING, FILLING);
+        let number = claimed.map_err(|error| DeferredError::of(cell, error))?;
+        self.cells.get(number).write(settled);
+        match self.cells.finish(number, FILLING) {
+            Finished::Kept => {}
+            Finished::Attached => self.call_completion(number, cell),
+            // Released while it was written.
+            Finished::Unwanted => {
+                self.counters.released.fetch_add(1, Relaxed);
+                return Err(DeferredError::Stale { cell: cell.0 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what came to the cell's completion.
+    #[cold]
+    fn call_completion(&self, number: u32, cell: Key) {
+        let content = self.cells.get(number);
+        let completion = Completion(content.completion.load(Relaxed).cast_const());
+        let (user_data, settled) = (content.user_data.load(Relaxed), content.read());
+        callback::run(self.owner, || self.recipient.complete(completion, user_data, cell, settled));
+        self.cells.vacate(number);
+    }
+
+    /// Takes what came when it is there.
+    #[inline]
+    pub fn poll(&self, cell: Key) -> Result<Settled, DeferredError> {
+        self.cells.poll(cell, Content::read).map_err(|error| DeferredError::of(cell, error))
+    }
+
+    /// Waits for what comes and takes it.
+    #[inline]
+    pub fn wait(&self, cell: Key, deadline: Deadline, cancel: Option<&Cancel>) -> Result<Settled, DeferredError> {
+        match self.poll(cell) {
+            Err(DeferredError::NotReady) => self.measured(&[cell], || {
+                let taken = self.cells.wait(cell, deadline, cancel, Content::read);
+                taken.map_err(|error| DeferredError::of(cell, error))
+            }),
+            polled => polled,
+        }
+    }
+
+    /// Waits until so many of these have ended, and leaves what came where it is; tells the place of the first that has.
+    pub fn wait_for(
+        &self,
+        cells: &[Key],
+        wanted: usize,
+        deadline: Deadline,
+        cancel: Option<&Cancel>,
+    ) -> Result<usize, DeferredError> {
+        self.measured(cells, || {
+            let waited = self.cells.wait_for(cells, wanted, deadline, cancel);
+            waited.map_err(|(place, error)| DeferredError::of(cells.get(place).copied().unwrap_or(Key(0)), error))
+        })
+    }
+
+    #[cold]
+    fn measured<R>(&self, cells: &[Key], wait: impl FnOnce() -> R) -> R {
+        if self.closed.load(SeqCst) {
+            // A destroy that looks for pending cells may have missed those that were given out just before.
+            cells.iter().for_each(|cell| self.close_if_pending(*cell));
+        }
+        let begin_ns = clock::now_ns();
+        let result = wait();
+        self.counters.waits.note(clock::now_ns().saturating_sub(begin_ns));
+        result
+    }
+
+    /// From now on the completion takes what comes; when it is there already, at once.
+    pub fn on_complete(&self, cell: Key, completion: Completion, user_data: *mut c_void) -> Result<(), DeferredError> {
+        let attached = self.cells.attach(cell, |content| {
+            content.completion.store(completion.0.cast_mut(), Relaxed);
+            content.user_data.store(user_data, Relaxed);
+        });
+        let (number, is_there) = attached.map_err(|error| DeferredError::of(cell, error))?;
+        if is_there {
+            self.call_completion(number, cell);
+        }
+        Ok(())
+    }
+
+    /// Gives a cell back, whatever has come or not. Who completes it later is told that it is stale.
+    pub fn release(&self, cell: Key) -> Result<(), DeferredError> {
+        match self.cells.withdraw(cell, PENDING) {
+            Ok(number) => {
+                self.cells.vacate(number);
+                self.counters.released.fetch_add(1, Relaxed);
+                return Ok(());
+            }
+            // It has come, or comes at this moment.
+            Err(CellError::Ended) => {}
+            Err(error) => return Err(DeferredError::of(cell, error)),
+        }
+        let mut value = std::ptr::null_mut();
+        let forgotten = self.cells.forget(cell, |content| value = content.read().value);
+        forgotten.map_err(|error| DeferredError::of(cell, error))?;
+        if !value.is_null() {
+            self.counters.discarded.fetch_add(1, Relaxed);
+            callback::run(self.owner, || self.recipient.discard(value));
+        }
+        Ok(())
+    }
+
+    fn close_pending(&self) {
+        self.cells.open_keys().for_each(|cell| self.close_if_pending(cell));
+    }
+
+    fn close_if_pending(&self, cell: Key) {
+        // One that is completed or released meanwhile needs nothing more.
+        if self.settle(cell, Settled { end: End::Closed, value: std::ptr::null_mut() }).is_ok() {
+            self.counters.closed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// One snapshot. Each number is right for some moment of the call; it holds up nobody.
+    pub fn stats(&self) -> DeferredStats {
+        let counters = &self.counters;
+        let [failed, cancelled, closed, released] =
+            [&counters.failed, &counters.cancelled, &counters.closed, &counters.released]
+                .map(|count| count.load(SeqCst));
+        let pending = self.cells.open_keys().count() as u64;
+        let in_use = u64::from(self.cells.used());
+        let acquires = self.cells.vacated() + in_use;
+        DeferredStats {
+            capacity: self.cells.capacity().into(),
+            in_use,
+            pending,
+            peak_in_use: counters.peak_in_use.load(Relaxed).into(),
+            acquires,
+            completed: acquires.saturating_sub(pending + failed + cancelled + closed + released),
+            failed,
+            cancelled: cancelled + closed,
+            released,
+            discarded: counters.discarded.load(Relaxed),
+            refused: counters.refused.load(Relaxed),
+            waits: counters.waits.snapshot(),
+        }
+    }
+}
+
+impl Handled for Deferred {
+    const KIND: Kind = Kind::Deferred;
+
+    fn begin_destroy(&self) {
+        self.closed.store(true, SeqCst);
+        self.close_pending();
+    }
+
+    fn finish_destroy(&self) {
+        // Those that were given out when the destroy began.
+        self.close_pending();
+    }
+
+    /// Cells that are out.
+    fn children(&self) -> u64 {
+        self.cells.used().into()
+    }
+}
