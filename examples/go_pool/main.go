@@ -8,10 +8,10 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"ostler"
@@ -26,13 +26,10 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// echo hangs up after 100 lines.
+// echo hangs up after so many bytes, in the middle of an answer.
 func echo(connection net.Conn) {
 	defer connection.Close()
-	lines := bufio.NewScanner(connection)
-	for i := 0; i < 100 && lines.Scan(); i++ {
-		fmt.Fprintln(connection, lines.Text())
-	}
+	_, _ = io.Copy(connection, io.LimitReader(connection, 3333))
 }
 
 // ask gives a connection back when it did what was asked of it, and else discards it, so that nobody gets a broken one.
@@ -66,8 +63,8 @@ func main() {
 	defer cancel()
 	server := must(net.Listen("tcp", "127.0.0.1:0"))
 	go func() {
-		for connection, err := server.Accept(); err == nil; connection, err = server.Accept() {
-			go echo(connection)
+		for {
+			go echo(must(server.Accept()))
 		}
 	}()
 
@@ -76,7 +73,6 @@ func main() {
 		Create:  func() (net.Conn, error) { return net.DialTimeout("tcp", server.Addr().String(), 5*time.Second) },
 		Destroy: func(connection net.Conn) { connection.Close() },
 	}))
-	var failed atomic.Int64
 	var asking sync.WaitGroup
 	for i := range goroutines {
 		asking.Add(1)
@@ -85,7 +81,6 @@ func main() {
 			for j := range questions {
 				question := fmt.Sprintf("how is horse %d of stable %d?", j, i)
 				for err := ask(ctx, pool, question); err != nil; err = ask(ctx, pool, question) {
-					failed.Add(1)
 					if ctx.Err() != nil {
 						log.Fatal("go_pool: ", err)
 					}
@@ -96,6 +91,9 @@ func main() {
 	asking.Wait()
 	must(pool.Drain(ctx))
 	stats := must(pool.Stats())
-	fmt.Printf("%d questions were answered, on %d connections; %d had to be asked again; %d connections are left\n",
-		goroutines*questions, stats.Created, failed.Load(), stats.Created-stats.Destroyed)
+	if stats.Created != stats.Destroyed {
+		log.Fatalf("go_pool: of %d connections only %d were ended", stats.Created, stats.Destroyed)
+	}
+	fmt.Printf("%d questions were answered, on %d connections, of which %d broke\n",
+		goroutines*questions, stats.Created, stats.DestroyedDiscarded)
 }
