@@ -147,6 +147,9 @@ for round in 1 2 3; do
 done
 check 'pg_pool: outlives a fast restart of the server' outlives server -m fast restart
 check 'pg_pool: outlives an immediate one' outlives server -m immediate restart
+# Long enough for the breaker to open.
+is_away_for_a_while() { server -m fast stop && sleep 1 && server start; }
+check 'pg_pool: outlives that the server is away for a while' outlives is_away_for_a_while
 
 ends_well() {
     local status=0
