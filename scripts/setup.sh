@@ -8,7 +8,7 @@ packages_of() {
     case $1 in
         build) echo ca-certificates gcc libc6-dev make pkg-config libhwloc-dev libudev-dev ;;
         demo) echo libtesseract-dev libleptonica-dev tesseract-ocr-eng ;;
-        test) echo g++ clang cmake binutils valgrind abigail-tools python3 ;;
+        test) echo g++ clang cmake binutils valgrind abigail-tools python3 libpq-dev postgresql ;;
         lint) echo shellcheck python3 ;;
         bench) echo g++ libapr1-dev libaprutil1-dev libmimalloc-dev libtbb-dev ;;
         *) fail "there is no set-up group \"$1\"; the groups are build, demo, test, lint and bench" ;;

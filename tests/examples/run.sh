@@ -18,14 +18,16 @@ says() {
     grep -qxF -- "$wanted" <<<"$out" || { echo "no line \"$wanted\" in: $out"; return 1; }
 }
 
-is_short() { # FILE
-    [ "$(wc -l <"$1")" -lt 80 ] || { echo "$1 has $(wc -l <"$1") lines"; return 1; }
+is_short() { # FILE LINES
+    [ "$(wc -l <"$1")" -lt "$2" ] || { echo "$1 has $(wc -l <"$1") lines"; return 1; }
 }
 
 warnings=(-Wall -Wextra -Wpedantic -Werror)
 for example in examples/quickstart.c examples/quickstart.cpp examples/quickstart/main.go; do
-    check "$example has fewer than 80 lines" is_short "$example"
+    check "$example has fewer than 80 lines" is_short "$example" 80
 done
+check 'examples/go_pool/main.go has fewer than 100 lines' is_short examples/go_pool/main.go 100
+check 'examples/pg_pool.cpp has fewer than 200 lines' is_short examples/pg_pool.cpp 200
 
 # shellcheck disable=SC2046 # pkg-config prints words
 if why=$("$CC" -std=c11 "${warnings[@]}" examples/quickstart.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/quickstart-c" 2>&1); then
@@ -39,13 +41,17 @@ if why=$("$CXX" -std=c++17 "${warnings[@]}" examples/quickstart.cpp $(flags ostl
 else
     not_ok quickstart.cpp "does not compile: $why"
 fi
-if ! command -v go >/dev/null; then
-    skip quickstart/main.go 'go is not installed'
-elif why=$(cd examples/quickstart && CGO_ENABLED=1 go build -o "$work/quickstart-go" . 2>&1); then
-    check quickstart/main.go env LD_LIBRARY_PATH="$stage/lib" timeout 120 "$work/quickstart-go"
-else
-    not_ok quickstart/main.go "does not build: $why"
-fi
+for example in quickstart go_pool; do
+    if ! command -v go >/dev/null; then
+        skip "$example/main.go" 'go is not installed'
+    elif why=$(cd "examples/$example" && CGO_ENABLED=1 go build -o "$work/$example-go" . 2>&1); then
+        check "$example/main.go" env LD_LIBRARY_PATH="$stage/lib" timeout 120 "$work/$example-go"
+    else
+        not_ok "$example/main.go" "does not build: $why"
+    fi
+done
+
+tests/examples/pg_pool.sh || failures=$((failures + 1))
 
 # The demo, and what it does with input that it cannot use.
 if ! pkg-config --exists tesseract lept; then
