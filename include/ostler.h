@@ -1890,7 +1890,7 @@ ostler_status ostler_deferred_acquire_n(struct ostler_deferred *deferred,
  * - deferred: borrowed, also when it was destroyed.
  * - cell: a cell of this set that is pending.
  * - outcome: OSTLER_OK, or what went wrong: any other number, of the host's own choice.
- * - value: may be anything, also NULL. On OSTLER_OK it goes to whoever takes it; after an error it stays the caller's.
+ * - value: owned; anything, also NULL. On OSTLER_OK it goes to whoever takes it; after an error it stays the caller's.
  *
  * Returns: OSTLER_OK, OSTLER_E_STALE_CELL (nobody wants it any more), OSTLER_E_ALREADY_COMPLETED (also after a cancel or
  * a destroy), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
