@@ -25,6 +25,7 @@ shell_lint() { shell_scripts | xargs shellcheck --severity=warning --external-so
 
 lint 'Cargo.lock fits Cargo.toml' lock_fits
 lint 'rustfmt' cargo fmt --all --check
+lint 'rustfmt, peers of the benchmark' cargo fmt --manifest-path benches/peers/Cargo.toml --check
 lint 'clippy' cargo clippy --quiet --workspace --all-targets --all-features --locked -- -D warnings
 lint 'gofmt' go_format
 lint 'go vet' go_vet
