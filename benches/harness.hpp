@@ -60,7 +60,7 @@ struct Case {
     std::string unit;
     bool lower_is_better;
     std::vector<Candidate> candidates; // ours first
-    bool one_thread = true;
+    bool one_cpu = true;
 };
 
 // Each file of cases adds its own.

@@ -23,6 +23,8 @@ constexpr std::uint64_t kPairs = 1'000'000;
 constexpr std::uint64_t kContendedPairs = 200'000;
 constexpr std::uint64_t kScarcePairs = 20'000;
 constexpr std::uint64_t kHandOvers = 10'000;
+constexpr std::uint64_t kWakeUps = 2'000;
+constexpr double kHoldNs = 20'000;
 constexpr std::uint32_t kResources = 8;
 constexpr std::uint32_t kScarce = 2;
 constexpr std::uint32_t kAtOnce = 32;
@@ -191,24 +193,61 @@ double mutex_pair() {
     return time_each(kPairs, [](std::uint64_t) { use(roomy_mutex_pool()); });
 }
 
-// Two threads, 0 and 1, acquire and release one resource again and again. Nanoseconds for each time that it changes
-// hands: a thread that gets back what it has just released, because the other was not there yet, does not count.
-template <typename Baton> double hand_over(Baton &baton) {
+void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" : : : "memory");
+#endif
+}
+
+constexpr int kLooks = 100;
+
+// Two threads, 0 and 1, acquire and release one resource until it has changed hands so often. Each keeps it until the
+// other comes for it: otherwise the one that runs would have it again and again, and nobody would wait. `taken` is called
+// after each change, `hold` before each release, both with the resource in hand.
+template <typename Baton, typename Taken, typename Hold>
+void alternate(Baton &baton, std::uint64_t wanted, Taken &&taken, Hold &&hold) {
+    std::atomic<bool> comes[2] = {};
     int holder = -1;
-    std::uint64_t changes = 0; // both are the holder's to touch
-    return time_loop(kHandOvers, [&](std::uint64_t wanted) {
-        const auto run = [&](int me) {
-            for (bool again = true; again;) {
-                baton.acquire(me);
-                changes += std::exchange(holder, me) != me;
-                again = changes < wanted;
-                baton.release(me);
+    std::uint64_t changes = 0; // like the holder, for who has the resource to touch
+    const auto run = [&](int me) {
+        for (bool again = true; again;) {
+            comes[me] = true;
+            baton.acquire(me);
+            comes[me] = false;
+            if (std::exchange(holder, me) != me) {
+                ++changes;
+                taken();
             }
-        };
-        std::thread other(run, 1);
-        run(0);
-        other.join();
-    });
+            again = changes < wanted;
+            for (int look = 0; again && !comes[1 - me]; ++look)
+                look < kLooks ? relax() : std::this_thread::yield();
+            hold();
+            baton.release(me);
+        }
+    };
+    std::thread other(run, 1);
+    run(0);
+    other.join();
+}
+
+// Nanoseconds for each change of hands.
+template <typename Baton> double hand_over(Baton &baton) {
+    return time_loop(kHandOvers, [&](std::uint64_t wanted) { alternate(baton, wanted, [] {}, [] {}); });
+}
+
+// Nanoseconds from a release to the end of the other's wait, when the other has waited for so long that it sleeps.
+template <typename Baton> double wake_up(Baton &baton) {
+    double released = now_ns(), total = 0;
+    const auto taken = [&] { total += now_ns() - released; };
+    const auto hold = [&] {
+        for (const double begin = now_ns(); now_ns() - begin < kHoldNs;)
+            ;
+        released = now_ns();
+    };
+    alternate(baton, kWakeUps, taken, hold);
+    return total / kWakeUps;
 }
 
 class OstlerBaton {
@@ -254,14 +293,6 @@ class FutexBaton {
 
     static bool is_turn_of(int me, std::uint32_t word) { return (word & ~kAsleep) == static_cast<std::uint32_t>(me); }
 
-    static void relax() {
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#elif defined(__aarch64__)
-        asm volatile("isb" : : : "memory");
-#endif
-    }
-
     void futex(int operation, std::uint32_t value) { syscall(SYS_futex, &word_, operation, value, nullptr); }
 
     const int looks_; // before it sleeps
@@ -293,20 +324,14 @@ class MutexBaton {
     int turn_ = 0;
 };
 
-double ostler_hand_over() {
+OstlerBaton &ostler_baton() {
     static OstlerBaton baton;
-    return hand_over(baton);
+    return baton;
 }
 
-double futex_hand_over(int looks) {
-    FutexBaton baton(looks);
-    return hand_over(baton);
-}
-
-double mutex_hand_over() {
-    MutexBaton baton;
-    return hand_over(baton);
-}
+FutexBaton sleeping_baton(0);
+FutexBaton looking_baton(kLooks); // as good as any that sleeps only when it must
+MutexBaton mutex_baton;
 
 } // namespace
 
@@ -343,11 +368,17 @@ void add_pool(std::vector<Case> &cases) {
                        [] { return by_threads(3, kScarcePairs, [] { use(scarce_mutex_pool()); }); }}},
                      false});
     cases.push_back({"pool", "blocked hand-over", "ns", true,
-                     {{"ostler_pool_acquire/release", ostler_hand_over},
-                      {"futex", [] { return futex_hand_over(0); }},
-                      {"futex, after 100 looks", [] { return futex_hand_over(100); }},
-                      {"mutex + condvar + turn", mutex_hand_over}},
+                     {{"ostler_pool_acquire/release", [] { return hand_over(ostler_baton()); }},
+                      {"futex", [] { return hand_over(sleeping_baton); }},
+                      {"futex, after 100 looks", [] { return hand_over(looking_baton); }},
+                      {"mutex + condvar + turn", [] { return hand_over(mutex_baton); }}},
                      false});
+    const std::vector<Candidate> wake_ups{{"ostler_pool_acquire/release", [] { return wake_up(ostler_baton()); }},
+                                          {"futex", [] { return wake_up(sleeping_baton); }},
+                                          {"futex, after 100 looks", [] { return wake_up(looking_baton); }},
+                                          {"mutex + condvar + turn", [] { return wake_up(mutex_baton); }}};
+    cases.push_back({"pool", "the same, to one who sleeps", "ns", true, wake_ups, false});
+    cases.push_back({"pool", "the same, both on CPU 0", "ns", true, wake_ups});
 }
 
 } // namespace bench
