@@ -16,3 +16,11 @@ ln -sf libostler.so target/release/libostler.so.0
 "$out/bench" "$out/results.json" "$@"
 echo
 echo "The same as JSON: $out/results.json"
+
+# The pool of the Go package, when its group is asked for.
+if [[ pool == *"${1-}"* ]]; then
+    echo
+    export PKG_CONFIG_PATH=$ROOT/target/stage/lib/pkgconfig LD_LIBRARY_PATH=$ROOT/target/stage/lib
+    cd benches/go
+    CGO_ENABLED=1 go test -bench .
+fi
