@@ -25,6 +25,7 @@ constexpr std::uint64_t kScarcePairs = 20'000;
 constexpr std::uint64_t kHandOvers = 10'000;
 constexpr std::uint64_t kWakeUps = 2'000;
 constexpr double kHoldNs = 20'000;
+constexpr int kLooks = 100; // before a thread gives up its CPU: a few microseconds
 constexpr std::uint32_t kResources = 8;
 constexpr std::uint32_t kScarce = 2;
 constexpr std::uint32_t kAtOnce = 32;
@@ -201,8 +202,6 @@ void relax() {
 #endif
 }
 
-constexpr int kLooks = 100;
-
 // Two threads, 0 and 1, acquire and release one resource until it has changed hands so often. Each keeps it until the
 // other comes for it: otherwise the one that runs would have it again and again, and nobody would wait. `taken` is called
 // after each change, `hold` before each release, both with the resource in hand.
@@ -330,7 +329,7 @@ OstlerBaton &ostler_baton() {
 }
 
 FutexBaton sleeping_baton(0);
-FutexBaton looking_baton(kLooks); // as good as any that sleeps only when it must
+FutexBaton looking_baton(kLooks);
 MutexBaton mutex_baton;
 
 } // namespace

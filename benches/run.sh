@@ -17,7 +17,7 @@ ln -sf libostler.so target/release/libostler.so.0
 echo
 echo "The same as JSON: $out/results.json"
 
-# The pool of the Go package, when its group is asked for.
+# The pool of the Go package, in a process of its own, when its group is asked for.
 if [[ pool == *"${1-}"* ]]; then
     echo
     export PKG_CONFIG_PATH=$ROOT/target/stage/lib/pkgconfig LD_LIBRARY_PATH=$ROOT/target/stage/lib
