@@ -65,8 +65,8 @@ int main(int count, char **arguments) {
     bench::add_orchestrator(cases);
 
     std::printf("Ostler %s beside its peers. One process; the candidates of a case take turns for %d rounds, the first\n"
-                "is discarded, the median of the rest is shown. Cases of one thread, and those that say so, are pinned to\n"
-                "CPU 0; the others of several threads are not pinned. ratio = ours / peer.\n\n",
+                "is discarded, the median of the rest is shown. Cases of one thread are pinned to CPU 0; those of several\n"
+                "threads are not pinned, unless they name their CPUs. ratio = ours / peer.\n\n",
                 ostler_version_string(), kRounds);
     std::printf("%-13s %-34s %10s  %-36s %10s %-7s %6s\n", "group", "case", "ours", "peer", "value", "unit", "ratio");
     std::fputs("[\n", json);

@@ -202,6 +202,20 @@ void relax() {
 #endif
 }
 
+// Puts the calling thread on one of the CPUs that it may use, a different one for each index as far as they go. Left to
+// the scheduler, two threads that wake each other are now on one CPU and now on two, which differs by a factor.
+void stay_on_cpu(int index) {
+    cpu_set_t allowed, chosen;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    int skipped = index % CPU_COUNT(&allowed);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &allowed) || skipped-- > 0)
+        ++cpu;
+    CPU_ZERO(&chosen);
+    CPU_SET(cpu, &chosen);
+    sched_setaffinity(0, sizeof chosen, &chosen);
+}
+
 // Two threads, 0 and 1, acquire and release one resource until it has changed hands so often. Each keeps it until the
 // other comes for it: otherwise the one that runs would have it again and again, and nobody would wait. `taken` is called
 // after each change, `hold` before each release, both with the resource in hand.
@@ -211,6 +225,7 @@ void alternate(Baton &baton, std::uint64_t wanted, Taken &&taken, Hold &&hold) {
     int holder = -1;
     std::uint64_t changes = 0; // like the holder, for who has the resource to touch
     const auto run = [&](int me) {
+        stay_on_cpu(me);
         for (bool again = true; again;) {
             comes[me] = true;
             baton.acquire(me);
@@ -226,8 +241,8 @@ void alternate(Baton &baton, std::uint64_t wanted, Taken &&taken, Hold &&hold) {
             baton.release(me);
         }
     };
-    std::thread other(run, 1);
-    run(0);
+    std::thread one(run, 0), other(run, 1);
+    one.join();
     other.join();
 }
 
@@ -366,7 +381,7 @@ void add_pool(std::vector<Case> &cases) {
                       {"mutex + condvar + vector",
                        [] { return by_threads(3, kScarcePairs, [] { use(scarce_mutex_pool()); }); }}},
                      false});
-    cases.push_back({"pool", "blocked hand-over", "ns", true,
+    cases.push_back({"pool", "blocked hand-over, two CPUs", "ns", true,
                      {{"ostler_pool_acquire/release", [] { return hand_over(ostler_baton()); }},
                       {"futex", [] { return hand_over(sleeping_baton); }},
                       {"futex, after 100 looks", [] { return hand_over(looking_baton); }},
