@@ -287,7 +287,8 @@ ostler_status ostler_log_set(uint32_t max_level,
  * ostler_last_error_message, in a result's message, or in the log, wherever that failure is told.
  *
  * Parameters:
- * - message: borrowed during the call; UTF-8; cut to OSTLER_MESSAGE_BYTES.
+ * - message: borrowed during the call; what is not UTF-8 in it becomes U+FFFD, so that words in another encoding are
+ *   not lost whole; cut to OSTLER_MESSAGE_BYTES.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
  *

@@ -210,6 +210,7 @@ var failures = map[string]func() error{
 	"nil map":       func() error { var none map[string]int; none["no luck today"]++; return nil },
 	"runtime error": func() error { var none []int; _ = none[len("no luck today")]; return nil },
 	"rude error":    func() error { return rude{} },
+	"latin-1":       func() error { return errors.New("refus\xe9e") },
 }
 
 type rude struct{}
@@ -219,6 +220,7 @@ func (rude) Error() string { panic("an error without words") }
 var wordsOfFailures = map[string]string{
 	"error": "no luck today", "panic": "no luck today", "panic, error": "no luck today",
 	"nil map": "nil map", "runtime error": "index out of range [13]", "rude error": "panicked when asked",
+	"latin-1": "refus\ufffde",
 }
 
 func TestPoolSurvivesItsCallbacks(t *testing.T) {

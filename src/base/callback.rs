@@ -4,6 +4,7 @@ use super::faults::{self, Point};
 use super::text::Text;
 use super::thread::ThreadRecord;
 use super::{MESSAGE_BYTES, Owner};
+use std::fmt;
 
 /// A failure that a callback of the host reported.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -95,9 +96,9 @@ fn any_frame(mut wanted: impl FnMut(&Frame) -> bool) -> bool {
 }
 
 /// Leaves words for the failure that the running callback is about to return.
-pub fn set_message(words: &str) {
+pub fn set_message(words: impl fmt::Display) {
     if let Some(record) = ThreadRecord::current() {
-        *record.callback_message.borrow_mut() = Text::from(words);
+        *record.callback_message.borrow_mut() = Text::format(format_args!("{words}"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::base::MESSAGE_BYTES;
 use crate::base::sync::AtomicU32;
-use crate::base::text::Text;
+use crate::base::text::{Lossy, Text};
 use std::ffi::{c_char, c_void};
 
 /// A request's place in the queue: all of a class go before any of the next, and within a class the oldest first.
@@ -88,21 +88,6 @@ impl Item {
         let bytes = self.message.map(|byte| byte as u8);
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(MESSAGE_BYTES);
         Text::format(format_args!("{}", Lossy(&bytes[..end])))
-    }
-}
-
-/// Writes bytes as text without allocating.
-struct Lossy<'a>(&'a [u8]);
-
-impl std::fmt::Display for Lossy<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            formatter.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                formatter.write_str("\u{fffd}")?;
-            }
-        }
-        Ok(())
     }
 }
 

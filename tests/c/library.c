@@ -193,6 +193,30 @@ TEST(words_of_a_callback_are_cut_and_the_last_ones_count)
     CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
 }
 
+/* One letter in Latin-1 at the front, and one that would be cut in the middle of its replacement. */
+static ostler_status create_in_another_encoding(void *user_data, void **resource)
+{
+    char words[OSTLER_MESSAGE_BYTES + 8];
+    (void)user_data, (void)resource;
+    memset(words, 'n', sizeof words);
+    memcpy(words, "refus\xe9 ", 7);
+    words[OSTLER_MESSAGE_BYTES - 4] = '\xe9';
+    words[sizeof words - 1] = 0;
+    EXPECT_STATUS(ostler_callback_set_message(words), OSTLER_OK);
+    return OSTLER_E_CALLBACK_FAILED;
+}
+
+TEST(words_in_another_encoding_are_not_lost)
+{
+    ostler_lease lease;
+    void *resource;
+    ostler_pool *pool = pool_with(create_in_another_encoding, NULL);
+    CHECK_STATUS(ostler_pool_acquire(pool, 0, NULL, &lease, &resource), OSTLER_E_CREATE_FAILED);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), ": refus\xef\xbf\xbd nnn");
+    CHECK(strchr(strchr(ostler_last_error_message(), '\xef') + 1, '\xef') == NULL);
+    CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+}
+
 /* One of everything, so that a shutdown has something of each kind to end. */
 struct everything {
     ostler_cancel *cancel;
