@@ -1515,7 +1515,8 @@ ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
                                        void **resource);
 
 /**
- * Tells what a pool holds and did.
+ * Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
+ * OSTLER_E_CLOSED.
  *
  * Parameters:
  * - pool: borrowed.

@@ -633,7 +633,8 @@ pub unsafe extern "C" fn ostler_pool_get_resource(
     })
 }
 
-/// Tells what a pool holds and did.
+/// Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
+/// OSTLER_E_CLOSED.
 ///
 /// Parameters:
 /// - pool: borrowed.

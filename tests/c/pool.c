@@ -251,6 +251,7 @@ TEST(close_waits_for_leases_and_refuses_new_work)
     CHECK_STATUS(ostler_pool_close(pool, OSTLER_FOREVER, NULL, &still_out), OSTLER_OK);
     CHECK_EQ(still_out, 0);
     CHECK_EQ(pool_stats(pool).in_use, 0);
+    CHECK_EQ(pool_stats(pool).destroyed, 1);
     end(pool, farm);
 }
 
