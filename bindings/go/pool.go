@@ -162,9 +162,10 @@ func (p *Pool[T]) Close() error {
 	return err
 }
 
-// Drain refuses new work and waits until everything is released; it says how many are still leased.
+// Drain refuses new work and waits until everything is released; it says how many are still leased. A context that has
+// ended waits for nothing, but new work is refused all the same.
 func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
-	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+	err = drain(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		waited := C.ostler_go_pool_close(p.handle, timeout, cancel)
 		stillLeased = uint64(waited.still_out)
 		return failure(waited.failure)
