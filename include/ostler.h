@@ -1703,15 +1703,16 @@ ostler_status ostler_pool_resume(struct ostler_pool *pool);
 ostler_status ostler_pool_refresh(struct ostler_pool *pool);
 
 /**
- * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
- * The pool stays closed, also when the time is up first; a later close goes on waiting. A destroy by another thread
- * ends the wait with OSTLER_E_CLOSED.
+ * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back
+ * and every resource destroyed, also one that create is still making. The pool stays closed, also when the time is up
+ * first; a later close goes on waiting. A destroy by another thread ends the wait with OSTLER_E_CLOSED.
  *
  * Parameters:
  * - pool: borrowed.
  * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait.
- * - still_out: written; how many leases are out, also when the wait ended before they were back; else 0.
+ * - still_out: written; how many leases are out when the wait ends too early, which may be 0 when only a callback is
+ *   still under way (the message tells); else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC

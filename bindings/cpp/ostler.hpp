@@ -993,7 +993,7 @@ template <class T> class pool {
     void refresh() { detail::check(ostler_pool_refresh(get())); }
     void refresh(std::error_code &failure) noexcept { detail::note(ostler_pool_refresh(get()), failure); }
 
-    /// Leases nothing any more and waits until all are back; tells how many are still out.
+    /// Leases nothing any more and waits until all are back and destroyed; tells how many leases are still out.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {
         std::uint64_t still_out = 0;

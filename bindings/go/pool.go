@@ -162,8 +162,9 @@ func (p *Pool[T]) Close() error {
 	return err
 }
 
-// Drain refuses new work and waits until everything is released; it says how many are still leased. A context that has
-// ended waits for nothing, but new work is refused all the same.
+// Drain refuses new work and waits until everything is released and destroyed; it says how many are still leased, which
+// may be none when the wait ends during a callback. A context that has ended waits for nothing, but new work is refused
+// all the same.
 func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
 	err = drain(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		waited := C.ostler_go_pool_close(p.handle, timeout, cancel)

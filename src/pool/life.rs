@@ -11,6 +11,7 @@ use crate::base::callback::{self, CallbackFailure};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::text::Text;
+use std::fmt;
 use std::sync::atomic::Ordering::*;
 
 /// Where a resource is made in the background: the number of a slot that the maker has.
@@ -25,10 +26,41 @@ pub(super) enum Place {
 pub enum CloseError {
     #[error("a close from inside one of the pool's own callbacks, or the log's, would wait for itself")]
     InsideOwnCallback,
-    #[error("the pool was destroyed by another thread while {still_out} leases were out")]
-    Destroyed { still_out: u64 },
-    #[error("{still_out} leases are still out: {end}{holders}")]
-    Wait { still_out: u64, end: WaitEnd, holders: Holders },
+    #[error("{left}: the pool was destroyed by another thread")]
+    Destroyed { left: Left },
+    #[error("{left}: {end}{holders}")]
+    Wait { left: Left, end: WaitEnd, holders: Holders },
+}
+
+/// What a close waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Leases that are out.
+    pub leases: u64,
+    /// Resources that are being made.
+    creates: u64,
+    /// Resources that are with another callback, or about to be.
+    others: u64,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.leases {
+            0 => write!(formatter, "no lease is out any more")?,
+            1 => write!(formatter, "1 lease is still out")?,
+            leases => write!(formatter, "{leases} leases are still out")?,
+        }
+        match self.creates {
+            0 => {}
+            1 => write!(formatter, ", 1 create is under way")?,
+            creates => write!(formatter, ", {creates} creates are under way")?,
+        }
+        match self.others {
+            0 => Ok(()),
+            1 => write!(formatter, ", 1 resource is on its way out"),
+            others => write!(formatter, ", {others} resources are on their way out"),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -370,14 +402,17 @@ impl Pool {
             return Err(CloseError::InsideOwnCallback);
         }
         self.begin_close();
-        let ended = || match self.still_out() {
-            0 => Some(Ok(())),
+        let ended = || {
+            let left = self.left();
+            if left == Left::default() {
+                return Some(Ok(()));
+            }
             // A destroy waits for no lease, and so not for this call either.
-            still_out => self.is(DESTROYING).then_some(Err(CloseError::Destroyed { still_out })),
+            self.is(DESTROYING).then_some(Err(CloseError::Destroyed { left }))
         };
         self.ended
             .wait_until(deadline, cancel, ended)
-            .unwrap_or_else(|end| Err(CloseError::Wait { still_out: self.still_out(), end, holders: self.holders(0) }))
+            .unwrap_or_else(|end| Err(CloseError::Wait { left: self.left(), end, holders: self.holders(0) }))
     }
 
     pub(super) fn begin_close(&self) {
@@ -388,8 +423,16 @@ impl Pool {
         self.destroy_idle();
     }
 
-    /// Slots with a resource, or with one that is being made or destroyed.
-    fn still_out(&self) -> u64 {
-        self.slots.iter().filter(|slot| !matches!(slot.phase(), Phase::Vacant | Phase::Hollow)).count() as u64
+    fn left(&self) -> Left {
+        let mut left = Left::default();
+        for slot in self.slots.iter() {
+            match slot.phase() {
+                Phase::Vacant | Phase::Hollow => {}
+                Phase::Leased => left.leases += 1,
+                Phase::Creating => left.creates += 1,
+                Phase::Returning | Phase::Idle | Phase::Held | Phase::Unlinked => left.others += 1,
+            }
+        }
+        left
     }
 }
