@@ -1688,6 +1688,7 @@ ostler_status ostler_pool_resume(struct ostler_pool *pool);
 /**
  * Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
  * Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+ * Where create has failed too often, it is tried at once, and the pauses after that begin with the shortest again.
  *
  * Parameters:
  * - pool: borrowed.

@@ -989,7 +989,7 @@ template <class T> class pool {
     void resume() { detail::check(ostler_pool_resume(get())); }
     void resume(std::error_code &failure) noexcept { detail::note(ostler_pool_resume(get()), failure); }
 
-    /// Leases none any more that was made before.
+    /// Leases none any more that was made before. Where create has failed too often, it is tried at once.
     void refresh() { detail::check(ostler_pool_refresh(get())); }
     void refresh(std::error_code &failure) noexcept { detail::note(ostler_pool_refresh(get()), failure); }
 

@@ -213,7 +213,8 @@ func (p *Pool[T]) Resume() error {
 	return err
 }
 
-// Refresh replaces all resources: none that was made before is leased any more.
+// Refresh replaces all resources: none that was made before is leased any more. Where Create has failed too often, it is
+// tried at once.
 func (p *Pool[T]) Refresh() error {
 	err := failure(C.ostler_go_pool_refresh(p.handle))
 	runtime.KeepAlive(p)

@@ -374,9 +374,12 @@ impl Pool {
         self.waiters.wake_all();
     }
 
-    /// From now on no resource is leased that was made before.
+    /// From now on no resource is leased that was made before, and the breaker tries at once: the world has changed.
     pub fn refresh(&self) -> Result<(), OutOfMemory> {
         self.generation.fetch_add(1, SeqCst);
+        self.breaker.end_pause();
+        self.serve();
+        self.refill();
         if self.config.tick_length_ns().is_some() {
             self.housekeeper.ring();
             return Ok(());
