@@ -863,7 +863,9 @@ pub unsafe extern "C" fn ostler_pool_list_leases(
     })
 }
 
-/// Waits until the resources are there that min_size and min_idle ask for.
+/// Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
+/// failed before the call does not end it: a program that starts beside its server may call it again until it is
+/// OSTLER_OK, and waits for the next attempt each time.
 ///
 /// Parameters:
 /// - pool: borrowed.
@@ -872,9 +874,10 @@ pub unsafe extern "C" fn ostler_pool_list_leases(
 /// - ready: written; how many resources there are, also after a failure, for a display of the progress.
 /// - wanted: written; how many there shall be.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
-/// callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
-/// OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT (with the words of the last failure), OSTLER_E_CANCELLED,
+/// OSTLER_E_CREATE_FAILED (with the words of the create callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK,
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.

@@ -22,6 +22,8 @@ pub struct Breaker {
 struct State {
     back_off: BackOff,
     last: Option<CallbackFailure>,
+    /// All failures there were.
+    count: u64,
 }
 
 impl Breaker {
@@ -101,6 +103,7 @@ impl Breaker {
     pub fn failed(&self, failure: CallbackFailure) {
         let mut state = self.state.lock();
         state.last = Some(failure);
+        state.count += 1;
         let was_open = self.is_open();
         let failures = self.failures.fetch_add(1, SeqCst) + 1;
         if failures == self.bound {
@@ -116,6 +119,17 @@ impl Breaker {
     /// The last failure there was, also after a success.
     pub fn last_failure(&self) -> Option<CallbackFailure> {
         self.state.lock().last
+    }
+
+    /// All failures there were, also those before a success.
+    pub fn count(&self) -> u64 {
+        self.state.lock().count
+    }
+
+    /// The last failure, when it came after the first so many and no success after it.
+    pub fn failure_after(&self, count: u64) -> Option<CallbackFailure> {
+        let state = self.state.lock();
+        state.last.filter(|_| state.count > count && self.failures() > 0)
     }
 }
 

@@ -5,7 +5,7 @@ use super::borrowers::Holders;
 use super::numbers::Reason;
 use super::pool::{CLOSED, DESTROYING, PAUSED, Pool};
 use super::slots::{Claim, Hold, Life, Phase, Resource};
-use super::waiting::AcquireError;
+use super::waiting::{AcquireError, LastFailure};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure};
 use crate::base::cancel::{Cancel, WaitEnd};
@@ -71,8 +71,8 @@ pub enum WarmError {
     Closed,
     #[error("{ready} of {wanted} resources are made: {failure}")]
     CreateFailed { ready: u32, wanted: u32, failure: CallbackFailure },
-    #[error("{ready} of {wanted} resources are made: {end}")]
-    Wait { ready: u32, wanted: u32, end: WaitEnd },
+    #[error("{ready} of {wanted} resources are made: {end}{failure}")]
+    Wait { ready: u32, wanted: u32, end: WaitEnd, failure: LastFailure },
 }
 
 impl Pool {
@@ -333,11 +333,13 @@ impl Pool {
         self.after_vacant();
     }
 
-    /// Waits until the least numbers of resources are there. Tells how many are, and how many shall be.
+    /// Waits until the least numbers of resources are there, or one could not be made. Tells how many are, and how many
+    /// shall be. A failure from before the call does not end it, so that whoever calls it in a loop waits each time.
     pub fn wait_warm(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(u32, u32), WarmError> {
         if callback::waits_for_itself(self.owner) {
             return Err(WarmError::InsideOwnCallback);
         }
+        let failures_before = self.breaker.count();
         let look = || {
             if self.is(CLOSED) {
                 return Some(Err(WarmError::Closed));
@@ -346,12 +348,12 @@ impl Pool {
             if ready >= wanted {
                 return Some(Ok((ready, wanted)));
             }
-            let failure = self.breaker.last_failure().filter(|_| self.breaker.failures() > 0)?;
+            let failure = self.breaker.failure_after(failures_before)?;
             Some(Err(WarmError::CreateFailed { ready, wanted, failure }))
         };
         self.warmed.wait_until(deadline, cancel, look).unwrap_or_else(|end| {
             let (ready, wanted) = self.warmth();
-            Err(WarmError::Wait { ready, wanted, end })
+            Err(WarmError::Wait { ready, wanted, end, failure: LastFailure(self.breaker.failure_after(0)) })
         })
     }
 

@@ -570,6 +570,15 @@ TEST(wait_for_warmth_tells_why_it_does_not_come)
     CHECK_STATUS(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, &ready, &wanted), OSTLER_E_CREATE_FAILED);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "0 of 2");
     CHECK_STR_CONTAINS(ostler_last_error_message(), "the stable is empty");
+    /* Each later call waits for an attempt of its own, and without the time for that it has the words of the last. */
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = pool_stats(pool).failures_in_a_row;
+        CHECK_STATUS(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, NULL, NULL), OSTLER_E_CREATE_FAILED);
+        CHECK(pool_stats(pool).failures_in_a_row > before);
+    }
+    CHECK_STATUS(ostler_pool_wait_warm(pool, 0, NULL, NULL, NULL), OSTLER_E_TIMEOUT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "0 of 2");
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "the last create failed: the stable is empty");
     atomic_store(&farm->refuse_create, 0);
     AWAIT(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, &ready, &wanted) == OSTLER_OK);
     CHECK(ready == 2 && wanted == 2);
