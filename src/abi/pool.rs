@@ -7,10 +7,11 @@ use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
 use super::status::{
     Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_PAUSED,
-    OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, ostler_status,
+    OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
+use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
@@ -279,27 +280,27 @@ unsafe impl Send for Callbacks {}
 unsafe impl Sync for Callbacks {}
 
 impl Factory for Callbacks {
-    fn create(&self, resource: &mut Resource) -> i32 {
+    fn create(&self, resource: &mut Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.create.map_or(0, |create| unsafe { create(self.user_data, &mut resource.0) })
+        answered(self.table.create.map_or(OSTLER_OK, |create| unsafe { create(self.user_data, &mut resource.0) }))
     }
 
     fn validates(&self) -> bool {
         self.table.validate.is_some()
     }
 
-    fn validate(&self, resource: Resource) -> i32 {
+    fn validate(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.validate.map_or(0, |validate| unsafe { validate(self.user_data, resource.0) })
+        answered(self.table.validate.map_or(OSTLER_OK, |validate| unsafe { validate(self.user_data, resource.0) }))
     }
 
     fn resets(&self) -> bool {
         self.table.reset.is_some()
     }
 
-    fn reset(&self, resource: Resource) -> i32 {
+    fn reset(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.reset.map_or(0, |reset| unsafe { reset(self.user_data, resource.0) })
+        answered(self.table.reset.map_or(OSTLER_OK, |reset| unsafe { reset(self.user_data, resource.0) }))
     }
 
     fn destroy(&self, resource: Resource) {

@@ -136,10 +136,11 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::callback::Refusal;
     use crate::base::text::Text;
 
     fn failure() -> CallbackFailure {
-        CallbackFailure { status: -1, message: Text::from("no server") }
+        CallbackFailure { refusal: Refusal::IN_WORDS, message: Text::from("no server") }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::pool::{CLOSED, DESTROYING, PAUSED, Pool};
 use super::slots::{Claim, Hold, Life, Phase, Resource};
 use super::waiting::{AcquireError, LastFailure};
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::callback::{self, CallbackFailure};
+use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::text::Text;
@@ -90,7 +90,7 @@ impl Pool {
         let made = callback::run_checked(self.owner, "create", || self.factory.create(&mut resource)).and_then(|()| {
             if resource.0.is_null() {
                 return Err(CallbackFailure {
-                    status: -1,
+                    refusal: Refusal::IN_WORDS,
                     message: Text::from("create callback made no resource (NULL)"),
                 });
             }
