@@ -82,15 +82,16 @@ func withContext(ctx context.Context, err error) error {
 	}
 	switch {
 	case failed.Code == ErrTimeout:
-		failed.cause = context.DeadlineExceeded
+		failed.because(context.DeadlineExceeded)
 	case failed.Code == ErrCancelled && ctx.Err() == context.DeadlineExceeded:
 		// The rest of the words, such as who holds what, is as true of a timeout.
 		failed.Message = strings.Replace(failed.Message, "the wait was cancelled", "the time was up", 1)
-		failed.Code, failed.cause = ErrTimeout, ctx.Err()
+		failed.Code = ErrTimeout
+		failed.because(ctx.Err())
 	case failed.Code == ErrCancelled && context.Cause(ctx) == ctx.Err():
-		failed.cause = ctx.Err()
+		failed.because(ctx.Err())
 	case failed.Code == ErrCancelled && ctx.Err() != nil:
-		failed.cause = fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx))
+		failed.because(fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx)))
 	}
 	return failed
 }
