@@ -10,13 +10,13 @@
 //! still out) → `FREE` with the next generation.
 
 use super::alloc::{self, OutOfMemory};
-use super::thread::ThreadRecord;
-use super::{Owner, callback, fork, panics};
+use super::thread::{Caller, ThreadRecord};
+use super::{Owner, barrier, callback, fork, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*, compiler_fence, fence};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,12 +311,12 @@ impl<T: Handled> Pin<T> {
         Err(explain::<T>(handle))
     }
 
-    /// The number of the thread that calls, or 0 where it is not at hand.
+    /// The thread that calls, as far as it is known.
     #[inline]
-    pub fn thread(&self) -> u32 {
+    pub fn caller(&self) -> Caller {
         match self.hold {
-            Hold::Hazard(record, _) => record.number(),
-            Hold::Shared => 0,
+            Hold::Hazard(record, _) => Caller::of(record),
+            Hold::Shared => Caller::UNKNOWN,
         }
     }
 
@@ -482,11 +482,7 @@ fn wait_unpinned(slot: &Slot, handle: u64) {
         slot.shared_pins.load(SeqCst) > 0
             || ThreadRecord::all().any(|record| record.hazards.iter().any(|h| h.load(SeqCst) == handle))
     };
-    let mut pause_us = 1;
-    while pinned() {
-        std::thread::sleep(std::time::Duration::from_micros(pause_us));
-        pause_us = (pause_us * 2).min(1000);
-    }
+    barrier::wait_while(pinned);
 }
 
 /// After a panic in the middle of its work a live object takes no more of it. One that is being destroyed takes none
@@ -530,53 +526,6 @@ fn live_handles(kind: Kind) -> Vec<(u64, DestroyFn)> {
 fn used_slots() -> impl Iterator<Item = (usize, &'static Slot)> {
     let fresh = VACANCIES.lock().fresh;
     (0..fresh).filter_map(|index| Some((index, slot(index)?)))
-}
-
-/// The two sides of the pin: readers pay nothing, the rare destroyer makes every core pass a barrier.
-mod barrier {
-    use super::*;
-    use std::sync::atomic::AtomicU8;
-
-    /// Readers pay for a fence: membarrier(2) was refused (an old kernel, a sandbox).
-    const FENCED: u8 = 0;
-    const BARRIER: u8 = 1;
-    /// It was there at registration, and a sandbox entered since then took it away: readers that began before may not
-    /// have fenced.
-    const LOST: u8 = 2;
-
-    static MODE: AtomicU8 = AtomicU8::new(FENCED);
-    static ONCE: std::sync::Once = std::sync::Once::new();
-
-    const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
-    const PRIVATE_EXPEDITED: i32 = 1 << 3;
-
-    pub fn choose() {
-        let mode = || if membarrier(REGISTER_PRIVATE_EXPEDITED) == 0 { BARRIER } else { FENCED };
-        ONCE.call_once(|| MODE.store(mode(), SeqCst));
-    }
-
-    #[inline]
-    pub fn light() {
-        if MODE.load(Relaxed) == BARRIER {
-            compiler_fence(SeqCst);
-        } else {
-            fence(SeqCst);
-        }
-    }
-
-    pub fn heavy() {
-        fence(SeqCst);
-        if MODE.load(SeqCst) != FENCED && membarrier(PRIVATE_EXPEDITED) != 0 {
-            // Those who began before have had a scheduler tick to make their store visible.
-            MODE.store(LOST, SeqCst);
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-
-    fn membarrier(command: i32) -> i64 {
-        // SAFETY: membarrier takes plain numbers.
-        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! - [`resize`]: the bounds, and their change.
 //! - [`slots`]: where resources live, and the leases that name them.
 //! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
+//! - [`at_hand`]: idle resources in the pockets of threads.
 //! - [`waiters`]: callers who wait, first come first served.
 //! - [`creators`]: the threads that make resources in the background.
 //! - [`breaker`]: how often a create that fails is tried again.
@@ -17,6 +18,7 @@
 //! - [`cells`]: cells that each carry one result at a time, under keys that are never taken for one another.
 //! - [`deferred`]: such cells for the host's own results.
 
+mod at_hand;
 mod borrowers;
 mod breaker;
 pub mod cells;

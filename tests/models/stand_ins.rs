@@ -138,5 +138,24 @@ pub mod cancel {
     }
 }
 
+/// The scheduler tries sequentially consistent executions, in which no fence is missing.
+pub mod barrier {
+    pub fn light() {}
+
+    pub fn heavy() {}
+
+    pub fn wait_while(mut condition: impl FnMut() -> bool) {
+        while condition() {
+            shuttle::thread::yield_now();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(pub u64);
+
+#[allow(dead_code)]
+#[path = "../../src/base/pockets.rs"]
+pub mod pockets;
 #[path = "../../src/base/text.rs"]
 pub mod text;
