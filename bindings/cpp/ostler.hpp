@@ -963,8 +963,8 @@ template <class T> class pool {
     /// Takes a lease away from its holder and destroys the resource, which the holder must not use any more.
     errc take_back(ostler_lease lease) noexcept { return static_cast<errc>(ostler_pool_discard(get(), lease)); }
 
-    /// Waits until the resources are there that at_least and idle_at_least ask for, or one cannot be made; tells how far
-    /// it is. What failed before the call does not end it, so that a loop around it waits each time.
+    /// Waits until the resources are there that at_least and idle_at_least ask for, or one cannot be made; tells how
+    /// far it is. What failed before the call does not end it, so that a loop around it waits each time.
     pool_warmth wait_warm(wait_limit limit, std::error_code &failure) noexcept
     {
         pool_warmth warmth;

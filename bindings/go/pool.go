@@ -174,9 +174,9 @@ func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
 	return stillLeased, err
 }
 
-// WaitWarm waits until the resources are there that MinSize and MinIdle ask for, or until one of them cannot be made; what
-// failed before the call does not end it, so that a loop around it waits each time. It says how many are, and how many
-// there shall be, also with an error, so that a program can show how far it is.
+// WaitWarm waits until the resources are there that MinSize and MinIdle ask for, or until one of them cannot be made;
+// what failed before the call does not end it, so that a loop around it waits each time. It says how many are, and how
+// many there shall be, also with an error, so that a program can show how far it is.
 func (p *Pool[T]) WaitWarm(ctx context.Context) (ready, wanted int, err error) {
 	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		warmed := C.ostler_go_pool_wait_warm(p.handle, timeout, cancel)
@@ -213,8 +213,8 @@ func (p *Pool[T]) Resume() error {
 	return err
 }
 
-// Refresh replaces all resources: none that was made before is leased any more. Where Create has failed too often, it is
-// tried at once.
+// Refresh replaces all resources: none that was made before is leased any more. Where Create has failed too often, it
+// is tried at once.
 func (p *Pool[T]) Refresh() error {
 	err := failure(C.ostler_go_pool_refresh(p.handle))
 	runtime.KeepAlive(p)

@@ -514,7 +514,8 @@ func TestPoolErrorLeadsToTheErrorThatItTellsOf(t *testing.T) {
 
 func TestPoolFindsAnErrorWhateverItsWords(t *testing.T) {
 	leavesNothing(t)
-	for _, words := range []string{"", "\xe9\xe8 refus\xe9", "cut\x00here", strings.Repeat("é", 200), "x" + strings.Repeat("é", 200)} {
+	long := strings.Repeat("é", 200)
+	for _, words := range []string{"", "\xe9\xe8 refus\xe9", "cut\x00here", long, "x" + long} {
 		cause := errors.New(words)
 		pool := newPool(t, PoolConfig[int]{Create: func() (int, error) { return 0, cause }})
 		_, err := pool.TryAcquire()

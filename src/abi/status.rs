@@ -111,8 +111,8 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_SHED, c"OSTLER_E_SHED"),
 ];
 
-/// What a callback of the host answered. Of the library's own statuses people are told the name, except for the one that
-/// says no more than that it failed.
+/// What a callback of the host answered. Of the library's own statuses people are told the name, except for the one
+/// that says no more than that it failed.
 pub fn answered(status: ostler_status) -> Result<(), Refusal> {
     if status == OSTLER_OK {
         return Ok(());

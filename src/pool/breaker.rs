@@ -91,8 +91,8 @@ impl Breaker {
         true
     }
 
-    /// Ends the pause: the next attempt may be made now, and the pauses after it begin with the shortest again. One that
-    /// is under way tells nothing of how things are from now on, so its failure begins no pause.
+    /// Ends the pause: the next attempt may be made now, and the pauses after it begin with the shortest again. One
+    /// that is under way tells nothing of how things are from now on, so its failure begins no pause.
     pub fn end_pause(&self) {
         let mut state = self.state.lock();
         state.back_off = BackOff::default();

@@ -467,7 +467,7 @@ TEST(refresh_lets_an_open_breaker_try_at_once)
     end(pool, farm);
 }
 
-/* Those who wait for a pause to end: a caller, who makes it on his own thread, a creator for him, and the housekeeper. */
+/* Those who wait for a pause to end: a caller, who makes it on his own thread, a creator, and the housekeeper. */
 TEST(refresh_wakes_those_who_wait_for_the_breaker)
 {
     for (int kind = 0; kind < 3; kind++) {
