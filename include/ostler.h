@@ -1165,6 +1165,29 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
  * use of one resource; a second release of it is an error and harms nobody.
  * ====================================================================== */
 
+/** A resource was made. */
+#define OSTLER_POOL_EVENT_CREATED 1
+
+/** A resource is about to be destroyed. */
+#define OSTLER_POOL_EVENT_DESTROYED 2
+
+/** create has failed breaker_failures times in a row. */
+#define OSTLER_POOL_EVENT_BREAKER_OPENED 3
+
+/** create has succeeded again. */
+#define OSTLER_POOL_EVENT_BREAKER_CLOSED 4
+
+#define OSTLER_POOL_EVENT_PAUSED 5
+
+#define OSTLER_POOL_EVENT_RESUMED 6
+
+#define OSTLER_POOL_EVENT_RESIZED 7
+
+#define OSTLER_POOL_EVENT_REFRESHED 8
+
+/** By a close or a destroy, before any resource goes. */
+#define OSTLER_POOL_EVENT_CLOSED 9
+
 /**
  * Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
  * is not needed grows old and can go.
@@ -1308,6 +1331,8 @@ typedef struct ostler_pool_callbacks {
      * taken.
      */
     ostler_status (*retag)(void *user_data, void *resource, uint64_t from_tag, uint64_t to_tag);
+    /** Hears what happens to the pool: an OSTLER_POOL_EVENT_...; may be NULL. resource is NULL unless the event is about one. */
+    void (*event)(void *user_data, uint32_t event, void *resource);
 } ostler_pool_callbacks;
 
 /** How a resource is acquired. */
@@ -1401,6 +1426,8 @@ typedef struct ostler_pool_stats {
     uint64_t retags;
     /** Callers who got OSTLER_E_OVERLOADED. */
     uint64_t refused;
+    /** Resources whose lease was revoked and whose holder has not given them back yet. */
+    uint64_t revoked;
 } ostler_pool_stats;
 
 /**
@@ -1726,6 +1753,46 @@ ostler_status ostler_pool_wait_warm(struct ostler_pool *pool,
                                     ostler_cancel *cancel,
                                     uint32_t *ready,
                                     uint32_t *wanted);
+
+/**
+ * Takes a lease away from its holder, which may still be using the resource: the lease is stale from now on, the resource
+ * is leased to nobody else and not destroyed yet, and the pool may make another in its place. The holder's release or
+ * discard is then OSTLER_E_STALE_LEASE, and destroys the resource.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - lease: a lease from this pool, of whatever thread.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_revoke(struct ostler_pool *pool,
+                                 struct ostler_lease lease);
+
+/**
+ * Destroys idle resources beyond a number, as when memory is needed elsewhere: those first that were idle longest, where
+ * the pool has a time by which it tells. As many as min_size asks for stay.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - keep_idle: how many idle ones stay.
+ * - trimmed: written; how many were destroyed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; trimmed may be NULL.
+ * Blocking: as long as the destroy callbacks take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_trim(struct ostler_pool *pool,
+                               uint32_t keep_idle,
+                               uint32_t *trimmed);
 
 /**
  * Changes the bounds of a pool that is in use. When there are too many resources, idle ones are destroyed at once, and

@@ -765,6 +765,18 @@ struct pool_config : ostler_pool_config {
     pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
+enum class pool_event : std::uint32_t {
+    created = OSTLER_POOL_EVENT_CREATED,
+    destroyed = OSTLER_POOL_EVENT_DESTROYED,
+    breaker_opened = OSTLER_POOL_EVENT_BREAKER_OPENED,
+    breaker_closed = OSTLER_POOL_EVENT_BREAKER_CLOSED,
+    paused = OSTLER_POOL_EVENT_PAUSED,
+    resumed = OSTLER_POOL_EVENT_RESUMED,
+    resized = OSTLER_POOL_EVENT_RESIZED,
+    refreshed = OSTLER_POOL_EVENT_REFRESHED,
+    closed = OSTLER_POOL_EVENT_CLOSED,
+};
+
 /// How a resource is acquired, besides how long that may take.
 struct demand {
     ostler::priority priority = ostler::priority::normal;
@@ -798,6 +810,8 @@ template <class T> struct pool_callbacks {
     std::function<void(const lease_info<T> &)> overdue = {};
     /// Gives a resource the settings of another tag, before it is leased to who wants those.
     std::function<void(T &, std::uint64_t from_tag, std::uint64_t to_tag)> retag = {};
+    /// Hears what happens to the pool; the resource is none unless the event is about one.
+    std::function<void(pool_event, T *)> event = {};
 };
 
 template <class T> class pool;
@@ -896,6 +910,7 @@ template <class T> class pool {
         table.destroy = destroy_one;
         table.overdue = made.callbacks_->overdue ? tell_overdue : nullptr;
         table.retag = made.callbacks_->retag ? retag_one : nullptr;
+        table.event = made.callbacks_->event ? tell_event : nullptr;
         ostler_pool *raw = nullptr;
         detail::note(ostler_pool_create(&config, &table, made.callbacks_.get(), &raw), failure);
         made.raw_ = raw_handle(raw);
@@ -1008,6 +1023,21 @@ template <class T> class pool {
     /// Takes a lease away from its holder and destroys the resource, which the holder must not use any more.
     errc take_back(ostler_lease lease) noexcept { return static_cast<errc>(ostler_pool_discard(get(), lease)); }
 
+    /// Takes a lease away from its holder; the resource lives, shared with nobody, until the holder's lease ends.
+    errc revoke(ostler_lease lease) noexcept { return static_cast<errc>(ostler_pool_revoke(get(), lease)); }
+
+    /// Destroys idle resources until so many are idle, as far as at_least allows; tells how many went.
+    std::uint32_t trim(std::uint32_t keep_idle)
+    {
+        return detail::thrown([&](std::error_code &failure) { return trim(keep_idle, failure); });
+    }
+    std::uint32_t trim(std::uint32_t keep_idle, std::error_code &failure) noexcept
+    {
+        std::uint32_t trimmed = 0;
+        detail::note(ostler_pool_trim(get(), keep_idle, &trimmed), failure);
+        return trimmed;
+    }
+
     /// Waits until the resources are there that at_least and idle_at_least ask for, or one cannot be made; tells how
     /// far it is. What failed before the call does not end it, so that a loop around it waits each time.
     pool_warmth wait_warm(wait_limit limit, std::error_code &failure) noexcept
@@ -1089,6 +1119,12 @@ template <class T> class pool {
         return detail::guarded([&] {
             static_cast<callbacks_type *>(user_data)->retag(*static_cast<T *>(resource), from, to);
             return OSTLER_OK;
+        });
+    }
+    static void tell_event(void *user_data, std::uint32_t event, void *resource) noexcept
+    {
+        detail::swallowed([&] {
+            static_cast<callbacks_type *>(user_data)->event(static_cast<pool_event>(event), static_cast<T *>(resource));
         });
     }
     static void tell_overdue(void *user_data, const ostler_lease_info *info) noexcept

@@ -119,6 +119,7 @@ type poolCallbacks interface {
 	reset(resource uintptr) error
 	retag(resource uintptr, from, to uint64) error
 	destroy(resource uintptr)
+	event(event uint32, resource uintptr)
 	overdue(lease C.ostler_lease_info)
 }
 
@@ -176,6 +177,13 @@ func ostlerGoPoolRetag(pool, resource C.uintptr_t, from, to C.uint64_t) C.ostler
 func ostlerGoPoolDestroy(pool, resource C.uintptr_t) {
 	if callbacks, found := pools.get(uintptr(pool)); found {
 		callbacks.destroy(uintptr(resource))
+	}
+}
+
+//export ostlerGoPoolEvent
+func ostlerGoPoolEvent(pool C.uintptr_t, event C.uint32_t, resource C.uintptr_t) {
+	if callbacks, found := pools.get(uintptr(pool)); found {
+		callbacks.event(uint32(event), uintptr(resource))
 	}
 }
 

@@ -238,13 +238,18 @@ ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config)
     return failure(ostler_pool_config_init(config, sizeof *config));
 }
 
+static void pool_event(void *id, uint32_t event, void *resource)
+{
+    ostlerGoPoolEvent((uintptr_t)id, event, (uintptr_t)resource);
+}
+
 static ostler_status pool_retag(void *id, void *resource, uint64_t from_tag, uint64_t to_tag)
 {
     return ostlerGoPoolRetag((uintptr_t)id, (uintptr_t)resource, from_tag, to_tag);
 }
 
 ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, int retags,
-                                        uintptr_t id)
+                                        int hears, uintptr_t id)
 {
     const ostler_pool_callbacks callbacks = {
         .struct_size = sizeof callbacks,
@@ -254,6 +259,7 @@ ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int va
         .destroy = pool_destroy,
         .overdue = pool_overdue,
         .retag = retags ? pool_retag : NULL,
+        .event = hears ? pool_event : NULL,
     };
     ostler_pool *pool = NULL;
     ostler_go_failure failed = failure(ostler_pool_create(config, &callbacks, (void *)id, &pool));
@@ -314,6 +320,18 @@ ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease)
 ostler_go_failure ostler_go_pool_discard(uintptr_t pool, uint64_t lease)
 {
     return failure(ostler_pool_discard((ostler_pool *)pool, (ostler_lease){lease}));
+}
+
+ostler_go_failure ostler_go_pool_revoke(uintptr_t pool, uint64_t lease)
+{
+    return failure(ostler_pool_revoke((ostler_pool *)pool, (ostler_lease){lease}));
+}
+
+ostler_go_waited ostler_go_pool_trim(uintptr_t pool, uint32_t keep_idle)
+{
+    uint32_t trimmed = 0;
+    ostler_go_failure failed = failure(ostler_pool_trim((ostler_pool *)pool, keep_idle, &trimmed));
+    return (ostler_go_waited){failed, trimmed};
 }
 
 ostler_go_leased ostler_go_pool_get_resource(uintptr_t pool, uint64_t lease)

@@ -104,7 +104,7 @@ ostler_go_failure ostler_go_cursor_close(ostler_cursor *cursor);
 
 ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config);
 ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, int retags,
-                                        uintptr_t id);
+                                        int hears, uintptr_t id);
 ostler_go_leased ostler_go_pool_acquire_with(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
                                              uintptr_t cancel);
 ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
@@ -114,6 +114,8 @@ ostler_go_failure ostler_go_pool_release_n(uintptr_t pool, const uint64_t *lease
 ostler_go_leased ostler_go_pool_try_acquire(uintptr_t pool);
 ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_discard(uintptr_t pool, uint64_t lease);
+ostler_go_failure ostler_go_pool_revoke(uintptr_t pool, uint64_t lease);
+ostler_go_waited ostler_go_pool_trim(uintptr_t pool, uint32_t keep_idle);
 ostler_go_leased ostler_go_pool_get_resource(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *out);
 ostler_go_waited ostler_go_pool_list_leases(uintptr_t pool, ostler_lease_info *leases, uint64_t capacity);

@@ -38,6 +38,7 @@ NUMBERS = {
     "mode": "OSTLER_RESET_KEEP_PAGES",
     "max_level": "OSTLER_LOG_WARN",
     "min_size": "0",
+    "keep_idle": "0",
     "max_size": "1",
     "index": "0",
     "node_index": "0",
