@@ -63,6 +63,8 @@ enum class errc : int {
     paused = OSTLER_E_PAUSED,
     stale_cell = OSTLER_E_STALE_CELL,
     already_completed = OSTLER_E_ALREADY_COMPLETED,
+    build_failed = OSTLER_E_BUILD_FAILED,
+    stale_template = OSTLER_E_STALE_TEMPLATE,
     queue_full = OSTLER_E_QUEUE_FULL,
     load_failed = OSTLER_E_LOAD_FAILED,
     stale_ticket = OSTLER_E_STALE_TICKET,

@@ -1,22 +1,22 @@
 //! Checked handles. A handle is a number that says kind, slot and generation; it is never an address, so a stray
 //! pointer cannot be taken for one, and a destroyed handle stays wrong after its slot is used again.
 //!
-//! A call *pins* the object behind a handle: it writes the handle into a hazard of its own thread's record, looks at
-//! the slot, and goes on without a locked operation. Whoever destroys changes the slot first, then makes every core
-//! pass a barrier (membarrier(2)), then waits until no record shows the handle. Nested calls past the hazards of a
-//! record, and threads without one, count themselves in the slot instead.
+//! A call *pins* the object behind a handle: it shows the handle (see [`super::hazards`]), looks at the slot, and goes on
+//! without a locked operation. Whoever destroys changes the slot first, and then waits until no thread shows the handle.
+//! Nested calls past the hazards of a thread count themselves in the slot instead.
 //!
 //! The life of a slot: `FREE` → `LIVE` → `CLOSING` (destroy runs) → `ORPHANED` (destroyed, but leases or tickets are
 //! still out) → `FREE` with the next generation.
 
 use super::alloc::{self, OutOfMemory};
+use super::hazards::Hazard;
 use super::thread::ThreadRecord;
-use super::{Owner, callback, fork, panics};
+use super::{Owner, callback, fork, hazards, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*, compiler_fence, fence};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,20 @@ pub enum Kind {
     Topology = 5,
     Cancel = 6,
     Deferred = 7,
+    Templates = 8,
 }
 
 /// In the order of a shutdown: what depends on others goes first.
-const KINDS: [Kind; 7] =
-    [Kind::Model, Kind::Orchestrator, Kind::Pool, Kind::Deferred, Kind::Arena, Kind::Topology, Kind::Cancel];
+const KINDS: [Kind; 8] = [
+    Kind::Model,
+    Kind::Orchestrator,
+    Kind::Pool,
+    Kind::Templates,
+    Kind::Deferred,
+    Kind::Arena,
+    Kind::Topology,
+    Kind::Cancel,
+];
 
 impl Kind {
     pub fn name(self) -> &'static str {
@@ -45,6 +54,7 @@ impl Kind {
             Kind::Topology => "topology",
             Kind::Cancel => "cancel",
             Kind::Deferred => "deferred",
+            Kind::Templates => "templates",
         }
     }
 
@@ -168,7 +178,7 @@ impl Drop for Reserved {
 pub fn reserve(kind: Kind) -> Result<Reserved, HandleError> {
     fork::watch();
     panics::install_hook();
-    barrier::choose();
+    hazards::prepare();
     let mut vacancies = VACANCIES.lock();
     let index = match vacancies.freed.pop_front() {
         Some(index) => index as usize,
@@ -257,23 +267,17 @@ pub struct Pin<T: Handled> {
 }
 
 enum Hold {
-    /// At this depth of the thread's record. Pins are values of one call, so they end in the reverse order of their
-    /// begin.
-    Hazard(&'static ThreadRecord, usize),
+    /// Pins are values of one call, so they end in the reverse order of their begin.
+    Hazard(Hazard),
     Shared,
 }
 
 impl Hold {
     #[inline]
     fn take(record: Option<&'static ThreadRecord>, slot: &Slot, handle: u64) -> Self {
-        if let Some(record) = record
-            && let depth = record.depth.get()
-            && let Some(hazard) = record.hazards.get(depth)
-        {
-            hazard.store(handle, Relaxed);
-            record.depth.set(depth + 1);
-            barrier::light();
-            return Hold::Hazard(record, depth);
+        if let Some(hazard) = Hazard::take(record) {
+            hazard.show(handle);
+            return Hold::Hazard(hazard);
         }
         slot.shared_pins.fetch_add(1, SeqCst);
         Hold::Shared
@@ -282,12 +286,7 @@ impl Hold {
     #[inline]
     fn let_go(&self, slot: &Slot) {
         match self {
-            Hold::Hazard(record, depth) => {
-                record.depth.set(*depth);
-                if let Some(hazard) = record.hazards.get(*depth) {
-                    hazard.store(0, Release);
-                }
-            }
+            Hold::Hazard(hazard) => hazard.let_go(),
             Hold::Shared => {
                 slot.shared_pins.fetch_sub(1, SeqCst);
             }
@@ -311,21 +310,24 @@ impl<T: Handled> Pin<T> {
         Err(explain::<T>(handle))
     }
 
+    /// The record of the thread that calls, where it is at hand.
+    #[inline]
+    pub fn record(&self) -> Option<&'static ThreadRecord> {
+        match &self.hold {
+            Hold::Hazard(hazard) => Some(hazard.record()),
+            Hold::Shared => None,
+        }
+    }
+
     /// The number of the thread that calls, or 0 where it is not at hand.
     #[inline]
     pub fn thread(&self) -> u32 {
-        match self.hold {
-            Hold::Hazard(record, _) => record.number(),
-            Hold::Shared => 0,
-        }
+        self.record().map_or(0, ThreadRecord::number)
     }
 
     /// Whether this thread is inside another call on the object, as when the log's callback runs in one.
     fn is_used_further_out(&self) -> bool {
-        let Hold::Hazard(record, depth) = self.hold else { return false };
-        let (further_out, own) = record.hazards.split_at(depth);
-        let handle = own.first().map(|hazard| hazard.load(Relaxed));
-        further_out.iter().any(|hazard| Some(hazard.load(Relaxed)) == handle)
+        matches!(&self.hold, Hold::Hazard(hazard) if hazard.is_shown_further_out())
     }
 
     /// A share in the object that outlives the pin, for a call that sleeps without holding up a destroy.
@@ -477,11 +479,8 @@ fn reap<T: Handled>(handle: u64) {
 
 /// Waits until no call is inside the object behind a handle that no new call can pin.
 fn wait_unpinned(slot: &Slot, handle: u64) {
-    barrier::heavy();
-    let pinned = || {
-        slot.shared_pins.load(SeqCst) > 0
-            || ThreadRecord::all().any(|record| record.hazards.iter().any(|h| h.load(SeqCst) == handle))
-    };
+    hazards::settle();
+    let pinned = || slot.shared_pins.load(SeqCst) > 0 || hazards::is_shown(handle);
     let mut pause_us = 1;
     while pinned() {
         std::thread::sleep(std::time::Duration::from_micros(pause_us));
@@ -530,53 +529,6 @@ fn live_handles(kind: Kind) -> Vec<(u64, DestroyFn)> {
 fn used_slots() -> impl Iterator<Item = (usize, &'static Slot)> {
     let fresh = VACANCIES.lock().fresh;
     (0..fresh).filter_map(|index| Some((index, slot(index)?)))
-}
-
-/// The two sides of the pin: readers pay nothing, the rare destroyer makes every core pass a barrier.
-mod barrier {
-    use super::*;
-    use std::sync::atomic::AtomicU8;
-
-    /// Readers pay for a fence: membarrier(2) was refused (an old kernel, a sandbox).
-    const FENCED: u8 = 0;
-    const BARRIER: u8 = 1;
-    /// It was there at registration, and a sandbox entered since then took it away: readers that began before may not
-    /// have fenced.
-    const LOST: u8 = 2;
-
-    static MODE: AtomicU8 = AtomicU8::new(FENCED);
-    static ONCE: std::sync::Once = std::sync::Once::new();
-
-    const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
-    const PRIVATE_EXPEDITED: i32 = 1 << 3;
-
-    pub fn choose() {
-        let mode = || if membarrier(REGISTER_PRIVATE_EXPEDITED) == 0 { BARRIER } else { FENCED };
-        ONCE.call_once(|| MODE.store(mode(), SeqCst));
-    }
-
-    #[inline]
-    pub fn light() {
-        if MODE.load(Relaxed) == BARRIER {
-            compiler_fence(SeqCst);
-        } else {
-            fence(SeqCst);
-        }
-    }
-
-    pub fn heavy() {
-        fence(SeqCst);
-        if MODE.load(SeqCst) != FENCED && membarrier(PRIVATE_EXPEDITED) != 0 {
-            // Those who began before have had a scheduler tick to make their store visible.
-            MODE.store(LOST, SeqCst);
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-
-    fn membarrier(command: i32) -> i64 {
-        // SAFETY: membarrier takes plain numbers.
-        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
-    }
 }
 
 #[cfg(test)]
