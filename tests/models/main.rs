@@ -11,6 +11,8 @@ mod cells;
 mod orchestrator;
 #[allow(dead_code)]
 mod pool;
+#[allow(dead_code)]
+mod templates;
 
 /// Runs a model under both schedulers.
 fn explore(model: impl Fn() + Send + Sync + 'static) {

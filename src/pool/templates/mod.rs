@@ -477,3 +477,6 @@ impl Handled for Templates {
         self.references.used().into()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,16 @@ impl<E> Table<E> {
         }
     }
 
+    #[cfg(test)]
+    pub fn count_tombstones(&self) -> usize {
+        self.places.iter().filter(|place| place.word.load(Relaxed) == TOMBSTONE).count()
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.places.iter().all(|place| place.word.load(Relaxed) == EMPTY)
+    }
+
     /// Whether the search for an entry passes this place.
     fn is_needed(&self, number: usize) -> bool {
         let mask = self.places.len() - 1;
@@ -98,69 +108,5 @@ impl<E> Table<E> {
             }
         }
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hash(home: u64, rest: u64) -> u64 {
-        home << HOME_SHIFT | rest << 4
-    }
-
-    fn words<E>(table: &Table<E>) -> Vec<u64> {
-        table.places.iter().map(|place| place.word.load(Relaxed)).collect()
-    }
-
-    fn finds<E>(table: &Table<E>, hash: u64, entry: *mut E) -> bool {
-        table.candidates(hash).any(|place| std::ptr::eq(place.load(Relaxed), entry))
-    }
-
-    #[test]
-    fn tombstones_stay_only_while_they_are_needed() {
-        let table = Table::<u64>::new(4).unwrap();
-        let mut values = [0; 4];
-        let entries: Vec<*mut u64> = values.iter_mut().map(|value| &raw mut *value).collect();
-        // All begin at the last place, and go on at the first.
-        let hashes: Vec<u64> = (0..4).map(|rest| hash(7, rest)).collect();
-        (0..4).for_each(|i| table.insert(hashes[i], entries[i]));
-        table.remove(hashes[0], entries[0]);
-        table.remove(hashes[2], entries[2]);
-        assert_eq!(words(&table).iter().filter(|word| **word == TOMBSTONE).count(), 2);
-        assert!(finds(&table, hashes[1], entries[1]) && finds(&table, hashes[3], entries[3]));
-        assert!(!finds(&table, hashes[0], entries[0]));
-        table.remove(hashes[3], entries[3]);
-        assert_eq!(words(&table).iter().filter(|word| **word == TOMBSTONE).count(), 1);
-        table.remove(hashes[1], entries[1]);
-        assert_eq!(words(&table), [EMPTY; 8]);
-    }
-
-    #[test]
-    fn whatever_comes_and_goes_is_found_as_long_as_it_is_there() {
-        let table = Table::<u64>::new(32).unwrap();
-        let mut values: Vec<u64> = vec![0; 32];
-        let entries: Vec<*mut u64> = values.iter_mut().map(|value| &raw mut *value).collect();
-        let mut present: Vec<Option<u64>> = vec![None; 32];
-        let mut random = fastrand::Rng::with_seed(7);
-        for _ in 0..20_000 {
-            let i = random.usize(..32);
-            match present[i].take() {
-                Some(hash) => table.remove(hash, entries[i]),
-                None => {
-                    // Few homes, so that searches are long.
-                    let hash = hash(random.u64(56..70), random.u64(..3));
-                    table.insert(hash, entries[i]);
-                    present[i] = Some(hash);
-                }
-            }
-            for (entry, hash) in entries.iter().zip(&present) {
-                assert!(hash.is_none_or(|hash| finds(&table, hash, *entry)));
-            }
-        }
-        for (entry, hash) in entries.iter().zip(&present) {
-            hash.iter().for_each(|hash| table.remove(*hash, *entry));
-        }
-        assert_eq!(words(&table), [EMPTY; 64]);
     }
 }

@@ -69,34 +69,3 @@ fn is_counted(uses: u64) -> bool {
 fn by_chance(halvings: u64) -> bool {
     fastrand::u64(..) >> (64 - halvings) == 0
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recent_use_is_more_than_being_put_and_is_written_once() {
-        let usage = Usage::new(Eviction::LeastRecentlyUsed);
-        let [first, second] = [AtomicU64::new(usage.begin()), AtomicU64::new(usage.begin())];
-        assert!(first.load(Relaxed) < second.load(Relaxed));
-        usage.note(&first);
-        let noted = first.load(Relaxed);
-        assert!(noted > second.load(Relaxed));
-        usage.note(&first);
-        assert_eq!(first.load(Relaxed), noted);
-        assert!(usage.begin() > noted);
-    }
-
-    #[test]
-    fn frequent_use_is_counted_ever_more_rarely() {
-        let usage = Usage::new(Eviction::LeastFrequentlyUsed);
-        let mark = AtomicU64::new(usage.begin());
-        (0..40).for_each(|_| usage.note(&mark));
-        assert_eq!(mark.load(Relaxed), 41);
-        (0..100_000).for_each(|_| usage.note(&mark));
-        let counted = mark.load(Relaxed);
-        assert!((EXACT_USES + 1..MOST_USES).contains(&counted), "{counted}");
-        usage.age([&mark].into_iter());
-        assert_eq!(mark.load(Relaxed), counted / 2);
-    }
-}
