@@ -60,6 +60,7 @@ struct Case {
 void add_boundary(std::vector<Case> &cases);
 void add_arena(std::vector<Case> &cases);
 void add_pool(std::vector<Case> &cases);
+void add_templates(std::vector<Case> &cases);
 void add_orchestrator(std::vector<Case> &cases);
 
 } // namespace bench

@@ -3,7 +3,7 @@
 use super::Templates;
 use crate::base::thread::ThreadRecord;
 use crate::pool::times::{Times, TimesSnapshot};
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
 #[derive(Default)]
 pub struct Counters {
@@ -24,29 +24,56 @@ pub struct Counters {
 }
 
 const STRIPES: usize = 64;
+/// Stripes that are tried for a thread before the one for all others.
+const WINDOW: usize = 4;
 
 #[derive(Default)]
 #[repr(align(64))]
-struct Stripe(AtomicU64);
+struct Stripe {
+    /// The record whose thread alone writes the count.
+    holder: AtomicPtr<ThreadRecord>,
+    count: AtomicU64,
+}
 
-/// A count that many threads add to, each mostly on a line of its own.
-pub struct Hits([Stripe; STRIPES]);
+/// A count of what happens so often that a locked operation would be dear: each thread has a line of its own, found by
+/// its record. A record belongs to one thread at a time and is never freed.
+pub struct Hits {
+    stripes: [Stripe; STRIPES],
+    others: AtomicU64,
+}
 
 impl Default for Hits {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Stripe::default()))
+        Self { stripes: std::array::from_fn(|_| Stripe::default()), others: AtomicU64::new(0) }
     }
 }
 
 impl Hits {
     #[inline]
     pub fn note(&self, record: Option<&'static ThreadRecord>) {
-        let thread = record.map_or(0, ThreadRecord::number) as usize;
-        self.0[thread % STRIPES].0.fetch_add(1, Relaxed);
+        match record.and_then(|record| self.stripe(record)) {
+            Some(count) => count.store(count.load(Relaxed) + 1, Relaxed),
+            None => {
+                self.others.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    #[inline]
+    fn stripe(&self, record: &'static ThreadRecord) -> Option<&AtomicU64> {
+        let wanted = (&raw const *record).cast_mut();
+        // Fibonacci hashing: addresses of records differ in few bits.
+        let first = ((wanted as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+        (first..first + WINDOW).map(|number| &self.stripes[number % STRIPES]).find_map(|stripe| {
+            let holder = stripe.holder.load(Relaxed);
+            let is_own = std::ptr::eq(holder, wanted)
+                || (holder.is_null() && stripe.holder.compare_exchange(holder, wanted, Relaxed, Relaxed).is_ok());
+            is_own.then_some(&stripe.count)
+        })
     }
 
     fn sum(&self) -> u64 {
-        self.0.iter().map(|stripe| stripe.0.load(Relaxed)).sum()
+        self.stripes.iter().map(|stripe| stripe.count.load(Relaxed)).sum::<u64>() + self.others.load(Relaxed)
     }
 }
 
