@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-func registered() int { return pools.len() + models.len() + requests.len() }
+func registered() int { return pools.len() + models.len() + requests.len() + builders.len() }
 
 // leavesNothing fails the test when its end finds objects that are still registered for C.
 func leavesNothing(t *testing.T) {
