@@ -34,12 +34,19 @@ inline void must(ostler_status status) {
     std::exit(1);
 }
 
+// Nanoseconds for each of the `count` runs that `loop` makes by itself.
+template <typename Loop> double time_loop(std::uint64_t count, Loop &&loop) {
+    const double begin = now_ns();
+    loop(count);
+    return (now_ns() - begin) / static_cast<double>(count);
+}
+
 // Nanoseconds for each of `count` runs of `body`.
 template <typename Body> double time_each(std::uint64_t count, Body &&body) {
-    const double begin = now_ns();
-    for (std::uint64_t i = 0; i < count; ++i)
-        body(i);
-    return (now_ns() - begin) / static_cast<double>(count);
+    return time_loop(count, [&](std::uint64_t runs) {
+        for (std::uint64_t i = 0; i < runs; ++i)
+            body(i);
+    });
 }
 
 struct Candidate {
@@ -53,13 +60,14 @@ struct Case {
     std::string unit;
     bool lower_is_better;
     std::vector<Candidate> candidates; // ours first
-    bool one_thread = true;
+    bool one_cpu = true;
 };
 
 // Each file of cases adds its own.
 void add_boundary(std::vector<Case> &cases);
 void add_arena(std::vector<Case> &cases);
 void add_pool(std::vector<Case> &cases);
+void add_deferred(std::vector<Case> &cases);
 void add_templates(std::vector<Case> &cases);
 void add_orchestrator(std::vector<Case> &cases);
 

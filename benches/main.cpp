@@ -62,12 +62,13 @@ int main(int count, char **arguments) {
     bench::add_boundary(cases);
     bench::add_arena(cases);
     bench::add_pool(cases);
+    bench::add_deferred(cases);
     bench::add_templates(cases);
     bench::add_orchestrator(cases);
 
     std::printf("Ostler %s beside its peers. One process; the candidates of a case take turns for %d rounds, the first\n"
                 "is discarded, the median of the rest is shown. Cases of one thread are pinned to CPU 0; those of several\n"
-                "threads are not pinned. ratio = ours / peer.\n\n",
+                "threads are not pinned, unless they name their CPUs. ratio = ours / peer.\n\n",
                 ostler_version_string(), kRounds);
     std::printf("%-13s %-34s %10s  %-36s %10s %-7s %6s\n", "group", "case", "ours", "peer", "value", "unit", "ratio");
     std::fputs("[\n", json);
@@ -75,7 +76,7 @@ int main(int count, char **arguments) {
     for (const bench::Case &one : cases) {
         if (count > 2 && !std::strstr(one.group.c_str(), arguments[2]))
             continue;
-        pin_to_one_cpu(one.one_thread);
+        pin_to_one_cpu(one.one_cpu);
         const std::vector<double> medians = run(one);
         for (std::size_t i = 1; i < medians.size(); ++i) {
             const bench::Candidate &peer = one.candidates[i];

@@ -1,12 +1,19 @@
-// Acquire and release of idle resources: by one thread, by two that have enough, by three that have two, and many at once.
+// Acquire and release of idle resources: by one thread, by two that have enough, by three that have two, and many at
+// once; and of one resource that passes between two threads.
 #include "harness.hpp"
+#include "peers/peers.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <apr_general.h>
 #include <apr_reslist.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace bench {
 
@@ -15,6 +22,10 @@ namespace {
 constexpr std::uint64_t kPairs = 1'000'000;
 constexpr std::uint64_t kContendedPairs = 200'000;
 constexpr std::uint64_t kScarcePairs = 20'000;
+constexpr std::uint64_t kHandOvers = 10'000;
+constexpr std::uint64_t kWakeUps = 2'000;
+constexpr double kHoldNs = 20'000;
+constexpr int kLooks = 100; // before a thread gives up its CPU: a few microseconds
 constexpr std::uint32_t kResources = 8;
 constexpr std::uint32_t kScarce = 2;
 constexpr std::uint32_t kAtOnce = 32;
@@ -26,18 +37,22 @@ ostler_status create(void *, void **resource) {
 
 void destroy(void *, void *resource) { std::free(resource); }
 
-// Each thread does so many pairs; nanoseconds for one pair of one thread.
+// Each thread runs the loop over so many pairs; nanoseconds for one pair of one thread.
+template <typename Loop> double loop_by_threads(int count, std::uint64_t pairs, Loop &&loop) {
+    return time_loop(pairs, [&](std::uint64_t each) {
+        std::vector<std::thread> threads;
+        for (int i = 0; i < count; ++i)
+            threads.emplace_back([&] { loop(each); });
+        for (auto &thread : threads)
+            thread.join();
+    });
+}
+
 template <typename Pair> double by_threads(int count, std::uint64_t pairs, Pair &&pair) {
-    const double begin = now_ns();
-    std::vector<std::thread> threads;
-    for (int i = 0; i < count; ++i)
-        threads.emplace_back([&] {
-            for (std::uint64_t n = 0; n < pairs; ++n)
-                pair();
-        });
-    for (auto &thread : threads)
-        thread.join();
-    return (now_ns() - begin) / static_cast<double>(pairs);
+    return loop_by_threads(count, pairs, [&](std::uint64_t each) {
+        for (std::uint64_t n = 0; n < each; ++n)
+            pair();
+    });
 }
 
 ostler_pool *make_pool(std::uint32_t resources) {
@@ -179,13 +194,170 @@ double mutex_pair() {
     return time_each(kPairs, [](std::uint64_t) { use(roomy_mutex_pool()); });
 }
 
+void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" : : : "memory");
+#endif
+}
+
+// Puts the calling thread on one of the CPUs that it may use, a different one for each index as far as they go. Left to
+// the scheduler, two threads that wake each other are now on one CPU and now on two, which differs by a factor.
+void stay_on_cpu(int index) {
+    cpu_set_t allowed, chosen;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    int skipped = index % CPU_COUNT(&allowed);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &allowed) || skipped-- > 0)
+        ++cpu;
+    CPU_ZERO(&chosen);
+    CPU_SET(cpu, &chosen);
+    sched_setaffinity(0, sizeof chosen, &chosen);
+}
+
+// Two threads, 0 and 1, acquire and release one resource until it has changed hands so often. Each keeps it until the
+// other comes for it: otherwise the one that runs would have it again and again, and nobody would wait. `taken` is called
+// after each change, `hold` before each release, both with the resource in hand.
+template <typename Baton, typename Taken, typename Hold>
+void alternate(Baton &baton, std::uint64_t wanted, Taken &&taken, Hold &&hold) {
+    std::atomic<bool> comes[2] = {};
+    int holder = -1;
+    std::uint64_t changes = 0; // like the holder, for who has the resource to touch
+    const auto run = [&](int me) {
+        stay_on_cpu(me);
+        for (bool again = true; again;) {
+            comes[me] = true;
+            baton.acquire(me);
+            comes[me] = false;
+            if (std::exchange(holder, me) != me) {
+                ++changes;
+                taken();
+            }
+            again = changes < wanted;
+            for (int look = 0; again && !comes[1 - me]; ++look)
+                look < kLooks ? relax() : std::this_thread::yield();
+            hold();
+            baton.release(me);
+        }
+    };
+    std::thread one(run, 0), other(run, 1);
+    one.join();
+    other.join();
+}
+
+// Nanoseconds for each change of hands.
+template <typename Baton> double hand_over(Baton &baton) {
+    return time_loop(kHandOvers, [&](std::uint64_t wanted) { alternate(baton, wanted, [] {}, [] {}); });
+}
+
+// Nanoseconds from a release to the end of the other's wait, when the other has waited for so long that it sleeps.
+template <typename Baton> double wake_up(Baton &baton) {
+    double released = now_ns(), total = 0;
+    const auto taken = [&] { total += now_ns() - released; };
+    const auto hold = [&] {
+        for (const double begin = now_ns(); now_ns() - begin < kHoldNs;)
+            ;
+        released = now_ns();
+    };
+    alternate(baton, kWakeUps, taken, hold);
+    return total / kWakeUps;
+}
+
+class OstlerBaton {
+  public:
+    void acquire(int) {
+        ostler_lease lease;
+        void *resource;
+        must(ostler_pool_acquire(pool_, OSTLER_FOREVER, nullptr, &lease, &resource));
+        lease_ = lease;
+    }
+
+    void release(int) { must(ostler_pool_release(pool_, lease_)); }
+
+  private:
+    ostler_pool *pool_ = make_pool(1);
+    ostler_lease lease_{}; // of the holder
+};
+
+// The least that two threads can do: a word says whose turn it is, and whether the other sleeps.
+class FutexBaton {
+  public:
+    explicit FutexBaton(int looks) : looks_(looks) {}
+
+    void acquire(int me) {
+        for (int look = 0; look < looks_ && !is_turn_of(me, word_.load(std::memory_order_relaxed)); ++look)
+            relax();
+        for (;;) {
+            std::uint32_t word = word_.load(std::memory_order_acquire);
+            if (is_turn_of(me, word))
+                return;
+            if ((word & kAsleep) || word_.compare_exchange_weak(word, word | kAsleep, std::memory_order_relaxed))
+                futex(FUTEX_WAIT_PRIVATE, word | kAsleep);
+        }
+    }
+
+    void release(int me) {
+        if (word_.exchange(static_cast<std::uint32_t>(1 - me), std::memory_order_acq_rel) & kAsleep)
+            futex(FUTEX_WAKE_PRIVATE, 1);
+    }
+
+  private:
+    static constexpr std::uint32_t kAsleep = 2;
+
+    static bool is_turn_of(int me, std::uint32_t word) { return (word & ~kAsleep) == static_cast<std::uint32_t>(me); }
+
+    void futex(int operation, std::uint32_t value) { syscall(SYS_futex, &word_, operation, value, nullptr); }
+
+    const int looks_; // before it sleeps
+    std::atomic<std::uint32_t> word_{0};
+};
+
+// What people write by hand, with a turn: without, who releases would acquire again before the other is awake.
+class MutexBaton {
+  public:
+    void acquire(int me) {
+        std::unique_lock lock(mutex_);
+        released_.wait(lock, [=] { return turn_ == me && is_idle_; });
+        is_idle_ = false;
+    }
+
+    void release(int me) {
+        {
+            std::lock_guard lock(mutex_);
+            is_idle_ = true;
+            turn_ = 1 - me;
+        }
+        released_.notify_one();
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable released_;
+    bool is_idle_ = true;
+    int turn_ = 0;
+};
+
+OstlerBaton &ostler_baton() {
+    static OstlerBaton baton;
+    return baton;
+}
+
+FutexBaton sleeping_baton(0);
+FutexBaton looking_baton(kLooks);
+MutexBaton mutex_baton;
+
 } // namespace
 
 void add_pool(std::vector<Case> &cases) {
     cases.push_back({"pool", "acquire + release, one thread", "ns", true,
                      {{"ostler_pool_acquire/release", ostler_pair},
                       {"apr_reslist", apr_pair},
-                      {"mutex + condvar + vector", mutex_pair}}});
+                      {"mutex + condvar + vector", mutex_pair},
+                      {"r2d2", [] { return time_loop(kPairs, peer_r2d2); }},
+                      {"bb8", [] { return time_loop(kPairs, peer_bb8); }},
+                      {"deadpool, managed", [] { return time_loop(kPairs, peer_deadpool_managed); }},
+                      {"deadpool, unmanaged", [] { return time_loop(kPairs, peer_deadpool_unmanaged); }}}});
     cases.push_back({"pool", "the same, 32 at once, each", "ns", true,
                      {{"ostler_pool_acquire_n/release_n", ostler_many},
                       {"ostler_pool_acquire/release", ostler_pair},
@@ -195,7 +367,12 @@ void add_pool(std::vector<Case> &cases) {
                        [] { return by_threads(2, kContendedPairs, [] { use(roomy_pool()); }); }},
                       {"apr_reslist", [] { return by_threads(2, kContendedPairs, [] { use(roomy_list()); }); }},
                       {"mutex + condvar + vector",
-                       [] { return by_threads(2, kContendedPairs, [] { use(roomy_mutex_pool()); }); }}},
+                       [] { return by_threads(2, kContendedPairs, [] { use(roomy_mutex_pool()); }); }},
+                      {"r2d2", [] { return loop_by_threads(2, kContendedPairs, peer_r2d2); }},
+                      {"bb8", [] { return loop_by_threads(2, kContendedPairs, peer_bb8); }},
+                      {"deadpool, managed", [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_managed); }},
+                      {"deadpool, unmanaged",
+                       [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_unmanaged); }}},
                      false});
     cases.push_back({"pool", "three threads, 2 resources, each", "ns", true,
                      {{"ostler_pool_acquire/release",
@@ -204,6 +381,18 @@ void add_pool(std::vector<Case> &cases) {
                       {"mutex + condvar + vector",
                        [] { return by_threads(3, kScarcePairs, [] { use(scarce_mutex_pool()); }); }}},
                      false});
+    cases.push_back({"pool", "blocked hand-over, two CPUs", "ns", true,
+                     {{"ostler_pool_acquire/release", [] { return hand_over(ostler_baton()); }},
+                      {"futex", [] { return hand_over(sleeping_baton); }},
+                      {"futex, after 100 looks", [] { return hand_over(looking_baton); }},
+                      {"mutex + condvar + turn", [] { return hand_over(mutex_baton); }}},
+                     false});
+    const std::vector<Candidate> wake_ups{{"ostler_pool_acquire/release", [] { return wake_up(ostler_baton()); }},
+                                          {"futex", [] { return wake_up(sleeping_baton); }},
+                                          {"futex, after 100 looks", [] { return wake_up(looking_baton); }},
+                                          {"mutex + condvar + turn", [] { return wake_up(mutex_baton); }}};
+    cases.push_back({"pool", "the same, to one who sleeps", "ns", true, wake_ups, false});
+    cases.push_back({"pool", "the same, both on CPU 0", "ns", true, wake_ups});
 }
 
 } // namespace bench

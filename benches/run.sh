@@ -1,17 +1,26 @@
 #!/usr/bin/env bash
 # Builds the benchmark against the release library and its peers, runs it, and writes target/bench/results.json.
 # An argument keeps only the groups whose name contains it: benches/run.sh pool
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/../scripts/lib.sh"
 
 out=target/bench
 mkdir -p "$out"
+cargo build --quiet --locked --release --manifest-path benches/peers/Cargo.toml --target-dir "$out/peers"
 cc -O2 -shared -fPIC -o "$out/libempty.so" benches/empty.c
 read -ra peers <<<"$(pkg-config --cflags --libs apr-1 apr-util-1 tbb)"
-c++ -std=c++17 -O2 -Wall -Wextra -Iinclude -o "$out/bench" benches/*.cpp \
+c++ -std=c++17 -O2 -Wall -Wextra -Iinclude -o "$out/bench" benches/*.cpp "$out/peers/release/libpeers.a" \
     -L"$out" -lempty -Ltarget/release -lostler "${peers[@]}" -ldl -pthread \
     -Wl,-rpath,'$ORIGIN' -Wl,-rpath,'$ORIGIN/../release'
 ln -sf libostler.so target/release/libostler.so.0
 "$out/bench" "$out/results.json" "$@"
 echo
 echo "The same as JSON: $out/results.json"
+
+# The pool of the Go package, in a process of its own, when its group is asked for.
+if [[ pool == *"${1-}"* ]]; then
+    echo
+    export PKG_CONFIG_PATH=$ROOT/target/stage/lib/pkgconfig LD_LIBRARY_PATH=$ROOT/target/stage/lib
+    cd benches/go
+    CGO_ENABLED=1 go test -bench .
+fi

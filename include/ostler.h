@@ -1167,7 +1167,10 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
  * use of one resource; a second release of it is an error and harms nobody.
  * ====================================================================== */
 
-/** Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go. */
+/**
+ * Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
+ * is not needed grows old and can go.
+ */
 #define OSTLER_IDLE_LAST_USED_FIRST 0
 
 /** Each resource is leased in its turn, so that all stay in use. */

@@ -18,13 +18,14 @@ stage_headers() {
         "$(version)" "$ROOT/include" >target/lint/ostler.pc
 }
 go_vet() { stage_headers && (cd bindings/go && PKG_CONFIG_PATH=$ROOT/target/lint CGO_ENABLED=1 go vet "$@" ./...); }
-go_format() { local files; files=$(gofmt -l bindings/go examples 2>&1); [ -z "$files" ] || { echo "gofmt would change: $files"; return 1; }; }
+go_format() { local files; files=$(gofmt -l bindings/go examples benches 2>&1); [ -z "$files" ] || { echo "gofmt would change: $files"; return 1; }; }
 
 shell_scripts() { find . \( -path ./target -o -path ./.toolchain \) -prune -o \( -name '*.sh' -o -path ./.ci/run \) -print; }
 shell_lint() { shell_scripts | xargs shellcheck --severity=warning --external-sources --source-path="$ROOT"; }
 
 lint 'Cargo.lock fits Cargo.toml' lock_fits
 lint 'rustfmt' cargo fmt --all --check
+lint 'rustfmt, peers of the benchmark' cargo fmt --manifest-path benches/peers/Cargo.toml --check
 lint 'clippy' cargo clippy --quiet --workspace --all-targets --all-features --locked -- -D warnings
 lint 'gofmt' go_format
 lint 'go vet' go_vet

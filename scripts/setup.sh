@@ -109,7 +109,7 @@ fi
 for group in "$@"; do
     case $group in
         build) ensure_rust ;;
-        test) ensure_go ;;
+        test | bench) ensure_go ;;
         lint) ensure_rust_lints; ensure_go ;;
     esac
 done

@@ -88,6 +88,7 @@ suite_cpp() {
         else
             cpp_program '' "$STAGE" "$source"
             cpp_program ' (asan)' "$STAGE" "$source" "${asan[@]}"
+            cpp_program ' (c++20)' "$STAGE" "$source" -std=c++20
         fi
     done
 }

@@ -205,6 +205,13 @@ func ostlerGoModelUnload(model, state C.uintptr_t) {
 	}
 }
 
+//export ostlerGoCellSettle
+func ostlerGoCellSettle(key C.uintptr_t, outcome C.ostler_status, value C.uintptr_t) {
+	if cell, found := cells.take(uintptr(key)); found {
+		cell.settle(Status(outcome), uintptr(value))
+	}
+}
+
 //export ostlerGoRequestComplete
 func ostlerGoRequestComplete(id C.uintptr_t, ticket C.uint64_t, result *C.ostler_result) {
 	if request, found := requests.take(uintptr(id)); found {

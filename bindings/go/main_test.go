@@ -18,7 +18,9 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-func registered() int { return pools.len() + models.len() + requests.len() + builders.len() }
+func registered() int {
+	return pools.len() + models.len() + requests.len() + cells.len() + settled.len() + builders.len()
+}
 
 // leavesNothing fails the test when its end finds objects that are still registered for C.
 func leavesNothing(t *testing.T) {

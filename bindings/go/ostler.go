@@ -1,6 +1,6 @@
 // Package ostler keeps a program's expensive things warm: memory on the pages and the node you asked for ([Arena],
-// [Cursor]), things that are made once and leased out ([Pool]), and workers that load a model once and are fed by
-// priority, deadline and batch ([Orchestrator], [Model]).
+// [Cursor]), things that are made once and leased out ([Pool]), cells for results that come later ([Deferred]), and
+// workers that load a model once and are fed by priority, deadline and batch ([Orchestrator], [Model]).
 //
 // # Closing
 //

@@ -130,6 +130,16 @@ ostler_go_failure ostler_go_pool_refresh(uintptr_t pool);
 ostler_go_waited ostler_go_pool_close(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_pool_destroy(uintptr_t pool);
 
+ostler_go_created ostler_go_deferred_create(uint32_t capacity);
+/* keys: what each cell's callback gets. */
+ostler_go_failure ostler_go_deferred_acquire_n(uintptr_t deferred, uint32_t count, uint64_t *cells,
+                                               const uintptr_t *keys);
+ostler_go_failure ostler_go_deferred_complete(uintptr_t deferred, uint64_t cell, ostler_status outcome, uintptr_t value);
+ostler_go_failure ostler_go_deferred_cancel(uintptr_t deferred, uint64_t cell);
+ostler_go_failure ostler_go_deferred_release(uintptr_t deferred, uint64_t cell);
+ostler_go_failure ostler_go_deferred_get_stats(uintptr_t deferred, ostler_deferred_stats *out);
+ostler_go_failure ostler_go_deferred_destroy(uintptr_t deferred);
+
 ostler_go_failure ostler_go_templates_config_init(ostler_templates_config *config);
 ostler_go_created ostler_go_templates_create(const ostler_templates_config *config, uintptr_t id);
 ostler_go_template ostler_go_templates_instantiate(uintptr_t templates, const void *key, uint64_t key_bytes, void *target,

@@ -137,7 +137,8 @@ pub struct ostler_pool_config {
     pub lease_limit_ns: u64,
 }
 
-/// Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go.
+/// Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
+/// is not needed grows old and can go.
 pub const OSTLER_IDLE_LAST_USED_FIRST: u32 = 0;
 /// Each resource is leased in its turn, so that all stay in use.
 pub const OSTLER_IDLE_LONGEST_FIRST: u32 = 1;
@@ -498,10 +499,14 @@ pub unsafe extern "C" fn ostler_pool_acquire(
         // SAFETY: as the header asks.
         let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
         let cancel = given(cancel)?;
-        // A resource that is there needs no clock.
-        let (leased, made) = match pool.acquire_now(pool.thread())? {
-            Some(now) => now,
-            None => pool.acquire_later(pool.thread(), Deadline::after(timeout_ns), cancel.as_deref())?,
+        let me = pool.caller();
+        let (leased, made) = match pool.acquire_at_hand(me) {
+            Some(at_hand) => at_hand,
+            // A resource that is there needs no clock.
+            None => match pool.acquire_now(me)? {
+                Some(now) => now,
+                None => pool.acquire_later(me, Deadline::after(timeout_ns), cancel.as_deref())?,
+            },
         };
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
@@ -535,7 +540,7 @@ pub unsafe extern "C" fn ostler_pool_try_acquire(
     with(pool, |pool: &Pin<Pool>| {
         // SAFETY: as the header asks.
         let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
-        let (leased, made) = pool.try_acquire(pool.thread())?;
+        let (leased, made) = pool.try_acquire(pool.caller())?;
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
         Ok(())
@@ -582,7 +587,7 @@ unsafe fn lease_outputs<'a>(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_pool_release(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
-    with_child(pool, |pool: &Pin<Pool>| Ok(pool.release(Lease(lease.value))?))
+    with_child(pool, |pool: &Pin<Pool>| Ok(pool.release(Lease(lease.value), pool.caller())?))
 }
 
 /// Gives a resource back that nobody shall have any more: it is destroyed on this thread, and another may be made.
@@ -600,7 +605,7 @@ pub unsafe extern "C" fn ostler_pool_release(pool: *mut ostler_pool, lease: ostl
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_pool_discard(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
-    with_child(pool, |pool: &Pin<Pool>| Ok(pool.discard(Lease(lease.value))?))
+    with_child(pool, |pool: &Pin<Pool>| Ok(pool.discard(Lease(lease.value), pool.caller())?))
 }
 
 /// Tells which resource a lease names.
@@ -752,7 +757,7 @@ pub unsafe extern "C" fn ostler_pool_acquire_n(
                 std::slice::from_raw_parts_mut(resources.cast::<Resource>(), count as usize),
             )
         };
-        Ok(pool.acquire_many(pool.thread(), Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
+        Ok(pool.acquire_many(pool.caller(), Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
     });
     if status != OSTLER_OK {
         empty();
@@ -794,7 +799,7 @@ pub unsafe extern "C" fn ostler_pool_release_n(
         }
         // SAFETY: as the header asks.
         let each = (0..count as usize).map(|place| Lease(unsafe { leases.add(place).read() }.value));
-        let (good, result) = pool.release_many(each);
+        let (good, result) = pool.release_many(each, pool.caller());
         // SAFETY: as the header asks.
         unsafe { clear(released, good) };
         Ok(result?)

@@ -9,9 +9,9 @@
 //! still out) → `FREE` with the next generation.
 
 use super::alloc::{self, OutOfMemory};
-use super::hazards::Hazard;
-use super::thread::ThreadRecord;
-use super::{Owner, callback, fork, hazards, panics};
+use super::hazards::{self, Hazard};
+use super::thread::{Caller, ThreadRecord};
+use super::{Owner, barrier, callback, fork, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -178,7 +178,7 @@ impl Drop for Reserved {
 pub fn reserve(kind: Kind) -> Result<Reserved, HandleError> {
     fork::watch();
     panics::install_hook();
-    hazards::prepare();
+    barrier::choose();
     let mut vacancies = VACANCIES.lock();
     let index = match vacancies.freed.pop_front() {
         Some(index) => index as usize,
@@ -319,10 +319,10 @@ impl<T: Handled> Pin<T> {
         }
     }
 
-    /// The number of the thread that calls, or 0 where it is not at hand.
+    /// The thread that calls, as far as it is known.
     #[inline]
-    pub fn thread(&self) -> u32 {
-        self.record().map_or(0, ThreadRecord::number)
+    pub fn caller(&self) -> Caller {
+        self.record().map_or(Caller::UNKNOWN, Caller::of)
     }
 
     /// Whether this thread is inside another call on the object, as when the log's callback runs in one.
@@ -479,13 +479,8 @@ fn reap<T: Handled>(handle: u64) {
 
 /// Waits until no call is inside the object behind a handle that no new call can pin.
 fn wait_unpinned(slot: &Slot, handle: u64) {
-    hazards::settle();
-    let pinned = || slot.shared_pins.load(SeqCst) > 0 || hazards::is_shown(handle);
-    let mut pause_us = 1;
-    while pinned() {
-        std::thread::sleep(std::time::Duration::from_micros(pause_us));
-        pause_us = (pause_us * 2).min(1000);
-    }
+    barrier::heavy();
+    barrier::wait_while(|| slot.shared_pins.load(SeqCst) > 0 || hazards::is_shown(handle));
 }
 
 /// After a panic in the middle of its work a live object takes no more of it. One that is being destroyed takes none

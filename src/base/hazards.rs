@@ -1,10 +1,11 @@
 //! What each thread shows that it uses, so that nobody frees it meanwhile: a number in one of the hazards of its own
 //! record (M. Michael's hazard pointers, 2004), without a locked operation. A reader shows the number, and then looks
-//! whether what it stands for may still be used. Whoever takes that away makes this visible first, then makes every core
-//! pass a barrier (membarrier(2)), and then looks whether a thread still shows the number.
+//! whether what it stands for may still be used. Whoever takes that away makes this visible first, passes the heavy side of
+//! the barrier (see [`super::barrier`]), and then looks whether a thread still shows the number.
 
+use super::barrier;
 use super::thread::ThreadRecord;
-use std::sync::atomic::{AtomicU8, Ordering::*, compiler_fence, fence};
+use std::sync::atomic::Ordering::*;
 
 /// One hazard of a thread. Hazards of a thread end in the reverse order of their begin.
 pub struct Hazard {
@@ -31,7 +32,7 @@ impl Hazard {
         if let Some(hazard) = self.record.hazards.get(self.depth) {
             hazard.store(number, Relaxed);
         }
-        reader_barrier();
+        barrier::light();
     }
 
     #[inline]
@@ -55,52 +56,7 @@ impl Hazard {
     }
 }
 
-/// Whether a thread shows this number. Right for numbers that were taken away before the last [`settle`].
+/// Whether a thread shows this number. Right for numbers that were taken away before the last [`barrier::heavy`].
 pub fn is_shown(number: u64) -> bool {
     ThreadRecord::all().any(|record| record.hazards.iter().any(|hazard| hazard.load(SeqCst) == number))
-}
-
-/// Readers pay for a fence: membarrier(2) was refused (an old kernel, a sandbox).
-const FENCED: u8 = 0;
-const BARRIER: u8 = 1;
-/// It was there at registration, and a sandbox entered since then took it away: readers that began before may not
-/// have fenced.
-const LOST: u8 = 2;
-
-static MODE: AtomicU8 = AtomicU8::new(FENCED);
-static ONCE: std::sync::Once = std::sync::Once::new();
-
-const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
-const PRIVATE_EXPEDITED: i32 = 1 << 3;
-
-/// Asks the kernel for the barrier, once, before anything is shown.
-pub fn prepare() {
-    let mode = || if membarrier(REGISTER_PRIVATE_EXPEDITED) == 0 { BARRIER } else { FENCED };
-    ONCE.call_once(|| MODE.store(mode(), SeqCst));
-}
-
-/// The reader's side: what stands before it is visible before what stands behind it is looked at, for whoever calls
-/// [`settle`] in between.
-#[inline]
-pub fn reader_barrier() {
-    if MODE.load(Relaxed) == BARRIER {
-        compiler_fence(SeqCst);
-    } else {
-        fence(SeqCst);
-    }
-}
-
-/// The other side: makes every core pass a barrier.
-pub fn settle() {
-    fence(SeqCst);
-    if MODE.load(SeqCst) != FENCED && membarrier(PRIVATE_EXPEDITED) != 0 {
-        // Those who began before have had a scheduler tick to make their store visible.
-        MODE.store(LOST, SeqCst);
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-}
-
-fn membarrier(command: i32) -> i64 {
-    // SAFETY: membarrier takes plain numbers.
-    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
 }

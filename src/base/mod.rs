@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod back_off;
+pub mod barrier;
 pub mod callback;
 pub mod cancel;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod hazards;
 pub mod log;
 pub mod panics;
 pub mod park;
+pub mod pockets;
 pub mod sync;
 pub mod text;
 pub mod thread;

@@ -1,8 +1,10 @@
 //! What the library keeps for each thread, and the threads that it starts itself.
 
+use super::Owner;
 use super::callback::Frame;
 use super::faults::{self, Point};
 use super::park::Parker;
+use super::pockets::Pocket;
 use super::text::Text;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -12,6 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 /// What one thread can use at once without touching a shared line (see [`super::hazards`]).
 pub const HAZARDS: usize = 6;
 pub const ERROR_BYTES: usize = 512;
+/// Objects of which one thread can have something at hand.
+const POCKETS: usize = 8;
 
 /// One thread's record. Records are never freed, only handed to the next thread, so that other threads may look at
 /// one (to see which handles it uses, to wake it) without asking whether its thread still lives.
@@ -28,6 +32,7 @@ pub struct ThreadRecord {
     pub error_message: RefCell<Text<ERROR_BYTES>>,
     /// How many guarded calls this thread is in: while above 0 a panic is recorded instead of printed.
     pub(super) guarded: Cell<u32>,
+    pub(super) pockets: [Pocket; POCKETS],
     taken: AtomicBool,
     next: AtomicPtr<ThreadRecord>,
 }
@@ -125,6 +130,7 @@ impl ThreadRecord {
             panic_message: RefCell::new(Text::new()),
             error_message: RefCell::new(Text::new()),
             guarded: Cell::new(0),
+            pockets: [Pocket::EMPTY; POCKETS],
             taken: AtomicBool::new(true),
             next: AtomicPtr::new(std::ptr::null_mut()),
         }));
@@ -148,6 +154,42 @@ impl ThreadRecord {
             Some(record)
         })
     }
+}
+
+/// The thread on whose behalf something is done, as far as it is known.
+#[derive(Clone, Copy)]
+pub struct Caller(Option<&'static ThreadRecord>);
+
+impl Caller {
+    pub const UNKNOWN: Self = Self(None);
+
+    #[inline]
+    pub fn of(record: &'static ThreadRecord) -> Self {
+        Self(Some(record))
+    }
+
+    /// The thread's number, as gettid(2) has it; 0: unknown.
+    #[inline]
+    pub fn number(self) -> u32 {
+        self.0.map_or(0, ThreadRecord::number)
+    }
+
+    /// The thread's pocket for that object.
+    #[inline]
+    pub fn pocket(self, owner: Owner) -> Option<&'static Pocket> {
+        self.0.map(|record| &record.pockets[pocket_of(owner)])
+    }
+}
+
+/// The pockets of every thread, for that object.
+pub fn pockets(owner: Owner) -> impl Iterator<Item = &'static Pocket> {
+    ThreadRecord::all().map(move |record| &record.pockets[pocket_of(owner)])
+}
+
+/// Objects that were made one after the other have different ones.
+#[inline]
+fn pocket_of(owner: Owner) -> usize {
+    (owner.0 >> 32) as usize % POCKETS
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -333,6 +333,7 @@ impl Pool {
     /// Leases nothing until [`Pool::resume`]; callers wait.
     pub fn pause(&self) {
         self.mode.fetch_or(PAUSED, SeqCst);
+        self.recall();
     }
 
     pub fn resume(&self) {
@@ -349,6 +350,7 @@ impl Pool {
             self.housekeeper.ring();
             return Ok(());
         }
+        self.recall();
         let mut fresh = alloc::try_vec(self.config.capacity as usize)?;
         while let Some((number, _)) = self.idle.pop() {
             match self.wear_of(self.slots.get(number)) {
@@ -382,6 +384,7 @@ impl Pool {
 
     pub(super) fn begin_close(&self) {
         self.mode.fetch_or(CLOSED, SeqCst);
+        self.recall();
         self.waiters.wake_all();
         self.warmed.wake_all();
         self.housekeeper.ring();

@@ -7,13 +7,14 @@ use super::waiters::Grant;
 use super::waiting::AcquireError;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
+use crate::base::thread::Caller;
 use std::sync::atomic::Ordering::*;
 
 impl Pool {
-    /// Leases as many as there is room for in both, or none. `me` is the number of the calling thread.
+    /// Leases as many as there is room for in both, or none. `me` is the calling thread.
     pub fn acquire_many(
         &self,
-        me: u32,
+        me: Caller,
         deadline: Deadline,
         cancel: Option<&Cancel>,
         leases: &mut [Lease],
@@ -27,7 +28,10 @@ impl Pool {
         if self.is(CLOSED) {
             return Err(AcquireError::Closed);
         }
-        if count == 0 || self.take_all_idle(me, leases, resources) {
+        if count == 0
+            || self.take_all_idle(me, leases, resources)
+            || (self.recall_some() && self.take_all_idle(me, leases, resources))
+        {
             return Ok(());
         }
         if self.breaker.is_open() {
@@ -36,13 +40,13 @@ impl Pool {
                 Some(leased) => leased,
                 None => self.acquire_later(me, deadline, cancel)?,
             };
-            self.undo(&[lease]);
+            self.undo(&[lease], me);
         }
         self.wait_and_lease(me, count, deadline, cancel, |grants| self.lease_all(grants, me, leases, resources))
     }
 
     /// The way without a callback and without a lock: every one is idle, and none can be unfit.
-    fn take_all_idle(&self, me: u32, leases: &mut [Lease], resources: &mut [Resource]) -> bool {
+    fn take_all_idle(&self, me: Caller, leases: &mut [Lease], resources: &mut [Resource]) -> bool {
         let may_need_more = self.ages || self.validates || self.config.min_idle > 0 || self.mode.load(SeqCst) != 0;
         if may_need_more || !self.waiters.is_empty() {
             return false;
@@ -76,7 +80,7 @@ impl Pool {
     fn lease_all(
         &self,
         grants: &[Grant],
-        me: u32,
+        me: Caller,
         leases: &mut [Lease],
         resources: &mut [Resource],
     ) -> Result<Option<()>, AcquireError> {
@@ -87,25 +91,25 @@ impl Pool {
                 continue;
             }
             grants[place + 1..].iter().for_each(|grant| self.give_back(*grant));
-            self.undo(&leases[..place]);
+            self.undo(&leases[..place], me);
             return leased.map(|_| None);
         }
         Ok(Some(()))
     }
 
-    fn undo(&self, leases: &[Lease]) {
+    fn undo(&self, leases: &[Lease], me: Caller) {
         for lease in leases {
             // Nobody else has it, so it is not stale.
-            let _ = self.release(*lease);
+            let _ = self.release(*lease, me);
         }
     }
 
     /// Takes many resources back; tells how many leases were good, and of the first that was not.
-    pub fn release_many(&self, leases: impl Iterator<Item = Lease>) -> (u32, Result<(), StaleLease>) {
+    pub fn release_many(&self, leases: impl Iterator<Item = Lease>, me: Caller) -> (u32, Result<(), StaleLease>) {
         let (mut released, mut result) = (0, Ok(()));
         let mut chain = Chain::default();
         for lease in leases {
-            match self.slots.end_lease(lease) {
+            match self.end_lease(lease, me) {
                 Ok(number) => {
                     released += 1;
                     self.note_use(number);

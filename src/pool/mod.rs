@@ -8,6 +8,7 @@
 //! - [`resize`]: the bounds, and their change.
 //! - [`slots`]: where resources live, and the leases that name them.
 //! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
+//! - [`at_hand`]: idle resources in the pockets of threads.
 //! - [`waiters`]: callers who wait, first come first served.
 //! - [`creators`]: the threads that make resources in the background.
 //! - [`breaker`]: how often a create that fails is tried again.
@@ -18,6 +19,7 @@
 //! - [`deferred`]: such cells for the host's own results.
 //! - [`templates`]: initial data that is built once for each key, and copied without a lock.
 
+mod at_hand;
 mod borrowers;
 mod breaker;
 pub mod cells;

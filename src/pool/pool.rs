@@ -3,7 +3,7 @@
 
 use super::borrowers::LeaseInfo;
 use super::breaker::Breaker;
-use super::config::PoolConfig;
+use super::config::{IdleOrder, PoolConfig};
 use super::creators::{self, Creators};
 use super::housekeeper::{self, Housekeeper};
 use super::idle::IdleSet;
@@ -17,7 +17,8 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::clock;
 use crate::base::handles::{Handled, Kind};
-use crate::base::thread::SpawnError;
+use crate::base::pockets::Pockets;
+use crate::base::thread::{Caller, SpawnError};
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
 use std::sync::Arc;
@@ -51,6 +52,10 @@ pub struct Pool {
     pub(super) generation: AtomicU32,
     pub(super) slots: Slots,
     pub(super) idle: IdleSet,
+    /// Idle slots that are at hand for the thread that used them last.
+    pub(super) pockets: Pockets,
+    /// Whether they are used at all: not where idle ones are counted, or leased in their turn.
+    pub(super) has_pockets: bool,
     pub(super) vacant: Stack,
     /// What was released for the last time, for the housekeeper to destroy.
     pub(super) doomed: Stack,
@@ -99,6 +104,8 @@ impl Pool {
             generation: AtomicU32::new(0),
             slots: Slots::new(capacity)?,
             idle: IdleSet::new(config.idle_order, capacity)?,
+            pockets: Pockets::new(owner),
+            has_pockets: config.idle_order == IdleOrder::LastUsedFirst && config.min_idle == 0,
             vacant: Stack::new(capacity)?,
             doomed: Stack::new(capacity)?,
             leaving: AtomicU32::new(0),
@@ -129,8 +136,8 @@ impl Pool {
         Ok(())
     }
 
-    /// `me` is the number of the calling thread, here and below.
-    pub fn try_acquire(&self, me: u32) -> Result<(Lease, Resource), AcquireError> {
+    /// `me` is the calling thread, here and below.
+    pub fn try_acquire(&self, me: Caller) -> Result<(Lease, Resource), AcquireError> {
         self.acquire_now(me)?.ok_or_else(|| {
             if self.is(PAUSED) {
                 AcquireError::Paused
@@ -145,8 +152,10 @@ impl Pool {
     }
 
     /// Leases an idle resource, else a new one. Nothing when there is none to be had, or when others came first.
-    #[inline]
-    pub fn acquire_now(&self, me: u32) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    pub fn acquire_now(&self, me: Caller) -> Result<Option<(Lease, Resource)>, AcquireError> {
+        if let Some(leased) = self.acquire_at_hand(me) {
+            return Ok(Some(leased));
+        }
         if self.is(CLOSED) {
             return Err(AcquireError::Closed);
         }
@@ -154,7 +163,10 @@ impl Pool {
             return Ok(None);
         }
         match self.take() {
-            Some(grant) => self.lease(grant, me),
+            Some(grant) => {
+                self.note_calm();
+                self.lease(grant, me)
+            }
             None => Ok(None),
         }
     }
@@ -170,26 +182,33 @@ impl Pool {
 
     #[inline]
     fn take_idle(&self) -> Option<u32> {
-        while let Some((number, left)) = self.idle.pop() {
-            // Without an age nobody but its popper moves an idle slot.
-            let claim = if self.ages { self.slots.get(number).claim() } else { Claim::Resource };
-            match claim {
-                Claim::Resource => {
+        loop {
+            while let Some((number, left)) = self.idle.pop() {
+                if self.claim(number) {
                     self.note_peak(left);
                     if left < self.config.min_idle {
                         self.refill();
                     }
                     return Some(number);
                 }
-                Claim::Hollow => {
-                    self.put_vacant(number);
-                    self.tell_ended();
-                    self.refill();
-                }
-                Claim::Nothing => {}
+            }
+            if !self.recall_some() {
+                return None;
             }
         }
-        None
+    }
+
+    /// Whether a number that was taken from among the idle ones is the caller's, with its resource.
+    #[inline]
+    pub(super) fn claim(&self, number: u32) -> bool {
+        // Without an age nobody but its popper moves an idle slot.
+        let claim = if self.ages { self.slots.get(number).claim() } else { Claim::Resource };
+        if claim == Claim::Hollow {
+            self.put_vacant(number);
+            self.tell_ended();
+            self.refill();
+        }
+        claim == Claim::Resource
     }
 
     /// Only where callers make what they need.
@@ -207,19 +226,19 @@ impl Pool {
         Some(number)
     }
 
-    /// What is in use is what is neither vacant nor idle; both know their depth.
+    /// What is in use is what is neither vacant nor idle, both of which know their depth, nor in a pocket.
     #[inline]
     pub(super) fn note_peak(&self, idle: u32) {
         let circulating = self.limits.circulating();
-        let in_use = circulating.saturating_sub(self.vacant.depth() + idle);
-        if in_use > self.counters.peak_in_use.load(Relaxed) {
-            self.counters.peak_in_use.fetch_max(in_use, Relaxed);
+        let not_free = circulating.saturating_sub(self.vacant.depth() + idle);
+        if not_free > self.counters.peak_in_use.load(Relaxed) {
+            self.counters.peak_in_use.fetch_max(not_free.saturating_sub(self.count_at_hand()), Relaxed);
         }
     }
 
     /// Leases what the caller took. Nothing when it was not fit any more, and another is to be waited for.
     #[inline]
-    pub(super) fn lease(&self, grant: Grant, me: u32) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    pub(super) fn lease(&self, grant: Grant, me: Caller) -> Result<Option<(Lease, Resource)>, AcquireError> {
         match grant {
             Grant::Idle(number) => match self.fault_of(number) {
                 None => Ok(Some(self.begin_lease(number, me))),
@@ -231,7 +250,7 @@ impl Pool {
 
     /// Why an idle resource must not be leased again.
     #[inline]
-    fn fault_of(&self, number: u32) -> Option<Reason> {
+    pub(super) fn fault_of(&self, number: u32) -> Option<Reason> {
         let wear = self.wear_of(self.slots.get(number));
         if wear.is_none() && self.validates && !self.is_still_valid(number) {
             return Some(Reason::Invalid);
@@ -262,7 +281,7 @@ impl Pool {
         &self,
         mut number: u32,
         mut fault: Reason,
-        me: u32,
+        me: Caller,
     ) -> Result<Option<(Lease, Resource)>, AcquireError> {
         loop {
             self.destroy_resource(number, fault);
@@ -302,35 +321,40 @@ impl Pool {
         }
     }
 
-    fn lease_new(&self, number: u32, me: u32) -> Result<(Lease, Resource), AcquireError> {
+    fn lease_new(&self, number: u32, me: Caller) -> Result<(Lease, Resource), AcquireError> {
         self.create(number)?;
         self.counters.fresh.fetch_add(1, Relaxed);
         Ok(self.begin_lease(number, me))
     }
 
     /// The time of one use in so many is measured; the others begin at the housekeeper's last tick.
-    #[inline]
-    pub(super) fn begin_lease(&self, number: u32, me: u32) -> (Lease, Resource) {
+    #[inline(always)]
+    pub(super) fn begin_lease(&self, number: u32, me: Caller) -> (Lease, Resource) {
         let slot = self.slots.get(number);
         let is_measured = slot.uses().is_multiple_of(MEASURED_USES);
         let since_ns = if is_measured { clock::now_ns() | 1 } else { self.housekeeper.tick_ns() & !1 };
         let resource = slot.resource();
-        (self.slots.begin_lease(number, Borrower { thread: me, since_ns }), resource)
+        (self.slots.begin_lease(number, Borrower { thread: me.number(), since_ns }), resource)
     }
 
     /// Takes a resource back, for the next who wants it.
-    #[inline]
-    pub fn release(&self, lease: Lease) -> Result<(), StaleLease> {
-        let number = self.slots.end_lease(lease)?;
+    #[inline(always)]
+    pub fn release(&self, lease: Lease, me: Caller) -> Result<(), StaleLease> {
+        let number = self.end_lease(lease, me)?;
         self.note_use(number);
         if self.settle(number) {
-            self.put_idle(number);
+            self.note_idle_since(number);
+            self.slots.get(number).make_idle();
+            if !self.put_at_hand(number, me) {
+                self.idle.push(number);
+                self.after_idle();
+            }
         }
         Ok(())
     }
 
     /// Whether a released resource is kept. Otherwise it is on its way out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&self, number: u32) -> bool {
         if self.withdraw_surplus(number) {
             return false;
@@ -357,8 +381,8 @@ impl Pool {
 
     /// Takes a resource back that nobody shall have any more. Another thread than the one that has the lease takes it
     /// away from that one.
-    pub fn discard(&self, lease: Lease) -> Result<(), StaleLease> {
-        let number = self.slots.end_lease(lease)?;
+    pub fn discard(&self, lease: Lease, me: Caller) -> Result<(), StaleLease> {
+        let number = self.end_lease(lease, me)?;
         self.note_use(number);
         self.destroy_resource(number, Reason::Discarded);
         self.vacate(number);

@@ -89,6 +89,7 @@ impl Pool {
             housekeeper::start(self)?;
         }
         self.limits.set(min_size, max_size);
+        self.recall();
         self.readmit();
         self.withdraw_what_is_free();
         self.serve();

@@ -306,6 +306,20 @@ impl Slots {
         }
     }
 
+    /// Ends a lease of the calling thread, while nobody else ends one of its. Nothing when it is another's.
+    #[inline]
+    pub fn end_own_lease(&self, lease: Lease, thread: u32) -> Result<Option<u32>, StaleLease> {
+        let (number, slot, leased) = self.find(lease)?;
+        if slot.word.load(Acquire) != leased {
+            return Err(StaleLease { lease: lease.0 });
+        }
+        if slot.borrower.load(Relaxed) != thread {
+            return Ok(None);
+        }
+        slot.word.store(leased - Phase::Leased as u64 + Phase::Returning as u64, Release);
+        Ok(Some(number))
+    }
+
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {
         let (_, slot, leased) = self.find(lease)?;
         // Acquire, so that the word is looked at after it: a lease that is good then was good when this was read.

@@ -116,19 +116,25 @@ impl Waiters {
 
     /// Hands what `free` finds to the first waiters, until one of the two runs out.
     pub fn serve(&self, mut free: impl FnMut() -> Option<Grant>) {
-        let mut queue = self.queue.lock();
-        while let Some(first) = queue.front() {
-            let Some(grant) = free() else { break };
-            let mut got = first.got.lock();
-            got.push(grant);
-            self.wanted.fetch_sub(1, SeqCst);
-            let has_all = got.len() == first.wants as usize;
-            drop(got);
-            if has_all && let Some(first) = queue.pop_front() {
-                self.count.store(queue.len() as u32, SeqCst);
-                first.end(SERVED);
-            }
+        // Woken without the lock, which the one who wakes takes first.
+        while let Some(served) = self.serve_first(&mut free) {
+            served.end(SERVED);
         }
+    }
+
+    /// The first waiter, when it has all that it wants.
+    fn serve_first(&self, mut free: impl FnMut() -> Option<Grant>) -> Option<Arc<Waiter>> {
+        let mut queue = self.queue.lock();
+        let first = queue.front()?;
+        let mut got = first.got.lock();
+        while got.len() < first.wants as usize {
+            got.push(free()?);
+            self.wanted.fetch_sub(1, SeqCst);
+        }
+        drop(got);
+        let served = queue.pop_front();
+        self.count.store(queue.len() as u32, SeqCst);
+        served
     }
 
     /// Tells the first waiter that nothing comes for it.
@@ -137,6 +143,7 @@ impl Waiters {
         if let Some(first) = queue.pop_front() {
             let got = first.got.lock().len();
             self.forget(&first, got, queue.len());
+            drop(queue);
             first.end(FAILED);
         }
     }

@@ -10,6 +10,7 @@ use crate::base::back_off;
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
+use crate::base::thread::Caller;
 use std::sync::atomic::Ordering::*;
 
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ impl Pool {
     #[cold]
     pub fn acquire_later(
         &self,
-        me: u32,
+        me: Caller,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<(Lease, Resource), AcquireError> {
@@ -84,7 +85,7 @@ impl Pool {
     /// Waits for so many until `lease` makes something of them. It gives nothing when one was not fit any more.
     pub(super) fn wait_and_lease<R>(
         &self,
-        me: u32,
+        me: Caller,
         wants: u32,
         deadline: Deadline,
         cancel: Option<&Cancel>,
@@ -106,13 +107,14 @@ impl Pool {
     /// Waits in the queue for so many.
     fn wait_for_grants(
         &self,
-        me: u32,
+        me: Caller,
         wants: u32,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Grant>, AcquireError> {
         let parker = cancel::current_parker()?;
-        let waiter = self.waiters.enter(parker, me, wants)?;
+        let waiter = self.waiters.enter(parker, me.number(), wants)?;
+        self.recall();
         let end = loop {
             self.serve();
             self.creators.ring();
@@ -150,14 +152,14 @@ impl Pool {
         })
     }
 
-    fn waited_in_vain(&self, me: u32, end: WaitEnd) -> AcquireError {
+    fn waited_in_vain(&self, me: Caller, end: WaitEnd) -> AcquireError {
         if end == WaitEnd::TimedOut {
             self.counters.timeouts.fetch_add(1, Relaxed);
         }
         let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
         let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
         let failure = LastFailure(self.breaker.last_failure());
-        AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders: self.holders(me), failure }
+        AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders: self.holders(me.number()), failure }
     }
 
     /// It has no resource, and makes none for now.

@@ -9,6 +9,7 @@ pub mod base;
 mod cells;
 #[allow(dead_code)]
 mod orchestrator;
+mod pockets;
 #[allow(dead_code)]
 mod pool;
 #[allow(dead_code)]

@@ -3,9 +3,9 @@
 #[path = "../../src/pool/cells.rs"]
 pub mod cells;
 #[path = "../../src/pool/slots.rs"]
-mod slots;
+pub mod slots;
 #[path = "../../src/pool/stack.rs"]
-mod stack;
+pub mod stack;
 #[path = "../../src/pool/waiters.rs"]
 mod waiters;
 

@@ -124,7 +124,7 @@ pub mod thread {
     }
 }
 
-/// As src/base/hazards.rs; under this scheduler every store is visible at once, so there is no barrier.
+/// As src/base/hazards.rs.
 pub mod hazards {
     use super::thread::{RECORDS, ThreadRecord};
     use shuttle::sync::atomic::Ordering::*;
@@ -149,10 +149,6 @@ pub mod hazards {
         let records = RECORDS.lock().expect("never poisoned").clone();
         records.iter().any(|record| record.hazard.load(SeqCst) == number)
     }
-
-    pub fn reader_barrier() {}
-
-    pub fn settle() {}
 }
 
 pub mod cancel {
@@ -199,5 +195,24 @@ pub mod cancel {
     }
 }
 
+/// The scheduler tries sequentially consistent executions, in which no fence is missing.
+pub mod barrier {
+    pub fn light() {}
+
+    pub fn heavy() {}
+
+    pub fn wait_while(mut condition: impl FnMut() -> bool) {
+        while condition() {
+            shuttle::thread::yield_now();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(pub u64);
+
+#[allow(dead_code)]
+#[path = "../../src/base/pockets.rs"]
+pub mod pockets;
 #[path = "../../src/base/text.rs"]
 pub mod text;

@@ -5,6 +5,7 @@
 use super::table::Table;
 use super::usage::{Eviction, Usage};
 use crate::base::alloc::{self, OutOfMemory};
+use crate::base::barrier;
 use crate::base::hazards::{self, Hazard};
 use crate::base::sync::{AtomicPtr, AtomicU64, Mutex, Ordering::*};
 use crate::base::thread::ThreadRecord;
@@ -191,7 +192,7 @@ impl<T> Shelf<T> {
             None => Err(body),
         };
         drop(reader);
-        hazards::reader_barrier();
+        barrier::light();
         // Either this is seen here, or whoever takes entries away sees that this reader is gone.
         if self.leaving.load(SeqCst) > 0 {
             self.sweep();
@@ -289,7 +290,7 @@ impl<T> Shelf<T> {
         }
         self.leaving.fetch_add(taken.length, SeqCst);
         // Before it they were taken away, and readers were told to look after them.
-        hazards::settle();
+        barrier::heavy();
         {
             let mut limbo = self.limbo.lock();
             while let Some(entry) = taken.pop() {

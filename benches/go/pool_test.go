@@ -1,0 +1,94 @@
+// Package benches measures the pool of the Go package beside its peers: an idle resource is acquired and released.
+package benches
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/puddle/v2"
+
+	"ostler"
+)
+
+const resources = 8
+
+type resource [64]byte
+
+// measure runs pair on one goroutine, and on as many as there are CPUs.
+func measure(b *testing.B, pair func() error) {
+	b.Run("one", func(b *testing.B) {
+		for b.Loop() {
+			if err := pair(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.RunParallel(func(turns *testing.PB) {
+			for turns.Next() {
+				if err := pair(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+}
+
+func BenchmarkOstler(b *testing.B) {
+	pool, err := ostler.NewPool(ostler.PoolConfig[*resource]{
+		MaxSize: resources,
+		Create:  func() (*resource, error) { return new(resource), nil },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	ctx := context.Background()
+	measure(b, func() error {
+		lease, err := pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		return lease.Release()
+	})
+}
+
+func BenchmarkPuddle(b *testing.B) {
+	pool, err := puddle.NewPool(&puddle.Config[*resource]{
+		MaxSize:     resources,
+		Constructor: func(context.Context) (*resource, error) { return new(resource), nil },
+		Destructor:  func(*resource) {},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	ctx := context.Background()
+	measure(b, func() error {
+		lease, err := pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		lease.Release()
+		return nil
+	})
+}
+
+// What people write by hand.
+func BenchmarkChannel(b *testing.B) {
+	idle := make(chan *resource, resources)
+	for range resources {
+		idle <- new(resource)
+	}
+	ctx := context.Background()
+	measure(b, func() error {
+		select {
+		case leased := <-idle:
+			idle <- leased
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}

@@ -1,0 +1,13 @@
+// The peers in Rust: each does its work `count` times before it returns.
+#pragma once
+
+#include <cstdint>
+
+extern "C" {
+void peer_r2d2(std::uint64_t count);
+void peer_bb8(std::uint64_t count);
+void peer_deadpool_managed(std::uint64_t count);
+void peer_deadpool_unmanaged(std::uint64_t count);
+void peer_oneshot(std::uint64_t count);
+void peer_tokio_oneshot(std::uint64_t count);
+}

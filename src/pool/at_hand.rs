@@ -1,0 +1,96 @@
+//! The pockets of a pool: an idle resource stays at hand for the thread that used it last, so that a thread which leases
+//! and releases in turn touches nothing that others do. No caller goes without while one lies in any pocket, and whoever
+//! waits, pauses, resizes or closes has them all recalled first.
+
+use super::numbers::Reason;
+use super::pool::Pool;
+use super::slots::{Lease, Resource, StaleLease};
+use crate::base::pockets::{Pocket, Window};
+use crate::base::thread::{self, Caller};
+use std::sync::atomic::Ordering::SeqCst;
+
+impl Pool {
+    fn all_pockets(&self) -> impl Iterator<Item = &'static Pocket> {
+        thread::pockets(self.owner)
+    }
+
+    /// Leases what is at hand, when it is fit.
+    #[inline(always)]
+    pub fn acquire_at_hand(&self, me: Caller) -> Option<(Lease, Resource)> {
+        let number = self.pockets.reach(me.pocket(self.owner)?)?.take()?;
+        if !self.claim(number) {
+            return None;
+        }
+        self.note_peak(self.idle.depth());
+        match self.fault_of(number) {
+            None => Some(self.begin_lease(number, me)),
+            Some(fault) => self.throw_away(number, fault),
+        }
+    }
+
+    #[cold]
+    fn throw_away(&self, number: u32, fault: Reason) -> Option<(Lease, Resource)> {
+        self.destroy_resource(number, fault);
+        self.vacate(number);
+        None
+    }
+
+    /// For a slot that has been made idle; otherwise it goes where all find it.
+    #[inline(always)]
+    pub(super) fn put_at_hand(&self, number: u32, me: Caller) -> bool {
+        let reach = me.pocket(self.owner).and_then(|pocket| self.pockets.reach(pocket));
+        reach.is_some_and(|reach| reach.put(number))
+    }
+
+    pub(super) fn count_at_hand(&self) -> u32 {
+        self.pockets.count(self.all_pockets())
+    }
+
+    /// Ends a lease, once. While the pockets are open those of a thread are its own to end, and anybody else shuts them
+    /// first.
+    #[inline(always)]
+    pub(super) fn end_lease(&self, lease: Lease, me: Caller) -> Result<u32, StaleLease> {
+        if !self.has_pockets {
+            return self.slots.end_lease(lease);
+        }
+        match me.pocket(self.owner).and_then(|pocket| self.pockets.window(pocket)) {
+            Some(Window::Open(_reach)) => {
+                if let Some(number) = self.slots.end_own_lease(lease, me.number())? {
+                    return Ok(number);
+                }
+            }
+            Some(Window::Shut(_reach)) => return self.slots.end_lease(lease),
+            None => {}
+        }
+        self.end_lease_of_another(lease)
+    }
+
+    #[cold]
+    fn end_lease_of_another(&self, lease: Lease) -> Result<u32, StaleLease> {
+        self.pockets.while_shut(|| self.all_pockets(), |number| self.idle.push(number), || self.slots.end_lease(lease))
+    }
+
+    /// Puts what is in pockets among the idle ones, and lets nobody put more there for now. Whoever needs that calls it
+    /// after what makes it necessary is visible: that it waits, or that the pool is paused or closed.
+    pub(super) fn recall(&self) {
+        self.pockets.recall(|| self.all_pockets(), |number| self.idle.push(number));
+    }
+
+    /// The same when there may be anything to recall; tells whether it is worth while to look again.
+    #[cold]
+    pub(super) fn recall_some(&self) -> bool {
+        let has_some = self.pockets.have_some(self.all_pockets());
+        if has_some {
+            self.recall();
+        }
+        has_some
+    }
+
+    /// For a caller who was served from what all share without meeting anybody.
+    #[inline]
+    pub(super) fn note_calm(&self) {
+        if self.has_pockets {
+            self.pockets.note_calm(|| self.all_pockets(), || self.waiters.is_empty() && self.mode.load(SeqCst) == 0);
+        }
+    }
+}
