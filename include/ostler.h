@@ -2148,7 +2148,7 @@ typedef struct ostler_templates_config {
     uint32_t eviction;
     /** Most templates that are kept; 1 to 1048576; 0: 1024. The memory to find them is taken at once, 40 to 72 bytes each. */
     uint32_t max_templates;
-    /** Most references that are out; 1 to 1048576; 0: 1024. The memory for all is taken at once, 48 bytes each. */
+    /** Most references that are out; 1 to 1048576; 0: 1024. The memory for all is taken at once, some 50 bytes each. */
     uint32_t max_references;
     /**
      * Most bytes that the templates that are kept may count; one that counts more is built for each who asks for it, and
@@ -2162,7 +2162,7 @@ typedef struct ostler_templates_config {
 /**
  * The functions of the host for a cache of templates. They run on the thread that calls the library, with no lock held,
  * and may call it, also the same cache, but not destroy that. A build that asks for its own key, over others or not, gets
- * OSTLER_E_WOULD_DEADLOCK.
+ * OSTLER_E_WOULD_DEADLOCK; a circle over several caches, or over threads that a build starts and waits for, is not noticed.
  */
 typedef struct ostler_templates_callbacks {
     /** sizeof(ostler_templates_callbacks). */

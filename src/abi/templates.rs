@@ -37,7 +37,7 @@ pub struct ostler_template {
 
 /// The functions of the host for a cache of templates. They run on the thread that calls the library, with no lock held,
 /// and may call it, also the same cache, but not destroy that. A build that asks for its own key, over others or not, gets
-/// OSTLER_E_WOULD_DEADLOCK.
+/// OSTLER_E_WOULD_DEADLOCK; a circle over several caches, or over threads that a build starts and waits for, is not noticed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ostler_templates_callbacks {
@@ -84,7 +84,7 @@ pub struct ostler_templates_config {
     pub eviction: u32,
     /// Most templates that are kept; 1 to 1048576; 0: 1024. The memory to find them is taken at once, 40 to 72 bytes each.
     pub max_templates: u32,
-    /// Most references that are out; 1 to 1048576; 0: 1024. The memory for all is taken at once, 48 bytes each.
+    /// Most references that are out; 1 to 1048576; 0: 1024. The memory for all is taken at once, some 50 bytes each.
     pub max_references: u32,
     /// Most bytes that the templates that are kept may count; one that counts more is built for each who asks for it, and
     /// not kept; 0: no bound.

@@ -309,6 +309,41 @@ TEST(clone_callback_makes_the_instance)
     close_workshop(&workshop);
 }
 
+/* A clone that instantiates the key of the next letter, and meanwhile makes its own go. */
+static ostler_status clone_nested(void *user_data, const void *data, uint64_t data_bytes, void *target)
+{
+    struct workshop *workshop = user_data;
+    char own = *(const char *)data, next = (char)(own + 1);
+    ostler_status status = OSTLER_OK;
+    EXPECT_STATUS(ostler_templates_invalidate(workshop->templates, &own, 1), OSTLER_OK);
+    if (next <= 'p')
+        status = ostler_templates_instantiate(workshop->templates, &next, 1, target, data_bytes, 0, NULL, NULL);
+    EXPECT_EQ(*(const char *)data, own);
+    EXPECT_EQ(((const char *)data)[data_bytes - 1], own);
+    memcpy(target, data, data_bytes);
+    return status;
+}
+
+TEST(clones_nest_and_what_they_use_lasts)
+{
+    struct workshop workshop = {0};
+    char bytes[BYTES];
+    ostler_templates_callbacks callbacks = {
+        .struct_size = sizeof callbacks, .build = build, .clone = clone_nested, .destroy = destroy_data};
+    CHECK_STATUS(ostler_templates_create(NULL, &callbacks, &workshop, &workshop.templates), OSTLER_OK);
+    /* Kept first, so that the clones read them where they are kept. */
+    for (char key = 'p'; key >= 'a'; key--) {
+        ostler_template reference;
+        CHECK_STATUS(ostler_templates_get(workshop.templates, &key, 1, 0, NULL, &reference, NULL, NULL), OSTLER_OK);
+        CHECK_STATUS(ostler_templates_release(workshop.templates, reference), OSTLER_OK);
+    }
+    CHECK_STATUS(ostler_templates_instantiate(workshop.templates, "a", 1, bytes, BYTES, 0, NULL, NULL), OSTLER_OK);
+    CHECK_EQ(workshop.builds, 16);
+    CHECK_EQ(workshop.destroyed, 16);
+    CHECK_EQ(stats_of(workshop.templates).leaving, 0);
+    close_workshop(&workshop);
+}
+
 TEST(many_ask_and_one_builds)
 {
     enum { ASKERS = 8 };

@@ -7,8 +7,9 @@ use super::usage::{Eviction, Usage};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::barrier;
 use crate::base::hazards::{self, Hazard};
-use crate::base::sync::{AtomicPtr, AtomicU64, Mutex, Ordering::*};
+use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering::*};
 use crate::base::thread::ThreadRecord;
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -96,6 +97,18 @@ impl<T> Chain<T> {
     }
 }
 
+impl<T> Chain<T> {
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            // SAFETY: the chain has a share of each entry in it.
+            let entry = unsafe { next.as_ref() }?;
+            next = entry.next.load(Relaxed);
+            Some(entry.address() as u64)
+        })
+    }
+}
+
 impl<T> Drop for Chain<T> {
     fn drop(&mut self) {
         while self.pop().is_some() {}
@@ -154,8 +167,7 @@ pub struct Shelf<T> {
     table: Table<Entry<T>>,
     /// Readers whose hazards are used up.
     shared_readers: AtomicU64,
-    /// Entries in the limbo, or on the way there.
-    leaving: AtomicU64,
+    leaving: Leaving,
     /// Entries that were taken away and have, or had, readers.
     limbo: Mutex<Chain<T>>,
 }
@@ -166,7 +178,7 @@ impl<T> Shelf<T> {
             usage: Usage::new(eviction),
             table: Table::new(most)?,
             shared_readers: AtomicU64::new(0),
-            leaving: AtomicU64::new(0),
+            leaving: Leaving::new()?,
             limbo: Mutex::new(Chain::default()),
         })
     }
@@ -191,10 +203,10 @@ impl<T> Shelf<T> {
             }
             None => Err(body),
         };
-        drop(reader);
+        let shown = reader.end();
         barrier::light();
-        // Either this is seen here, or whoever takes entries away sees that this reader is gone.
-        if self.leaving.load(SeqCst) > 0 {
+        // Either this is seen here, or whoever takes the entry away sees that this reader is gone.
+        if self.leaving.may_have(shown) {
             self.sweep();
         }
         result
@@ -288,8 +300,8 @@ impl<T> Shelf<T> {
         if taken.length == 0 {
             return;
         }
-        self.leaving.fetch_add(taken.length, SeqCst);
-        // Before it they were taken away, and readers were told to look after them.
+        taken.iter().for_each(|entry| self.leaving.add(entry));
+        // Before it they were taken away, and their readers were told to look after them.
         barrier::heavy();
         {
             let mut limbo = self.limbo.lock();
@@ -312,16 +324,68 @@ impl<T> Shelf<T> {
                 if is_read { limbo.push(entry) } else { gone.push(entry) }
             }
         }
-        self.leaving.fetch_sub(gone.length, SeqCst);
+        gone.iter().for_each(|entry| self.leaving.remove(entry));
         // What goes here may be the host's, so no lock is held.
         drop(gone);
     }
+}
+
+const BUCKETS: usize = 256;
+
+/// How many entries are in the limbo, or on the way there, by a hash of their addresses: so that one which has a slow
+/// reader does not send the readers of the others there.
+struct Leaving {
+    buckets: Vec<AtomicU32>,
+    sum: AtomicU32,
+}
+
+impl Leaving {
+    fn new() -> Result<Self, OutOfMemory> {
+        let mut buckets = alloc::try_vec(BUCKETS)?;
+        buckets.extend((0..BUCKETS).map(|_| AtomicU32::new(0)));
+        Ok(Self { buckets, sum: AtomicU32::new(0) })
+    }
+
+    #[inline]
+    fn bucket(&self, address: u64) -> &AtomicU32 {
+        // Fibonacci hashing.
+        &self.buckets[(address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize]
+    }
+
+    fn add(&self, address: u64) {
+        self.bucket(address).fetch_add(1, SeqCst);
+        self.sum.fetch_add(1, SeqCst);
+    }
+
+    fn remove(&self, address: u64) {
+        self.bucket(address).fetch_sub(1, SeqCst);
+        self.sum.fetch_sub(1, SeqCst);
+    }
+
+    /// Whether one of those that a reader has shown may be there.
+    #[inline]
+    fn may_have(&self, shown: Shown) -> bool {
+        match shown {
+            Shown::Nothing => false,
+            Shown::One(address) => self.bucket(address).load(SeqCst) > 0,
+            Shown::Several => self.sum.load(SeqCst) > 0,
+        }
+    }
+}
+
+/// What a reader may have kept from going.
+#[derive(Clone, Copy)]
+enum Shown {
+    Nothing,
+    One(u64),
+    Several,
 }
 
 /// One read. While it lives, what it shows does.
 struct Reader<'a, T> {
     shelf: &'a Shelf<T>,
     hazard: Option<Hazard>,
+    shown: Cell<Shown>,
 }
 
 impl<'a, T> Reader<'a, T> {
@@ -331,14 +395,24 @@ impl<'a, T> Reader<'a, T> {
         if hazard.is_none() {
             shelf.shared_readers.fetch_add(1, SeqCst);
         }
-        Self { shelf, hazard }
+        let shown = if hazard.is_some() { Shown::Nothing } else { Shown::Several };
+        Self { shelf, hazard, shown: Cell::new(shown) }
     }
 
     #[inline]
     fn show(&self, entry: *mut Entry<T>) {
         if let Some(hazard) = &self.hazard {
             hazard.show(entry as u64);
+            self.shown.set(match self.shown.get() {
+                Shown::Nothing => Shown::One(entry as u64),
+                Shown::One(_) | Shown::Several => Shown::Several,
+            });
         }
+    }
+
+    #[inline]
+    fn end(self) -> Shown {
+        self.shown.get()
     }
 }
 
