@@ -3,7 +3,7 @@
 #include "fixtures.h"
 #include <stdatomic.h>
 
-enum { WORDS = 32, ROUNDS = 20000, KEYS = 12, THREADS = 4 };
+enum { WORDS = 32, ROUNDS = 10000, KEYS = 12, THREADS = 4 };
 
 struct page {
     uint64_t sum, version, words[WORDS];

@@ -1,6 +1,6 @@
 //! Immutable entries by key. Readers take no lock: each shows the entry that it uses (see [`crate::base::hazards`]). Writers
-//! exclude one another by the [`Kept`] that they must have; an entry that they take away goes when its last reader is
-//! gone.
+//! exclude one another by the [`Kept`] that they must have; an entry that they take away goes into the limbo, and out of
+//! it when its last reader is gone. Only who has read such an entry looks there, under the limbo's own lock.
 
 use super::table::Table;
 use super::usage::{Eviction, Usage};
@@ -10,6 +10,7 @@ use crate::base::hazards::{self, Hazard};
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering::*};
 use crate::base::thread::ThreadRecord;
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub struct Entry<T> {
     key: Vec<u8>,
     /// See [`Usage`].
     mark: AtomicU64,
-    /// Its place among the kept ones, and the how manieth it was; for writers.
+    /// Its place among the kept ones, and how many were put before it; for writers.
     place: AtomicU64,
     turn: AtomicU64,
     /// In a [`Chain`].
@@ -48,10 +49,10 @@ impl<T> Entry<T> {
     fn is(&self, hash: u64, key: &[u8]) -> bool {
         self.hash == hash && self.key == key
     }
+}
 
-    fn address(&self) -> *mut Self {
-        (&raw const *self).cast_mut()
-    }
+fn address<T>(entry: &Arc<Entry<T>>) -> *mut Entry<T> {
+    Arc::as_ptr(entry).cast_mut()
 }
 
 impl<T> Deref for Entry<T> {
@@ -95,16 +96,15 @@ impl<T> Chain<T> {
         self.length -= 1;
         Some(entry)
     }
-}
 
-impl<T> Chain<T> {
-    fn iter(&self) -> impl Iterator<Item = u64> {
+    /// The addresses of the entries.
+    fn addresses(&self) -> impl Iterator<Item = u64> {
         let mut next = self.first;
         std::iter::from_fn(move || {
+            let address = next as u64;
             // SAFETY: the chain has a share of each entry in it.
-            let entry = unsafe { next.as_ref() }?;
-            next = entry.next.load(Relaxed);
-            Some(entry.address() as u64)
+            next = unsafe { next.as_ref() }?.next.load(Relaxed);
+            Some(address)
         })
     }
 }
@@ -116,30 +116,30 @@ impl<T> Drop for Chain<T> {
 }
 
 /// An entry during a read: there is a share of it meanwhile.
-pub struct Found<'a, T>(&'a Entry<T>);
+pub struct Found<'a, T>(*const Entry<T>, PhantomData<&'a Entry<T>>);
 
 impl<T> Deref for Found<'_, T> {
     type Target = Entry<T>;
 
     #[inline]
     fn deref(&self) -> &Entry<T> {
-        self.0
+        // SAFETY: there is a share of it.
+        unsafe { &*self.0 }
     }
 }
 
 impl<'a, T> Found<'a, T> {
     /// For one who has a share already.
     pub fn of(entry: &'a Arc<Entry<T>>) -> Self {
-        Self(entry)
+        Self(Arc::as_ptr(entry), PhantomData)
     }
 
     /// A share that outlives the read.
     pub fn share(&self) -> Arc<Entry<T>> {
-        let entry = &raw const *self.0;
         // SAFETY: every entry that is found is in an `Arc`, of which there is a share.
         unsafe {
-            Arc::increment_strong_count(entry);
-            Arc::from_raw(entry)
+            Arc::increment_strong_count(self.0);
+            Arc::from_raw(self.0)
         }
     }
 }
@@ -195,9 +195,9 @@ impl<T> Shelf<T> {
         let reader = Reader::new(self, record);
         let result = match self.find(hash, key, |entry| reader.show(entry)) {
             Some(entry) => {
-                // SAFETY: it was on the shelf after it was shown, so the share there, or then in the limbo, lasts as
-                // long as the reader.
-                let found = Found(unsafe { &*entry });
+                // It was on the shelf after it was shown, so the share there, or then in the limbo, lasts as long as the
+                // reader.
+                let found = Found(entry, PhantomData);
                 self.usage.note(&found.mark);
                 Ok(body(&found))
             }
@@ -247,7 +247,7 @@ impl<T> Shelf<T> {
         kept.puts += 1;
         entry.turn.store(kept.puts, Relaxed);
         entry.mark.store(self.usage.begin(), Relaxed);
-        self.table.insert(entry.hash, entry.address());
+        self.table.insert(entry.hash, address(&entry));
         kept.entries.push(entry);
     }
 
@@ -279,7 +279,7 @@ impl<T> Shelf<T> {
 
     fn take_from(&self, kept: &mut Kept<T>, place: usize) -> Arc<Entry<T>> {
         let taken = kept.entries.swap_remove(place);
-        self.table.remove(taken.hash, taken.address());
+        self.table.remove(taken.hash, address(&taken));
         if let Some(moved) = kept.entries.get(place) {
             moved.place.store(place as u64, Relaxed);
         }
@@ -289,7 +289,7 @@ impl<T> Shelf<T> {
     pub fn take_all(&self, kept: &mut Kept<T>) -> Chain<T> {
         let mut taken = Chain::default();
         while let Some(entry) = kept.entries.pop() {
-            self.table.remove(entry.hash, entry.address());
+            self.table.remove(entry.hash, address(&entry));
             taken.push(entry);
         }
         taken
@@ -300,7 +300,7 @@ impl<T> Shelf<T> {
         if taken.length == 0 {
             return;
         }
-        taken.iter().for_each(|entry| self.leaving.add(entry));
+        taken.addresses().for_each(|address| self.leaving.add(address));
         // Before it they were taken away, and their readers were told to look after them.
         barrier::heavy();
         {
@@ -320,11 +320,11 @@ impl<T> Shelf<T> {
             let mut limbo = self.limbo.lock();
             let mut rest = std::mem::take(&mut *limbo);
             while let Some(entry) = rest.pop() {
-                let is_read = self.shared_readers.load(SeqCst) > 0 || hazards::is_shown(entry.address() as u64);
+                let is_read = self.shared_readers.load(SeqCst) > 0 || hazards::is_shown(address(&entry) as u64);
                 if is_read { limbo.push(entry) } else { gone.push(entry) }
             }
         }
-        gone.iter().for_each(|entry| self.leaving.remove(entry));
+        gone.addresses().for_each(|address| self.leaving.remove(address));
         // What goes here may be the host's, so no lock is held.
         drop(gone);
     }
