@@ -69,6 +69,7 @@ enum class errc : int {
     already_completed = OSTLER_E_ALREADY_COMPLETED,
     build_failed = OSTLER_E_BUILD_FAILED,
     stale_template = OSTLER_E_STALE_TEMPLATE,
+    overloaded = OSTLER_E_OVERLOADED,
     queue_full = OSTLER_E_QUEUE_FULL,
     load_failed = OSTLER_E_LOAD_FAILED,
     stale_ticket = OSTLER_E_STALE_TICKET,
@@ -966,7 +967,8 @@ template <class T> class pool {
     /// Takes a lease away from its holder and destroys the resource, which the holder must not use any more.
     errc take_back(ostler_lease lease) noexcept { return static_cast<errc>(ostler_pool_discard(get(), lease)); }
 
-    /// Waits until the resources are there that at_least and idle_at_least ask for; tells how far it is.
+    /// Waits until the resources are there that at_least and idle_at_least ask for, or one cannot be made; tells how
+    /// far it is. What failed before the call does not end it, so that a loop around it waits each time.
     pool_warmth wait_warm(wait_limit limit, std::error_code &failure) noexcept
     {
         pool_warmth warmth;
@@ -995,11 +997,11 @@ template <class T> class pool {
     void resume() { detail::check(ostler_pool_resume(get())); }
     void resume(std::error_code &failure) noexcept { detail::note(ostler_pool_resume(get()), failure); }
 
-    /// Leases none any more that was made before.
+    /// Leases none any more that was made before. Where create has failed too often, it is tried at once.
     void refresh() { detail::check(ostler_pool_refresh(get())); }
     void refresh(std::error_code &failure) noexcept { detail::note(ostler_pool_refresh(get()), failure); }
 
-    /// Leases nothing any more and waits until all are back; tells how many are still out.
+    /// Leases nothing any more and waits until all are back and destroyed; tells how many leases are still out.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {
         std::uint64_t still_out = 0;

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -43,7 +44,19 @@ func wordsOf(err error) string {
 		words = err.Error()
 		return nil
 	})
+	if words == "" {
+		return "an error without words"
+	}
 	return words
+}
+
+// cut shortens words to so many bytes, between two characters.
+func cut(words string, limit int) string {
+	length := min(len(words), limit)
+	for length > 0 && length < len(words) && !utf8.RuneStart(words[length]) {
+		length--
+	}
+	return words[:length]
 }
 
 // answer tells the library how a callback went.

@@ -9,7 +9,6 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -162,9 +161,11 @@ func (p *Pool[T]) Close() error {
 	return err
 }
 
-// Drain refuses new work and waits until everything is released; it says how many are still leased.
+// Drain refuses new work and waits until everything is released and destroyed; it says how many are still leased, which
+// may be none when the wait ends during a callback. A context that has ended waits for nothing, but new work is refused
+// all the same.
 func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
-	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+	err = drain(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		waited := C.ostler_go_pool_close(p.handle, timeout, cancel)
 		stillLeased = uint64(waited.still_out)
 		return failure(waited.failure)
@@ -173,13 +174,14 @@ func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
 	return stillLeased, err
 }
 
-// WaitWarm waits until the resources are there that MinSize and MinIdle ask for. It says how many are, and how many there
-// shall be, also with an error, so that a program can show how far it is.
+// WaitWarm waits until the resources are there that MinSize and MinIdle ask for, or until one of them cannot be made;
+// what failed before the call does not end it, so that a loop around it waits each time. It says how many are, and how
+// many there shall be, also with an error, so that a program can show how far it is.
 func (p *Pool[T]) WaitWarm(ctx context.Context) (ready, wanted int, err error) {
 	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		warmed := C.ostler_go_pool_wait_warm(p.handle, timeout, cancel)
 		ready, wanted = int(warmed.ready), int(warmed.wanted)
-		return failure(warmed.failure)
+		return p.keeper.refusals.explain(failure(warmed.failure))
 	})
 	runtime.KeepAlive(p)
 	return ready, wanted, err
@@ -211,21 +213,23 @@ func (p *Pool[T]) Resume() error {
 	return err
 }
 
-// Refresh replaces all resources: none that was made before is leased any more.
+// Refresh replaces all resources: none that was made before is leased any more. Where Create has failed too often, it
+// is tried at once.
 func (p *Pool[T]) Refresh() error {
 	err := failure(C.ostler_go_pool_refresh(p.handle))
 	runtime.KeepAlive(p)
 	return err
 }
 
-// Acquire leases a resource, and waits for one when all are leased.
+// Acquire leases a resource, and waits for one when all are leased. Behind an error that tells how Create failed is the
+// error of Create, whichever goroutine or thread it was on; the same holds for the other ways to acquire and to wait.
 func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	if _, err := timeLeft(ctx); err != nil {
 		return Lease[T]{}, err
 	}
 	// A lease that is to be had at once needs no cancel.
 	lease, err := p.TryAcquire()
-	if !errors.Is(err, ErrExhausted) && !errors.Is(err, ErrPaused) {
+	if err == nil || !isOneOf(err, ErrExhausted, ErrPaused) {
 		return lease, err
 	}
 	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
@@ -246,8 +250,8 @@ func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 	ids := make([]C.uint64_t, count)
 	resources := make([]C.uintptr_t, count)
 	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
-		return failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout, cancel, unsafe.SliceData(ids),
-			unsafe.SliceData(resources)))
+		return p.keeper.refusals.explain(failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout, cancel,
+			unsafe.SliceData(ids), unsafe.SliceData(resources))))
 	})
 	if err != nil {
 		return nil, err
@@ -279,7 +283,7 @@ func (p *Pool[T]) TryAcquire() (Lease[T], error) {
 
 func (p *Pool[T]) lease(leased C.ostler_go_leased) (Lease[T], error) {
 	if leased.failure.status != C.OSTLER_OK {
-		return Lease[T]{}, failure(leased.failure)
+		return Lease[T]{}, p.keeper.refusals.explain(failure(leased.failure))
 	}
 	resource, _ := p.keeper.resources.get(uintptr(leased.resource))
 	return Lease[T]{pool: p, id: leased.lease, resource: resource}, nil
@@ -383,6 +387,7 @@ var errNoLease = &Error{Code: ErrStaleLease, Message: "the zero Lease is never a
 type poolKeeper[T any] struct {
 	config    PoolConfig[T]
 	resources registry[T]
+	refusals  lastErrors // of Create
 	tenancy   tenancy
 	handle    atomic.Uintptr
 }
@@ -415,6 +420,7 @@ func (k *poolKeeper[T]) create() (id uintptr, err error) {
 	})
 	if err != nil {
 		k.tenancy.leave()
+		err = k.refusals.note(err)
 	}
 	return id, err
 }

@@ -10,10 +10,10 @@ use super::pool::{ostler_times, times};
 use super::status::{
     Failure, OSTLER_E_BUILD_FAILED, OSTLER_E_CALLBACK_FAILED, OSTLER_E_CLOSED, OSTLER_E_EXHAUSTED,
     OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_STALE_TEMPLATE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK,
-    ostler_status,
+    answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
-use crate::base::callback;
+use crate::base::callback::{self, Refusal};
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::memory::arena::Arena;
@@ -193,32 +193,31 @@ unsafe impl Send for Host {}
 unsafe impl Sync for Host {}
 
 impl TemplateHost for Host {
-    fn build(&self, key: &[u8], made: &mut Made) -> i32 {
-        let Some(build) = self.table.build else { return OSTLER_E_INVALID_ARGUMENT };
+    fn build(&self, key: &[u8], made: &mut Made) -> Result<(), Refusal> {
         let (name, length) = (key.as_ptr().cast(), key.len() as u64);
         // SAFETY: the host's function, called as the header says.
-        let status =
-            unsafe { build(self.user_data, name, length, &mut made.data, &mut made.bytes, &mut made.charge_bytes) };
-        if status != OSTLER_OK {
-            return status;
-        }
+        answered(self.table.build.map_or(OSTLER_OK, |build| unsafe {
+            build(self.user_data, name, length, &mut made.data, &mut made.bytes, &mut made.charge_bytes)
+        }))?;
         if made.bytes > i64::MAX as u64 || (made.data.is_null() && made.bytes > 0) {
             callback::set_message("build said that it worked, but wrote no data of that size");
-            return OSTLER_E_INVALID_ARGUMENT;
+            return Err(Refusal::IN_WORDS);
         }
         if made.charge_bytes == 0 {
             made.charge_bytes = made.bytes;
         }
-        OSTLER_OK
+        Ok(())
     }
 
     fn has_clone(&self) -> bool {
         self.table.clone.is_some()
     }
 
-    fn clone_into(&self, made: &Made, target: *mut c_void) -> i32 {
+    fn clone_into(&self, made: &Made, target: *mut c_void) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.clone.map_or(0, |clone| unsafe { clone(self.user_data, made.data, made.bytes, target) })
+        answered(
+            self.table.clone.map_or(OSTLER_OK, |clone| unsafe { clone(self.user_data, made.data, made.bytes, target) }),
+        )
     }
 
     fn destroy(&self, made: &Made) {

@@ -120,6 +120,7 @@ void fill_ostler_orchestrator_config(void *target, uint32_t struct_size);
 void fill_ostler_model_config(void *target, uint32_t struct_size);
 void fill_ostler_model_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_request(void *target, uint32_t struct_size);
+void fill_ostler_acquire(void *target, uint32_t struct_size);
 void fill_ostler_deferred_config(void *target, uint32_t struct_size);
 void fill_ostler_templates_config(void *target, uint32_t struct_size);
 void fill_ostler_templates_callbacks(void *target, uint32_t struct_size);

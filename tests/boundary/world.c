@@ -143,6 +143,11 @@ void fill_ostler_templates_callbacks(void *target, uint32_t struct_size)
     SET(ostler_templates_callbacks, destroy, destroy_template);
 }
 
+void fill_ostler_acquire(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+}
+
 void fill_ostler_request(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);

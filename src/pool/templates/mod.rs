@@ -17,7 +17,7 @@ mod usage;
 
 use super::cells::{CellError, Cells, Key, MOST_CELLS, Stage};
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::callback::CallbackFailure;
+use crate::base::callback::{CallbackFailure, Refusal};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::handles::{Handled, Kind};
@@ -441,7 +441,10 @@ struct EndOnPanic<'a> {
 
 impl Drop for EndOnPanic<'_> {
     fn drop(&mut self) {
-        let end = BuildEnd::Failed(CallbackFailure { status: -1, message: Text::from("the library panicked") });
+        let end = BuildEnd::Failed(CallbackFailure {
+            refusal: Refusal::IN_WORDS,
+            message: Text::from("the library panicked"),
+        });
         self.templates.end_build(self.build, &end);
         self.build.finish(end);
     }

@@ -1,19 +1,18 @@
 //! One template: what the host built, which goes back to the host with its last user.
 
 use crate::base::Owner;
-use crate::base::callback::{self, CallbackFailure};
+use crate::base::callback::{self, CallbackFailure, Refusal};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// The host's side of a cache of templates.
 pub trait TemplateHost: Send + Sync + 'static {
-    /// 0, or the host's own status.
-    fn build(&self, key: &[u8], made: &mut Made) -> i32;
+    fn build(&self, key: &[u8], made: &mut Made) -> Result<(), Refusal>;
     /// Whether instances are made by [`TemplateHost::clone_into`]; else by a plain copy.
     fn has_clone(&self) -> bool;
-    /// Makes an instance at `target`, which has room for the template's bytes; answers as a build.
-    fn clone_into(&self, made: &Made, target: *mut c_void) -> i32;
+    /// Makes an instance at `target`, which has room for the template's bytes.
+    fn clone_into(&self, made: &Made, target: *mut c_void) -> Result<(), Refusal>;
     fn destroy(&self, made: &Made);
 }
 
