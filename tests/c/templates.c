@@ -282,7 +282,7 @@ static ostler_status clone_marked(void *user_data, const void *data, uint64_t da
     atomic_fetch_add(&workshop->clones, 1);
     if (*(const char *)data == 'x') {
         ostler_callback_set_message("no room for an x");
-        return -7;
+        return -77;
     }
     EXPECT_STATUS(ostler_templates_destroy(workshop->templates), OSTLER_E_WOULD_DEADLOCK);
     memcpy(target, data, data_bytes);
@@ -305,7 +305,7 @@ TEST(clone_callback_makes_the_instance)
     CHECK_EQ(workshop.clones, 2);
     CHECK_STATUS(ostler_templates_instantiate(workshop.templates, "x", 1, bytes, BYTES, 0, NULL, NULL),
                  OSTLER_E_CALLBACK_FAILED);
-    CHECK_STR_CONTAINS(ostler_last_error_message(), "no room for an x (status -7)");
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "no room for an x (status -77)");
     close_workshop(&workshop);
 }
 
