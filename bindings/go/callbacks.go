@@ -117,6 +117,7 @@ type poolCallbacks interface {
 	create() (resource uintptr, err error)
 	validate(resource uintptr) error
 	reset(resource uintptr) error
+	retag(resource uintptr, from, to uint64) error
 	destroy(resource uintptr)
 	overdue(lease C.ostler_lease_info)
 }
@@ -161,6 +162,15 @@ func ostlerGoPoolReset(pool, resource C.uintptr_t) C.ostler_status {
 		return answer(errGone)
 	}
 	return answer(callbacks.reset(uintptr(resource)))
+}
+
+//export ostlerGoPoolRetag
+func ostlerGoPoolRetag(pool, resource C.uintptr_t, from, to C.uint64_t) C.ostler_status {
+	callbacks, found := pools.get(uintptr(pool))
+	if !found {
+		return answer(errGone)
+	}
+	return answer(callbacks.retag(uintptr(resource), uint64(from), uint64(to)))
 }
 
 //export ostlerGoPoolDestroy

@@ -40,6 +40,14 @@ type PoolConfig[T any] struct {
 	Reset    func(T) error // optional: makes one as new when it is released
 	Destroy  func(T)       // optional
 
+	ReservedHigh   int           // kept for callers of PriorityHigh and PriorityCritical
+	RefuseHopeless bool          // ErrOverloaded at once for who would wait in vain at the present rate
+	TargetWait     time.Duration // when all have waited longer for a WaitInterval, ErrOverloaded for who has; 0 is never
+	WaitInterval   time.Duration // 0 is 100 ms
+
+	// Retag is optional: it gives one the settings of another tag, before it is leased to who wants those.
+	Retag func(resource T, fromTag, toTag uint64) error
+
 	LeaseLimit time.Duration      // how long a lease may last before it is told of; 0 is for ever
 	Overdue    func(LeaseInfo[T]) // optional: hears, once, of a lease that lasts longer; it may Discard it
 }
@@ -74,7 +82,7 @@ type PoolStats struct {
 	DestroyedReset, Acquires, Reuses, Timeouts, PeakInUse, PeakWaiting uint64
 	DestroyedOld, DestroyedUsed, DestroyedRefreshed, DestroyedSurplus  uint64
 	MinSize, MaxSize                                                   uint64
-	FailuresInARow, Overdue                                            uint64
+	FailuresInARow, Overdue, Retags, Refused                           uint64
 
 	Waits   Times // of those who had to wait, also in vain
 	Creates Times
@@ -113,6 +121,10 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	c.max_lifetime_ns = given.span("MaxLifetime", config.MaxLifetime)
 	c.lease_limit_ns = given.span("LeaseLimit", config.LeaseLimit)
 	c.lifetime_jitter_ns = given.span("LifetimeJitter", config.LifetimeJitter)
+	c.reserved_high = given.count("ReservedHigh", config.ReservedHigh)
+	c.refuse_hopeless = C.uint32_t(flag(config.RefuseHopeless))
+	c.target_wait_ns = given.span("TargetWait", config.TargetWait)
+	c.wait_interval_ns = given.span("WaitInterval", config.WaitInterval)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err
@@ -120,8 +132,8 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	keeper := &poolKeeper[T]{config: config}
 	id := pools.add(keeper)
 	keeper.tenancy.end = func() { pools.take(id) }
-	validates, resets := flag(config.Validate != nil), flag(config.Reset != nil)
-	created := C.ostler_go_pool_create(&c, C.int(validates), C.int(resets), C.uintptr_t(id))
+	validates, resets, retags := flag(config.Validate != nil), flag(config.Reset != nil), flag(config.Retag != nil)
+	created := C.ostler_go_pool_create(&c, C.int(validates), C.int(resets), C.int(retags), C.uintptr_t(id))
 	if err := failure(created.failure); err != nil {
 		keeper.tenancy.close()
 		return nil, err
@@ -240,6 +252,25 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	return lease, err
 }
 
+// Demand is how a resource is acquired.
+type Demand struct {
+	Priority Priority // whose turn it is among those who wait
+	Tag      uint64   // the settings that it shall have; 0 is as Create makes it
+}
+
+// AcquireWith leases a resource as Acquire does: by priority, and one with these settings first.
+func (p *Pool[T]) AcquireWith(ctx context.Context, demand Demand) (Lease[T], error) {
+	var lease Lease[T]
+	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+		var err error
+		lease, err = p.lease(C.ostler_go_pool_acquire_with(p.handle, C.uint32_t(demand.Priority),
+			C.uint64_t(demand.Tag), timeout, cancel))
+		return err
+	})
+	runtime.KeepAlive(p)
+	return lease, err
+}
+
 // AcquireN leases so many resources together, or none. Goroutines that want several cannot hold up one another.
 func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 	var given arguments
@@ -307,6 +338,7 @@ func (p *Pool[T]) Stats() (PoolStats, error) {
 		DestroyedRefreshed: uint64(stats.destroyed_refreshed), DestroyedSurplus: uint64(stats.destroyed_surplus),
 		MinSize: uint64(stats.min_size), MaxSize: uint64(stats.max_size),
 		FailuresInARow: uint64(stats.failures_in_a_row), Overdue: uint64(stats.overdue),
+		Retags: uint64(stats.retags), Refused: uint64(stats.refused),
 		Waits: timesOf(stats.waits), Creates: timesOf(stats.creates), Uses: timesOf(stats.uses),
 	}, nil
 }
@@ -433,6 +465,11 @@ func (k *poolKeeper[T]) validate(id uintptr) error {
 func (k *poolKeeper[T]) reset(id uintptr) error {
 	resource, _ := k.resources.get(id)
 	return guarded(func() error { return k.config.Reset(resource) })
+}
+
+func (k *poolKeeper[T]) retag(id uintptr, from, to uint64) error {
+	resource, _ := k.resources.get(id)
+	return guarded(func() error { return k.config.Retag(resource, from, to) })
 }
 
 func (k *poolKeeper[T]) destroy(id uintptr) {
