@@ -134,6 +134,7 @@ var (
 	pools    registry[poolCallbacks]
 	models   registry[modelCallbacks]
 	requests registry[*request]
+	builders registry[func(key string) ([]byte, error)]
 )
 
 //export ostlerGoPoolCreate
@@ -192,6 +193,16 @@ func ostlerGoPoolOverdue(pool C.uintptr_t, lease C.ostler_lease_info) {
 	if callbacks, found := pools.get(uintptr(pool)); found {
 		callbacks.overdue(lease)
 	}
+}
+
+//export ostlerGoTemplatesBuild
+func ostlerGoTemplatesBuild(id C.uintptr_t, key *C.char, keyBytes C.int) (C.ostler_status, unsafe.Pointer, C.uint64_t) {
+	builder, found := builders.get(uintptr(id))
+	if !found {
+		return answer(errGone), nil, 0
+	}
+	data, bytes, err := build(builder, C.GoStringN(key, keyBytes))
+	return answer(err), data, C.uint64_t(bytes)
 }
 
 //export ostlerGoModelLoad

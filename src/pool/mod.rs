@@ -21,6 +21,7 @@
 //! - [`numbers`], [`times`]: what a pool counts and measures.
 //! - [`cells`]: cells that each carry one result at a time, under keys that are never taken for one another.
 //! - [`deferred`]: such cells for the host's own results.
+//! - [`templates`]: initial data that is built once for each key, and copied without a lock.
 
 mod at_hand;
 mod borrowers;
@@ -43,6 +44,7 @@ mod reclaim;
 mod resize;
 mod slots;
 mod stack;
+pub mod templates;
 mod times;
 mod waiters;
 mod waiting;

@@ -279,7 +279,7 @@ TEST(revoked_lease_ends_with_its_holder)
         };
         ostler::pool<horse> stable(std::move(callbacks), ostler::pool_config().at_most(1));
         auto lease = stable.acquire();
-        CHECK(stable.revoke(stable.leases().at(0).lease) == ostler::errc::ok);
+        CHECK(stable.revoke(stable.leases().at(0).raw) == ostler::errc::ok);
         auto next = stable.acquire();
         CHECK_EQ(horse::alive.load(), 2);
         lease->rides++;
