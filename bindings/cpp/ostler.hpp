@@ -890,6 +890,41 @@ template <class T> class [[nodiscard]] lease {
     std::shared_ptr<const void> callbacks_;
 };
 
+namespace detail {
+
+/// What an acquire on its way keeps for the one who hears of it.
+struct unheard_acquire {
+    virtual ~unheard_acquire() = default;
+};
+
+} // namespace detail
+
+/// An acquire on its way, which goes on without this.
+class pending_acquire {
+  public:
+    pending_acquire() noexcept = default;
+    explicit operator bool() const noexcept { return ticket_.value != 0; }
+    /// From errc::ok on its function is not called; errc::stale_ticket when it has been or is being.
+    errc cancel() noexcept
+    {
+        const ostler_status status = ostler_pool_cancel_async(pool_, std::exchange(ticket_, ostler_ticket{}));
+        if (status == OSTLER_OK)
+            delete unheard_;
+        return static_cast<errc>(status);
+    }
+
+  private:
+    template <class> friend class pool;
+    pending_acquire(ostler_pool *pool, ostler_ticket ticket, detail::unheard_acquire *unheard) noexcept
+        : pool_(pool), ticket_(ticket), unheard_(unheard)
+    {
+    }
+
+    ostler_pool *pool_ = nullptr;
+    ostler_ticket ticket_{};
+    detail::unheard_acquire *unheard_ = nullptr;
+};
+
 /// Keeps objects of type T warm.
 template <class T> class pool {
   public:
@@ -960,6 +995,36 @@ template <class T> class pool {
             return ostler_pool_acquire_with(get(), &how, lease, resource);
         });
     }
+    using acquired = std::function<void(std::error_code, lease<T>)>;
+
+    /// Holds nobody up: what is to be had now is leased now. Otherwise the lease is empty, and the function gets one later,
+    /// on the pool's own thread, or the reason why not; until then `later` can cancel it.
+    lease<T> acquire_async(demand wanted, duration timeout, acquired function, pending_acquire *later = nullptr)
+    {
+        return detail::thrown([&](std::error_code &failure) {
+            return acquire_async(wanted, timeout, std::move(function), later, failure);
+        });
+    }
+    /// Throws nothing but std::bad_alloc.
+    lease<T> acquire_async(demand wanted, duration timeout, acquired function, pending_acquire *later,
+                           std::error_code &failure)
+    {
+        auto how = detail::sized<ostler_acquire>();
+        how.priority = static_cast<std::uint32_t>(wanted.priority);
+        how.timeout_ns = timeout.ns();
+        how.tag = wanted.tag;
+        auto waiting = std::make_unique<waiting_acquire>(get(), callbacks_, std::move(function));
+        ostler_ticket ticket{};
+        lease<T> now = leased(failure, [&](ostler_lease *lease, void **resource) {
+            return ostler_pool_acquire_async(get(), &how, tell_acquired, waiting.get(), &ticket, lease, resource);
+        });
+        // From here on it is with the library, which may have called the function already.
+        detail::unheard_acquire *const unheard = ticket.value ? waiting.release() : nullptr;
+        if (later)
+            *later = pending_acquire(get(), ticket, unheard);
+        return now;
+    }
+
     /// So many together, or none; two callers that want several cannot hold up one another.
     std::vector<lease<T>> acquire_n(std::uint32_t count, wait_limit limit = {})
     {
@@ -1123,6 +1188,23 @@ template <class T> class pool {
             static_cast<callbacks_type *>(user_data)->retag(*static_cast<T *>(resource), from, to);
             return OSTLER_OK;
         });
+    }
+    struct waiting_acquire : detail::unheard_acquire {
+        ostler_pool *pool;
+        std::shared_ptr<const void> callbacks;
+        acquired function;
+        waiting_acquire(ostler_pool *of, std::shared_ptr<const void> kept, acquired &&told)
+            : pool(of), callbacks(std::move(kept)), function(std::move(told))
+        {
+        }
+    };
+    static void tell_acquired(void *user_data, ostler_ticket, ostler_status status, ostler_lease raw, void *resource) noexcept
+    {
+        const std::unique_ptr<waiting_acquire> waiting(static_cast<waiting_acquire *>(user_data));
+        lease<T> taken;
+        if (raw.value)
+            taken = lease<T>(waiting->pool, raw, static_cast<T *>(resource), waiting->callbacks);
+        detail::swallowed([&] { waiting->function(make_error_code(static_cast<errc>(status)), std::move(taken)); });
     }
     static void tell_event(void *user_data, std::uint32_t event, void *resource) noexcept
     {

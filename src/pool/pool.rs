@@ -1,6 +1,7 @@
 //! A pool: acquire and release. The path of a resource that is idle and needs no callback takes no lock, allocates
 //! nothing and reads no clock.
 
+use super::attendant::{Attendant, Hearer, Outcome};
 use super::borrowers::LeaseInfo;
 use super::breaker::Breaker;
 use super::config::{IdleOrder, PoolConfig};
@@ -36,6 +37,9 @@ pub trait Factory: Send + Sync + 'static {
     fn validate(&self, resource: Resource) -> Result<(), Refusal>;
     fn resets(&self) -> bool;
     fn reset(&self, resource: Resource) -> Result<(), Refusal>;
+    /// What became of an acquire that held no thread up.
+    fn acquired(&self, hearer: Hearer, outcome: Outcome);
+    fn status_of(&self, error: AcquireError) -> i32;
     fn hears(&self) -> bool;
     fn event(&self, event: Event, resource: Resource);
     fn retags(&self) -> bool;
@@ -79,6 +83,7 @@ pub struct Pool {
     pub(super) waiters: Waiters,
     pub(super) breaker: Breaker,
     pub(super) creators: Creators,
+    pub(super) attendant: Attendant,
     pub(super) housekeeper: Housekeeper,
     /// Told when a resource was made in the background, or could not be.
     pub(super) warmed: Watchers,
@@ -133,6 +138,7 @@ impl Pool {
             waiters: Waiters::default(),
             breaker: Breaker::new(config.breaker_failures),
             creators: Creators::default(),
+            attendant: Attendant::default(),
             housekeeper: Housekeeper::default(),
             warmed: Watchers::default(),
             ended: Watchers::default(),
@@ -629,6 +635,8 @@ impl Handled for Pool {
     }
 
     fn finish_destroy(&self) {
+        self.attendant.stop();
+        self.give_back_acquired();
         self.creators.stop();
         self.housekeeper.stop();
         self.destroy_doomed();

@@ -125,6 +125,8 @@ void fill_ostler_deferred_config(void *target, uint32_t struct_size);
 void fill_ostler_templates_config(void *target, uint32_t struct_size);
 void fill_ostler_templates_callbacks(void *target, uint32_t struct_size);
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message);
+void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, ostler_status status, ostler_lease lease,
+                                       void *resource);
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value);
 
 #endif

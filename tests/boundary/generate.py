@@ -62,6 +62,8 @@ ANSWERS = {
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",
+    "ostler_pool_cancel_async": "OSTLER_E_STALE_TICKET",
+    "ostler_pool_take_acquired": "OSTLER_E_NOT_READY",
 }
 
 
@@ -124,7 +126,7 @@ def parameter(header, function, name, text):
         return of("BYTES", bytes=bytes_of(name))
     if stars == 1 and base == "void" and name in ("user_data", "value"):
         return of("OPAQUE")
-    if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "uint64_t", "ostler_status"):
+    if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "int32_t", "uint64_t", "ostler_status"):
         array = many and base in TOKENS
         bytes_ = f"{'ITEMS * ' if array else ''}sizeof({base})"
         return of("OUT", kind=TOKENS.get(base, "NOTHING"), bytes=bytes_, many="true" if array else None)

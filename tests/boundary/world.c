@@ -59,6 +59,12 @@ static void destroy_template(void *user_data, void *data, uint64_t data_bytes)
     destroy_resource(user_data, data);
 }
 
+void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, ostler_status status, ostler_lease lease,
+                                       void *resource)
+{
+    (void)user_data, (void)ticket, (void)status, (void)lease, (void)resource;
+}
+
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value)
 {
     (void)user_data, (void)cell, (void)outcome, (void)value;

@@ -14,10 +14,10 @@ const NOUNS: &[&str] = &[
     "mark",
     "receipt",
     "cursor",
+    "request",
     "pool",
     "deferred",
     "templates",
-    "request",
     "orchestrator",
     "model",
 ];
