@@ -6,8 +6,8 @@ use super::status::{
     Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_TIMEOUT, OSTLER_E_UNSUPPORTED, OSTLER_E_WOULD_DEADLOCK, STATUSES,
     ostler_status,
 };
-use crate::base::clock::Deadline;
-use crate::base::thread::ThreadRecord;
+use crate::base::clock::{self, Deadline};
+use crate::base::thread::{self, ThreadRecord};
 use crate::base::{callback, handles, log};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn ostler_callback_set_message(message: *const c_char) -> 
 }
 
 /// Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
-/// that run finish. Afterwards every handle is invalid, and the library can be used anew. A program may also just
+/// that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used anew. A program may also just
 /// exit, with workers busy.
 ///
 /// Parameters:
@@ -244,6 +244,8 @@ pub unsafe extern "C" fn ostler_shutdown(timeout_ns: u64, still_out: *mut u64) -
                 format_args!("shutdown was called from inside a callback, and would wait for that callback"),
             ));
         }
+        clock::run_on_at_last();
+        thread::wake_all();
         let deadline = Deadline::after(timeout_ns);
         handles::destroy_all();
         let mut left = handles::live_count();

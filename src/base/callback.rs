@@ -1,8 +1,9 @@
 //! The host's callbacks: who is inside one now, and the words that go with a failure.
 
 use super::faults::{self, Point};
+use super::injection::{self, Callback};
 use super::text::Text;
-use super::thread::ThreadRecord;
+use super::thread::{Frame, ThreadRecord};
 use super::{MESSAGE_BYTES, Owner};
 
 /// A failure that a callback of the host reported.
@@ -12,12 +13,6 @@ pub struct CallbackFailure {
     /// The status that the callback returned; never 0.
     pub status: i32,
     pub message: Text<MESSAGE_BYTES>,
-}
-
-/// One callback that is running on this thread.
-pub struct Frame {
-    owner: Owner,
-    outer: *const Frame,
 }
 
 /// Runs `body` as a callback of `owner`. No lock of the library may be held. Words that an outer callback has left for
@@ -50,19 +45,34 @@ impl Drop for Leave {
 }
 
 /// Runs a callback that answers with a status. Its failure carries what it said through [`set_message`].
-pub fn run_checked(owner: Owner, name: &str, body: impl FnOnce() -> i32) -> Result<(), CallbackFailure> {
+pub fn run_checked(owner: Owner, callback: Callback, body: impl FnOnce() -> i32) -> Result<(), CallbackFailure> {
+    let name = callback.name();
+    let injected =
+        |status| CallbackFailure { status, message: Text::format(format_args!("{name} callback failed by injection")) };
     if let Some(errno) = faults::hit(Point::Callback) {
-        let message = Text::format(format_args!("{name} callback failed by injection"));
-        return Err(CallbackFailure { status: if errno == 0 { -1 } else { -errno }, message });
+        return Err(injected(if errno == 0 { -1 } else { -errno }));
     }
-    run(owner, || match body() {
-        0 => Ok(()),
-        status => {
-            let said = ThreadRecord::current().and_then(take_words);
-            let message = said.unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
-            Err(CallbackFailure { status, message })
+    run(owner, || {
+        if let Some(status) = injection::pass(owner, callback) {
+            return Err(injected(status));
+        }
+        match body() {
+            0 => Ok(()),
+            status => {
+                let said = ThreadRecord::current().and_then(take_words);
+                let message = said.unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
+                Err(CallbackFailure { status, message })
+            }
         }
     })
+}
+
+/// Runs the callback that ends something, which cannot fail.
+pub fn run_destroy(owner: Owner, body: impl FnOnce()) {
+    run(owner, || {
+        injection::pass(owner, Callback::Destroy);
+        body();
+    });
 }
 
 /// Whether a call that waits for what `owner` does would wait for itself: inside one of its callbacks, and inside the
@@ -120,9 +130,9 @@ mod tests {
 
     #[test]
     fn words_outlive_a_callback_that_runs_inside() {
-        let outer = run_checked(OUTER, "outer", || {
+        let outer = run_checked(OUTER, Callback::Load, || {
             set_message("bad shape");
-            assert_eq!(words_of(run_checked(INNER, "inner", || -1)), "inner callback failed");
+            assert_eq!(words_of(run_checked(INNER, Callback::Create, || -1)), "create callback failed");
             run(INNER, || set_message("of a destroy that cannot fail"));
             -1
         });
@@ -132,12 +142,12 @@ mod tests {
     #[test]
     fn words_are_told_once() {
         assert_eq!(
-            words_of(run_checked(OUTER, "outer", || {
+            words_of(run_checked(OUTER, Callback::Load, || {
                 set_message("first");
                 -1
             })),
             "first"
         );
-        assert_eq!(words_of(run_checked(OUTER, "outer", || -1)), "outer callback failed");
+        assert_eq!(words_of(run_checked(OUTER, Callback::Load, || -1)), "load callback failed");
     }
 }

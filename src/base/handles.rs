@@ -11,7 +11,7 @@
 
 use super::alloc::{self, OutOfMemory};
 use super::thread::{Caller, ThreadRecord};
-use super::{Owner, barrier, callback, fork, panics};
+use super::{Owner, barrier, callback, fork, injection, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -445,10 +445,14 @@ pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
             return Err(HandleError::Destroyed { kind: T::KIND.name(), handle });
         }
         pin.begin_destroy();
+        // A call that is held up in a callback would hold up this one.
+        injection::forget(Owner(handle));
         pin.share()
     };
     if let Some(slot) = slot(index_of(handle)) {
         wait_unpinned(slot, handle);
+        // Of calls that were inside.
+        injection::forget(Owner(handle));
         object.finish_destroy();
         slot.word.store(expected(handle, ORPHANED), SeqCst);
         let childless = object.children() == 0;

@@ -17,6 +17,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::clock;
 use crate::base::handles::{Handled, Kind};
+use crate::base::injection::Callback;
 use crate::base::pockets::Pockets;
 use crate::base::thread::{Caller, SpawnError};
 use crate::base::watchers::Watchers;
@@ -312,7 +313,7 @@ impl Pool {
     }
 
     pub(super) fn validate(&self, resource: Resource) -> bool {
-        match callback::run_checked(self.owner, "validate", || self.factory.validate(resource)) {
+        match callback::run_checked(self.owner, Callback::Validate, || self.factory.validate(resource)) {
             Ok(()) => true,
             Err(failure) => {
                 log::info(format_args!("{}: an idle resource is not valid any more: {failure}", self.config.name));
@@ -411,7 +412,7 @@ impl Pool {
     #[cold]
     fn is_reset(&self, number: u32) -> bool {
         let resource = self.slots.get(number).resource();
-        match callback::run_checked(self.owner, "reset", || self.factory.reset(resource)) {
+        match callback::run_checked(self.owner, Callback::Reset, || self.factory.reset(resource)) {
             Ok(()) => true,
             Err(failure) => {
                 log::info(format_args!("{}: a resource could not be reset: {failure}", self.config.name));

@@ -19,6 +19,7 @@ const NOUNS: &[&str] = &[
     "request",
     "orchestrator",
     "model",
+    "testkit",
 ];
 
 const PREAMBLE: &str = include_str!("preamble.h");
