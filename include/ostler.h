@@ -2753,9 +2753,9 @@ ostler_status ostler_model_destroy(struct ostler_model *model);
 
 
 /* ======================================================================
- * Testkit: for the tests of a program that uses the library. Its clock can be stopped and moved by hand, so that what
- * takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way each
- * time. Nothing here belongs into a program that is not a test.
+ * Testkit: for the tests of programs that use the library. Its clock can be stopped and moved by hand, so that what
+ * takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way
+ * each time. Nothing here belongs into a program that is not a test.
  * ====================================================================== */
 
 /** The callbacks that can be made to misbehave: of a pool the first four, of a model the last two. */
@@ -2772,8 +2772,8 @@ ostler_status ostler_model_destroy(struct ostler_model *model);
 #define OSTLER_TESTKIT_RUN 6
 
 /**
- * Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault and
- * the same calls give the same misbehaviour, in every run and on every machine.
+ * Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
+ * and the same calls give the same misbehaviour, in every run and on every machine.
  */
 typedef struct ostler_testkit_fault {
     /** sizeof(ostler_testkit_fault). */
@@ -2791,8 +2791,8 @@ typedef struct ostler_testkit_fault {
     /** What the callback seems to have answered, without being called; 0: it is called. Always 0 for a destroy. */
     ostler_status status;
     /**
-     * How long the call takes, by the library's clock, before it fails or before the callback is called; OSTLER_FOREVER:
-     * until the fault is cleared.
+     * How long the call takes, by the library's clock, before it fails or before the callback is called;
+     * OSTLER_FOREVER: until the fault is cleared.
      */
     uint64_t delay_ns;
 } ostler_testkit_fault;
@@ -2812,9 +2812,9 @@ typedef struct ostler_testkit_injected {
 } ostler_testkit_injected;
 
 /**
- * Stops the library's clock, for the whole process. Every time that the library reads stands still from now on, and every
- * wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. A second freeze changes nothing; each
- * is ended by one thaw.
+ * Stops the library's clock, for the whole process. Every time that the library reads stands still from now on, and
+ * every wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. A second freeze changes
+ * nothing; each is ended by one thaw.
  *
  * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
@@ -2827,8 +2827,8 @@ ostler_status ostler_testkit_clock_freeze(void);
 
 /**
  * Moves the library's clock forward, whether it stands or runs, and ends the waits whose time is up then. What the
- * library's threads do about it is done after ostler_testkit_clock_settle. They see the new time at once and none between:
- * what is to happen three times, happens in three advances.
+ * library's threads do about it is done after ostler_testkit_clock_settle. They see the new time at once and none
+ * between: what is to happen three times, happens in three advances.
  *
  * Parameters:
  * - by_ns: how far; 0 only wakes those who wait, to look again.
@@ -2844,9 +2844,9 @@ ostler_status ostler_testkit_clock_freeze(void);
 ostler_status ostler_testkit_clock_advance(uint64_t by_ns);
 
 /**
- * Waits until every thread of the library sleeps and none has anything to do at the time that it is, so that a test sees
- * what an advance led to. A thread that is held up by a fault sleeps; one in any other callback is waited for. Whatever
- * the program's own threads do at the same time is theirs to wait for.
+ * Waits until every thread of the library sleeps and none has anything to do at the time that it is, so that a test
+ * sees what an advance led to. A thread that is held up by a fault sleeps, and so does one that waits in the library
+ * from inside a callback; any other callback is waited for. What the program's own threads do is theirs to wait for.
  *
  * Parameters:
  * - timeout_ns: real time, however the library's clock stands.
@@ -2864,8 +2864,8 @@ ostler_status ostler_testkit_clock_settle(uint64_t timeout_ns,
                                           ostler_cancel *cancel);
 
 /**
- * Ends one freeze. After the last the clock runs on from where it stands, so that time goes neither backwards nor at once
- * forwards, and each wait has as much time left as it had. A clock that runs is left alone. ostler_shutdown ends every
+ * Ends one freeze. After the last the clock runs on from where it stands, so that time neither goes backwards nor
+ * leaps, and each wait has as much of it left as it had. A clock that runs is left alone. ostler_shutdown ends every
  * freeze.
  *
  * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -2894,15 +2894,16 @@ ostler_status ostler_testkit_clock_thaw(void);
 ostler_status ostler_testkit_fault_init(struct ostler_testkit_fault *fault, uint32_t struct_size);
 
 /**
- * Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the pool
- * as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed.
+ * Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the
+ * pool as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed. A callback that
+ * the pool does not have is never called, and so never misbehaves.
  *
  * Parameters:
  * - pool: borrowed.
  * - fault: borrowed during the call.
  *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
@@ -2958,8 +2959,8 @@ ostler_status ostler_testkit_pool_get_injected(ostler_pool *pool,
  * - model: borrowed.
  * - fault: borrowed during the call.
  *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: model NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.

@@ -1,6 +1,6 @@
-//! Testkit: for the tests of a program that uses the library. Its clock can be stopped and moved by hand, so that what
-//! takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way each
-//! time. Nothing here belongs into a program that is not a test.
+//! Testkit: for the tests of programs that use the library. Its clock can be stopped and moved by hand, so that what
+//! takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way
+//! each time. Nothing here belongs into a program that is not a test.
 
 use super::arguments::out_of_range;
 use super::cancel::{given, ostler_cancel};
@@ -9,7 +9,7 @@ use super::model::ostler_model;
 use super::pool::ostler_pool;
 use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_WOULD_DEADLOCK, ostler_status};
 use super::structs::{init, prepare, read, versioned};
-use crate::base::handles::Pin;
+use crate::base::handles::{self, Handled, Pin};
 use crate::base::injection::{self, Callback, Fault, InjectError, Injected, OF_MODELS, OF_POOLS};
 use crate::base::settle::{self, SettleError};
 use crate::base::{Owner, clock, thread};
@@ -24,8 +24,8 @@ pub const OSTLER_TESTKIT_DESTROY: u32 = 4;
 pub const OSTLER_TESTKIT_LOAD: u32 = 5;
 pub const OSTLER_TESTKIT_RUN: u32 = 6;
 
-/// Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault and
-/// the same calls give the same misbehaviour, in every run and on every machine.
+/// Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
+/// and the same calls give the same misbehaviour, in every run and on every machine.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ostler_testkit_fault {
@@ -43,8 +43,8 @@ pub struct ostler_testkit_fault {
     pub per_million: u32,
     /// What the callback seems to have answered, without being called; 0: it is called. Always 0 for a destroy.
     pub status: ostler_status,
-    /// How long the call takes, by the library's clock, before it fails or before the callback is called; OSTLER_FOREVER:
-    /// until the fault is cleared.
+    /// How long the call takes, by the library's clock, before it fails or before the callback is called;
+    /// OSTLER_FOREVER: until the fault is cleared.
     pub delay_ns: u64,
 }
 
@@ -85,9 +85,9 @@ impl From<InjectError> for Failure {
     }
 }
 
-/// Stops the library's clock, for the whole process. Every time that the library reads stands still from now on, and every
-/// wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. A second freeze changes nothing; each
-/// is ended by one thaw.
+/// Stops the library's clock, for the whole process. Every time that the library reads stands still from now on, and
+/// every wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. A second freeze changes
+/// nothing; each is ended by one thaw.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
@@ -105,8 +105,8 @@ pub extern "C" fn ostler_testkit_clock_freeze() -> ostler_status {
 }
 
 /// Moves the library's clock forward, whether it stands or runs, and ends the waits whose time is up then. What the
-/// library's threads do about it is done after ostler_testkit_clock_settle. They see the new time at once and none between:
-/// what is to happen three times, happens in three advances.
+/// library's threads do about it is done after ostler_testkit_clock_settle. They see the new time at once and none
+/// between: what is to happen three times, happens in three advances.
 ///
 /// Parameters:
 /// - by_ns: how far; 0 only wakes those who wait, to look again.
@@ -128,9 +128,9 @@ pub extern "C" fn ostler_testkit_clock_advance(by_ns: u64) -> ostler_status {
     })
 }
 
-/// Waits until every thread of the library sleeps and none has anything to do at the time that it is, so that a test sees
-/// what an advance led to. A thread that is held up by a fault sleeps; one in any other callback is waited for. Whatever
-/// the program's own threads do at the same time is theirs to wait for.
+/// Waits until every thread of the library sleeps and none has anything to do at the time that it is, so that a test
+/// sees what an advance led to. A thread that is held up by a fault sleeps, and so does one that waits in the library
+/// from inside a callback; any other callback is waited for. What the program's own threads do is theirs to wait for.
 ///
 /// Parameters:
 /// - timeout_ns: real time, however the library's clock stands.
@@ -151,8 +151,8 @@ pub unsafe extern "C" fn ostler_testkit_clock_settle(timeout_ns: u64, cancel: *m
     })
 }
 
-/// Ends one freeze. After the last the clock runs on from where it stands, so that time goes neither backwards nor at once
-/// forwards, and each wait has as much time left as it had. A clock that runs is left alone. ostler_shutdown ends every
+/// Ends one freeze. After the last the clock runs on from where it stands, so that time neither goes backwards nor
+/// leaps, and each wait has as much of it left as it had. A clock that runs is left alone. ostler_shutdown ends every
 /// freeze.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -191,15 +191,16 @@ pub unsafe extern "C" fn ostler_testkit_fault_init(
     guard(|| unsafe { init("fault", fault, struct_size) })
 }
 
-/// Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the pool
-/// as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed.
+/// Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the
+/// pool as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed. A callback that
+/// the pool does not have is never called, and so never misbehaves.
 ///
 /// Parameters:
 /// - pool: borrowed.
 /// - fault: borrowed during the call.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
@@ -211,7 +212,7 @@ pub unsafe extern "C" fn ostler_testkit_pool_inject(
     fault: *const ostler_testkit_fault,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    with(pool, |_: &Pin<Pool>| unsafe { inject(Owner(pool as u64), OF_POOLS, fault) })
+    with(pool, |_: &Pin<Pool>| unsafe { inject::<Pool>(Owner(pool as u64), OF_POOLS, fault) })
 }
 
 /// Ends the fault of a pool's callback, and the delays that it causes at this moment. Without one nothing happens.
@@ -267,8 +268,8 @@ pub unsafe extern "C" fn ostler_testkit_pool_get_injected(
 /// - model: borrowed.
 /// - fault: borrowed during the call.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: model NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
@@ -280,7 +281,7 @@ pub unsafe extern "C" fn ostler_testkit_model_inject(
     fault: *const ostler_testkit_fault,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    with(model, |_: &Pin<Model>| unsafe { inject(Owner(model as u64), OF_MODELS, fault) })
+    with(model, |_: &Pin<Model>| unsafe { inject::<Model>(Owner(model as u64), OF_MODELS, fault) })
 }
 
 /// Ends the fault of a model's callback, and the delays that it causes at this moment. Without one nothing happens.
@@ -331,12 +332,15 @@ pub unsafe extern "C" fn ostler_testkit_model_get_injected(
 
 /// # Safety
 /// A non-null `fault` must be a struct of the size that its first field tells, as the header asks.
-unsafe fn inject(owner: Owner, of: &[Callback], fault: *const ostler_testkit_fault) -> Result<(), Failure> {
+unsafe fn inject<T: Handled>(owner: Owner, of: &[Callback], fault: *const ostler_testkit_fault) -> Result<(), Failure> {
     // SAFETY: the caller's promise.
     let fault = unsafe { read("fault", fault)? };
     let ostler_testkit_fault { first, every, seed, per_million, status, delay_ns, .. } = fault;
     let callback = callback_of(of, fault.callback)?;
-    Ok(injection::inject(owner, callback, Fault { first, every, per_million, seed, status, delay_ns })?)
+    injection::inject(owner, callback, Fault { first, every, per_million, seed, status, delay_ns })?;
+    // A destroy that has begun meanwhile did not see it.
+    handles::pin::<T>(owner.0).inspect_err(|_| injection::forget(owner))?;
+    Ok(())
 }
 
 fn clear(owner: Owner, of: &[Callback], callback: u32) -> Result<(), Failure> {

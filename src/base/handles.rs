@@ -444,15 +444,13 @@ pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
         if pin.slot.word.fetch_update(SeqCst, SeqCst, closing).is_err() {
             return Err(HandleError::Destroyed { kind: T::KIND.name(), handle });
         }
-        pin.begin_destroy();
-        // A call that is held up in a callback would hold up this one.
+        // A callback that is held up would hold up this call.
         injection::forget(Owner(handle));
+        pin.begin_destroy();
         pin.share()
     };
     if let Some(slot) = slot(index_of(handle)) {
         wait_unpinned(slot, handle);
-        // Of calls that were inside.
-        injection::forget(Owner(handle));
         object.finish_destroy();
         slot.word.store(expected(handle, ORPHANED), SeqCst);
         let childless = object.children() == 0;

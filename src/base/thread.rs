@@ -238,8 +238,8 @@ pub fn wake_all() {
     ThreadRecord::all().for_each(|record| record.parker.unpark());
 }
 
-/// While all threads of the library sleep, and none for a moment that has passed: how often they lay down. When it is the
-/// same at two looks, there was a moment between them at which all slept, and only time or the host can wake one.
+/// While all threads of the library sleep, and none for a moment that has passed: how often they lay down. When it is
+/// the same at two looks, there was a moment between them at which all slept, and only time or the host can wake one.
 pub fn sleeps_of_ours(now_ns: u64) -> Option<u64> {
     let ours = OURS.load(SeqCst);
     let mut asleep = 0;
