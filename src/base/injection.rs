@@ -206,10 +206,12 @@ impl Plan {
             return None;
         }
         if self.fault.delay_ns > 0 {
+            let until = Deadline::after(self.fault.delay_ns);
+            // Whoever sees the count and advances the clock moves it towards that end.
             self.delays.fetch_add(1, SeqCst);
             let over = || self.is_over.load(SeqCst).then_some(());
             // However it ends, the call goes on; without memory to sleep it is not delayed.
-            let _ = self.ended.wait_until(Deadline::after(self.fault.delay_ns), None, over);
+            let _ = self.ended.wait_until(until, None, over);
         }
         let status = Some(self.fault.status).filter(|status| *status != 0)?;
         self.failures.fetch_add(1, SeqCst);

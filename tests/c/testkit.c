@@ -506,38 +506,38 @@ TEST(what_fails_its_validate_or_reset_is_replaced)
     end(pool, farm);
 }
 
+static atomic_int uses;
+
 static void *use_on_its_own(void *pool)
 {
     use(pool);
+    atomic_fetch_add(&uses, 1);
     return NULL;
 }
 
 TEST(delay_takes_time_of_the_clock)
 {
-    const uint32_t callbacks[] = {OSTLER_TESTKIT_CREATE, OSTLER_TESTKIT_VALIDATE, OSTLER_TESTKIT_RESET,
-                                  OSTLER_TESTKIT_DESTROY};
+    /* A create and a reset; then a validate and, after the last use, a destroy. */
+    const uint32_t callbacks[2][2] = {{OSTLER_TESTKIT_CREATE, OSTLER_TESTKIT_RESET},
+                                      {OSTLER_TESTKIT_VALIDATE, OSTLER_TESTKIT_DESTROY}};
     struct farm *farm = make_farm();
     ostler_pool_config config = config_with(1);
     config.max_uses = 2;
     freeze();
     ostler_pool *pool = pool_of(farm, config);
-    for (int i = 0; i < 4; i++)
-        hold_up(pool, callbacks[i], MINUTE);
-    pthread_t thread;
-    pthread_create(&thread, NULL, use_on_its_own, pool);
-    for (int use_of_it = 0; use_of_it < 2; use_of_it++) {
-        /* A create and a reset, then a validate and a destroy, which comes before any reset. */
-        const uint32_t both[] = {use_of_it == 0 ? OSTLER_TESTKIT_CREATE : OSTLER_TESTKIT_VALIDATE,
-                                 use_of_it == 0 ? OSTLER_TESTKIT_RESET : OSTLER_TESTKIT_DESTROY};
-        for (int i = 0; i < 2; i++) {
-            AWAIT(injected(pool, both[i]).delays == 1);
+    for (int i = 0; i < 2; i++) {
+        pthread_t thread;
+        for (int part = 0; part < 2; part++)
+            hold_up(pool, callbacks[i][part], MINUTE);
+        pthread_create(&thread, NULL, use_on_its_own, pool);
+        for (int part = 0; part < 2; part++) {
+            AWAIT(injected(pool, callbacks[i][part]).delays == 1);
             advance(MINUTE - 1);
-            CHECK_EQ(pool_stats(pool).idle, 0);
-            advance(MINUTE);
+            CHECK_EQ(atomic_load(&uses), i);
+            advance(1);
         }
         pthread_join(thread, NULL);
-        if (use_of_it == 0)
-            pthread_create(&thread, NULL, use_on_its_own, pool);
+        CHECK_EQ(atomic_load(&uses), i + 1);
     }
     CHECK_EQ(atomic_load(&farm->destroyed), 1);
     end(pool, farm);
