@@ -29,7 +29,7 @@
  *
  * Units. Time is in nanoseconds, sizes in bytes, and the names say so. A timeout of 0 does not wait; OSTLER_FOREVER
  * waits without bound. Every wait with a timeout takes an ostler_cancel or NULL, but for ostler_shutdown, which ends
- * those as well. Time is the kernel's CLOCK_MONOTONIC, unless a test stops or moves the library's own (ostler_testkit_...).
+ * those as well. Time is that of CLOCK_MONOTONIC, unless a test has moved the library's clock with ostler_testkit_clock_...
  *
  * Callbacks. A function pointer and a user_data. No lock of the library is held while one runs, and it may call any
  * function, also on the same object, unless that function's block says otherwise. It must not throw, longjmp, or
@@ -300,8 +300,8 @@ ostler_status ostler_callback_set_message(const char *message);
 
 /**
  * Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
- * that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used anew. A program may also just
- * exit, with workers busy.
+ * that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
+ * anew. A program may also just exit, with workers busy.
  *
  * Parameters:
  * - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER

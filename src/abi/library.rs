@@ -218,8 +218,8 @@ pub unsafe extern "C" fn ostler_callback_set_message(message: *const c_char) -> 
 }
 
 /// Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
-/// that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used anew. A program may also just
-/// exit, with workers busy.
+/// that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
+/// anew. A program may also just exit, with workers busy.
 ///
 /// Parameters:
 /// - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER

@@ -412,6 +412,93 @@ TEST(forked_child_is_told)
     CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
 }
 
+/* Riders, while somebody moves the clock in every way. */
+struct race {
+    ostler_pool *pool;
+    pthread_t thread;
+    unsigned seed;
+};
+
+static void *race(void *argument)
+{
+    struct race *race = argument;
+    for (int i = 0; i < 500; i++) {
+        ostler_lease lease;
+        void *resource;
+        uint64_t timeout_ns = rand_r(&race->seed) % 3 * SECOND;
+        if (ostler_pool_acquire(race->pool, timeout_ns, NULL, &lease, &resource) == OSTLER_OK)
+            EXPECT_STATUS(ostler_pool_release(race->pool, lease), OSTLER_OK);
+    }
+    return NULL;
+}
+
+/* How long the first lease has lasted. */
+static uint64_t held_for(ostler_pool *pool, ostler_lease lease)
+{
+    ostler_lease_info infos[8];
+    uint64_t count = 0;
+    EXPECT_STATUS(ostler_pool_list_leases(pool, infos, 8, &count), OSTLER_OK);
+    for (uint64_t i = 0; i < count && i < 8; i++)
+        if (infos[i].lease.value == lease.value)
+            return infos[i].held_ns;
+    FAIL("the lease is not listed");
+    return 0;
+}
+
+TEST(time_never_goes_backwards_and_nobody_is_forgotten)
+{
+    for (uint32_t creators = 0; creators < 3; creators += 2) {
+        struct farm *farm = make_farm();
+        struct race races[4];
+        ostler_pool_config config = config_with(4);
+        ostler_testkit_fault fault = fault_of(OSTLER_TESTKIT_CREATE);
+        unsigned seed = creators + 1, frozen = 0;
+        uint64_t held_ns = 0;
+        config.creator_threads = creators;
+        config.min_idle = 1;
+        config.max_lifetime_ns = MINUTE;
+        config.idle_timeout_ns = 10 * SECOND;
+        config.keepalive_ns = 10 * SECOND;
+        ostler_pool *pool = pool_of(farm, config);
+        ostler_lease lease = {0};
+        void *resource;
+        CHECK_STATUS(ostler_pool_acquire(pool, OSTLER_FOREVER, NULL, &lease, &resource), OSTLER_OK);
+        fault.per_million = 300000;
+        fault.status = -1;
+        fault.delay_ns = MS;
+        CHECK_STATUS(ostler_testkit_pool_inject(pool, &fault), OSTLER_OK);
+        for (unsigned i = 0; i < 4; i++) {
+            races[i] = (struct race){.pool = pool, .seed = i + 1};
+            pthread_create(&races[i].thread, NULL, race, &races[i]);
+        }
+        for (int i = 0; i < 2000; i++) {
+            unsigned dice = rand_r(&seed);
+            switch (dice % 4) {
+            case 0:
+                freeze(), frozen++;
+                break;
+            case 1:
+                if (frozen > 0)
+                    thaw(), frozen--;
+                break;
+            default:
+                advance(dice % 1000 * MS);
+            }
+            uint64_t now_held_ns = held_for(pool, lease);
+            CHECK(now_held_ns >= held_ns);
+            held_ns = now_held_ns;
+        }
+        for (; frozen > 0; frozen--)
+            thaw();
+        CHECK_STATUS(ostler_testkit_pool_clear(pool, OSTLER_TESTKIT_CREATE), OSTLER_OK);
+        for (int i = 0; i < 4; i++)
+            pthread_join(races[i].thread, NULL);
+        CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
+        check_accounts(pool);
+        end(pool, farm);
+    }
+}
+
 /* ---- faults of pools ---- */
 
 TEST(create_fails_when_it_was_told_to)
