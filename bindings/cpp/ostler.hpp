@@ -1853,8 +1853,8 @@ template <class State> class model {
 /// For the tests of programs that use the library.
 namespace testkit {
 
-/// Stops the library's clock, for the whole process and as long as this lives. Each of several is to end before the clock
-/// runs on.
+/// Stops the library's clock, for the whole process and as long as this lives. Each of several is to end before the
+/// clock runs on.
 class [[nodiscard]] frozen_clock {
   public:
     frozen_clock() { detail::check(ostler_testkit_clock_freeze()); }

@@ -70,7 +70,8 @@ const (
 	FaultyRun      FaultyCallback = C.OSTLER_TESTKIT_RUN
 )
 
-// Fault says which calls of a function misbehave, and how. The same fault and the same calls give the same misbehaviour.
+// Fault says which calls of a function misbehave, and how. The same fault and the same calls give the same
+// misbehaviour.
 type Fault struct {
 	Callback   FaultyCallback
 	First      int    // the first call that misbehaves, counted from 1; 0 leaves it to Every

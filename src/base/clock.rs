@@ -26,6 +26,13 @@ impl Course {
     fn now_ns(&self) -> u64 {
         if self.stops > 0 { self.stands_at_ns } else { monotonic_ns().saturating_add_signed(self.ahead_ns) }
     }
+
+    fn run_on(&mut self) {
+        if self.stops == 1 {
+            self.ahead_ns = self.stands_at_ns as i64 - monotonic_ns() as i64;
+        }
+        self.stops = self.stops.saturating_sub(1);
+    }
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC.
@@ -58,19 +65,14 @@ pub fn stop() {
 
 /// Lets the clock run on from where it stands, once every stop is ended. It does not make up for the time it stood.
 pub fn run_on() {
-    let mut course = COURSE.lock();
-    if course.stops == 1 {
-        course.ahead_ns = course.stands_at_ns as i64 - monotonic_ns() as i64;
-    }
-    course.stops = course.stops.saturating_sub(1);
+    COURSE.lock().run_on();
 }
 
 /// Ends every stop there is.
 pub fn run_on_at_last() {
     let mut course = COURSE.lock();
     course.stops = course.stops.min(1);
-    drop(course);
-    run_on();
+    course.run_on();
 }
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
