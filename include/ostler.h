@@ -137,6 +137,9 @@ typedef int32_t ostler_status;
 /** The cell was completed, cancelled, or ended by a destroy before. */
 #define OSTLER_E_ALREADY_COMPLETED -205
 
+/** More is asked of the pool than it can give in time; the message says by how much. */
+#define OSTLER_E_OVERLOADED -220
+
 /** The model's queue, or the orchestrator's table of requests, is full. */
 #define OSTLER_E_QUEUE_FULL -300
 
@@ -1235,6 +1238,23 @@ typedef struct ostler_pool_config {
      * afterwards; 0: none is.
      */
     uint64_t lease_limit_ns;
+    /**
+     * Of max_size, so many are kept for callers of OSTLER_PRIORITY_HIGH and OSTLER_PRIORITY_CRITICAL: all others together
+     * lease at most the rest; less than max_size; 0: none are.
+     */
+    uint32_t reserved_high;
+    /**
+     * 1: a caller who would still wait when its time is up, at the rate at which those before it are served, is refused at
+     * once with OSTLER_E_OVERLOADED; 0: it waits.
+     */
+    uint32_t refuse_hopeless;
+    /**
+     * When nobody has waited less than this for wait_interval_ns, callers who have waited longer get OSTLER_E_OVERLOADED
+     * when their turn comes, so that those who came last are served in time (controlled delay); 0: never.
+     */
+    uint64_t target_wait_ns;
+    /** 0: 100 ms. */
+    uint64_t wait_interval_ns;
 } ostler_pool_config;
 
 /** Names one use of one resource. A value of 0 is never a lease. */
@@ -1281,7 +1301,30 @@ typedef struct ostler_pool_callbacks {
      * the holder does not use it any more.
      */
     void (*overdue)(void *user_data, const struct ostler_lease_info *info);
+    /**
+     * Gives a resource other settings, from those of one tag to those of another, before it is leased; may be NULL, and
+     * then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed and another is
+     * taken.
+     */
+    ostler_status (*retag)(void *user_data, void *resource, uint64_t from_tag, uint64_t to_tag);
 } ostler_pool_callbacks;
+
+/** How a resource is acquired. */
+typedef struct ostler_acquire {
+    /** sizeof(ostler_acquire). */
+    uint32_t struct_size;
+    /** OSTLER_PRIORITY_...: whose turn it is among those who wait; 0: normal. */
+    uint32_t priority;
+    /** How long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. */
+    uint64_t timeout_ns;
+    /** Borrowed during the call; ends the wait; may be NULL. */
+    ostler_cancel *cancel;
+    /**
+     * The settings that the resource shall have, of the host's own choice: one that has them is preferred, another is
+     * given them with retag; 0: as create makes it.
+     */
+    uint64_t tag;
+} ostler_acquire;
 
 /** How long things took, in nanoseconds, exact to a hundredth. */
 typedef struct ostler_times {
@@ -1353,6 +1396,10 @@ typedef struct ostler_pool_stats {
     struct ostler_times creates;
     /** How long resources were leased: of each the first use and every 256th. */
     struct ostler_times uses;
+    /** Resources that were given other settings with retag. */
+    uint64_t retags;
+    /** Callers who got OSTLER_E_OVERLOADED. */
+    uint64_t refused;
 } ostler_pool_stats;
 
 /**
@@ -1439,6 +1486,47 @@ ostler_status ostler_pool_acquire(struct ostler_pool *pool,
                                   ostler_cancel *cancel,
                                   struct ostler_lease *lease,
                                   void **resource);
+
+/**
+ * Fills the ways of acquiring with the defaults: normal priority, no wait, no tag.
+ *
+ * Parameters:
+ * - how: written only on success.
+ * - struct_size: sizeof(ostler_acquire).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: how must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_acquire_init(struct ostler_acquire *how, uint32_t struct_size);
+
+/**
+ * Leases a resource as ostler_pool_acquire does, with a priority among those who wait, and with a tag: a resource that
+ * has it is preferred, else one without a tag, else any, which is given it with retag.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - how: borrowed during the call.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create or
+ * retag callback), OSTLER_E_LIMIT, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; how, lease and resource must not be NULL.
+ * Blocking: up to timeout_ns, and as long as create, validate and retag take. A callback of the same pool may call it
+ * with a timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire_with(struct ostler_pool *pool,
+                                       const struct ostler_acquire *how,
+                                       struct ostler_lease *lease,
+                                       void **resource);
 
 /**
  * Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
@@ -2114,7 +2202,10 @@ ostler_status ostler_deferred_destroy(struct ostler_deferred *deferred);
  * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
  * ====================================================================== */
 
-/** Classes of requests. All of one class go before any of the next, and within a class the oldest first. */
+/**
+ * Classes of requests, and of callers who wait for a lease. All of one class go before any of the next, and within a
+ * class the oldest first.
+ */
 #define OSTLER_PRIORITY_DEFAULT 0
 
 #define OSTLER_PRIORITY_CRITICAL 1
@@ -2758,7 +2849,7 @@ ostler_status ostler_model_destroy(struct ostler_model *model);
  * each time. Nothing here belongs into a program that is not a test.
  * ====================================================================== */
 
-/** The callbacks that can be made to misbehave: of a pool the first four, of a model the last two. */
+/** The callbacks that can be made to misbehave: of a pool the first five, of a model the last two. */
 #define OSTLER_TESTKIT_CREATE 1
 
 #define OSTLER_TESTKIT_VALIDATE 2
@@ -2767,9 +2858,11 @@ ostler_status ostler_model_destroy(struct ostler_model *model);
 
 #define OSTLER_TESTKIT_DESTROY 4
 
-#define OSTLER_TESTKIT_LOAD 5
+#define OSTLER_TESTKIT_RETAG 5
 
-#define OSTLER_TESTKIT_RUN 6
+#define OSTLER_TESTKIT_LOAD 6
+
+#define OSTLER_TESTKIT_RUN 7
 
 /**
  * Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
@@ -2918,7 +3011,7 @@ ostler_status ostler_testkit_pool_inject(ostler_pool *pool,
  *
  * Parameters:
  * - pool: borrowed.
- * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_DESTROY.
+ * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
  * OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -2936,7 +3029,7 @@ ostler_status ostler_testkit_pool_clear(ostler_pool *pool,
  *
  * Parameters:
  * - pool: borrowed.
- * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_DESTROY.
+ * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
  * - out: struct_size set by the caller; written: emptied first, filled on success.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,

@@ -66,6 +66,7 @@ enum class errc : int {
     paused = OSTLER_E_PAUSED,
     stale_cell = OSTLER_E_STALE_CELL,
     already_completed = OSTLER_E_ALREADY_COMPLETED,
+    overloaded = OSTLER_E_OVERLOADED,
     queue_full = OSTLER_E_QUEUE_FULL,
     load_failed = OSTLER_E_LOAD_FAILED,
     stale_ticket = OSTLER_E_STALE_TICKET,
@@ -1907,6 +1908,7 @@ enum class callback : std::uint32_t {
     validate = OSTLER_TESTKIT_VALIDATE,
     reset = OSTLER_TESTKIT_RESET,
     destroy = OSTLER_TESTKIT_DESTROY,
+    retag = OSTLER_TESTKIT_RETAG,
     load = OSTLER_TESTKIT_LOAD,
     run = OSTLER_TESTKIT_RUN,
 };

@@ -66,6 +66,7 @@ const (
 	FaultyValidate FaultyCallback = C.OSTLER_TESTKIT_VALIDATE
 	FaultyReset    FaultyCallback = C.OSTLER_TESTKIT_RESET
 	FaultyDestroy  FaultyCallback = C.OSTLER_TESTKIT_DESTROY
+	FaultyRetag    FaultyCallback = C.OSTLER_TESTKIT_RETAG
 	FaultyLoad     FaultyCallback = C.OSTLER_TESTKIT_LOAD
 	FaultyRun      FaultyCallback = C.OSTLER_TESTKIT_RUN
 )

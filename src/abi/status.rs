@@ -63,6 +63,8 @@ pub const OSTLER_E_PAUSED: ostler_status = -203;
 pub const OSTLER_E_STALE_CELL: ostler_status = -204;
 /// The cell was completed, cancelled, or ended by a destroy before.
 pub const OSTLER_E_ALREADY_COMPLETED: ostler_status = -205;
+/// More is asked of the pool than it can give in time; the message says by how much.
+pub const OSTLER_E_OVERLOADED: ostler_status = -220;
 /// The model's queue, or the orchestrator's table of requests, is full.
 pub const OSTLER_E_QUEUE_FULL: ostler_status = -300;
 /// The load callback failed; the message has its words.
@@ -103,6 +105,7 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_PAUSED, c"OSTLER_E_PAUSED"),
     (OSTLER_E_STALE_CELL, c"OSTLER_E_STALE_CELL"),
     (OSTLER_E_ALREADY_COMPLETED, c"OSTLER_E_ALREADY_COMPLETED"),
+    (OSTLER_E_OVERLOADED, c"OSTLER_E_OVERLOADED"),
     (OSTLER_E_QUEUE_FULL, c"OSTLER_E_QUEUE_FULL"),
     (OSTLER_E_LOAD_FAILED, c"OSTLER_E_LOAD_FAILED"),
     (OSTLER_E_STALE_TICKET, c"OSTLER_E_STALE_TICKET"),

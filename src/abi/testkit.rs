@@ -16,13 +16,14 @@ use crate::base::{Owner, clock, thread};
 use crate::orchestrator::Model;
 use crate::pool::Pool;
 
-/// The callbacks that can be made to misbehave: of a pool the first four, of a model the last two.
+/// The callbacks that can be made to misbehave: of a pool the first five, of a model the last two.
 pub const OSTLER_TESTKIT_CREATE: u32 = 1;
 pub const OSTLER_TESTKIT_VALIDATE: u32 = 2;
 pub const OSTLER_TESTKIT_RESET: u32 = 3;
 pub const OSTLER_TESTKIT_DESTROY: u32 = 4;
-pub const OSTLER_TESTKIT_LOAD: u32 = 5;
-pub const OSTLER_TESTKIT_RUN: u32 = 6;
+pub const OSTLER_TESTKIT_RETAG: u32 = 5;
+pub const OSTLER_TESTKIT_LOAD: u32 = 6;
+pub const OSTLER_TESTKIT_RUN: u32 = 7;
 
 /// Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
 /// and the same calls give the same misbehaviour, in every run and on every machine.
@@ -219,7 +220,7 @@ pub unsafe extern "C" fn ostler_testkit_pool_inject(
 ///
 /// Parameters:
 /// - pool: borrowed.
-/// - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_DESTROY.
+/// - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
 /// OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -237,7 +238,7 @@ pub unsafe extern "C" fn ostler_testkit_pool_clear(pool: *mut ostler_pool, callb
 ///
 /// Parameters:
 /// - pool: borrowed.
-/// - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_DESTROY.
+/// - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
 /// - out: struct_size set by the caller; written: emptied first, filled on success.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
@@ -355,7 +356,7 @@ fn injected(owner: Owner, of: &[Callback], callback: u32) -> Result<ostler_testk
 
 fn callback_of(of: &[Callback], number: u32) -> Result<Callback, Failure> {
     of.iter().copied().find(|callback| *callback as u32 == number).ok_or_else(|| {
-        let bound = if of == OF_POOLS { "must be 1 (create) to 4 (destroy)" } else { "must be 5 (load) or 6 (run)" };
+        let bound = if of == OF_POOLS { "must be 1 (create) to 5 (retag)" } else { "must be 6 (load) or 7 (run)" };
         out_of_range("callback", number.into(), bound)
     })
 }

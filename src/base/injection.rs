@@ -16,11 +16,13 @@ pub enum Callback {
     Validate = 2,
     Reset = 3,
     Destroy = 4,
-    Load = 5,
-    Run = 6,
+    Retag = 5,
+    Load = 6,
+    Run = 7,
 }
 
-pub const OF_POOLS: &[Callback] = &[Callback::Create, Callback::Validate, Callback::Reset, Callback::Destroy];
+pub const OF_POOLS: &[Callback] =
+    &[Callback::Create, Callback::Validate, Callback::Reset, Callback::Destroy, Callback::Retag];
 pub const OF_MODELS: &[Callback] = &[Callback::Load, Callback::Run];
 
 impl Callback {
@@ -30,6 +32,7 @@ impl Callback {
             Callback::Validate => "validate",
             Callback::Reset => "reset",
             Callback::Destroy => "destroy",
+            Callback::Retag => "retag",
             Callback::Load => "load",
             Callback::Run => "run",
         }

@@ -14,6 +14,7 @@ pub mod log;
 pub mod panics;
 pub mod park;
 pub mod pockets;
+pub mod priority;
 pub mod settle;
 pub mod sync;
 pub mod text;

@@ -1,28 +1,10 @@
 //! A request on its way, as its submitter gives it, as a run sees it, and what becomes of it.
 
 use crate::base::MESSAGE_BYTES;
+pub use crate::base::priority::Priority;
 use crate::base::sync::AtomicU32;
 use crate::base::text::Text;
 use std::ffi::{c_char, c_void};
-
-/// A request's place in the queue: all of a class go before any of the next, and within a class the oldest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Priority {
-    Critical = 1,
-    High = 2,
-    Normal = 3,
-    Low = 4,
-    Batch = 5,
-}
-
-impl Priority {
-    pub const COUNT: usize = 5;
-
-    pub fn rank(self) -> usize {
-        self as usize - 1
-    }
-}
 
 /// What a submitter gives. The buffers are borrowed until the outcome.
 #[derive(Clone, Copy, Debug)]

@@ -237,7 +237,7 @@ impl Pool {
 
     #[cold]
     pub(super) fn destroy_idle(&self) {
-        while let Some((number, _)) = self.idle.pop() {
+        while let Some((number, _)) = self.idle.pop(0) {
             match self.slots.get(number).claim() {
                 Claim::Resource => {
                     self.destroy_resource(number, Reason::Closed);
@@ -354,7 +354,7 @@ impl Pool {
         }
         self.recall();
         let mut fresh = alloc::try_vec(self.config.capacity as usize)?;
-        while let Some((number, _)) = self.idle.pop() {
+        while let Some((number, _)) = self.idle.pop(0) {
             match self.wear_of(self.slots.get(number)) {
                 Some(reason) => {
                     self.replace_first();

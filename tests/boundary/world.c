@@ -132,6 +132,11 @@ void fill_ostler_testkit_fault_of_model(void *target, uint32_t struct_size)
     fill_fault(target, struct_size, OSTLER_TESTKIT_RUN);
 }
 
+void fill_ostler_acquire(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+}
+
 void fill_ostler_request(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);

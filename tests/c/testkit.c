@@ -676,7 +676,7 @@ TEST(fault_that_makes_no_sense_is_refused)
         {{.callback = 1, .first = 1}, "status is 0, but status or delay_ns"},
         {{.callback = 1, .per_million = 1000001, .status = -1}, "per_million is 1000001"},
         {{.callback = 4, .first = 1, .status = -1}, "a destroy cannot fail"},
-        {{.callback = 5, .first = 1, .status = -1}, "callback is 5, but must be 1 (create) to 4 (destroy)"},
+        {{.callback = 6, .first = 1, .status = -1}, "callback is 6, but must be 1 (create) to 5 (retag)"},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         ostler_testkit_fault fault = faults[i].fault;
