@@ -593,6 +593,40 @@ TEST(what_fails_its_validate_or_reset_is_replaced)
     end(pool, farm);
 }
 
+static ostler_status retag_well(void *user_data, void *resource, uint64_t from_tag, uint64_t to_tag)
+{
+    (void)user_data, (void)resource, (void)from_tag, (void)to_tag;
+    return OSTLER_OK;
+}
+
+static void use_tagged(ostler_pool *pool, uint64_t tag)
+{
+    ostler_acquire how;
+    ostler_lease lease;
+    void *resource;
+    CHECK_STATUS(ostler_acquire_init(&how, sizeof how), OSTLER_OK);
+    how.tag = tag;
+    CHECK_STATUS(ostler_pool_acquire_with(pool, &how, &lease, &resource), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
+}
+
+TEST(what_fails_its_retag_is_replaced)
+{
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    callbacks.retag = retag_well;
+    ostler_pool *pool = make_pool(1, callbacks, &callbacks);
+    ostler_testkit_fault fault = fault_of(OSTLER_TESTKIT_RETAG);
+    fault.first = 2;
+    fault.status = -1;
+    CHECK_STATUS(ostler_testkit_pool_inject(pool, &fault), OSTLER_OK);
+    use_tagged(pool, 1);
+    use_tagged(pool, 2);
+    CHECK_EQ(pool_stats(pool).destroyed_reset, 1);
+    CHECK_EQ(pool_stats(pool).created, 2);
+    CHECK_EQ(injected(pool, OSTLER_TESTKIT_RETAG).calls, 3);
+    CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+}
+
 static atomic_int uses;
 
 static void *use_on_its_own(void *pool)
