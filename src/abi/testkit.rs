@@ -87,9 +87,9 @@ impl From<InjectError> for Failure {
 }
 
 /// Stops the library's clock, for the whole process. Every time that the library reads stands still from now on, and
-/// every wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. What the library shortens by
-/// chance, such as a lifetime or a breaker's pause, it still does. A second freeze changes nothing; each is ended by one
-/// thaw.
+/// every wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. What the library shortens
+/// by chance, such as a lifetime or a breaker's pause, it still does. A second freeze changes nothing; each is ended
+/// by one thaw.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
