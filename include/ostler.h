@@ -290,7 +290,8 @@ ostler_status ostler_log_set(uint32_t max_level,
  * ostler_last_error_message, in a result's message, or in the log, wherever that failure is told.
  *
  * Parameters:
- * - message: borrowed during the call; UTF-8; cut to OSTLER_MESSAGE_BYTES.
+ * - message: borrowed during the call; what is not UTF-8 in it becomes U+FFFD, so that words in another encoding are
+ *   not lost whole; cut to OSTLER_MESSAGE_BYTES.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
@@ -1605,7 +1606,8 @@ ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
                                        void **resource);
 
 /**
- * Tells what a pool holds and did.
+ * Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
+ * OSTLER_E_CLOSED.
  *
  * Parameters:
  * - pool: borrowed.
@@ -1698,7 +1700,9 @@ ostler_status ostler_pool_list_leases(struct ostler_pool *pool,
                                       uint64_t *count);
 
 /**
- * Waits until the resources are there that min_size and min_idle ask for.
+ * Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
+ * failed before the call does not end it: a program that starts beside its server may call it again until it is
+ * OSTLER_OK, and waits for the next attempt each time.
  *
  * Parameters:
  * - pool: borrowed.
@@ -1707,9 +1711,10 @@ ostler_status ostler_pool_list_leases(struct ostler_pool *pool,
  * - ready: written; how many resources there are, also after a failure, for a display of the progress.
  * - wanted: written; how many there shall be.
  *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
- * callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
- * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT (with the words of the last failure), OSTLER_E_CANCELLED,
+ * OSTLER_E_CREATE_FAILED (with the words of the create callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
@@ -1777,6 +1782,7 @@ ostler_status ostler_pool_resume(struct ostler_pool *pool);
 /**
  * Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
  * Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+ * Where create has failed too often, it is tried at once, and the pauses after that begin with the shortest again.
  *
  * Parameters:
  * - pool: borrowed.
@@ -1792,15 +1798,16 @@ ostler_status ostler_pool_resume(struct ostler_pool *pool);
 ostler_status ostler_pool_refresh(struct ostler_pool *pool);
 
 /**
- * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
- * The pool stays closed, also when the time is up first; a later close goes on waiting. A destroy by another thread
- * ends the wait with OSTLER_E_CLOSED.
+ * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back
+ * and every resource destroyed, also one that create is still making. The pool stays closed, also when the time is up
+ * first; a later close goes on waiting. A destroy by another thread ends the wait with OSTLER_E_CLOSED.
  *
  * Parameters:
  * - pool: borrowed.
  * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait.
- * - still_out: written; how many leases are out, also when the wait ended before they were back; else 0.
+ * - still_out: written; how many leases are out when the wait ends too early, which may be 0 when only a callback is
+ *   still under way (the message tells); else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC

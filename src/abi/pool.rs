@@ -8,10 +8,11 @@ use super::library::OSTLER_NAME_BYTES;
 use super::request::priority_of;
 use super::status::{
     Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_OVERLOADED,
-    OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, ostler_status,
+    OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
+use crate::base::callback::Refusal;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
@@ -326,36 +327,36 @@ unsafe impl Send for Callbacks {}
 unsafe impl Sync for Callbacks {}
 
 impl Factory for Callbacks {
-    fn create(&self, resource: &mut Resource) -> i32 {
+    fn create(&self, resource: &mut Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.create.map_or(0, |create| unsafe { create(self.user_data, &mut resource.0) })
+        answered(self.table.create.map_or(OSTLER_OK, |create| unsafe { create(self.user_data, &mut resource.0) }))
     }
 
     fn validates(&self) -> bool {
         self.table.validate.is_some()
     }
 
-    fn validate(&self, resource: Resource) -> i32 {
+    fn validate(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.validate.map_or(0, |validate| unsafe { validate(self.user_data, resource.0) })
+        answered(self.table.validate.map_or(OSTLER_OK, |validate| unsafe { validate(self.user_data, resource.0) }))
     }
 
     fn resets(&self) -> bool {
         self.table.reset.is_some()
     }
 
-    fn reset(&self, resource: Resource) -> i32 {
+    fn reset(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.reset.map_or(0, |reset| unsafe { reset(self.user_data, resource.0) })
+        answered(self.table.reset.map_or(OSTLER_OK, |reset| unsafe { reset(self.user_data, resource.0) }))
     }
 
     fn retags(&self) -> bool {
         self.table.retag.is_some()
     }
 
-    fn retag(&self, resource: Resource, from: u64, to: u64) -> i32 {
+    fn retag(&self, resource: Resource, from: u64, to: u64) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.retag.map_or(0, |retag| unsafe { retag(self.user_data, resource.0, from, to) })
+        answered(self.table.retag.map_or(OSTLER_OK, |retag| unsafe { retag(self.user_data, resource.0, from, to) }))
     }
 
     fn destroy(&self, resource: Resource) {
@@ -766,7 +767,8 @@ pub unsafe extern "C" fn ostler_pool_get_resource(
     })
 }
 
-/// Tells what a pool holds and did.
+/// Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
+/// OSTLER_E_CLOSED.
 ///
 /// Parameters:
 /// - pool: borrowed.
@@ -998,7 +1000,9 @@ pub unsafe extern "C" fn ostler_pool_list_leases(
     })
 }
 
-/// Waits until the resources are there that min_size and min_idle ask for.
+/// Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
+/// failed before the call does not end it: a program that starts beside its server may call it again until it is
+/// OSTLER_OK, and waits for the next attempt each time.
 ///
 /// Parameters:
 /// - pool: borrowed.
@@ -1007,9 +1011,10 @@ pub unsafe extern "C" fn ostler_pool_list_leases(
 /// - ready: written; how many resources there are, also after a failure, for a display of the progress.
 /// - wanted: written; how many there shall be.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
-/// callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
-/// OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT (with the words of the last failure), OSTLER_E_CANCELLED,
+/// OSTLER_E_CREATE_FAILED (with the words of the create callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK,
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
@@ -1105,6 +1110,7 @@ pub unsafe extern "C" fn ostler_pool_resume(pool: *mut ostler_pool) -> ostler_st
 
 /// Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
 /// Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+/// Where create has failed too often, it is tried at once, and the pauses after that begin with the shortest again.
 ///
 /// Parameters:
 /// - pool: borrowed.
@@ -1121,15 +1127,16 @@ pub unsafe extern "C" fn ostler_pool_refresh(pool: *mut ostler_pool) -> ostler_s
     with(pool, |pool: &Pin<Pool>| Ok(pool.refresh()?))
 }
 
-/// Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
-/// The pool stays closed, also when the time is up first; a later close goes on waiting. A destroy by another thread
-/// ends the wait with OSTLER_E_CLOSED.
+/// Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back
+/// and every resource destroyed, also one that create is still making. The pool stays closed, also when the time is up
+/// first; a later close goes on waiting. A destroy by another thread ends the wait with OSTLER_E_CLOSED.
 ///
 /// Parameters:
 /// - pool: borrowed.
 /// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
 /// - cancel: borrowed during the call; ends the wait.
-/// - still_out: written; how many leases are out, also when the wait ended before they were back; else 0.
+/// - still_out: written; how many leases are out when the wait ends too early, which may be 0 when only a callback is
+///   still under way (the message tells); else 0.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
 /// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1152,12 +1159,10 @@ pub unsafe extern "C" fn ostler_pool_close(
         let closed = pool.close(Deadline::after(timeout_ns), cancel.as_deref());
         // SAFETY: as the header asks.
         let still_out = unsafe { optional_output(still_out, 0) };
-        if let (
-            Err(CloseError::Wait { still_out: count, .. } | CloseError::Destroyed { still_out: count }),
-            Some(still_out),
-        ) = (&closed, still_out)
+        if let (Err(CloseError::Wait { left, .. } | CloseError::Destroyed { left }), Some(still_out)) =
+            (&closed, still_out)
         {
-            *still_out = *count;
+            *still_out = left.leases;
         }
         Ok(closed?)
     })

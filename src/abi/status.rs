@@ -2,7 +2,7 @@
 
 use crate::base::InvalidField;
 use crate::base::alloc::OutOfMemory;
-use crate::base::callback::CallbackFailure;
+use crate::base::callback::{CallbackFailure, Refusal, Told};
 use crate::base::cancel::WaitEnd;
 use crate::base::handles::HandleError;
 use crate::base::text::Text;
@@ -113,6 +113,20 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_DEADLINE_EXCEEDED, c"OSTLER_E_DEADLINE_EXCEEDED"),
     (OSTLER_E_SHED, c"OSTLER_E_SHED"),
 ];
+
+/// What a callback of the host answered. Of the library's own statuses people are told the name, except for the one
+/// that says no more than that it failed.
+pub fn answered(status: ostler_status) -> Result<(), Refusal> {
+    if status == OSTLER_OK {
+        return Ok(());
+    }
+    let name = || STATUSES.iter().find(|(number, _)| *number == status).and_then(|(_, name)| name.to_str().ok());
+    let told = match status {
+        OSTLER_E_CALLBACK_FAILED => Told::InWords,
+        _ => name().map_or(Told::ByNumber, Told::ByName),
+    };
+    Err(Refusal { status, told })
+}
 
 /// A failure on its way to the caller: the status, while the words already stand in the thread's message.
 #[derive(Debug)]

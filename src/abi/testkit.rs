@@ -7,7 +7,7 @@ use super::cancel::{given, ostler_cancel};
 use super::guard::{guard, with};
 use super::model::ostler_model;
 use super::pool::ostler_pool;
-use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_WOULD_DEADLOCK, ostler_status};
+use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_WOULD_DEADLOCK, answered, ostler_status};
 use super::structs::{init, prepare, read, versioned};
 use crate::base::handles::{self, Handled, Pin};
 use crate::base::injection::{self, Callback, Fault, InjectError, Injected, OF_MODELS, OF_POOLS};
@@ -339,7 +339,8 @@ unsafe fn inject<T: Handled>(owner: Owner, of: &[Callback], fault: *const ostler
     let fault = unsafe { read("fault", fault)? };
     let ostler_testkit_fault { first, every, seed, per_million, status, delay_ns, .. } = fault;
     let callback = callback_of(of, fault.callback)?;
-    injection::inject(owner, callback, Fault { first, every, per_million, seed, status, delay_ns })?;
+    let refusal = answered(status).err();
+    injection::inject(owner, callback, Fault { first, every, per_million, seed, refusal, delay_ns })?;
     // A destroy that has begun meanwhile did not see it.
     handles::pin::<T>(owner.0).inspect_err(|_| injection::forget(owner))?;
     Ok(())

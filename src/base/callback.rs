@@ -2,16 +2,17 @@
 
 use super::faults::{self, Point};
 use super::injection::{self, Callback};
+pub use super::refusal::{Refusal, Told};
 use super::text::Text;
 use super::thread::{Frame, ThreadRecord};
 use super::{MESSAGE_BYTES, Owner};
+use std::fmt;
 
 /// A failure that a callback of the host reported.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("{message} (status {status})")]
+#[error("{message}{refusal}")]
 pub struct CallbackFailure {
-    /// The status that the callback returned; never 0.
-    pub status: i32,
+    pub refusal: Refusal,
     pub message: Text<MESSAGE_BYTES>,
 }
 
@@ -45,25 +46,29 @@ impl Drop for Leave {
 }
 
 /// Runs a callback that answers with a status. Its failure carries what it said through [`set_message`].
-pub fn run_checked(owner: Owner, callback: Callback, body: impl FnOnce() -> i32) -> Result<(), CallbackFailure> {
+pub fn run_checked(
+    owner: Owner,
+    callback: Callback,
+    body: impl FnOnce() -> Result<(), Refusal>,
+) -> Result<(), CallbackFailure> {
     let name = callback.name();
-    let injected =
-        |status| CallbackFailure { status, message: Text::format(format_args!("{name} callback failed by injection")) };
+    let injected = |refusal| {
+        let message = Text::format(format_args!("{name} callback failed by injection"));
+        CallbackFailure { refusal, message }
+    };
     if let Some(errno) = faults::hit(Point::Callback) {
-        return Err(injected(if errno == 0 { -1 } else { -errno }));
+        let status = if errno == 0 { -1 } else { -errno };
+        return Err(injected(Refusal { status, told: Told::InWords }));
     }
     run(owner, || {
-        if let Some(status) = injection::pass(owner, callback) {
-            return Err(injected(status));
+        if let Some(refusal) = injection::pass(owner, callback) {
+            return Err(injected(refusal));
         }
-        match body() {
-            0 => Ok(()),
-            status => {
-                let said = ThreadRecord::current().and_then(take_words);
-                let message = said.unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
-                Err(CallbackFailure { status, message })
-            }
-        }
+        body().map_err(|refusal| {
+            let said = ThreadRecord::current().and_then(take_words);
+            let message = said.unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
+            CallbackFailure { refusal, message }
+        })
     })
 }
 
@@ -105,9 +110,9 @@ fn any_frame(mut wanted: impl FnMut(&Frame) -> bool) -> bool {
 }
 
 /// Leaves words for the failure that the running callback is about to return.
-pub fn set_message(words: &str) {
+pub fn set_message(words: impl fmt::Display) {
     if let Some(record) = ThreadRecord::current() {
-        *record.callback_message.borrow_mut() = Text::from(words);
+        *record.callback_message.borrow_mut() = Text::format(format_args!("{words}"));
     }
 }
 
@@ -132,9 +137,12 @@ mod tests {
     fn words_outlive_a_callback_that_runs_inside() {
         let outer = run_checked(OUTER, Callback::Load, || {
             set_message("bad shape");
-            assert_eq!(words_of(run_checked(INNER, Callback::Create, || -1)), "create callback failed");
+            assert_eq!(
+                words_of(run_checked(INNER, Callback::Create, || Err(Refusal::IN_WORDS))),
+                "create callback failed"
+            );
             run(INNER, || set_message("of a destroy that cannot fail"));
-            -1
+            Err(Refusal::IN_WORDS)
         });
         assert_eq!(words_of(outer), "bad shape");
     }
@@ -144,10 +152,10 @@ mod tests {
         assert_eq!(
             words_of(run_checked(OUTER, Callback::Load, || {
                 set_message("first");
-                -1
+                Err(Refusal::IN_WORDS)
             })),
             "first"
         );
-        assert_eq!(words_of(run_checked(OUTER, Callback::Load, || -1)), "load callback failed");
+        assert_eq!(words_of(run_checked(OUTER, Callback::Load, || Err(Refusal::IN_WORDS))), "load callback failed");
     }
 }

@@ -2,6 +2,7 @@
 //! [`super::faults`].
 
 use super::clock::Deadline;
+use super::refusal::Refusal;
 use super::watchers::Watchers;
 use super::{InvalidField, Owner, alloc, alloc::OutOfMemory};
 use parking_lot::Mutex;
@@ -49,8 +50,8 @@ pub struct Fault {
     /// Each of the others does by this chance.
     pub per_million: u32,
     pub seed: u64,
-    /// What it answers without being called; 0: it is called.
-    pub status: i32,
+    /// What it answers without being called; none: it is called.
+    pub refusal: Option<Refusal>,
     /// How long it takes before that, by the library's clock.
     pub delay_ns: u64,
 }
@@ -64,13 +65,13 @@ impl Fault {
         if self.per_million > 1_000_000 {
             return refuse("per_million", self.per_million.into(), "must be at most 1000000");
         }
-        if self.status == 0 && self.delay_ns == 0 {
-            return refuse("status", 0, "status or delay_ns must not be 0");
+        match self.refusal {
+            None if self.delay_ns == 0 => refuse("status", 0, "status or delay_ns must not be 0"),
+            Some(refusal) if callback == Callback::Destroy => {
+                refuse("status", refusal.status.unsigned_abs().into(), "must be 0: a destroy cannot fail")
+            }
+            _ => Ok(()),
         }
-        if self.status != 0 && callback == Callback::Destroy {
-            return refuse("status", self.status.unsigned_abs().into(), "must be 0: a destroy cannot fail");
-        }
-        Ok(())
     }
 
     fn strikes(&self, call: u64) -> bool {
@@ -179,9 +180,9 @@ pub fn forget(owner: Owner) {
     ARE_THERE.store(!plans.is_empty(), SeqCst);
 }
 
-/// To be passed by each call of a callback, as if inside it: waits, or gives the status with which it fails.
+/// To be passed by each call of a callback, as if inside it: waits, or tells how it fails.
 #[inline]
-pub fn pass(owner: Owner, callback: Callback) -> Option<i32> {
+pub fn pass(owner: Owner, callback: Callback) -> Option<Refusal> {
     if ARE_THERE.load(Relaxed) { find(owner, callback)?.pass() } else { None }
 }
 
@@ -200,7 +201,7 @@ impl Plan {
         self.ended.wake_all();
     }
 
-    fn pass(&self) -> Option<i32> {
+    fn pass(&self) -> Option<Refusal> {
         if self.is_over.load(SeqCst) {
             return None;
         }
@@ -216,9 +217,9 @@ impl Plan {
             // However it ends, the call goes on; without memory to sleep it is not delayed.
             let _ = self.ended.wait_until(until, None, over);
         }
-        let status = Some(self.fault.status).filter(|status| *status != 0)?;
+        let refusal = self.fault.refusal?;
         self.failures.fetch_add(1, SeqCst);
-        Some(status)
+        Some(refusal)
     }
 }
 
@@ -226,7 +227,8 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const QUIET: Fault = Fault { first: 0, every: 0, per_million: 0, seed: 0, status: -1, delay_ns: 0 };
+    const REFUSAL: Option<Refusal> = Some(Refusal::IN_WORDS);
+    const QUIET: Fault = Fault { first: 0, every: 0, per_million: 0, seed: 0, refusal: REFUSAL, delay_ns: 0 };
 
     fn struck(fault: Fault, calls: u64) -> Vec<u64> {
         (1..=calls).filter(|call| fault.strikes(*call)).collect()
@@ -254,9 +256,9 @@ mod tests {
     #[test]
     fn each_object_has_its_own_faults() {
         let (mine, other) = (Owner(0x1001), Owner(0x1002));
-        inject(mine, Callback::Create, Fault { every: 2, status: -7, ..QUIET }).unwrap();
+        inject(mine, Callback::Create, Fault { every: 2, ..QUIET }).unwrap();
         let passes: Vec<_> = (0..4).map(|_| pass(mine, Callback::Create)).collect();
-        assert_eq!(passes, [None, Some(-7), None, Some(-7)]);
+        assert_eq!(passes, [None, REFUSAL, None, REFUSAL]);
         assert_eq!((pass(other, Callback::Create), pass(mine, Callback::Reset)), (None, None));
         assert_eq!(injected(mine, Callback::Create), Injected { calls: 4, failures: 2, delays: 0 });
         clear(mine, Callback::Create);

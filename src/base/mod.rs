@@ -15,6 +15,7 @@ pub mod panics;
 pub mod park;
 pub mod pockets;
 pub mod priority;
+pub mod refusal;
 pub mod settle;
 pub mod sync;
 pub mod text;

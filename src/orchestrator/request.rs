@@ -3,7 +3,7 @@
 use crate::base::MESSAGE_BYTES;
 pub use crate::base::priority::Priority;
 use crate::base::sync::AtomicU32;
-use crate::base::text::Text;
+use crate::base::text::{Lossy, Text};
 use std::ffi::{c_char, c_void};
 
 /// What a submitter gives. The buffers are borrowed until the outcome.
@@ -70,21 +70,6 @@ impl Item {
         let bytes = self.message.map(|byte| byte as u8);
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(MESSAGE_BYTES);
         Text::format(format_args!("{}", Lossy(&bytes[..end])))
-    }
-}
-
-/// Writes bytes as text without allocating.
-struct Lossy<'a>(&'a [u8]);
-
-impl std::fmt::Display for Lossy<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            formatter.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                formatter.write_str("\u{fffd}")?;
-            }
-        }
-        Ok(())
     }
 }
 

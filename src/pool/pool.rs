@@ -16,7 +16,7 @@ use super::stack::Stack;
 use super::waiters::{Grant, Source, Waiters, Want};
 use super::waiting::AcquireError;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::callback::{self, CallbackFailure};
+use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::clock;
 use crate::base::handles::{Handled, Kind};
 use crate::base::injection::Callback;
@@ -28,15 +28,15 @@ use crate::base::{InvalidField, Owner, log};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// The host's side of a pool. A status other than 0 is a failure, with the words that the callback left.
+/// The host's side of a pool. With a refusal go the words that the callback left.
 pub trait Factory: Send + Sync + 'static {
-    fn create(&self, resource: &mut Resource) -> i32;
+    fn create(&self, resource: &mut Resource) -> Result<(), Refusal>;
     fn validates(&self) -> bool;
-    fn validate(&self, resource: Resource) -> i32;
+    fn validate(&self, resource: Resource) -> Result<(), Refusal>;
     fn resets(&self) -> bool;
-    fn reset(&self, resource: Resource) -> i32;
+    fn reset(&self, resource: Resource) -> Result<(), Refusal>;
     fn retags(&self) -> bool;
-    fn retag(&self, resource: Resource, from: u64, to: u64) -> i32;
+    fn retag(&self, resource: Resource, from: u64, to: u64) -> Result<(), Refusal>;
     fn destroy(&self, resource: Resource);
     /// A lease has lasted longer than the limit.
     fn overdue(&self, info: &LeaseInfo);

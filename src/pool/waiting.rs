@@ -63,7 +63,7 @@ pub enum AcquireError {
 
 /// Told with a wait that ended in vain, because it is often the reason.
 #[derive(Debug)]
-pub struct LastFailure(Option<CallbackFailure>);
+pub struct LastFailure(pub(super) Option<CallbackFailure>);
 
 impl std::fmt::Display for LastFailure {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
