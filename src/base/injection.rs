@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
-/// The callbacks that can misbehave. The numbers are those of the header.
+/// The callbacks that answer, and the one that ends a resource. The numbers are those of the header, which has those of
+/// pools and models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Callback {
@@ -20,6 +21,8 @@ pub enum Callback {
     Retag = 5,
     Load = 6,
     Run = 7,
+    Build = 8,
+    Clone = 9,
 }
 
 pub const OF_POOLS: &[Callback] =
@@ -36,6 +39,8 @@ impl Callback {
             Callback::Retag => "retag",
             Callback::Load => "load",
             Callback::Run => "run",
+            Callback::Build => "build",
+            Callback::Clone => "clone",
         }
     }
 }
