@@ -29,7 +29,7 @@
  *
  * Units. Time is in nanoseconds, sizes in bytes, and the names say so. A timeout of 0 does not wait; OSTLER_FOREVER
  * waits without bound. Every wait with a timeout takes an ostler_cancel or NULL, but for ostler_shutdown, which ends
- * those as well.
+ * those as well. Time is that of CLOCK_MONOTONIC, unless a test has moved the library's clock with ostler_testkit_clock_...
  *
  * Callbacks. A function pointer and a user_data. No lock of the library is held while one runs, and it may call any
  * function, also on the same object, unless that function's block says otherwise. It must not throw, longjmp, or
@@ -310,8 +310,8 @@ ostler_status ostler_callback_set_message(const char *message);
 
 /**
  * Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
- * that run finish. Afterwards every handle is invalid, and the library can be used anew. A program may also just
- * exit, with workers busy.
+ * that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
+ * anew. A program may also just exit, with workers busy.
  *
  * Parameters:
  * - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -3446,6 +3446,266 @@ ostler_status ostler_model_get_stats(struct ostler_model *model,
  * Since: 0.1
  */
 ostler_status ostler_model_destroy(struct ostler_model *model);
+
+
+/* ======================================================================
+ * Testkit: for the tests of programs that use the library. Its clock can be stopped and moved by hand, so that what
+ * takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way
+ * each time. Nothing here belongs into a program that is not a test.
+ * ====================================================================== */
+
+/** The callbacks that can be made to misbehave: of a pool the first five, of a model the last two. */
+#define OSTLER_TESTKIT_CREATE 1
+
+#define OSTLER_TESTKIT_VALIDATE 2
+
+#define OSTLER_TESTKIT_RESET 3
+
+#define OSTLER_TESTKIT_DESTROY 4
+
+#define OSTLER_TESTKIT_RETAG 5
+
+#define OSTLER_TESTKIT_LOAD 6
+
+#define OSTLER_TESTKIT_RUN 7
+
+/**
+ * Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
+ * and the same calls give the same misbehaviour, in every run and on every machine.
+ */
+typedef struct ostler_testkit_fault {
+    /** sizeof(ostler_testkit_fault). */
+    uint32_t struct_size;
+    /** Of which callback: OSTLER_TESTKIT_CREATE, ... */
+    uint32_t callback;
+    /** The first call that misbehaves; 0: the one that every tells. */
+    uint64_t first;
+    /** After the first, each so-many-th; 0: none. */
+    uint64_t every;
+    /** Decides, with the number of a call, what comes by chance. */
+    uint64_t seed;
+    /** How many calls in a million misbehave by chance, besides those that first and every tell; at most 1000000. */
+    uint32_t per_million;
+    /** What the callback seems to have answered, without being called; 0: it is called. Always 0 for a destroy. */
+    ostler_status status;
+    /**
+     * How long the call takes, by the library's clock, before it fails or before the callback is called;
+     * OSTLER_FOREVER: until the fault is cleared.
+     */
+    uint64_t delay_ns;
+} ostler_testkit_fault;
+
+/** What a fault did since it was set. */
+typedef struct ostler_testkit_injected {
+    /** sizeof(ostler_testkit_injected), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Calls until it was cleared, those that it left alone included. */
+    uint64_t calls;
+    /** Calls that it made fail. */
+    uint64_t failures;
+    /** Calls that it held up. */
+    uint64_t delays;
+} ostler_testkit_injected;
+
+/**
+ * Stops the library's clock, for the whole process. Every time that the library reads stands still from now on, and
+ * every wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. What the library shortens
+ * by chance, such as a lifetime or a breaker's pause, it still does. A second freeze changes nothing; each is ended
+ * by one thaw.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_freeze(void);
+
+/**
+ * Moves the library's clock forward, whether it stands or runs, and ends the waits whose time is up then. What the
+ * library's threads do about it is done after ostler_testkit_clock_settle. They see the new time at once and none
+ * between: what is to happen three times, happens in three advances.
+ *
+ * Parameters:
+ * - by_ns: how far; 0 only wakes those who wait, to look again.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (the clock would be further than 2^62 ns, 146 years), OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. What several threads move it by adds up.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_advance(uint64_t by_ns);
+
+/**
+ * Waits until every thread of the library sleeps and none has anything to do at the time that it is, so that a test
+ * sees what an advance led to. A thread that is held up by a fault sleeps, and so does one that waits in the library
+ * from inside a callback; any other callback is waited for. What the program's own threads do is theirs to wait for.
+ *
+ * Parameters:
+ * - timeout_ns: real time, however the library's clock stands.
+ * - cancel: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK (inside a callback),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: cancel may be NULL.
+ * Blocking: as said; inside a callback it is OSTLER_E_WOULD_DEADLOCK.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_settle(uint64_t timeout_ns,
+                                          ostler_cancel *cancel);
+
+/**
+ * Ends one freeze. After the last the clock runs on from where it stands, so that time neither goes backwards nor
+ * leaps, and each wait has as much of it left as it had. A clock that runs is left alone. ostler_shutdown ends every
+ * freeze.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_thaw(void);
+
+/**
+ * Fills a fault with zeros.
+ *
+ * Parameters:
+ * - fault: written only on success.
+ * - struct_size: sizeof(ostler_testkit_fault).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: fault must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_fault_init(struct ostler_testkit_fault *fault, uint32_t struct_size);
+
+/**
+ * Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the
+ * pool as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed. A callback that
+ * the pool does not have is never called, and so never misbehaves.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - fault: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_pool_inject(ostler_pool *pool,
+                                         const struct ostler_testkit_fault *fault);
+
+/**
+ * Ends the fault of a pool's callback, and the delays that it causes at this moment. Without one nothing happens.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_pool_clear(ostler_pool *pool,
+                                        uint32_t callback);
+
+/**
+ * Reads what the fault of a pool's callback did, also after it was cleared; all is 0 when there was none.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_pool_get_injected(ostler_pool *pool,
+                                               uint32_t callback,
+                                               struct ostler_testkit_injected *out);
+
+/**
+ * Makes a callback of a model misbehave from now on, in place of the fault that it had before. A failure looks to the
+ * model as if the callback had answered with it. It lasts until it is cleared, or the model destroyed.
+ *
+ * Parameters:
+ * - model: borrowed.
+ * - fault: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: model NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_model_inject(ostler_model *model,
+                                          const struct ostler_testkit_fault *fault);
+
+/**
+ * Ends the fault of a model's callback, and the delays that it causes at this moment. Without one nothing happens.
+ *
+ * Parameters:
+ * - model: borrowed.
+ * - callback: OSTLER_TESTKIT_LOAD or OSTLER_TESTKIT_RUN.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: model NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_model_clear(ostler_model *model,
+                                         uint32_t callback);
+
+/**
+ * Reads what the fault of a model's callback did, also after it was cleared; all is 0 when there was none.
+ *
+ * Parameters:
+ * - model: borrowed.
+ * - callback: OSTLER_TESTKIT_LOAD or OSTLER_TESTKIT_RUN.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: model NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_model_get_injected(ostler_model *model,
+                                                uint32_t callback,
+                                                struct ostler_testkit_injected *out);
 
 
 #ifdef __cplusplus

@@ -22,6 +22,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::clock;
 use crate::base::handles::{Handled, Kind};
+use crate::base::injection::Callback;
 use crate::base::pockets::Pockets;
 use crate::base::priority::Priority;
 use crate::base::thread::{Caller, SpawnError};
@@ -322,7 +323,7 @@ impl Pool {
             return Ok(());
         }
         self.counters.retags.fetch_add(1, Relaxed);
-        callback::run_checked(self.owner, "retag", || self.factory.retag(resource, tag, wanted))
+        callback::run_checked(self.owner, Callback::Retag, || self.factory.retag(resource, tag, wanted))
             .inspect(|()| slot.set_tag(wanted))
             .inspect_err(|failure| {
                 log::info(format_args!("{}: a resource could not be retagged: {failure}", self.config.name));
@@ -393,7 +394,7 @@ impl Pool {
     }
 
     pub(super) fn validate(&self, resource: Resource) -> bool {
-        match callback::run_checked(self.owner, "validate", || self.factory.validate(resource)) {
+        match callback::run_checked(self.owner, Callback::Validate, || self.factory.validate(resource)) {
             Ok(()) => true,
             Err(failure) => {
                 log::info(format_args!("{}: an idle resource is not valid any more: {failure}", self.config.name));
@@ -501,7 +502,7 @@ impl Pool {
     #[cold]
     fn is_reset(&self, number: u32) -> bool {
         let resource = self.slots.get(number).resource();
-        match callback::run_checked(self.owner, "reset", || self.factory.reset(resource)) {
+        match callback::run_checked(self.owner, Callback::Reset, || self.factory.reset(resource)) {
             Ok(()) => true,
             Err(failure) => {
                 log::info(format_args!("{}: a resource could not be reset: {failure}", self.config.name));

@@ -122,6 +122,8 @@ void fill_ostler_model_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_request(void *target, uint32_t struct_size);
 void fill_ostler_acquire(void *target, uint32_t struct_size);
 void fill_ostler_deferred_config(void *target, uint32_t struct_size);
+void fill_ostler_testkit_fault(void *target, uint32_t struct_size);
+void fill_ostler_testkit_fault_of_model(void *target, uint32_t struct_size);
 void fill_ostler_templates_config(void *target, uint32_t struct_size);
 void fill_ostler_templates_callbacks(void *target, uint32_t struct_size);
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message);

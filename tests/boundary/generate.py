@@ -54,7 +54,18 @@ NUMBERS = {
     "header_version": "OSTLER_VERSION_NUMBER",
     "status": "OSTLER_OK",
     "outcome": "OSTLER_OK",
+    "by_ns": "1",
+    "callback": "OSTLER_TESTKIT_CREATE",
 }
+
+# The same where one name stands for several things.
+NUMBERS_OF = {
+    ("ostler_testkit_model_clear", "callback"): "OSTLER_TESTKIT_RUN",
+    ("ostler_testkit_model_get_injected", "callback"): "OSTLER_TESTKIT_RUN",
+}
+
+# How a struct is filled where that depends on the function.
+FILLS = {"ostler_testkit_model_inject": "fill_ostler_testkit_fault_of_model"}
 
 # What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, and the
 # world's cell is completed.
@@ -112,7 +123,7 @@ def parameter(header, function, name, text):
         return of("TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
     if stars == 1 and header.is_versioned(base):
         if constant:
-            return of("IN_STRUCT", fill=f"fill_{base}", bytes=f"sizeof({base})", many="true" if many else None)
+            return of("IN_STRUCT", fill=FILLS.get(function.name, f"fill_{base}"), bytes=f"sizeof({base})", many="true" if many else None)
         if "struct_size" in names:
             return of("OUT_INIT", bytes=f"sizeof({base})")
         return of("OUT_STRUCT", bytes=f"sizeof({base})")
@@ -155,8 +166,9 @@ def number(of, function, name, bits):
     if name.endswith("_bytes") and name.removesuffix("_bytes") in names:
         most = bytes_of(name.removesuffix("_bytes"))
         return of("NUMBER", bits=bits, valid=most, most=most)
-    if name in NUMBERS:
-        return of("NUMBER", bits=bits, valid=NUMBERS[name], most="UINT64_MAX")
+    valid = NUMBERS_OF.get((function.name, name), NUMBERS.get(name))
+    if valid is not None:
+        return of("NUMBER", bits=bits, valid=valid, most="UINT64_MAX")
     raise Unclassified("NUMBERS tells no valid value for it")
 
 

@@ -135,6 +135,25 @@ void fill_ostler_deferred_config(void *target, uint32_t struct_size)
     SET(ostler_deferred_config, capacity, 4);
 }
 
+/* Of a call that the tests never come to. */
+static void fill_fault(void *target, uint32_t struct_size, uint32_t callback)
+{
+    begin(target, struct_size);
+    SET(ostler_testkit_fault, callback, callback);
+    SET(ostler_testkit_fault, first, UINT64_MAX);
+    SET(ostler_testkit_fault, status, OSTLER_E_CALLBACK_FAILED);
+}
+
+void fill_ostler_testkit_fault(void *target, uint32_t struct_size)
+{
+    fill_fault(target, struct_size, OSTLER_TESTKIT_CREATE);
+}
+
+void fill_ostler_testkit_fault_of_model(void *target, uint32_t struct_size)
+{
+    fill_fault(target, struct_size, OSTLER_TESTKIT_RUN);
+}
+
 void fill_ostler_templates_config(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);

@@ -20,6 +20,7 @@ const NOUNS: &[&str] = &[
     "templates",
     "orchestrator",
     "model",
+    "testkit",
 ];
 
 const PREAMBLE: &str = include_str!("preamble.h");
