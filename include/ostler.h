@@ -1478,8 +1478,8 @@ typedef struct ostler_pool_callbacks {
     void (*overdue)(void *user_data, const struct ostler_lease_info *info);
     /**
      * Gives a resource other settings, from those of one tag to those of another, before it is leased; may be NULL, and
-     * then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed and another is
-     * taken.
+     * then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed, and the acquire
+     * fails with OSTLER_E_CREATE_FAILED.
      */
     ostler_status (*retag)(void *user_data, void *resource, uint64_t from_tag, uint64_t to_tag);
     /** Hears what happens to the pool: an OSTLER_POOL_EVENT_...; may be NULL. resource is NULL unless the event is about one. */

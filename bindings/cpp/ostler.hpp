@@ -1225,7 +1225,8 @@ template <class T> class pool {
     {
         ostler_lease raw{};
         void *resource = nullptr;
-        if (!detail::note(take(&raw, &resource), failure))
+        // It may be on its way.
+        if (!detail::note(take(&raw, &resource), failure) || !raw.value)
             return {};
         return lease<T>(get(), raw, static_cast<T *>(resource), callbacks_);
     }

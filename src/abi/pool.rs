@@ -61,8 +61,8 @@ pub struct ostler_pool_callbacks {
     /// the holder does not use it any more.
     pub overdue: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, info: *const ostler_lease_info)>,
     /// Gives a resource other settings, from those of one tag to those of another, before it is leased; may be NULL, and
-    /// then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed and another is
-    /// taken.
+    /// then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed, and the acquire
+    /// fails with OSTLER_E_CREATE_FAILED.
     pub retag: Option<
         unsafe extern "C-unwind" fn(
             user_data: *mut c_void,

@@ -421,9 +421,11 @@ pub fn with_child<T: Handled, R>(
 
 #[cold]
 fn reap_if_childless<T: Handled>(pin: Pin<T>, handle: u64) {
+    // A call further out, or the one whose callback this is, looks again when it ends; here that would be waited for.
+    let is_outermost = !pin.is_used_further_out() && !callback::inside(Owner(handle));
     let childless = pin.children() == 0;
     drop(pin);
-    if childless {
+    if childless && is_outermost {
         reap::<T>(handle);
     }
 }

@@ -7,7 +7,6 @@ use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Lease, Resource, StaleLease};
 use crate::base::pockets::{Pocket, Window};
-use crate::base::priority::Priority;
 use crate::base::thread::{self, Caller};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -60,11 +59,7 @@ impl Pool {
     #[inline(always)]
     pub(super) fn end_lease(&self, lease: Lease, me: Caller) -> Result<u32, StaleLease> {
         if !self.has_pockets {
-            let number = self.slots.end_lease(lease)?;
-            if self.slots.get(number).borrower().is_ordinary {
-                self.leave_reserve(Priority::Normal);
-            }
-            return Ok(number);
+            return self.slots.end_lease(lease);
         }
         match me.pocket(self.owner).and_then(|pocket| self.pockets.window(pocket)) {
             Some(Window::Open(_reach)) => {

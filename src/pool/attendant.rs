@@ -126,7 +126,7 @@ impl Pool {
         if let Some((lease, resource)) = self.acquire_now(demand)? {
             return Ok(Begun::AtOnce(lease, resource));
         }
-        self.refuse_hopeless(deadline)?;
+        self.refuse_hopeless(demand.priority, deadline)?;
         let parker = self.attend()?;
         let waiter = self.begin_wait(parker, demand, 1)?;
         let number = self.attendant.last_number.fetch_add(1, Relaxed) + 1;

@@ -118,10 +118,10 @@ impl Pool {
         self.tell(Event::Created, resource);
         self.warmed.wake_all();
         if self.breaker.succeeded() {
-            self.tell(Event::BreakerClosed, Resource::NONE);
             // Those who would have waited for its pause.
             self.refill();
             self.waiters.wake_all();
+            self.tell(Event::BreakerClosed, Resource::NONE);
         }
         if self.is(CLOSED) {
             self.destroy_resource(number, Reason::Closed);
@@ -387,19 +387,19 @@ impl Pool {
 
     pub fn resume(&self) {
         self.mode.fetch_and(!PAUSED, SeqCst);
-        self.tell(Event::Resumed, Resource::NONE);
         self.serve();
         self.refill();
         self.waiters.wake_all();
+        self.tell(Event::Resumed, Resource::NONE);
     }
 
     /// From now on no resource is leased that was made before, and the breaker tries at once: the world has changed.
     pub fn refresh(&self) -> Result<(), OutOfMemory> {
         self.generation.fetch_add(1, SeqCst);
-        self.tell(Event::Refreshed, Resource::NONE);
         self.breaker.end_pause();
         self.serve();
         self.refill();
+        self.tell(Event::Refreshed, Resource::NONE);
         if self.config.tick_length_ns().is_some() {
             self.housekeeper.ring();
             return Ok(());
@@ -440,18 +440,19 @@ impl Pool {
     }
 
     pub(super) fn begin_close(&self) {
-        if self.mode.fetch_or(CLOSED, SeqCst) & CLOSED == 0 {
-            self.tell(Event::Closed, Resource::NONE);
-        }
+        let is_first = self.mode.fetch_or(CLOSED, SeqCst) & CLOSED == 0;
         self.recall();
         self.waiters.wake_all();
         self.warmed.wake_all();
         self.housekeeper.ring();
+        if is_first {
+            self.tell(Event::Closed, Resource::NONE);
+        }
         self.destroy_idle();
     }
 
     fn left(&self) -> Left {
-        let mut left = Left { leases: self.revoked.count().into(), ..Left::default() };
+        let mut left = Left::default();
         for slot in self.slots.iter() {
             match slot.phase() {
                 Phase::Vacant | Phase::Hollow => {}
@@ -460,6 +461,8 @@ impl Pool {
                 Phase::Returning | Phase::Idle | Phase::Held | Phase::Unlinked => left.others += 1,
             }
         }
+        // Afterwards, because what is revoked counts there before it counts no more here.
+        left.leases += u64::from(self.revoked.count());
         left
     }
 }

@@ -113,11 +113,12 @@ impl Pool {
     /// Takes many resources back; tells how many leases were good, and of the first that was not.
     pub fn release_many(&self, leases: impl Iterator<Item = Lease>, me: Caller) -> (u32, Result<(), StaleLease>) {
         let (mut released, mut result) = (0, Ok(()));
-        let mut chain = Chain::default();
+        let (mut chain, mut shares) = (Chain::default(), 0);
         for lease in leases {
             match self.end_lease(lease, me) {
                 Ok(number) => {
                     released += 1;
+                    shares += u32::from(self.has_share(number));
                     self.note_use(number);
                     if self.settle(number) {
                         self.note_idle_since(number);
@@ -130,6 +131,7 @@ impl Pool {
         }
         self.idle.push_chain(chain);
         self.after_idle();
+        (0..shares).for_each(|_| self.end_share(true));
         (released, result)
     }
 }

@@ -38,6 +38,10 @@ impl Overload {
         Self { target_ns, interval_ns, refuses_hopeless, refused, state: Mutex::default() }
     }
 
+    pub fn refuses_hopeless(&self) -> bool {
+        self.refuses_hopeless
+    }
+
     pub fn is_watched(&self) -> bool {
         self.target_ns > 0 || self.refuses_hopeless
     }
@@ -51,7 +55,8 @@ impl Overload {
         let waited_ns = now_ns.saturating_sub(since_ns);
         let mut state = self.state.lock();
         if now_ns >= state.window_end_ns {
-            state.is_standing = state.least_ns.is_some_and(|least_ns| least_ns > self.target_ns);
+            let is_recent = now_ns - state.window_end_ns <= self.interval_ns;
+            state.is_standing = is_recent && state.least_ns.is_some_and(|least_ns| least_ns > self.target_ns);
             state.least_ns = None;
             state.window_end_ns = now_ns.saturating_add(self.interval_ns);
         }
@@ -65,11 +70,16 @@ impl Overload {
 
     /// A waiter got a resource; `others_wait` tells whether the next turn is another's.
     pub fn note_turn(&self, others_wait: bool) {
-        if !self.refuses_hopeless {
+        if !self.is_watched() {
             return;
         }
         let now_ns = clock::now_ns();
         let mut state = self.state.lock();
+        if !others_wait {
+            // A queue that runs empty is no standing one.
+            state.least_ns = Some(0);
+            state.is_standing = false;
+        }
         if state.last_turn_ns != 0 {
             let turn_ns = now_ns.saturating_sub(state.last_turn_ns);
             state.mean_turn_ns = if state.turns == 0 { turn_ns } else { (state.mean_turn_ns * 7 + turn_ns) / 8 };
@@ -80,7 +90,7 @@ impl Overload {
 
     /// How long a wait behind so many would take at the present rate, when that is longer than the time there is.
     pub fn hopeless_ns(&self, ahead: u32, left_ns: Option<u64>) -> Option<u64> {
-        let left_ns = left_ns.filter(|_| self.refuses_hopeless && ahead > 0)?;
+        let left_ns = left_ns.filter(|_| ahead > 0)?;
         let state = self.state.lock();
         let is_known = state.turns >= TURNS && state.last_turn_ns != 0;
         let expected_ns = u64::from(ahead + 1).saturating_mul(state.mean_turn_ns);

@@ -195,7 +195,7 @@ impl Pool {
                 self.lease(grant, demand)
             }
             None => {
-                self.reserve.leave(demand.priority, 1);
+                self.leave_reserve(demand.priority);
                 Ok(None)
             }
         }
@@ -285,8 +285,8 @@ impl Pool {
     #[inline]
     pub(super) fn lease(&self, grant: Grant, demand: Demand) -> Result<Option<(Lease, Resource)>, AcquireError> {
         let leased = match grant {
-            Grant::Idle(number) => match self.fault_for(number, demand) {
-                None => Ok(Some(self.begin_lease(number, demand))),
+            Grant::Idle(number) => match self.fault_of(number) {
+                None => self.lease_fit(number, demand).map(Some),
                 Some(fault) => self.lease_another(number, fault, demand),
             },
             Grant::Vacant(number) => self.lease_new(number, demand).map(Some),
@@ -297,6 +297,20 @@ impl Pool {
         leased
     }
 
+    /// Whether a lease that has just ended had a share of what is for everybody. It comes free after the resource, so that
+    /// what is kept for others is not taken in its place.
+    #[inline]
+    pub(super) fn has_share(&self, number: u32) -> bool {
+        self.reserve.is_there() && self.slots.get(number).borrower().is_ordinary
+    }
+
+    #[inline]
+    pub(super) fn end_share(&self, has_share: bool) {
+        if has_share {
+            self.leave_reserve(Priority::Normal);
+        }
+    }
+
     /// A share of the pool is free for others.
     pub(super) fn leave_reserve(&self, priority: Priority) {
         if self.reserve.is_there() {
@@ -305,14 +319,18 @@ impl Pool {
         }
     }
 
-    /// Why an idle resource cannot be leased to that demand.
+    /// Leases a resource that is fit, with the settings that are wanted. One that cannot be given them goes, and only that
+    /// one: what refuses may be the wish.
     #[inline]
-    fn fault_for(&self, number: u32, demand: Demand) -> Option<Reason> {
-        let fault = self.fault_of(number);
-        if fault.is_none() && self.retags && self.retag(number, demand.tag).is_err() {
-            return Some(Reason::Reset);
+    fn lease_fit(&self, number: u32, demand: Demand) -> Result<(Lease, Resource), AcquireError> {
+        if self.retags
+            && let Err(failure) = self.retag(number, demand.tag)
+        {
+            self.destroy_resource(number, Reason::Reset);
+            self.vacate(number);
+            return Err(AcquireError::CreateFailed(failure));
         }
-        fault
+        Ok(self.begin_lease(number, demand))
     }
 
     /// Gives a resource the settings that are wanted.
@@ -371,9 +389,9 @@ impl Pool {
             let Some(next) = self.take_idle(demand.tag) else { break };
             self.vacate(number);
             number = next;
-            match self.fault_for(number, demand) {
+            match self.fault_of(number) {
                 Some(next_fault) => fault = next_fault,
-                None => return Ok(Some(self.begin_lease(number, demand))),
+                None => return self.lease_fit(number, demand).map(Some),
             }
         }
         if self.config.creator_threads > 0 || !self.breaker.admits() {
@@ -405,15 +423,9 @@ impl Pool {
 
     fn lease_new(&self, number: u32, demand: Demand) -> Result<(Lease, Resource), AcquireError> {
         self.create(number)?;
-        if self.retags
-            && let Err(failure) = self.retag(number, demand.tag)
-        {
-            self.destroy_resource(number, Reason::Reset);
-            self.vacate(number);
-            return Err(AcquireError::CreateFailed(failure));
-        }
+        let leased = self.lease_fit(number, demand)?;
         self.counters.fresh.fetch_add(1, Relaxed);
-        Ok(self.begin_lease(number, demand))
+        Ok(leased)
     }
 
     /// The time of one use in so many is measured; the others begin at the housekeeper's last tick.
@@ -432,6 +444,7 @@ impl Pool {
     #[inline(always)]
     pub fn release(&self, lease: Lease, me: Caller) -> Result<(), StaleLease> {
         let number = self.end_lease(lease, me).map_err(|stale| self.end_if_revoked(stale))?;
+        let has_share = self.has_share(number);
         self.note_use(number);
         if self.settle(number) {
             self.note_idle_since(number);
@@ -441,6 +454,7 @@ impl Pool {
                 self.after_idle();
             }
         }
+        self.end_share(has_share);
         Ok(())
     }
 
@@ -474,9 +488,11 @@ impl Pool {
     /// away from that one.
     pub fn discard(&self, lease: Lease, me: Caller) -> Result<(), StaleLease> {
         let number = self.end_lease(lease, me).map_err(|stale| self.end_if_revoked(stale))?;
+        let has_share = self.has_share(number);
         self.note_use(number);
         self.destroy_resource(number, Reason::Discarded);
         self.vacate(number);
+        self.end_share(has_share);
         Ok(())
     }
 

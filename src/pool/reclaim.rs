@@ -11,16 +11,27 @@ use crate::base::thread::Caller;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// Leases that were revoked and whose holders have not come back yet, with what they hold.
+/// Leases that were revoked, or are being, and whose holders have not come back yet.
 #[derive(Default)]
 pub(super) struct Revoked {
-    first: Mutex<Option<Box<Held>>>,
+    list: Mutex<List>,
     count: AtomicU32,
 }
 
+#[derive(Default)]
+struct List {
+    first: Option<Box<Held>>,
+    last_turn: u64,
+}
+
 struct Held {
+    /// Tells several who revoke the same lease apart.
+    turn: u64,
     lease: Lease,
-    resource: Resource,
+    /// None while the lease is being revoked.
+    resource: Option<Resource>,
+    /// Its holder came back meanwhile.
+    is_back: bool,
     next: Option<Box<Held>>,
 }
 
@@ -32,23 +43,59 @@ impl Revoked {
         self.count.load(SeqCst)
     }
 
-    fn add(&self, mut held: Box<Held>) {
-        let mut first = self.first.lock();
-        held.next = first.take();
-        *first = Some(held);
+    fn begin(&self, lease: Lease) -> Result<u64, OutOfMemory> {
+        let mut held = alloc::try_box(Held { turn: 0, lease, resource: None, is_back: false, next: None })?;
+        let mut list = self.list.lock();
+        list.last_turn += 1;
+        held.turn = list.last_turn;
+        held.next = list.first.take();
+        list.first = Some(held);
         self.count.fetch_add(1, SeqCst);
+        Ok(list.last_turn)
     }
 
-    fn take(&self, lease: u64) -> Option<Resource> {
-        let mut first = self.first.lock();
-        let mut place = &mut *first;
-        while place.as_ref().is_some_and(|held| held.lease.0 != lease) {
-            place = &mut place.as_mut()?.next;
+    /// What was held is the caller's to destroy when its holder is back already.
+    fn end(&self, turn: u64, resource: Option<Resource>) -> Option<Resource> {
+        let mut list = self.list.lock();
+        let place = place_of(&mut list.first, |held| held.turn == turn)?;
+        let held = place.as_mut()?;
+        held.resource = resource;
+        if resource.is_some() && !held.is_back {
+            return None;
         }
-        let held = place.take()?;
-        *place = held.next;
-        Some(held.resource)
+        *place = held.next.take();
+        resource
     }
+
+    /// A holder is back; what it held is the caller's to destroy, unless the lease is just being revoked.
+    fn come_back(&self, lease: Lease) -> Option<Resource> {
+        let mut list = self.list.lock();
+        let Some(place) = place_of(&mut list.first, |held| held.lease == lease && held.resource.is_some()) else {
+            let mut next = list.first.as_mut();
+            while let Some(held) = next {
+                held.is_back |= held.lease == lease;
+                next = held.next.as_mut();
+            }
+            return None;
+        };
+        let held = place.as_mut()?;
+        let resource = held.resource;
+        *place = held.next.take();
+        resource
+    }
+
+    /// After what was held is destroyed, or was not revoked at all.
+    fn forget(&self) {
+        self.count.fetch_sub(1, SeqCst);
+    }
+}
+
+fn place_of(first: &mut Option<Box<Held>>, is_it: impl Fn(&Held) -> bool) -> Option<&mut Option<Box<Held>>> {
+    let mut place = first;
+    while !is_it(place.as_ref()?) {
+        place = &mut place.as_mut()?.next;
+    }
+    Some(place)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,28 +110,46 @@ impl Pool {
     /// Makes a lease stale. Its place in the pool is free for another resource; the one that it was for is not shared, and
     /// lives until its holder gives it back.
     pub fn revoke(&self, lease: Lease, me: Caller) -> Result<(), RevokeError> {
-        let mut held = alloc::try_box(Held { lease, resource: Resource::NONE, next: None })?;
-        let number = self.end_lease(lease, me)?;
-        self.note_use(number);
-        held.resource = self.slots.get(number).end_life();
-        self.revoked.add(held);
-        self.vacate(number);
-        Ok(())
+        // Before the lease ends, so that its holder, and who waits for all to be back, never miss it.
+        let turn = self.revoked.begin(lease)?;
+        match self.end_lease(lease, me) {
+            Ok(number) => {
+                let has_share = self.has_share(number);
+                self.note_use(number);
+                let resource = self.slots.get(number).end_life();
+                self.vacate(number);
+                self.end_share(has_share);
+                if let Some(resource) = self.revoked.end(turn, Some(resource)) {
+                    self.destroy_revoked(resource);
+                }
+                Ok(())
+            }
+            Err(stale) => {
+                self.revoked.end(turn, None);
+                self.revoked.forget();
+                self.tell_ended();
+                Err(stale.into())
+            }
+        }
     }
 
     /// For a stale lease: its holder gives back what was taken from it.
     #[cold]
     pub(super) fn end_if_revoked(&self, stale: StaleLease) -> StaleLease {
-        if self.revoked.count() == 0 {
-            return stale;
+        if self.revoked.count() > 0
+            && let Some(resource) = self.revoked.come_back(Lease(stale.lease))
+        {
+            self.destroy_revoked(resource);
         }
-        let Some(resource) = self.revoked.take(stale.lease) else { return stale };
+        stale
+    }
+
+    fn destroy_revoked(&self, resource: Resource) {
         self.tell(Event::Destroyed, resource);
         callback::run_destroy(self.owner, || self.factory.destroy(resource));
         self.note_destroyed(Reason::Discarded);
-        self.revoked.count.fetch_sub(1, SeqCst);
+        self.revoked.forget();
         self.tell_ended();
-        stale
     }
 
     /// Destroys idle resources above the least number until at most so many are idle, those first that were idle longest,
@@ -109,10 +174,14 @@ impl Pool {
             self.vacate(number);
             return true;
         }
-        let idle = (0..self.config.capacity).filter(|number| self.slots.get(*number).phase() == Phase::Idle);
         let since = |number: u32| self.slots.get(number).since_ns.load(Relaxed);
-        let Some(oldest) = idle.min_by_key(|number| since(*number)) else { return false };
-        // When it was taken meanwhile, the caller looks again at what is left.
-        self.retire(oldest, since(oldest), Reason::Idle) || self.ready() > 0
+        loop {
+            let idle = (0..self.config.capacity).filter(|number| self.slots.get(*number).phase() == Phase::Idle);
+            let Some(oldest) = idle.min_by_key(|number| since(*number)) else { return false };
+            // Unless it is taken meanwhile; then the next is looked for.
+            if self.retire(oldest, since(oldest), Reason::Idle) {
+                return true;
+            }
+        }
     }
 }

@@ -95,7 +95,6 @@ impl Pool {
         }
         self.limits.set(min_size, max_size);
         self.recall();
-        self.tell(Event::Resized, Resource::NONE);
         self.readmit();
         self.withdraw_what_is_free();
         self.serve();
@@ -103,6 +102,7 @@ impl Pool {
         // Some may want more than there can be now, others may make what they wait for.
         self.waiters.wake_all();
         self.warmed.wake_all();
+        self.tell(Event::Resized, Resource::NONE);
         Ok(())
     }
 

@@ -183,7 +183,7 @@ impl Slot {
 
     /// For the owner of the slot: a resource was made in it.
     pub fn begin_life(&self, resource: Resource, life: Life) {
-        self.resource.store(resource.0, Relaxed);
+        self.resource.store(resource.0, Release);
         self.uses_before.store(self.uses(), Relaxed);
         self.expires_ns.store(life.expires_ns, Relaxed);
         self.generation.store(life.generation, Relaxed);
@@ -192,7 +192,8 @@ impl Slot {
 
     /// For the owner of the slot: the resource is the caller's, to be destroyed.
     pub fn end_life(&self) -> Resource {
-        Resource(self.resource.swap(std::ptr::null_mut(), Relaxed))
+        // After the end of its lease, for one who reads the two in the other order.
+        Resource(self.resource.swap(std::ptr::null_mut(), AcqRel))
     }
 
     /// For the owner of the slot, when no other thread can move it.

@@ -144,6 +144,13 @@ impl Waiters {
         self.wanted.load(SeqCst)
     }
 
+    /// What those want who come before a newcomer of that priority.
+    pub fn wanted_before(&self, priority: Priority) -> u32 {
+        let queue = self.queue.lock();
+        let classes = queue.classes.iter().take(priority.rank() + 1);
+        classes.flat_map(VecDeque::iter).map(|waiter| waiter.want.count).sum()
+    }
+
     pub fn peak(&self) -> u32 {
         self.peak.load(Relaxed)
     }
@@ -193,14 +200,17 @@ impl Waiters {
         let mut queue = self.queue.lock();
         let class = queue.turn()?;
         let first = queue.classes[class].front()?.clone();
-        if queue.collecting.is_none() && source.refuses(&first.want) {
-            queue.remove(class, 0);
-            self.wanted.fetch_sub(first.want.count, SeqCst);
-            self.note_len(&queue);
-            return Some((first, REFUSED));
-        }
-        if queue.collecting.is_none() && !source.admit(&first.want) {
-            return None;
+        if queue.collecting.is_none() {
+            if !source.admit(&first.want) {
+                return None;
+            }
+            if source.refuses(&first.want) {
+                source.dismiss(&first.want);
+                queue.remove(class, 0);
+                self.wanted.fetch_sub(first.want.count, SeqCst);
+                self.note_len(&queue);
+                return Some((first, REFUSED));
+            }
         }
         queue.collecting = Some(class);
         let mut got = first.got.lock();

@@ -111,7 +111,7 @@ impl Pool {
         mut lease: impl FnMut(&[Grant]) -> Result<Option<R>, AcquireError>,
     ) -> Result<R, AcquireError> {
         let begin_ns = clock::now_ns();
-        self.refuse_hopeless(deadline)?;
+        self.refuse_hopeless(demand.priority, deadline)?;
         self.note_waiting_begins();
         let leased = loop {
             match self.wait_for_grants(demand, wants, deadline, cancel).and_then(|grants| lease(&grants)) {
@@ -124,9 +124,12 @@ impl Pool {
         leased
     }
 
-    pub(super) fn refuse_hopeless(&self, deadline: Deadline) -> Result<(), AcquireError> {
+    pub(super) fn refuse_hopeless(&self, priority: Priority, deadline: Deadline) -> Result<(), AcquireError> {
+        if !self.overload.refuses_hopeless() {
+            return Ok(());
+        }
         let (waiting, left_ns) = (self.waiters.count(), deadline.remaining_ns());
-        match self.overload.hopeless_ns(self.waiters.wanted(), left_ns) {
+        match self.overload.hopeless_ns(self.waiters.wanted_before(priority), left_ns) {
             Some(expected_ns) => Err(AcquireError::Hopeless { waiting, expected_ns, left_ns: left_ns.unwrap_or(0) }),
             None => Ok(()),
         }

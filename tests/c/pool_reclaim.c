@@ -62,6 +62,54 @@ TEST(revoked_lease_outlives_its_pool)
     free(farm);
 }
 
+/* A watchdog revokes what its holder gives back at the same moment. */
+struct duel {
+    ostler_pool *pool;
+    pthread_barrier_t start;
+    _Atomic uint64_t lease;
+    atomic_int revoked;
+};
+
+enum { DUELS = 3000 };
+
+static void *watch(void *argument)
+{
+    struct duel *duel = argument;
+    for (int i = 0; i < DUELS; i++) {
+        pthread_barrier_wait(&duel->start);
+        ostler_status status = ostler_pool_revoke(duel->pool, (ostler_lease){duel->lease});
+        EXPECT(status == OSTLER_OK || status == OSTLER_E_STALE_LEASE);
+        atomic_fetch_add(&duel->revoked, status == OSTLER_OK);
+        pthread_barrier_wait(&duel->start);
+    }
+    return NULL;
+}
+
+TEST(lease_that_is_revoked_while_it_ends_leaves_nothing_behind)
+{
+    struct farm *farm = make_farm();
+    struct duel duel = {.pool = pool_of(farm, config_with(2))};
+    pthread_t threads[2];
+    pthread_barrier_init(&duel.start, NULL, 3);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, watch, &duel);
+    for (int i = 0; i < DUELS; i++) {
+        ostler_lease lease = acquire_now(duel.pool);
+        duel.lease = lease.value;
+        int before = duel.revoked;
+        pthread_barrier_wait(&duel.start);
+        ostler_status status = ostler_pool_release(duel.pool, lease);
+        pthread_barrier_wait(&duel.start);
+        EXPECT_EQ(duel.revoked - before, status == OSTLER_E_STALE_LEASE);
+        EXPECT_EQ(pool_stats(duel.pool).revoked, 0);
+    }
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&duel.start);
+    CHECK_STATUS(ostler_pool_close(duel.pool, 0, NULL, NULL), OSTLER_OK);
+    end(duel.pool, farm);
+}
+
 static void *wait_for_one(void *pool)
 {
     ostler_lease lease;

@@ -113,10 +113,10 @@ impl Held {
 
     fn fill(&self, entry: Arc<Entry>) -> View {
         let view = View { data: entry.made().data, bytes: entry.made().bytes, version: entry.version() };
-        self.data.store(view.data, Relaxed);
-        self.bytes.store(view.bytes, Relaxed);
-        self.version.store(view.version, Relaxed);
-        self.entry.store(Arc::into_raw(entry).cast_mut(), Relaxed);
+        self.data.store(view.data, Release);
+        self.bytes.store(view.bytes, Release);
+        self.version.store(view.version, Release);
+        self.entry.store(Arc::into_raw(entry).cast_mut(), Release);
         view
     }
 
@@ -244,9 +244,9 @@ impl Templates {
     pub fn release(&self, reference: Key) -> Result<(), TemplatesError> {
         let stale = |_: CellError| TemplatesError::Stale { reference: reference.0 };
         let number = self.references.withdraw(reference, HELD).map_err(stale)?;
-        let entry = self.references.get(number).empty();
+        // Its destroy may give other references back, and this one keeps the cache until it has ended.
+        drop(self.references.get(number).empty());
         self.references.vacate(number);
-        drop(entry);
         Ok(())
     }
 
@@ -473,6 +473,8 @@ impl Handled for Templates {
     fn finish_destroy(&self) {
         let taken = self.take_all(&mut self.state.lock());
         self.shelf.retire(taken);
+        // Also what a reader that unwound has left behind.
+        self.shelf.sweep();
     }
 
     /// References that are out.

@@ -314,7 +314,7 @@ impl<T> Shelf<T> {
 
     /// Lets go what nobody reads any more.
     #[cold]
-    fn sweep(&self) {
+    pub fn sweep(&self) {
         let mut gone = Chain::default();
         {
             let mut limbo = self.limbo.lock();
