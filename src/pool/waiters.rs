@@ -1,5 +1,6 @@
 //! Callers who wait for resources, first come first served. The first in the queue collects what it wants before the
-//! next gets anything, so that two who want several each cannot hold up one another.
+//! next gets anything, so that two who want several each cannot hold up one another. Who was handed something that was
+//! not fit any more goes on waiting in its old place.
 //!
 //! No wake-up is lost: a caller enters the queue (sequentially consistent count) and then looks at what is free; who
 //! frees something puts it down (sequentially consistent) and then looks at the count. At least one of the two sees
@@ -7,7 +8,7 @@
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::park::Parker;
-use crate::base::sync::{AtomicU32, Mutex, Ordering::*};
+use crate::base::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ const SERVED: u32 = 1;
 const FAILED: u32 = 2;
 
 pub struct Waiter {
+    /// Its place among those who came before and after it, which it keeps when it has to enter again.
+    turn: u64,
     wants: u32,
     got: Mutex<Vec<Grant>>,
     state: AtomicU32,
@@ -65,6 +68,7 @@ impl Waiter {
 #[derive(Default)]
 pub struct Waiters {
     queue: Mutex<VecDeque<Arc<Waiter>>>,
+    turns: AtomicU64,
     count: AtomicU32,
     /// Resources that those in the queue still want.
     wanted: AtomicU32,
@@ -92,11 +96,36 @@ impl Waiters {
     /// Enters the queue at its end, for so many resources. The caller must [`serve`](Self::serve) afterwards, and
     /// [`leave`](Self::leave) in the end.
     pub fn enter(&self, parker: &'static Parker, thread: u32, wants: u32) -> Result<Arc<Waiter>, OutOfMemory> {
+        self.enter_at(self.turns.fetch_add(1, Relaxed), parker, thread, wants)
+    }
+
+    /// Enters the queue where this one stood, which was handed something that was not fit. The same holds for it as after
+    /// [`enter`](Self::enter).
+    pub fn enter_again(&self, before: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
+        self.enter_at(before.turn, before.parker, before.thread, before.wants)
+    }
+
+    fn enter_at(
+        &self,
+        turn: u64,
+        parker: &'static Parker,
+        thread: u32,
+        wants: u32,
+    ) -> Result<Arc<Waiter>, OutOfMemory> {
         let got = Mutex::new(alloc::try_vec(wants as usize)?);
-        let waiter = alloc::try_arc(Waiter { wants, got, state: AtomicU32::new(WAITING), parker, thread })?;
+        let waiter = alloc::try_arc(Waiter { turn, wants, got, state: AtomicU32::new(WAITING), parker, thread })?;
         let mut queue = self.queue.lock();
         queue.try_reserve(1).map_err(|_| OutOfMemory { bytes: size_of::<Arc<Waiter>>() as u64 })?;
-        queue.push_back(waiter.clone());
+        let place = queue.partition_point(|other| other.turn <= turn);
+        if place == 0
+            && let Some(first) = queue.front()
+        {
+            // What the one behind it has collected is its own now, or each could keep what the other one wants.
+            let mut collected = first.got.lock();
+            let kept = collected.len().saturating_sub(wants as usize);
+            waiter.got.lock().extend(collected.drain(kept..));
+        }
+        queue.insert(place, waiter.clone());
         self.wanted.fetch_add(wants, SeqCst);
         self.count.store(queue.len() as u32, SeqCst);
         self.peak.fetch_max(queue.len() as u32, Relaxed);

@@ -4,13 +4,14 @@ use super::borrowers::Holders;
 use super::numbers::PoolStats;
 use super::pool::{CLOSED, PAUSED, Pool};
 use super::slots::{Lease, Resource};
-use super::waiters::Grant;
+use super::waiters::{Grant, Waiter};
 use crate::base::alloc::OutOfMemory;
 use crate::base::back_off;
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::thread::Caller;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +94,9 @@ impl Pool {
     ) -> Result<R, AcquireError> {
         let begin_ns = clock::now_ns();
         self.note_waiting_begins();
+        let mut before = None;
         let leased = loop {
-            match self.wait_for_grants(me, wants, deadline, cancel).and_then(|grants| lease(&grants)) {
+            match self.wait_for_grants(me, wants, deadline, cancel, &mut before).and_then(|grants| lease(&grants)) {
                 Ok(None) => {}
                 Ok(Some(leased)) => break Ok(leased),
                 Err(error) => break Err(error),
@@ -104,16 +106,20 @@ impl Pool {
         leased
     }
 
-    /// Waits in the queue for so many.
+    /// Waits in the queue for so many; in the place of `before`, when this call has waited there.
     fn wait_for_grants(
         &self,
         me: Caller,
         wants: u32,
         deadline: Deadline,
         cancel: Option<&Cancel>,
+        before: &mut Option<Arc<Waiter>>,
     ) -> Result<Vec<Grant>, AcquireError> {
-        let parker = cancel::current_parker()?;
-        let waiter = self.waiters.enter(parker, me.number(), wants)?;
+        let waiter = match before {
+            Some(before) => self.waiters.enter_again(before)?,
+            None => self.waiters.enter(cancel::current_parker()?, me.number(), wants)?,
+        };
+        *before = Some(waiter.clone());
         self.recall();
         let end = loop {
             self.serve();

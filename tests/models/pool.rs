@@ -127,31 +127,70 @@ impl Stable {
     }
 }
 
+impl Stable {
+    /// A turn of somebody who wants two, again in the same place when what came the first time was not fit.
+    fn drive_a_pair(&self, comes_again: bool) {
+        let parker = Parker::leaked();
+        let mut waiter = self.waiters.enter(parker, 0, 2).unwrap();
+        for is_fit in [!comes_again, true] {
+            self.waiters.serve(|| self.take());
+            while waiter.verdict().is_none() {
+                parker.park(Deadline::NEVER);
+            }
+            for grant in self.waiters.leave(&waiter) {
+                let number = number_of(grant);
+                assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
+                self.release(number);
+            }
+            if is_fit {
+                return;
+            }
+            waiter = self.waiters.enter_again(&waiter).unwrap();
+        }
+    }
+}
+
 #[test]
 fn two_who_want_several_do_not_hold_up_one_another() {
+    for comes_again in [false, true] {
+        explore(move || {
+            let stable = Stable::new(2);
+            let teams: Vec<_> = (0..2)
+                .map(|_| {
+                    let stable = stable.clone();
+                    thread::spawn(move || stable.drive_a_pair(comes_again))
+                })
+                .collect();
+            let single = ride(&stable, 1);
+            teams.into_iter().chain([single]).for_each(|team| team.join().unwrap());
+            assert_eq!((stable.idle.depth(), stable.waiters.wanted()), (2, 0));
+        });
+    }
+}
+
+#[test]
+fn who_comes_again_has_its_old_place() {
     explore(|| {
         let stable = Stable::new(2);
-        let teams: Vec<_> = (0..2)
-            .map(|_| {
-                let stable = stable.clone();
-                thread::spawn(move || {
-                    let parker = Parker::leaked();
-                    let waiter = stable.waiters.enter(parker, 0, 2).unwrap();
-                    stable.waiters.serve(|| stable.take());
-                    while waiter.verdict().is_none() {
-                        parker.park(Deadline::NEVER);
-                    }
-                    for grant in stable.waiters.leave(&waiter) {
-                        let number = number_of(grant);
-                        assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
-                        stable.release(number);
-                    }
-                })
-            })
-            .collect();
-        let single = ride(&stable, 1);
-        teams.into_iter().chain([single]).for_each(|team| team.join().unwrap());
-        assert_eq!((stable.idle.depth(), stable.waiters.wanted()), (2, 0));
+        let held = [stable.acquire(), stable.acquire()];
+        let parker = Parker::leaked();
+        let first = stable.waiters.enter(parker, 0, 1).unwrap();
+        let second = stable.waiters.enter(parker, 0, 2).unwrap();
+        let releaser = {
+            let stable = stable.clone();
+            thread::spawn(move || stable.release(held[0]))
+        };
+        while first.verdict().is_none() {
+            parker.park(Deadline::NEVER);
+        }
+        let grants = stable.waiters.leave(&first);
+        let again = stable.waiters.enter_again(&first).unwrap();
+        stable.put_idle(number_of(grants[0]));
+        stable.waiters.serve(|| stable.take());
+        assert!(again.verdict().is_some() && second.verdict().is_none());
+        stable.waiters.leave(&again);
+        stable.waiters.leave(&second);
+        releaser.join().unwrap();
     });
 }
 
