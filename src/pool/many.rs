@@ -42,7 +42,9 @@ impl Pool {
             };
             self.undo(&[lease], me);
         }
-        self.wait_and_lease(me, count, deadline, cancel, |grants| self.lease_all(grants, me, leases, resources))
+        self.wait_and_lease(me, count, deadline, cancel, |grants, wait| {
+            self.lease_all(grants, me, leases, resources, wait)
+        })
     }
 
     /// The way without a callback and without a lock: every one is idle, and none can be unfit.
@@ -83,9 +85,10 @@ impl Pool {
         me: Caller,
         leases: &mut [Lease],
         resources: &mut [Resource],
+        wait: &mut dyn FnMut(),
     ) -> Result<Option<()>, AcquireError> {
         for (place, grant) in grants.iter().enumerate() {
-            let leased = self.lease(*grant, me);
+            let leased = self.lease(*grant, me, wait);
             if let Ok(Some((lease, resource))) = leased {
                 (leases[place], resources[place]) = (lease, resource);
                 continue;

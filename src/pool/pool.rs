@@ -165,7 +165,7 @@ impl Pool {
         match self.take() {
             Some(grant) => {
                 self.note_calm();
-                self.lease(grant, me)
+                self.lease(grant, me, &mut || {})
             }
             None => Ok(None),
         }
@@ -236,13 +236,19 @@ impl Pool {
         }
     }
 
-    /// Leases what the caller took. Nothing when it was not fit any more, and another is to be waited for.
+    /// Leases what the caller took. Nothing when it was not fit any more, and another is to be waited for: then `wait` is
+    /// called before anything is put down that might go to others.
     #[inline]
-    pub(super) fn lease(&self, grant: Grant, me: Caller) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    pub(super) fn lease(
+        &self,
+        grant: Grant,
+        me: Caller,
+        wait: &mut dyn FnMut(),
+    ) -> Result<Option<(Lease, Resource)>, AcquireError> {
         match grant {
             Grant::Idle(number) => match self.fault_of(number) {
                 None => Ok(Some(self.begin_lease(number, me))),
-                Some(fault) => self.lease_another(number, fault, me),
+                Some(fault) => self.lease_another(number, fault, me, wait),
             },
             Grant::Vacant(number) => self.lease_new(number, me).map(Some),
         }
@@ -282,6 +288,7 @@ impl Pool {
         mut number: u32,
         mut fault: Reason,
         me: Caller,
+        wait: &mut dyn FnMut(),
     ) -> Result<Option<(Lease, Resource)>, AcquireError> {
         loop {
             self.destroy_resource(number, fault);
@@ -295,6 +302,7 @@ impl Pool {
             }
         }
         if self.config.creator_threads > 0 || !self.breaker.admits() {
+            wait();
             self.vacate(number);
             return Ok(None);
         }

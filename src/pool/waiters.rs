@@ -46,6 +46,10 @@ pub struct Waiter {
 }
 
 impl Waiter {
+    pub fn wants(&self) -> u32 {
+        self.wants
+    }
+
     pub fn verdict(&self) -> Option<Verdict> {
         match self.state.load(Acquire) {
             WAITING => None,

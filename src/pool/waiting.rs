@@ -78,26 +78,34 @@ impl Pool {
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<(Lease, Resource), AcquireError> {
-        self.wait_and_lease(me, 1, deadline, cancel, |grants| {
-            grants.first().map_or(Ok(None), |grant| self.lease(*grant, me))
+        self.wait_and_lease(me, 1, deadline, cancel, |grants, wait| {
+            grants.first().map_or(Ok(None), |grant| self.lease(*grant, me, wait))
         })
     }
 
-    /// Waits for so many until `lease` makes something of them. It gives nothing when one was not fit any more.
+    /// Waits for so many until `lease` makes something of them. It gives nothing when one was not fit any more, and has
+    /// called what it was given to wait on, in the same place of the queue, before it put anything down.
     pub(super) fn wait_and_lease<R>(
         &self,
         me: Caller,
         wants: u32,
         deadline: Deadline,
         cancel: Option<&Cancel>,
-        mut lease: impl FnMut(&[Grant]) -> Result<Option<R>, AcquireError>,
+        mut lease: impl FnMut(&[Grant], &mut dyn FnMut()) -> Result<Option<R>, AcquireError>,
     ) -> Result<R, AcquireError> {
         let begin_ns = clock::now_ns();
         self.note_waiting_begins();
-        let mut before = None;
+        let mut waiter = self.waiters.enter(cancel::current_parker()?, me.number(), wants)?;
         let leased = loop {
-            match self.wait_for_grants(me, wants, deadline, cancel, &mut before).and_then(|grants| lease(&grants)) {
-                Ok(None) => {}
+            let mut entered = None;
+            let leased = self
+                .wait_for_grants(me, &waiter, deadline, cancel)
+                .and_then(|grants| lease(&grants, &mut || entered = Some(self.waiters.enter_again(&waiter))));
+            match leased {
+                Ok(None) => match entered.unwrap_or_else(|| self.waiters.enter_again(&waiter)) {
+                    Ok(again) => waiter = again,
+                    Err(no_memory) => break Err(no_memory.into()),
+                },
                 Ok(Some(leased)) => break Ok(leased),
                 Err(error) => break Err(error),
             }
@@ -106,20 +114,15 @@ impl Pool {
         leased
     }
 
-    /// Waits in the queue for so many; in the place of `before`, when this call has waited there.
+    /// Waits in the queue for all that the waiter wants.
     fn wait_for_grants(
         &self,
         me: Caller,
-        wants: u32,
+        waiter: &Arc<Waiter>,
         deadline: Deadline,
         cancel: Option<&Cancel>,
-        before: &mut Option<Arc<Waiter>>,
     ) -> Result<Vec<Grant>, AcquireError> {
-        let waiter = match before {
-            Some(before) => self.waiters.enter_again(before)?,
-            None => self.waiters.enter(cancel::current_parker()?, me.number(), wants)?,
-        };
-        *before = Some(waiter.clone());
+        let wants = waiter.wants();
         self.recall();
         let end = loop {
             self.serve();
@@ -141,7 +144,7 @@ impl Pool {
                 end => break end,
             }
         };
-        let grants = self.waiters.leave(&waiter);
+        let grants = self.waiters.leave(waiter);
         // What came at the last moment is preferred over the end of the wait.
         if grants.len() == wants as usize && !self.is(CLOSED) {
             return Ok(grants);
