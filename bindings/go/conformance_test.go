@@ -559,6 +559,7 @@ func playVector(vector *vector) error {
 	}
 	p.pool, err = NewPool(config)
 	if err := p.check(&vectorStep{Gives: vector.Gives, Says: vector.Says}, outcome{err: err}); err != nil {
+		p.abandon()
 		return fmt.Errorf("the pool: %w", err)
 	}
 	defer func() {
