@@ -137,6 +137,9 @@ typedef int32_t ostler_status;
 /** The cell was completed, cancelled, or ended by a destroy before. */
 #define OSTLER_E_ALREADY_COMPLETED -205
 
+/** More is asked of the pool than it can give in time; the message says by how much. */
+#define OSTLER_E_OVERLOADED -220
+
 /** The model's queue, or the orchestrator's table of requests, is full. */
 #define OSTLER_E_QUEUE_FULL -300
 
@@ -287,7 +290,8 @@ ostler_status ostler_log_set(uint32_t max_level,
  * ostler_last_error_message, in a result's message, or in the log, wherever that failure is told.
  *
  * Parameters:
- * - message: borrowed during the call; UTF-8; cut to OSTLER_MESSAGE_BYTES.
+ * - message: borrowed during the call; what is not UTF-8 in it becomes U+FFFD, so that words in another encoding are
+ *   not lost whole; cut to OSTLER_MESSAGE_BYTES.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
@@ -1235,6 +1239,23 @@ typedef struct ostler_pool_config {
      * afterwards; 0: none is.
      */
     uint64_t lease_limit_ns;
+    /**
+     * Of max_size, so many are kept for callers of OSTLER_PRIORITY_HIGH and OSTLER_PRIORITY_CRITICAL: all others together
+     * lease at most the rest; less than max_size; 0: none are.
+     */
+    uint32_t reserved_high;
+    /**
+     * 1: a caller who would still wait when its time is up, at the rate at which those before it are served, is refused at
+     * once with OSTLER_E_OVERLOADED; 0: it waits.
+     */
+    uint32_t refuse_hopeless;
+    /**
+     * When nobody has waited less than this for wait_interval_ns, callers who have waited longer get OSTLER_E_OVERLOADED
+     * when their turn comes, so that those who came last are served in time (controlled delay); 0: never.
+     */
+    uint64_t target_wait_ns;
+    /** 0: 100 ms. */
+    uint64_t wait_interval_ns;
 } ostler_pool_config;
 
 /** Names one use of one resource. A value of 0 is never a lease. */
@@ -1281,7 +1302,30 @@ typedef struct ostler_pool_callbacks {
      * the holder does not use it any more.
      */
     void (*overdue)(void *user_data, const struct ostler_lease_info *info);
+    /**
+     * Gives a resource other settings, from those of one tag to those of another, before it is leased; may be NULL, and
+     * then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed and another is
+     * taken.
+     */
+    ostler_status (*retag)(void *user_data, void *resource, uint64_t from_tag, uint64_t to_tag);
 } ostler_pool_callbacks;
+
+/** How a resource is acquired. */
+typedef struct ostler_acquire {
+    /** sizeof(ostler_acquire). */
+    uint32_t struct_size;
+    /** OSTLER_PRIORITY_...: whose turn it is among those who wait; 0: normal. */
+    uint32_t priority;
+    /** How long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. */
+    uint64_t timeout_ns;
+    /** Borrowed during the call; ends the wait; may be NULL. */
+    ostler_cancel *cancel;
+    /**
+     * The settings that the resource shall have, of the host's own choice: one that has them is preferred, another is
+     * given them with retag; 0: as create makes it.
+     */
+    uint64_t tag;
+} ostler_acquire;
 
 /** How long things took, in nanoseconds, exact to a hundredth. */
 typedef struct ostler_times {
@@ -1353,6 +1397,10 @@ typedef struct ostler_pool_stats {
     struct ostler_times creates;
     /** How long resources were leased: of each the first use and every 256th. */
     struct ostler_times uses;
+    /** Resources that were given other settings with retag. */
+    uint64_t retags;
+    /** Callers who got OSTLER_E_OVERLOADED. */
+    uint64_t refused;
 } ostler_pool_stats;
 
 /**
@@ -1441,6 +1489,47 @@ ostler_status ostler_pool_acquire(struct ostler_pool *pool,
                                   void **resource);
 
 /**
+ * Fills the ways of acquiring with the defaults: normal priority, no wait, no tag.
+ *
+ * Parameters:
+ * - how: written only on success.
+ * - struct_size: sizeof(ostler_acquire).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: how must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_acquire_init(struct ostler_acquire *how, uint32_t struct_size);
+
+/**
+ * Leases a resource as ostler_pool_acquire does, with a priority among those who wait, and with a tag: a resource that
+ * has it is preferred, else one without a tag, else any, which is given it with retag.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - how: borrowed during the call.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create or
+ * retag callback), OSTLER_E_LIMIT, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; how, lease and resource must not be NULL.
+ * Blocking: up to timeout_ns, and as long as create, validate and retag take. A callback of the same pool may call it
+ * with a timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire_with(struct ostler_pool *pool,
+                                       const struct ostler_acquire *how,
+                                       struct ostler_lease *lease,
+                                       void **resource);
+
+/**
  * Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
  *
  * Parameters:
@@ -1519,7 +1608,8 @@ ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
                                        void **resource);
 
 /**
- * Tells what a pool holds and did.
+ * Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
+ * OSTLER_E_CLOSED.
  *
  * Parameters:
  * - pool: borrowed.
@@ -1612,7 +1702,9 @@ ostler_status ostler_pool_list_leases(struct ostler_pool *pool,
                                       uint64_t *count);
 
 /**
- * Waits until the resources are there that min_size and min_idle ask for.
+ * Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
+ * failed before the call does not end it: a program that starts beside its server may call it again until it is
+ * OSTLER_OK, and waits for the next attempt each time.
  *
  * Parameters:
  * - pool: borrowed.
@@ -1621,9 +1713,10 @@ ostler_status ostler_pool_list_leases(struct ostler_pool *pool,
  * - ready: written; how many resources there are, also after a failure, for a display of the progress.
  * - wanted: written; how many there shall be.
  *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
- * callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
- * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT (with the words of the last failure), OSTLER_E_CANCELLED,
+ * OSTLER_E_CREATE_FAILED (with the words of the create callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
@@ -1691,6 +1784,7 @@ ostler_status ostler_pool_resume(struct ostler_pool *pool);
 /**
  * Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
  * Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+ * Where create has failed too often, it is tried at once, and the pauses after that begin with the shortest again.
  *
  * Parameters:
  * - pool: borrowed.
@@ -1706,15 +1800,16 @@ ostler_status ostler_pool_resume(struct ostler_pool *pool);
 ostler_status ostler_pool_refresh(struct ostler_pool *pool);
 
 /**
- * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
- * The pool stays closed, also when the time is up first; a later close goes on waiting. A destroy by another thread
- * ends the wait with OSTLER_E_CLOSED.
+ * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back
+ * and every resource destroyed, also one that create is still making. The pool stays closed, also when the time is up
+ * first; a later close goes on waiting. A destroy by another thread ends the wait with OSTLER_E_CLOSED.
  *
  * Parameters:
  * - pool: borrowed.
  * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
  * - cancel: borrowed during the call; ends the wait.
- * - still_out: written; how many leases are out, also when the wait ended before they were back; else 0.
+ * - still_out: written; how many leases are out when the wait ends too early, which may be 0 when only a callback is
+ *   still under way (the message tells); else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -2116,7 +2211,10 @@ ostler_status ostler_deferred_destroy(struct ostler_deferred *deferred);
  * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
  * ====================================================================== */
 
-/** Classes of requests. All of one class go before any of the next, and within a class the oldest first. */
+/**
+ * Classes of requests, and of callers who wait for a lease. All of one class go before any of the next, and within a
+ * class the oldest first.
+ */
 #define OSTLER_PRIORITY_DEFAULT 0
 
 #define OSTLER_PRIORITY_CRITICAL 1

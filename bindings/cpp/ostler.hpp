@@ -66,6 +66,7 @@ enum class errc : int {
     paused = OSTLER_E_PAUSED,
     stale_cell = OSTLER_E_STALE_CELL,
     already_completed = OSTLER_E_ALREADY_COMPLETED,
+    overloaded = OSTLER_E_OVERLOADED,
     queue_full = OSTLER_E_QUEUE_FULL,
     load_failed = OSTLER_E_LOAD_FAILED,
     stale_ticket = OSTLER_E_STALE_TICKET,
@@ -717,6 +718,15 @@ template <class Source> class memory_resource final : public std::pmr::memory_re
 
 // ---- pool ----
 
+/// Whose turn it is among those who wait: a higher class before any lower.
+enum class priority : std::uint32_t {
+    critical = OSTLER_PRIORITY_CRITICAL,
+    high = OSTLER_PRIORITY_HIGH,
+    normal = OSTLER_PRIORITY_NORMAL,
+    low = OSTLER_PRIORITY_LOW,
+    batch = OSTLER_PRIORITY_BATCH,
+};
+
 enum class idle_order : std::uint32_t {
     last_used_first = OSTLER_IDLE_LAST_USED_FIRST,
     longest_first = OSTLER_IDLE_LONGEST_FIRST,
@@ -743,7 +753,23 @@ struct pool_config : ostler_pool_config {
     pool_config &lease_limit(duration time) noexcept { return lease_limit_ns = time.ns(), *this; }
     pool_config &max_lifetime(duration time) noexcept { return max_lifetime_ns = time.ns(), *this; }
     pool_config &lifetime_jitter(duration time) noexcept { return lifetime_jitter_ns = time.ns(), *this; }
+    /// So many are kept for callers of priority::high and priority::critical.
+    pool_config &reserve_for_high(std::uint32_t resources) noexcept { return reserved_high = resources, *this; }
+    /// A caller whose limit ends before its turn would come, at the present rate, gets errc::overloaded at once.
+    pool_config &refuse_the_hopeless() noexcept { return refuse_hopeless = 1, *this; }
+    /// When nobody has waited less for a whole interval, who has waited longer gets errc::overloaded.
+    pool_config &target_wait(duration time, duration interval = std::chrono::milliseconds(100)) noexcept
+    {
+        return target_wait_ns = time.ns(), wait_interval_ns = interval.ns(), *this;
+    }
     pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
+};
+
+/// How a resource is acquired, besides how long that may take.
+struct demand {
+    ostler::priority priority = ostler::priority::normal;
+    /// The settings that the resource shall have; 0: as create makes it.
+    std::uint64_t tag = 0;
 };
 
 /// A lease that is out.
@@ -770,6 +796,8 @@ template <class T> struct pool_callbacks {
     std::function<void(T &)> reset = {};
     /// Hears, once, of a lease that lasts longer than the limit.
     std::function<void(const lease_info<T> &)> overdue = {};
+    /// Gives a resource the settings of another tag, before it is leased to who wants those.
+    std::function<void(T &, std::uint64_t from_tag, std::uint64_t to_tag)> retag = {};
 };
 
 template <class T> class pool;
@@ -867,6 +895,7 @@ template <class T> class pool {
         table.reset = made.callbacks_->reset ? reset_one : nullptr;
         table.destroy = destroy_one;
         table.overdue = made.callbacks_->overdue ? tell_overdue : nullptr;
+        table.retag = made.callbacks_->retag ? retag_one : nullptr;
         ostler_pool *raw = nullptr;
         detail::note(ostler_pool_create(&config, &table, made.callbacks_.get(), &raw), failure);
         made.raw_ = raw_handle(raw);
@@ -895,6 +924,22 @@ template <class T> class pool {
     {
         return leased(failure, [&](ostler_lease *lease, void **resource) {
             return ostler_pool_acquire(get(), limit.timeout_ns(), limit.stop(), lease, resource);
+        });
+    }
+    /// With a priority, or one with these settings.
+    lease<T> acquire(demand wanted, wait_limit limit = {})
+    {
+        return detail::thrown([&](std::error_code &failure) { return acquire(wanted, limit, failure); });
+    }
+    lease<T> acquire(demand wanted, wait_limit limit, std::error_code &failure) noexcept
+    {
+        auto how = detail::sized<ostler_acquire>();
+        how.priority = static_cast<std::uint32_t>(wanted.priority);
+        how.timeout_ns = limit.timeout_ns();
+        how.cancel = limit.stop();
+        how.tag = wanted.tag;
+        return leased(failure, [&](ostler_lease *lease, void **resource) {
+            return ostler_pool_acquire_with(get(), &how, lease, resource);
         });
     }
     /// So many together, or none; two callers that want several cannot hold up one another.
@@ -963,7 +1008,8 @@ template <class T> class pool {
     /// Takes a lease away from its holder and destroys the resource, which the holder must not use any more.
     errc take_back(ostler_lease lease) noexcept { return static_cast<errc>(ostler_pool_discard(get(), lease)); }
 
-    /// Waits until the resources are there that at_least and idle_at_least ask for; tells how far it is.
+    /// Waits until the resources are there that at_least and idle_at_least ask for, or one cannot be made; tells how
+    /// far it is. What failed before the call does not end it, so that a loop around it waits each time.
     pool_warmth wait_warm(wait_limit limit, std::error_code &failure) noexcept
     {
         pool_warmth warmth;
@@ -992,11 +1038,11 @@ template <class T> class pool {
     void resume() { detail::check(ostler_pool_resume(get())); }
     void resume(std::error_code &failure) noexcept { detail::note(ostler_pool_resume(get()), failure); }
 
-    /// Leases none any more that was made before.
+    /// Leases none any more that was made before. Where create has failed too often, it is tried at once.
     void refresh() { detail::check(ostler_pool_refresh(get())); }
     void refresh(std::error_code &failure) noexcept { detail::note(ostler_pool_refresh(get()), failure); }
 
-    /// Leases nothing any more and waits until all are back; tells how many are still out.
+    /// Leases nothing any more and waits until all are back and destroyed; tells how many leases are still out.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {
         std::uint64_t still_out = 0;
@@ -1035,6 +1081,13 @@ template <class T> class pool {
     {
         return detail::guarded([&] {
             static_cast<callbacks_type *>(user_data)->reset(*static_cast<T *>(resource));
+            return OSTLER_OK;
+        });
+    }
+    static ostler_status retag_one(void *user_data, void *resource, std::uint64_t from, std::uint64_t to) noexcept
+    {
+        return detail::guarded([&] {
+            static_cast<callbacks_type *>(user_data)->retag(*static_cast<T *>(resource), from, to);
             return OSTLER_OK;
         });
     }
@@ -1359,14 +1412,6 @@ template <class T> class deferred : public handle<ostler_deferred, ostler_deferr
 };
 
 // ---- requests ----
-
-enum class priority : std::uint32_t {
-    critical = OSTLER_PRIORITY_CRITICAL,
-    high = OSTLER_PRIORITY_HIGH,
-    normal = OSTLER_PRIORITY_NORMAL,
-    low = OSTLER_PRIORITY_LOW,
-    batch = OSTLER_PRIORITY_BATCH,
-};
 
 enum class outcome : std::uint32_t {
     completed = OSTLER_OUTCOME_COMPLETED,

@@ -90,9 +90,10 @@ func NewArena(config ArenaConfig) (*Arena, error) {
 // Close takes the memory back. While cursors are open it refuses new work, and goes with the last of them.
 func (a *Arena) Close() error { return gone(failure(C.ostler_go_arena_destroy(a.handle))) }
 
-// Drain refuses new work and waits until every cursor is closed; it says how many are still open.
+// Drain refuses new work and waits until every cursor is closed; it says how many are still open. A context that has
+// ended waits for nothing, but new work is refused all the same.
 func (a *Arena) Drain(ctx context.Context) (stillOpen uint64, err error) {
-	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+	err = drain(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		waited := C.ostler_go_arena_close(a.handle, timeout, cancel)
 		stillOpen = uint64(waited.still_out)
 		return failure(waited.failure)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -43,7 +44,19 @@ func wordsOf(err error) string {
 		words = err.Error()
 		return nil
 	})
+	if words == "" {
+		return "an error without words"
+	}
 	return words
+}
+
+// cut shortens words to so many bytes, between two characters.
+func cut(words string, limit int) string {
+	length := min(len(words), limit)
+	for length > 0 && length < len(words) && !utf8.RuneStart(words[length]) {
+		length--
+	}
+	return words[:length]
 }
 
 // answer tells the library how a callback went.
@@ -104,6 +117,7 @@ type poolCallbacks interface {
 	create() (resource uintptr, err error)
 	validate(resource uintptr) error
 	reset(resource uintptr) error
+	retag(resource uintptr, from, to uint64) error
 	destroy(resource uintptr)
 	overdue(lease C.ostler_lease_info)
 }
@@ -147,6 +161,15 @@ func ostlerGoPoolReset(pool, resource C.uintptr_t) C.ostler_status {
 		return answer(errGone)
 	}
 	return answer(callbacks.reset(uintptr(resource)))
+}
+
+//export ostlerGoPoolRetag
+func ostlerGoPoolRetag(pool, resource C.uintptr_t, from, to C.uint64_t) C.ostler_status {
+	callbacks, found := pools.get(uintptr(pool))
+	if !found {
+		return answer(errGone)
+	}
+	return answer(callbacks.retag(uintptr(resource), uint64(from), uint64(to)))
 }
 
 //export ostlerGoPoolDestroy

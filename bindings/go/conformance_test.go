@@ -41,6 +41,8 @@ type vectorStep struct {
 	Leases    []string
 	TimeoutMs *int `json:"timeout_ms"`
 	Cancel    string
+	Priority  string
+	Tag       uint64
 	MinSize   int `json:"min_size"`
 	MaxSize   int `json:"max_size"`
 	Conduct   map[string]string
@@ -53,6 +55,9 @@ type vectorStep struct {
 	Ready     *uint64
 	Wanted    *uint64
 }
+
+var priorities = map[string]Priority{"": PriorityNormal, "critical": PriorityCritical, "high": PriorityHigh,
+	"normal": PriorityNormal, "low": PriorityLow, "batch": PriorityBatch}
 
 func (s *vectorStep) labels() []string {
 	if s.Lease != "" {
@@ -267,6 +272,10 @@ func (p *play) poolConfig(vector *vector) (config PoolConfig[*played], err error
 			config.Validate = func(r *played) error { return p.callback(callback, [2]string{"valid", "invalid"}, r) }
 		case "reset":
 			config.Reset = func(r *played) error { return p.callback(callback, [2]string{"reset", "not reset"}, r) }
+		case "retag":
+			config.Retag = func(r *played, _, _ uint64) error {
+				return p.callback(callback, [2]string{"retagged", "not retagged"}, r)
+			}
 		}
 	}
 	config.Destroy = func(r *played) { _ = p.callback("destroy", [2]string{"destroyed", "destroyed"}, r) }
@@ -338,6 +347,10 @@ func (p *play) perform(step *vectorStep) outcome {
 	defer over()
 	switch step.Do {
 	case "acquire":
+		if step.Priority != "" || step.Tag != 0 {
+			lease, err := p.pool.AcquireWith(ctx, Demand{Priority: priorities[step.Priority], Tag: step.Tag})
+			return p.leased(step, []Lease[*played]{lease}, err)
+		}
 		lease, err := p.pool.Acquire(ctx)
 		for step.Again && errors.Is(err, ErrCreateFailed) {
 			lease, err = p.pool.Acquire(ctx)
@@ -527,7 +540,7 @@ func (p *play) step(step *vectorStep) (err error) {
 
 // abandon ends a play that went wrong, so that it leaves nothing.
 func (p *play) abandon() {
-	p.behave(map[string]string{"create": "well", "validate": "well", "reset": "well", "destroy": "well"})
+	p.behave(map[string]string{"create": "well", "validate": "well", "reset": "well", "retag": "well", "destroy": "well"})
 	if p.pool != nil {
 		_ = p.pool.Close()
 	}
@@ -547,7 +560,7 @@ func (p *play) abandon() {
 // playVector plays a vector and says what was not as it should be.
 func playVector(vector *vector) error {
 	p := &play{
-		conduct: map[string]string{"create": "well", "validate": "well", "reset": "well", "destroy": "well"},
+		conduct: map[string]string{"create": "well", "validate": "well", "reset": "well", "retag": "well", "destroy": "well"},
 		users:   map[int]int{}, gone: map[int]int{}, good: map[string]bool{}, leases: map[string]Lease[*played]{},
 		cancels: map[string]cancelled{}, actors: map[string]*actor{},
 	}

@@ -147,3 +147,52 @@ func TestShutdownTakesEverything(t *testing.T) {
 	again := newPool(t, count.config())
 	succeeds(t, acquire(t, again).Release())
 }
+
+func TestDrainClosesForAContextThatHasEnded(t *testing.T) {
+	leavesNothing(t)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	late, release := context.WithTimeout(context.Background(), 0)
+	defer release()
+	drains := func(drain func(context.Context) (uint64, error)) {
+		t.Helper()
+		left, err := drain(ended)
+		failsWith(t, err, ErrCancelled, context.Canceled)
+		if left != 1 || !strings.Contains(err.Error(), "the wait was cancelled") {
+			t.Errorf("%d are left: %v", left, err)
+		}
+		_, err = drain(late)
+		failsWith(t, err, ErrTimeout, context.DeadlineExceeded)
+	}
+
+	var count counted
+	pool := newPool(t, count.config())
+	lease := acquire(t, pool)
+	drains(pool.Drain)
+	_, err := pool.TryAcquire()
+	failsWith(t, err, ErrClosed)
+	succeeds(t, lease.Release())
+	// There is nothing to wait for any more.
+	_, err = pool.Drain(ended)
+	succeeds(t, err)
+
+	arena := newArena(t, ArenaConfig{})
+	cursor, err := arena.OpenCursor()
+	succeeds(t, err)
+	drains(arena.Drain)
+	_, err = arena.Alloc(8, 0)
+	failsWith(t, err, ErrClosed)
+	succeeds(t, cursor.Close())
+
+	gate := newGate()
+	orchestrator := newOrchestrator(t, OrchestratorConfig{})
+	model := newModel(t, orchestrator, ModelConfig[*engine]{Run: gate.run})
+	ticket := submit(t, model, Request{})
+	<-gate.entered
+	drains(orchestrator.Drain)
+	_, err = model.Submit(Request{})
+	failsWith(t, err, ErrClosed)
+	close(gate.open)
+	_, err = ticket.Wait(soon(t))
+	succeeds(t, err)
+}

@@ -100,9 +100,10 @@ func (o *Orchestrator) Close() error {
 	return err
 }
 
-// Drain refuses new requests and waits until every accepted one has its outcome; it says how many have none yet.
+// Drain refuses new requests and waits until every accepted one has its outcome; it says how many have none yet. A
+// context that has ended waits for nothing, but new requests are refused all the same.
 func (o *Orchestrator) Drain(ctx context.Context) (withoutOutcome uint64, err error) {
-	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+	err = drain(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		waited := C.ostler_go_orchestrator_drain(o.handle, timeout, cancel)
 		withoutOutcome = uint64(waited.still_out)
 		return failure(waited.failure)

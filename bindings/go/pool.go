@@ -9,7 +9,6 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -40,6 +39,14 @@ type PoolConfig[T any] struct {
 	Validate func(T) error // optional: whether an idle one is still good, before it is leased again
 	Reset    func(T) error // optional: makes one as new when it is released
 	Destroy  func(T)       // optional
+
+	ReservedHigh   int           // kept for callers of PriorityHigh and PriorityCritical
+	RefuseHopeless bool          // ErrOverloaded at once for who would wait in vain at the present rate
+	TargetWait     time.Duration // when all have waited longer for a WaitInterval, ErrOverloaded for who has; 0 is never
+	WaitInterval   time.Duration // 0 is 100 ms
+
+	// Retag is optional: it gives one the settings of another tag, before it is leased to who wants those.
+	Retag func(resource T, fromTag, toTag uint64) error
 
 	LeaseLimit time.Duration      // how long a lease may last before it is told of; 0 is for ever
 	Overdue    func(LeaseInfo[T]) // optional: hears, once, of a lease that lasts longer; it may Discard it
@@ -75,7 +82,7 @@ type PoolStats struct {
 	DestroyedReset, Acquires, Reuses, Timeouts, PeakInUse, PeakWaiting uint64
 	DestroyedOld, DestroyedUsed, DestroyedRefreshed, DestroyedSurplus  uint64
 	MinSize, MaxSize                                                   uint64
-	FailuresInARow, Overdue                                            uint64
+	FailuresInARow, Overdue, Retags, Refused                           uint64
 
 	Waits   Times // of those who had to wait, also in vain
 	Creates Times
@@ -114,6 +121,10 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	c.max_lifetime_ns = given.span("MaxLifetime", config.MaxLifetime)
 	c.lease_limit_ns = given.span("LeaseLimit", config.LeaseLimit)
 	c.lifetime_jitter_ns = given.span("LifetimeJitter", config.LifetimeJitter)
+	c.reserved_high = given.count("ReservedHigh", config.ReservedHigh)
+	c.refuse_hopeless = C.uint32_t(flag(config.RefuseHopeless))
+	c.target_wait_ns = given.span("TargetWait", config.TargetWait)
+	c.wait_interval_ns = given.span("WaitInterval", config.WaitInterval)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err
@@ -121,8 +132,8 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	keeper := &poolKeeper[T]{config: config}
 	id := pools.add(keeper)
 	keeper.tenancy.end = func() { pools.take(id) }
-	validates, resets := flag(config.Validate != nil), flag(config.Reset != nil)
-	created := C.ostler_go_pool_create(&c, C.int(validates), C.int(resets), C.uintptr_t(id))
+	validates, resets, retags := flag(config.Validate != nil), flag(config.Reset != nil), flag(config.Retag != nil)
+	created := C.ostler_go_pool_create(&c, C.int(validates), C.int(resets), C.int(retags), C.uintptr_t(id))
 	if err := failure(created.failure); err != nil {
 		keeper.tenancy.close()
 		return nil, err
@@ -162,9 +173,11 @@ func (p *Pool[T]) Close() error {
 	return err
 }
 
-// Drain refuses new work and waits until everything is released; it says how many are still leased.
+// Drain refuses new work and waits until everything is released and destroyed; it says how many are still leased, which
+// may be none when the wait ends during a callback. A context that has ended waits for nothing, but new work is refused
+// all the same.
 func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
-	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+	err = drain(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		waited := C.ostler_go_pool_close(p.handle, timeout, cancel)
 		stillLeased = uint64(waited.still_out)
 		return failure(waited.failure)
@@ -173,13 +186,14 @@ func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
 	return stillLeased, err
 }
 
-// WaitWarm waits until the resources are there that MinSize and MinIdle ask for. It says how many are, and how many there
-// shall be, also with an error, so that a program can show how far it is.
+// WaitWarm waits until the resources are there that MinSize and MinIdle ask for, or until one of them cannot be made;
+// what failed before the call does not end it, so that a loop around it waits each time. It says how many are, and how
+// many there shall be, also with an error, so that a program can show how far it is.
 func (p *Pool[T]) WaitWarm(ctx context.Context) (ready, wanted int, err error) {
 	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		warmed := C.ostler_go_pool_wait_warm(p.handle, timeout, cancel)
 		ready, wanted = int(warmed.ready), int(warmed.wanted)
-		return failure(warmed.failure)
+		return p.keeper.refusals.explain(failure(warmed.failure))
 	})
 	runtime.KeepAlive(p)
 	return ready, wanted, err
@@ -211,21 +225,23 @@ func (p *Pool[T]) Resume() error {
 	return err
 }
 
-// Refresh replaces all resources: none that was made before is leased any more.
+// Refresh replaces all resources: none that was made before is leased any more. Where Create has failed too often, it
+// is tried at once.
 func (p *Pool[T]) Refresh() error {
 	err := failure(C.ostler_go_pool_refresh(p.handle))
 	runtime.KeepAlive(p)
 	return err
 }
 
-// Acquire leases a resource, and waits for one when all are leased.
+// Acquire leases a resource, and waits for one when all are leased. Behind an error that tells how Create failed is the
+// error of Create, whichever goroutine or thread it was on; the same holds for the other ways to acquire and to wait.
 func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	if _, err := timeLeft(ctx); err != nil {
 		return Lease[T]{}, err
 	}
 	// A lease that is to be had at once needs no cancel.
 	lease, err := p.TryAcquire()
-	if !errors.Is(err, ErrExhausted) && !errors.Is(err, ErrPaused) {
+	if err == nil || !isOneOf(err, ErrExhausted, ErrPaused) {
 		return lease, err
 	}
 	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
@@ -233,6 +249,25 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 		lease, err = p.lease(C.ostler_go_pool_acquire(p.handle, timeout, cancel))
 		return err
 	})
+	return lease, err
+}
+
+// Demand is how a resource is acquired.
+type Demand struct {
+	Priority Priority // whose turn it is among those who wait
+	Tag      uint64   // the settings that it shall have; 0 is as Create makes it
+}
+
+// AcquireWith leases a resource as Acquire does: by priority, and one with these settings first.
+func (p *Pool[T]) AcquireWith(ctx context.Context, demand Demand) (Lease[T], error) {
+	var lease Lease[T]
+	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
+		var err error
+		lease, err = p.lease(C.ostler_go_pool_acquire_with(p.handle, C.uint32_t(demand.Priority),
+			C.uint64_t(demand.Tag), timeout, cancel))
+		return err
+	})
+	runtime.KeepAlive(p)
 	return lease, err
 }
 
@@ -246,8 +281,8 @@ func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 	ids := make([]C.uint64_t, count)
 	resources := make([]C.uintptr_t, count)
 	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
-		return failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout, cancel, unsafe.SliceData(ids),
-			unsafe.SliceData(resources)))
+		return p.keeper.refusals.explain(failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout, cancel,
+			unsafe.SliceData(ids), unsafe.SliceData(resources))))
 	})
 	if err != nil {
 		return nil, err
@@ -279,7 +314,7 @@ func (p *Pool[T]) TryAcquire() (Lease[T], error) {
 
 func (p *Pool[T]) lease(leased C.ostler_go_leased) (Lease[T], error) {
 	if leased.failure.status != C.OSTLER_OK {
-		return Lease[T]{}, failure(leased.failure)
+		return Lease[T]{}, p.keeper.refusals.explain(failure(leased.failure))
 	}
 	resource, _ := p.keeper.resources.get(uintptr(leased.resource))
 	return Lease[T]{pool: p, id: leased.lease, resource: resource}, nil
@@ -303,6 +338,7 @@ func (p *Pool[T]) Stats() (PoolStats, error) {
 		DestroyedRefreshed: uint64(stats.destroyed_refreshed), DestroyedSurplus: uint64(stats.destroyed_surplus),
 		MinSize: uint64(stats.min_size), MaxSize: uint64(stats.max_size),
 		FailuresInARow: uint64(stats.failures_in_a_row), Overdue: uint64(stats.overdue),
+		Retags: uint64(stats.retags), Refused: uint64(stats.refused),
 		Waits: timesOf(stats.waits), Creates: timesOf(stats.creates), Uses: timesOf(stats.uses),
 	}, nil
 }
@@ -383,6 +419,7 @@ var errNoLease = &Error{Code: ErrStaleLease, Message: "the zero Lease is never a
 type poolKeeper[T any] struct {
 	config    PoolConfig[T]
 	resources registry[T]
+	refusals  lastErrors // of Create
 	tenancy   tenancy
 	handle    atomic.Uintptr
 }
@@ -415,6 +452,7 @@ func (k *poolKeeper[T]) create() (id uintptr, err error) {
 	})
 	if err != nil {
 		k.tenancy.leave()
+		err = k.refusals.note(err)
 	}
 	return id, err
 }
@@ -427,6 +465,11 @@ func (k *poolKeeper[T]) validate(id uintptr) error {
 func (k *poolKeeper[T]) reset(id uintptr) error {
 	resource, _ := k.resources.get(id)
 	return guarded(func() error { return k.config.Reset(resource) })
+}
+
+func (k *poolKeeper[T]) retag(id uintptr, from, to uint64) error {
+	resource, _ := k.resources.get(id)
+	return guarded(func() error { return k.config.Retag(resource, from, to) })
 }
 
 func (k *poolKeeper[T]) destroy(id uintptr) {

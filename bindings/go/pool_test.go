@@ -288,6 +288,7 @@ var failures = map[string]func() error{
 	"nil map":       func() error { var none map[string]int; none["no luck today"]++; return nil },
 	"runtime error": func() error { var none []int; _ = none[len("no luck today")]; return nil },
 	"rude error":    func() error { return rude{} },
+	"latin-1":       func() error { return errors.New("refus\xe9e") },
 }
 
 type rude struct{}
@@ -297,6 +298,7 @@ func (rude) Error() string { panic("an error without words") }
 var wordsOfFailures = map[string]string{
 	"error": "no luck today", "panic": "no luck today", "panic, error": "no luck today",
 	"nil map": "nil map", "runtime error": "index out of range [13]", "rude error": "panicked when asked",
+	"latin-1": "refus\ufffde",
 }
 
 func TestPoolSurvivesItsCallbacks(t *testing.T) {
@@ -512,6 +514,97 @@ func TestPoolSparesAServerThatIsDown(t *testing.T) {
 	}
 }
 
+// refused is an error with something to find in it.
+type refused struct{ port int }
+
+func (r refused) Error() string { return fmt.Sprintf("port %d refused the connection", r.port) }
+
+func tellsOfPort(t *testing.T, err error, port int, wanted ...error) {
+	t.Helper()
+	failsWith(t, err, wanted...)
+	var cause refused
+	if !errors.As(err, &cause) || cause.port != port {
+		t.Errorf("behind %q is %+v, wanted port %d", err, cause, port)
+	}
+}
+
+func TestPoolErrorLeadsToTheErrorOfCreate(t *testing.T) {
+	for _, creators := range []int{0, 2} {
+		leavesNothing(t)
+		fails := atomic.Bool{}
+		pool := newPool(t, PoolConfig[int]{
+			MaxSize: 3, CreatorThreads: creators, BreakerFailures: 1,
+			Create: func() (int, error) {
+				if fails.Load() {
+					return 0, fmt.Errorf("dial: %w", refused{5432})
+				}
+				return 1, nil
+			},
+		})
+		held := acquire(t, pool)
+		fails.Store(true)
+		_, err := pool.Acquire(soon(t))
+		tellsOfPort(t, err, 5432, ErrCreateFailed)
+
+		// From here on the words may be those of another's attempt.
+		succeeds(t, pool.Pause())
+		limited, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		_, err = pool.Acquire(limited)
+		tellsOfPort(t, err, 5432, ErrTimeout, context.DeadlineExceeded)
+		succeeds(t, pool.Resume())
+		succeeds(t, held.Discard())
+		if creators == 0 {
+			_, err = pool.TryAcquire()
+			tellsOfPort(t, err, 5432, ErrCreateFailed)
+		}
+		_, err = pool.AcquireN(soon(t), 2)
+		tellsOfPort(t, err, 5432, ErrCreateFailed)
+		succeeds(t, pool.Resize(1, 3))
+		_, _, err = pool.WaitWarm(soon(t))
+		tellsOfPort(t, err, 5432, ErrCreateFailed)
+	}
+}
+
+func TestPoolErrorLeadsToTheErrorThatItTellsOf(t *testing.T) {
+	leavesNothing(t)
+	var port atomic.Int64
+	pool := newPool(t, PoolConfig[int]{
+		MaxSize: 8, BreakerFailures: 1_000_000,
+		Create: func() (int, error) { return 0, refused{int(port.Add(1))} },
+	})
+	for range 50 {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				_, err := pool.Acquire(soon(t))
+				var cause refused
+				if !errors.As(err, &cause) || !strings.HasSuffix(err.Error(), ": "+cause.Error()) {
+					t.Errorf("behind %q is %+v", err, cause)
+				}
+			}()
+		}
+		group.Wait()
+	}
+}
+
+func TestPoolFindsAnErrorWhateverItsWords(t *testing.T) {
+	leavesNothing(t)
+	long := strings.Repeat("é", 200)
+	for _, words := range []string{"", "\xe9\xe8 refus\xe9", "cut\x00here", long, "x" + long} {
+		cause := errors.New(words)
+		pool := newPool(t, PoolConfig[int]{Create: func() (int, error) { return 0, cause }})
+		_, err := pool.TryAcquire()
+		failsWith(t, err, ErrCreateFailed, cause)
+	}
+	// What Create got from another pool is no answer of this one.
+	pool := newPool(t, PoolConfig[int]{Create: func() (int, error) { return 0, ErrExhausted }})
+	_, err := pool.Acquire(soon(t))
+	failsWith(t, err, ErrCreateFailed, ErrExhausted)
+}
+
 func TestPoolTellsWhoHasWhat(t *testing.T) {
 	leavesNothing(t)
 	var count counted
@@ -588,4 +681,55 @@ func TestPoolLeasesSeveralTogetherOrNone(t *testing.T) {
 	if now := numbersOf(t, pool); now.Idle != 3 || now.InUse != 0 {
 		t.Errorf("afterwards: %+v", now)
 	}
+}
+
+func TestPoolPrefersTheTag(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize = 2
+	var retagged [][2]uint64
+	config.Retag = func(_ *thing, from, to uint64) error {
+		retagged = append(retagged, [2]uint64{from, to})
+		if to == 13 {
+			return errors.New("unlucky")
+		}
+		return nil
+	}
+	pool := newPool(t, config)
+	tagged := func(tag uint64) *thing {
+		lease, err := pool.AcquireWith(soon(t), Demand{Tag: tag})
+		succeeds(t, err)
+		defer func() { succeeds(t, lease.Release()) }()
+		return lease.Value()
+	}
+	plain := acquire(t, pool)
+	seven := tagged(7)
+	succeeds(t, plain.Release())
+	if tagged(7) != seven || tagged(0) != plain.Value() || tagged(7) != seven {
+		t.Error("another one than that with the tag")
+	}
+	if len(retagged) != 1 || retagged[0] != [2]uint64{0, 7} {
+		t.Errorf("retagged %v", retagged)
+	}
+	_, err := pool.AcquireWith(soon(t), Demand{Tag: 13})
+	failsWith(t, err, ErrCreateFailed)
+}
+
+func TestPoolKeepsAShareForHighPriority(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize, config.ReservedHigh = 2, 1
+	pool := newPool(t, config)
+	lease, err := pool.AcquireWith(soon(t), Demand{Priority: PriorityBatch})
+	succeeds(t, err)
+	_, err = pool.TryAcquire()
+	failsWith(t, err, ErrExhausted)
+	high, err := pool.AcquireWith(soon(t), Demand{Priority: PriorityHigh})
+	succeeds(t, err)
+	succeeds(t, high.Release())
+	succeeds(t, lease.Release())
+	_, err = pool.AcquireWith(soon(t), Demand{Priority: 9})
+	failsWith(t, err, ErrInvalidArgument)
 }

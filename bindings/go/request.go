@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 	"unsafe"
 )
 
@@ -249,15 +248,10 @@ func (i *Item) Answer(answer []byte) {
 func (i *Item) Fail(err error) {
 	c := i.live()
 	c.status = C.OSTLER_E_CALLBACK_FAILED
-	words := wordsOf(err)
-	letters := c.message[:len(c.message)-1]
+	words := cut(wordsOf(err), len(c.message)-1)
 	clear(c.message[:])
-	length := min(len(words), len(letters))
-	for length > 0 && length < len(words) && !utf8.RuneStart(words[length]) {
-		length--
-	}
-	for at := range length {
-		letters[at] = C.char(words[at])
+	for at := range len(words) {
+		c.message[at] = C.char(words[at])
 	}
 	if i.request != nil {
 		i.request.cause = err

@@ -238,7 +238,13 @@ ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config)
     return failure(ostler_pool_config_init(config, sizeof *config));
 }
 
-ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, uintptr_t id)
+static ostler_status pool_retag(void *id, void *resource, uint64_t from_tag, uint64_t to_tag)
+{
+    return ostlerGoPoolRetag((uintptr_t)id, (uintptr_t)resource, from_tag, to_tag);
+}
+
+ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, int retags,
+                                        uintptr_t id)
 {
     const ostler_pool_callbacks callbacks = {
         .struct_size = sizeof callbacks,
@@ -247,6 +253,7 @@ ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int va
         .reset = resets ? pool_reset : NULL,
         .destroy = pool_destroy,
         .overdue = pool_overdue,
+        .retag = retags ? pool_retag : NULL,
     };
     ostler_pool *pool = NULL;
     ostler_go_failure failed = failure(ostler_pool_create(config, &callbacks, (void *)id, &pool));
@@ -259,6 +266,20 @@ ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uin
     void *resource = NULL;
     ostler_go_failure failed =
         failure(ostler_pool_acquire((ostler_pool *)pool, timeout_ns, (ostler_cancel *)cancel, &lease, &resource));
+    return (ostler_go_leased){failed, lease.value, (uintptr_t)resource};
+}
+
+ostler_go_leased ostler_go_pool_acquire_with(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
+                                             uintptr_t cancel)
+{
+    const ostler_acquire how = {.struct_size = sizeof how,
+                                .priority = priority,
+                                .timeout_ns = timeout_ns,
+                                .cancel = (ostler_cancel *)cancel,
+                                .tag = tag};
+    ostler_lease lease = {0};
+    void *resource = NULL;
+    ostler_go_failure failed = failure(ostler_pool_acquire_with((ostler_pool *)pool, &how, &lease, &resource));
     return (ostler_go_leased){failed, lease.value, (uintptr_t)resource};
 }
 

@@ -103,8 +103,10 @@ ostler_go_memory ostler_go_cursor_alloc(ostler_cursor *cursor, uint64_t size_byt
 ostler_go_failure ostler_go_cursor_close(ostler_cursor *cursor);
 
 ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config);
-ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets,
+ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, int retags,
                                         uintptr_t id);
+ostler_go_leased ostler_go_pool_acquire_with(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
+                                             uintptr_t cancel);
 ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_pool_acquire_n(uintptr_t pool, uint32_t count, uint64_t timeout_ns, uintptr_t cancel,
                                            uint64_t *leases, uintptr_t *resources);

@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"errors"
+	"slices"
 	"unsafe"
 )
 
@@ -39,6 +40,7 @@ const (
 	ErrPaused           Status = C.OSTLER_E_PAUSED            // the pool leases nothing until it is resumed
 	ErrStaleCell        Status = C.OSTLER_E_STALE_CELL        // what came to the cell was taken, or it was released
 	ErrAlreadyCompleted Status = C.OSTLER_E_ALREADY_COMPLETED // the cell was completed, cancelled, or ended by a close
+	ErrOverloaded       Status = C.OSTLER_E_OVERLOADED        // more is asked of the pool than it can give in time
 	ErrQueueFull        Status = C.OSTLER_E_QUEUE_FULL        // the model's queue, or the orchestrator's table, is full
 	ErrLoadFailed       Status = C.OSTLER_E_LOAD_FAILED       // a worker could not load the model
 	ErrStaleTicket      Status = C.OSTLER_E_STALE_TICKET      // the ticket was never given out, or its outcome is gone
@@ -54,7 +56,7 @@ func (s Status) Error() string { return C.GoString(C.ostler_status_name(C.ostler
 type Error struct {
 	Code    Status
 	Message string
-	cause   error // the context's error, or what a callback of this program returned
+	cause   error // the context's error, what a callback of this program returned, or both
 }
 
 func (e *Error) Error() string { return "ostler: " + e.Message }
@@ -65,6 +67,20 @@ func (e *Error) Unwrap() []error {
 		return []error{e.Code}
 	}
 	return []error{e.Code, e.cause}
+}
+
+// because puts an error behind it, beside one that is there.
+func (e *Error) because(cause error) {
+	if e.cause != nil {
+		cause = errors.Join(e.cause, cause)
+	}
+	e.cause = cause
+}
+
+// isOneOf looks at the failure itself, and not, as errors.Is does, at what is behind it.
+func isOneOf(err error, codes ...Status) bool {
+	var failed *Error
+	return errors.As(err, &failed) && slices.Contains(codes, failed.Code)
 }
 
 func failure(failure C.ostler_go_failure) error {

@@ -18,6 +18,27 @@ func await(ctx context.Context, wait func(timeoutNs C.uint64_t, cancel C.uintptr
 	if err != nil {
 		return err
 	}
+	return awaitFor(ctx, timeout, wait)
+}
+
+// drain is await for a call that closes before it waits: it closes for a context that has ended, too, and then does not
+// wait.
+func drain(ctx context.Context, wait func(timeoutNs C.uint64_t, cancel C.uintptr_t) error) error {
+	timeout, err := timeLeft(ctx)
+	if err == nil {
+		return awaitFor(ctx, timeout, wait)
+	}
+	err = wait(0, 0)
+	var late *Error
+	if errors.As(err, &late) && late.Code == ErrTimeout {
+		late.Code = ErrCancelled
+		late.Message = strings.Replace(late.Message, "the time was up", "the wait was cancelled", 1)
+	}
+	return withContext(ctx, err)
+}
+
+func awaitFor(ctx context.Context, timeout C.uint64_t,
+	wait func(timeoutNs C.uint64_t, cancel C.uintptr_t) error) error {
 	if ctx.Done() == nil {
 		return wait(timeout, 0)
 	}
@@ -31,7 +52,7 @@ func await(ctx context.Context, wait func(timeoutNs C.uint64_t, cancel C.uintptr
 		// It fails only when Shutdown destroyed the cancel, and with it what the wait was for.
 		_ = failure(C.ostler_go_cancel_signal(created.handle))
 	})
-	err = wait(timeout, created.handle)
+	err := wait(timeout, created.handle)
 	if !stop() {
 		<-signalled
 	}
@@ -61,15 +82,16 @@ func withContext(ctx context.Context, err error) error {
 	}
 	switch {
 	case failed.Code == ErrTimeout:
-		failed.cause = context.DeadlineExceeded
+		failed.because(context.DeadlineExceeded)
 	case failed.Code == ErrCancelled && ctx.Err() == context.DeadlineExceeded:
 		// The rest of the words, such as who holds what, is as true of a timeout.
 		failed.Message = strings.Replace(failed.Message, "the wait was cancelled", "the time was up", 1)
-		failed.Code, failed.cause = ErrTimeout, ctx.Err()
+		failed.Code = ErrTimeout
+		failed.because(ctx.Err())
 	case failed.Code == ErrCancelled && context.Cause(ctx) == ctx.Err():
-		failed.cause = ctx.Err()
+		failed.because(ctx.Err())
 	case failed.Code == ErrCancelled && ctx.Err() != nil:
-		failed.cause = fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx))
+		failed.because(fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx)))
 	}
 	return failed
 }

@@ -57,17 +57,25 @@ pub fn out_of_range(name: &str, value: u64, bound: &str) -> Failure {
     Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{name} is {value}, but {bound}"))
 }
 
-/// A text of C that must be there.
+/// A string of C that must be there, whatever bytes it has.
 ///
 /// # Safety
 /// A non-null `pointer` must be a NUL-terminated string, as the header asks.
-pub unsafe fn text<'a>(name: &str, pointer: *const c_char) -> Result<&'a str, Failure> {
+pub unsafe fn string<'a>(name: &str, pointer: *const c_char) -> Result<&'a CStr, Failure> {
     if pointer.is_null() {
         return Err(null(name));
     }
     // SAFETY: the caller's promise.
-    let bytes = unsafe { CStr::from_ptr(pointer) };
-    bytes
+    Ok(unsafe { CStr::from_ptr(pointer) })
+}
+
+/// A text of C that must be there.
+///
+/// # Safety
+/// As for [`string`].
+pub unsafe fn text<'a>(name: &str, pointer: *const c_char) -> Result<&'a str, Failure> {
+    // SAFETY: the caller's promise.
+    unsafe { string(name, pointer)? }
         .to_str()
         .map_err(|_| Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{name} is not UTF-8, but must be")))
 }

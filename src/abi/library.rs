@@ -1,12 +1,13 @@
 //! Library: version, names of statuses, messages, the log, shutdown.
 
-use super::arguments::{optional_output, out_of_range, text};
+use super::arguments::{optional_output, out_of_range, string};
 use super::guard::guard;
 use super::status::{
     Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_TIMEOUT, OSTLER_E_UNSUPPORTED, OSTLER_E_WOULD_DEADLOCK, STATUSES,
     ostler_status,
 };
 use crate::base::clock::Deadline;
+use crate::base::text::Lossy;
 use crate::base::thread::ThreadRecord;
 use crate::base::{callback, handles, log};
 use std::ffi::{c_char, c_void};
@@ -193,7 +194,8 @@ pub unsafe extern "C" fn ostler_log_set(
 /// ostler_last_error_message, in a result's message, or in the log, wherever that failure is told.
 ///
 /// Parameters:
-/// - message: borrowed during the call; UTF-8; cut to OSTLER_MESSAGE_BYTES.
+/// - message: borrowed during the call; what is not UTF-8 in it becomes U+FFFD, so that words in another encoding are
+///   not lost whole; cut to OSTLER_MESSAGE_BYTES.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
@@ -205,7 +207,7 @@ pub unsafe extern "C" fn ostler_log_set(
 pub unsafe extern "C" fn ostler_callback_set_message(message: *const c_char) -> ostler_status {
     guard(|| {
         // SAFETY: as the header asks.
-        let message = unsafe { text("message", message)? };
+        let message = Lossy(unsafe { string("message", message)? }.to_bytes());
         if !callback::inside_any() {
             return Err(Failure::new(
                 OSTLER_E_INVALID_ARGUMENT,

@@ -8,10 +8,12 @@ use super::library::OSTLER_NAME_BYTES;
 use super::orchestrator::{bounded, ostler_orchestrator};
 use super::request::{self, ostler_completion_callback, ostler_item, ostler_request, ostler_ticket};
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_LOAD_FAILED, OSTLER_E_QUEUE_FULL, OSTLER_E_WOULD_DEADLOCK, ostler_status,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_LOAD_FAILED, OSTLER_E_QUEUE_FULL, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered,
+    ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
+use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::orchestrator::table::MOST_SLOTS;
@@ -165,15 +167,15 @@ unsafe impl Send for Callbacks {}
 unsafe impl Sync for Callbacks {}
 
 impl Backend for Callbacks {
-    fn load(&self, worker: u32, state: &mut State) -> i32 {
+    fn load(&self, worker: u32, state: &mut State) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.load.map_or(0, |load| unsafe { load(self.user_data, worker, &mut state.0) })
+        answered(self.table.load.map_or(OSTLER_OK, |load| unsafe { load(self.user_data, worker, &mut state.0) }))
     }
 
-    fn run(&self, state: State, items: &[*mut Item]) -> i32 {
-        let Some(run) = self.table.run else { return 0 };
+    fn run(&self, state: State, items: &[*mut Item]) -> Result<(), Refusal> {
+        let Some(run) = self.table.run else { return Ok(()) };
         // SAFETY: the host's function, called as the header says; an Item is laid out as an ostler_item.
-        unsafe { run(self.user_data, state.0, items.as_ptr().cast(), items.len() as u32) }
+        answered(unsafe { run(self.user_data, state.0, items.as_ptr().cast(), items.len() as u32) })
     }
 
     fn unload(&self, state: State) {

@@ -1,20 +1,23 @@
 //! Pool: resources that are expensive to make are made once, checked, leased out, and taken back. A lease names one
 //! use of one resource; a second release of it is an error and harms nobody.
 
-use super::arguments::{clear, name, null, optional_output, out_of_range, output};
+use super::arguments::{clear, flag, name, null, optional_output, out_of_range, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
+use super::request::priority_of;
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_PAUSED,
-    OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, ostler_status,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_OVERLOADED,
+    OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
+use crate::base::callback::Refusal;
+use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, CloseError, CreateError, Factory, IdleOrder, Lease, LeaseInfo, MOST_SLOTS, Pool, PoolConfig,
+    AcquireError, CloseError, CreateError, Demand, Factory, IdleOrder, Lease, LeaseInfo, MOST_SLOTS, Pool, PoolConfig,
     ResizeError, Resource, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
@@ -55,6 +58,17 @@ pub struct ostler_pool_callbacks {
     /// It may take the resource away from its holder with ostler_pool_discard, which destroys it: the host sees to it that
     /// the holder does not use it any more.
     pub overdue: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, info: *const ostler_lease_info)>,
+    /// Gives a resource other settings, from those of one tag to those of another, before it is leased; may be NULL, and
+    /// then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed and another is
+    /// taken.
+    pub retag: Option<
+        unsafe extern "C-unwind" fn(
+            user_data: *mut c_void,
+            resource: *mut c_void,
+            from_tag: u64,
+            to_tag: u64,
+        ) -> ostler_status,
+    >,
 }
 
 /// A lease that is out.
@@ -135,6 +149,34 @@ pub struct ostler_pool_config {
     /// A lease that lasts longer is told to the log and to the overdue callback, at the latest a quarter as long
     /// afterwards; 0: none is.
     pub lease_limit_ns: u64,
+    /// Of max_size, so many are kept for callers of OSTLER_PRIORITY_HIGH and OSTLER_PRIORITY_CRITICAL: all others together
+    /// lease at most the rest; less than max_size; 0: none are.
+    pub reserved_high: u32,
+    /// 1: a caller who would still wait when its time is up, at the rate at which those before it are served, is refused at
+    /// once with OSTLER_E_OVERLOADED; 0: it waits.
+    pub refuse_hopeless: u32,
+    /// When nobody has waited less than this for wait_interval_ns, callers who have waited longer get OSTLER_E_OVERLOADED
+    /// when their turn comes, so that those who came last are served in time (controlled delay); 0: never.
+    pub target_wait_ns: u64,
+    /// 0: 100 ms.
+    pub wait_interval_ns: u64,
+}
+
+/// How a resource is acquired.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_acquire {
+    /// sizeof(ostler_acquire).
+    pub struct_size: u32,
+    /// OSTLER_PRIORITY_...: whose turn it is among those who wait; 0: normal.
+    pub priority: u32,
+    /// How long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+    pub timeout_ns: u64,
+    /// Borrowed during the call; ends the wait; may be NULL.
+    pub cancel: *mut ostler_cancel,
+    /// The settings that the resource shall have, of the host's own choice: one that has them is preferred, another is
+    /// given them with retag; 0: as create makes it.
+    pub tag: u64,
 }
 
 /// Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
@@ -201,9 +243,13 @@ pub struct ostler_pool_stats {
     pub creates: ostler_times,
     /// How long resources were leased: of each the first use and every 256th.
     pub uses: ostler_times,
+    /// Resources that were given other settings with retag.
+    pub retags: u64,
+    /// Callers who got OSTLER_E_OVERLOADED.
+    pub refused: u64,
 }
 
-versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats);
+versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats, ostler_acquire);
 
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
@@ -222,6 +268,7 @@ impl From<AcquireError> for Failure {
             AcquireError::Paused => OSTLER_E_PAUSED,
             AcquireError::Exhausted { .. } | AcquireError::NoneIdle => OSTLER_E_EXHAUSTED,
             AcquireError::TooMany { .. } => OSTLER_E_LIMIT,
+            AcquireError::Hopeless { .. } | AcquireError::TooLate { .. } => OSTLER_E_OVERLOADED,
             AcquireError::CreateFailed(_) | AcquireError::BreakerOpen { .. } => OSTLER_E_CREATE_FAILED,
             AcquireError::Wait { end, .. } => Failure::from(end).status(),
             AcquireError::OutOfMemory(error) => return error.into(),
@@ -280,27 +327,36 @@ unsafe impl Send for Callbacks {}
 unsafe impl Sync for Callbacks {}
 
 impl Factory for Callbacks {
-    fn create(&self, resource: &mut Resource) -> i32 {
+    fn create(&self, resource: &mut Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.create.map_or(0, |create| unsafe { create(self.user_data, &mut resource.0) })
+        answered(self.table.create.map_or(OSTLER_OK, |create| unsafe { create(self.user_data, &mut resource.0) }))
     }
 
     fn validates(&self) -> bool {
         self.table.validate.is_some()
     }
 
-    fn validate(&self, resource: Resource) -> i32 {
+    fn validate(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.validate.map_or(0, |validate| unsafe { validate(self.user_data, resource.0) })
+        answered(self.table.validate.map_or(OSTLER_OK, |validate| unsafe { validate(self.user_data, resource.0) }))
     }
 
     fn resets(&self) -> bool {
         self.table.reset.is_some()
     }
 
-    fn reset(&self, resource: Resource) -> i32 {
+    fn reset(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
-        self.table.reset.map_or(0, |reset| unsafe { reset(self.user_data, resource.0) })
+        answered(self.table.reset.map_or(OSTLER_OK, |reset| unsafe { reset(self.user_data, resource.0) }))
+    }
+
+    fn retags(&self) -> bool {
+        self.table.retag.is_some()
+    }
+
+    fn retag(&self, resource: Resource, from: u64, to: u64) -> Result<(), Refusal> {
+        // SAFETY: the host's function, called as the header says.
+        answered(self.table.retag.map_or(OSTLER_OK, |retag| unsafe { retag(self.user_data, resource.0, from, to) }))
     }
 
     fn destroy(&self, resource: Resource) {
@@ -451,6 +507,10 @@ fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
         creator_threads: config.creator_threads,
         breaker_failures: or(config.breaker_failures, 5),
         idle_order,
+        reserved_high: config.reserved_high,
+        refuses_hopeless: flag("refuse_hopeless", config.refuse_hopeless)?,
+        target_wait_ns: config.target_wait_ns,
+        wait_interval_ns: if config.wait_interval_ns == 0 { 100_000_000 } else { config.wait_interval_ns },
         max_uses: config.max_uses,
         idle_timeout_ns: config.idle_timeout_ns,
         validate_after_ns: config.validate_after_ns,
@@ -502,12 +562,81 @@ pub unsafe extern "C" fn ostler_pool_acquire(
         let me = pool.caller();
         let (leased, made) = match pool.acquire_at_hand(me) {
             Some(at_hand) => at_hand,
-            // A resource that is there needs no clock.
-            None => match pool.acquire_now(me)? {
-                Some(now) => now,
-                None => pool.acquire_later(me, Deadline::after(timeout_ns), cancel.as_deref())?,
-            },
+            None => acquire(pool, Demand::plain(me), timeout_ns, cancel.as_deref())?,
         };
+        *lease = ostler_lease { value: leased.0 };
+        *resource = made.0;
+        Ok(())
+    })
+}
+
+/// The way of one who has nothing at hand.
+fn acquire(
+    pool: &Pool,
+    demand: Demand,
+    timeout_ns: u64,
+    cancel: Option<&Cancel>,
+) -> Result<(Lease, Resource), AcquireError> {
+    // A resource that is there needs no clock.
+    match pool.acquire_now(demand)? {
+        Some(now) => Ok(now),
+        None => pool.acquire_later(demand, Deadline::after(timeout_ns), cancel),
+    }
+}
+
+/// Fills the ways of acquiring with the defaults: normal priority, no wait, no tag.
+///
+/// Parameters:
+/// - how: written only on success.
+/// - struct_size: sizeof(ostler_acquire).
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: how must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_acquire_init(how: *mut ostler_acquire, struct_size: u32) -> ostler_status {
+    // SAFETY: as the header asks.
+    guard(|| unsafe { init("how", how, struct_size) })
+}
+
+/// Leases a resource as ostler_pool_acquire does, with a priority among those who wait, and with a tag: a resource that
+/// has it is preferred, else one without a tag, else any, which is given it with retag.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - how: borrowed during the call.
+/// - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create or
+/// retag callback), OSTLER_E_LIMIT, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; how, lease and resource must not be NULL.
+/// Blocking: up to timeout_ns, and as long as create, validate and retag take. A callback of the same pool may call it
+/// with a timeout.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_acquire_with(
+    pool: *mut ostler_pool,
+    how: *const ostler_acquire,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear_lease(lease, resource) };
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
+        // SAFETY: as the header asks.
+        let how = unsafe { read("how", how)? };
+        let cancel = given(how.cancel)?;
+        let demand = Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag };
+        let (leased, made) = acquire(pool, demand, how.timeout_ns, cancel.as_deref())?;
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
         Ok(())
@@ -540,7 +669,7 @@ pub unsafe extern "C" fn ostler_pool_try_acquire(
     with(pool, |pool: &Pin<Pool>| {
         // SAFETY: as the header asks.
         let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
-        let (leased, made) = pool.try_acquire(pool.caller())?;
+        let (leased, made) = pool.try_acquire(Demand::plain(pool.caller()))?;
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
         Ok(())
@@ -638,7 +767,8 @@ pub unsafe extern "C" fn ostler_pool_get_resource(
     })
 }
 
-/// Tells what a pool holds and did.
+/// Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
+/// OSTLER_E_CLOSED.
 ///
 /// Parameters:
 /// - pool: borrowed.
@@ -688,6 +818,8 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
             waits: times(&measured.waits),
             creates: times(&measured.creates),
             uses: times(&measured.uses),
+            retags: stats.retags,
+            refused: stats.refused,
         });
         Ok(())
     })
@@ -757,7 +889,8 @@ pub unsafe extern "C" fn ostler_pool_acquire_n(
                 std::slice::from_raw_parts_mut(resources.cast::<Resource>(), count as usize),
             )
         };
-        Ok(pool.acquire_many(pool.caller(), Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
+        let demand = Demand::plain(pool.caller());
+        Ok(pool.acquire_many(demand, Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
     });
     if status != OSTLER_OK {
         empty();
@@ -867,7 +1000,9 @@ pub unsafe extern "C" fn ostler_pool_list_leases(
     })
 }
 
-/// Waits until the resources are there that min_size and min_idle ask for.
+/// Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
+/// failed before the call does not end it: a program that starts beside its server may call it again until it is
+/// OSTLER_OK, and waits for the next attempt each time.
 ///
 /// Parameters:
 /// - pool: borrowed.
@@ -876,9 +1011,10 @@ pub unsafe extern "C" fn ostler_pool_list_leases(
 /// - ready: written; how many resources there are, also after a failure, for a display of the progress.
 /// - wanted: written; how many there shall be.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
-/// callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
-/// OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT (with the words of the last failure), OSTLER_E_CANCELLED,
+/// OSTLER_E_CREATE_FAILED (with the words of the create callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK,
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
@@ -974,6 +1110,7 @@ pub unsafe extern "C" fn ostler_pool_resume(pool: *mut ostler_pool) -> ostler_st
 
 /// Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
 /// Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+/// Where create has failed too often, it is tried at once, and the pauses after that begin with the shortest again.
 ///
 /// Parameters:
 /// - pool: borrowed.
@@ -990,15 +1127,16 @@ pub unsafe extern "C" fn ostler_pool_refresh(pool: *mut ostler_pool) -> ostler_s
     with(pool, |pool: &Pin<Pool>| Ok(pool.refresh()?))
 }
 
-/// Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back.
-/// The pool stays closed, also when the time is up first; a later close goes on waiting. A destroy by another thread
-/// ends the wait with OSTLER_E_CLOSED.
+/// Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back
+/// and every resource destroyed, also one that create is still making. The pool stays closed, also when the time is up
+/// first; a later close goes on waiting. A destroy by another thread ends the wait with OSTLER_E_CLOSED.
 ///
 /// Parameters:
 /// - pool: borrowed.
 /// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
 /// - cancel: borrowed during the call; ends the wait.
-/// - still_out: written; how many leases are out, also when the wait ended before they were back; else 0.
+/// - still_out: written; how many leases are out when the wait ends too early, which may be 0 when only a callback is
+///   still under way (the message tells); else 0.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
 /// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
@@ -1021,12 +1159,10 @@ pub unsafe extern "C" fn ostler_pool_close(
         let closed = pool.close(Deadline::after(timeout_ns), cancel.as_deref());
         // SAFETY: as the header asks.
         let still_out = unsafe { optional_output(still_out, 0) };
-        if let (
-            Err(CloseError::Wait { still_out: count, .. } | CloseError::Destroyed { still_out: count }),
-            Some(still_out),
-        ) = (&closed, still_out)
+        if let (Err(CloseError::Wait { left, .. } | CloseError::Destroyed { left }), Some(still_out)) =
+            (&closed, still_out)
         {
-            *still_out = *count;
+            *still_out = left.leases;
         }
         Ok(closed?)
     })

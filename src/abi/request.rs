@@ -15,7 +15,8 @@ use crate::orchestrator::{Completion, Item, Outcome, OutcomeKind, Priority, Requ
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 
-/// Classes of requests. All of one class go before any of the next, and within a class the oldest first.
+/// Classes of requests, and of callers who wait for a lease. All of one class go before any of the next, and within a
+/// class the oldest first.
 pub const OSTLER_PRIORITY_DEFAULT: u32 = 0;
 pub const OSTLER_PRIORITY_CRITICAL: u32 = 1;
 pub const OSTLER_PRIORITY_HIGH: u32 = 2;
@@ -170,16 +171,7 @@ pub unsafe extern "C" fn ostler_request_init(request: *mut ostler_request, struc
 pub unsafe fn given(name: &str, request: *const ostler_request) -> Result<Request, Failure> {
     // SAFETY: the caller's promise.
     let request = unsafe { read(name, request)? };
-    let priority = match request.priority {
-        OSTLER_PRIORITY_CRITICAL => Priority::Critical,
-        OSTLER_PRIORITY_HIGH => Priority::High,
-        OSTLER_PRIORITY_DEFAULT | OSTLER_PRIORITY_NORMAL => Priority::Normal,
-        OSTLER_PRIORITY_LOW => Priority::Low,
-        OSTLER_PRIORITY_BATCH => Priority::Batch,
-        other => {
-            return Err(out_of_range("priority", u64::from(other), "must be one of OSTLER_PRIORITY_... (0 to 5)"));
-        }
-    };
+    let priority = priority_of(request.priority)?;
     buffer("input", request.input, request.input_bytes, "input_bytes")?;
     buffer("output", request.output, request.output_capacity_bytes, "output_capacity_bytes")?;
     Ok(Request {
@@ -191,6 +183,19 @@ pub unsafe fn given(name: &str, request: *const ostler_request) -> Result<Reques
         output_capacity_bytes: request.output_capacity_bytes,
         completion: request.on_complete.map(|callback| Completion(callback as *const ())),
         user_data: request.user_data,
+    })
+}
+
+pub fn priority_of(number: u32) -> Result<Priority, Failure> {
+    Ok(match number {
+        OSTLER_PRIORITY_CRITICAL => Priority::Critical,
+        OSTLER_PRIORITY_HIGH => Priority::High,
+        OSTLER_PRIORITY_DEFAULT | OSTLER_PRIORITY_NORMAL => Priority::Normal,
+        OSTLER_PRIORITY_LOW => Priority::Low,
+        OSTLER_PRIORITY_BATCH => Priority::Batch,
+        other => {
+            return Err(out_of_range("priority", u64::from(other), "must be one of OSTLER_PRIORITY_... (0 to 5)"));
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::base::InvalidField;
 use crate::base::alloc::OutOfMemory;
-use crate::base::callback::CallbackFailure;
+use crate::base::callback::{CallbackFailure, Refusal, Told};
 use crate::base::cancel::WaitEnd;
 use crate::base::handles::HandleError;
 use crate::base::text::Text;
@@ -63,6 +63,8 @@ pub const OSTLER_E_PAUSED: ostler_status = -203;
 pub const OSTLER_E_STALE_CELL: ostler_status = -204;
 /// The cell was completed, cancelled, or ended by a destroy before.
 pub const OSTLER_E_ALREADY_COMPLETED: ostler_status = -205;
+/// More is asked of the pool than it can give in time; the message says by how much.
+pub const OSTLER_E_OVERLOADED: ostler_status = -220;
 /// The model's queue, or the orchestrator's table of requests, is full.
 pub const OSTLER_E_QUEUE_FULL: ostler_status = -300;
 /// The load callback failed; the message has its words.
@@ -103,6 +105,7 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_PAUSED, c"OSTLER_E_PAUSED"),
     (OSTLER_E_STALE_CELL, c"OSTLER_E_STALE_CELL"),
     (OSTLER_E_ALREADY_COMPLETED, c"OSTLER_E_ALREADY_COMPLETED"),
+    (OSTLER_E_OVERLOADED, c"OSTLER_E_OVERLOADED"),
     (OSTLER_E_QUEUE_FULL, c"OSTLER_E_QUEUE_FULL"),
     (OSTLER_E_LOAD_FAILED, c"OSTLER_E_LOAD_FAILED"),
     (OSTLER_E_STALE_TICKET, c"OSTLER_E_STALE_TICKET"),
@@ -110,6 +113,20 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_DEADLINE_EXCEEDED, c"OSTLER_E_DEADLINE_EXCEEDED"),
     (OSTLER_E_SHED, c"OSTLER_E_SHED"),
 ];
+
+/// What a callback of the host answered. Of the library's own statuses people are told the name, except for the one
+/// that says no more than that it failed.
+pub fn answered(status: ostler_status) -> Result<(), Refusal> {
+    if status == OSTLER_OK {
+        return Ok(());
+    }
+    let name = || STATUSES.iter().find(|(number, _)| *number == status).and_then(|(_, name)| name.to_str().ok());
+    let told = match status {
+        OSTLER_E_CALLBACK_FAILED => Told::InWords,
+        _ => name().map_or(Told::ByNumber, Told::ByName),
+    };
+    Err(Refusal { status, told })
+}
 
 /// A failure on its way to the caller: the status, while the words already stand in the thread's message.
 #[derive(Debug)]

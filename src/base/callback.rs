@@ -4,14 +4,47 @@ use super::faults::{self, Point};
 use super::text::Text;
 use super::thread::ThreadRecord;
 use super::{MESSAGE_BYTES, Owner};
+use std::fmt;
 
 /// A failure that a callback of the host reported.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("{message} (status {status})")]
+#[error("{message}{refusal}")]
 pub struct CallbackFailure {
-    /// The status that the callback returned; never 0.
-    pub status: i32,
+    pub refusal: Refusal,
     pub message: Text<MESSAGE_BYTES>,
+}
+
+/// The status with which a callback refused. What it is called is known to whoever called the callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Never 0.
+    pub status: i32,
+    pub told: Told,
+}
+
+/// How people are told of a status, behind the words of the failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The words say it all.
+    InWords,
+    ByName(&'static str),
+    /// It is one of the host's own.
+    ByNumber,
+}
+
+impl Refusal {
+    /// Of a failure that the library itself has words for.
+    pub const IN_WORDS: Self = Self { status: -1, told: Told::InWords };
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.told {
+            Told::InWords => Ok(()),
+            Told::ByName(name) => write!(formatter, " ({name})"),
+            Told::ByNumber => write!(formatter, " (status {})", self.status),
+        }
+    }
 }
 
 /// One callback that is running on this thread.
@@ -50,18 +83,22 @@ impl Drop for Leave {
 }
 
 /// Runs a callback that answers with a status. Its failure carries what it said through [`set_message`].
-pub fn run_checked(owner: Owner, name: &str, body: impl FnOnce() -> i32) -> Result<(), CallbackFailure> {
+pub fn run_checked(
+    owner: Owner,
+    name: &str,
+    body: impl FnOnce() -> Result<(), Refusal>,
+) -> Result<(), CallbackFailure> {
     if let Some(errno) = faults::hit(Point::Callback) {
         let message = Text::format(format_args!("{name} callback failed by injection"));
-        return Err(CallbackFailure { status: if errno == 0 { -1 } else { -errno }, message });
+        let status = if errno == 0 { -1 } else { -errno };
+        return Err(CallbackFailure { refusal: Refusal { status, told: Told::InWords }, message });
     }
-    run(owner, || match body() {
-        0 => Ok(()),
-        status => {
+    run(owner, || {
+        body().map_err(|refusal| {
             let said = ThreadRecord::current().and_then(take_words);
             let message = said.unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
-            Err(CallbackFailure { status, message })
-        }
+            CallbackFailure { refusal, message }
+        })
     })
 }
 
@@ -95,9 +132,9 @@ fn any_frame(mut wanted: impl FnMut(&Frame) -> bool) -> bool {
 }
 
 /// Leaves words for the failure that the running callback is about to return.
-pub fn set_message(words: &str) {
+pub fn set_message(words: impl fmt::Display) {
     if let Some(record) = ThreadRecord::current() {
-        *record.callback_message.borrow_mut() = Text::from(words);
+        *record.callback_message.borrow_mut() = Text::format(format_args!("{words}"));
     }
 }
 
@@ -122,9 +159,9 @@ mod tests {
     fn words_outlive_a_callback_that_runs_inside() {
         let outer = run_checked(OUTER, "outer", || {
             set_message("bad shape");
-            assert_eq!(words_of(run_checked(INNER, "inner", || -1)), "inner callback failed");
+            assert_eq!(words_of(run_checked(INNER, "inner", || Err(Refusal::IN_WORDS))), "inner callback failed");
             run(INNER, || set_message("of a destroy that cannot fail"));
-            -1
+            Err(Refusal::IN_WORDS)
         });
         assert_eq!(words_of(outer), "bad shape");
     }
@@ -134,10 +171,10 @@ mod tests {
         assert_eq!(
             words_of(run_checked(OUTER, "outer", || {
                 set_message("first");
-                -1
+                Err(Refusal::IN_WORDS)
             })),
             "first"
         );
-        assert_eq!(words_of(run_checked(OUTER, "outer", || -1)), "outer callback failed");
+        assert_eq!(words_of(run_checked(OUTER, "outer", || Err(Refusal::IN_WORDS))), "outer callback failed");
     }
 }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*, fence};
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -451,6 +451,8 @@ pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
         wait_unpinned(slot, handle);
         object.finish_destroy();
         slot.word.store(expected(handle, ORPHANED), SeqCst);
+        // Either this sees that the last child is gone, or whoever ended that one sees the orphan.
+        fence(SeqCst);
         let childless = object.children() == 0;
         drop(object);
         if childless {

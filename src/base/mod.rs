@@ -13,6 +13,7 @@ pub mod log;
 pub mod panics;
 pub mod park;
 pub mod pockets;
+pub mod priority;
 pub mod sync;
 pub mod text;
 pub mod thread;

@@ -15,7 +15,8 @@ const NONE: u32 = u32::MAX;
 
 /// One thread's place for one number of one object.
 pub struct Pocket {
-    busy: AtomicU32,
+    /// The object in whose window its thread is.
+    busy: AtomicU64,
     number: AtomicU32,
     /// The object that the number is of.
     owner: AtomicU64,
@@ -23,7 +24,7 @@ pub struct Pocket {
 
 impl Pocket {
     #[allow(clippy::declare_interior_mutable_const)] // each use is to be one of its own
-    pub const EMPTY: Self = Self { busy: AtomicU32::new(0), number: AtomicU32::new(NONE), owner: AtomicU64::new(0) };
+    pub const EMPTY: Self = Self { busy: AtomicU64::new(0), number: AtomicU32::new(NONE), owner: AtomicU64::new(0) };
 
     /// Whether it has a number of that object. Exact for those that were put there before, in the sense of happens-before.
     fn has_some(&self, owner: Owner) -> bool {
@@ -33,7 +34,8 @@ impl Pocket {
     /// Takes the number, for the thread in its window or for a recall.
     #[inline]
     fn take(&self, owner: Owner) -> Option<u32> {
-        let number = self.number.load(Relaxed);
+        // Whoever sees the number sees whose it is: a recall may meet the window of another object.
+        let number = self.number.load(Acquire);
         if number == NONE || self.owner.load(Relaxed) != owner.0 {
             return None;
         }
@@ -42,9 +44,12 @@ impl Pocket {
     }
 }
 
+// The state: the number of changes:30 | how it is now:2.
 const SHUT: u32 = 0;
 const OPEN: u32 = 1;
 const CHANGING: u32 = 2;
+const NOW: u32 = 3;
+const ONE_CHANGE: u32 = 4;
 
 /// After so many uses that went the shared way in peace the pockets are opened; the number doubles with each recall.
 const FIRST_PATIENCE: u32 = 32;
@@ -84,7 +89,7 @@ impl Reach<'_> {
         let is_empty = self.pocket.number.load(Relaxed) == NONE;
         if is_empty {
             self.pocket.owner.store(self.owner.0, Relaxed);
-            self.pocket.number.store(number, Relaxed);
+            self.pocket.number.store(number, Release);
         }
         is_empty
     }
@@ -111,7 +116,7 @@ impl Pockets {
     /// A window of the pocket's own thread, when the pockets are open.
     #[inline]
     pub fn reach<'a>(&self, pocket: &'a Pocket) -> Option<Reach<'a>> {
-        if self.state.load(Relaxed) != OPEN {
+        if self.state.load(Relaxed) & NOW != OPEN {
             return None;
         }
         match self.window(pocket) {
@@ -123,10 +128,10 @@ impl Pockets {
     /// A window of the pocket's own thread, in which the pockets are open or shut throughout; none while that changes.
     #[inline]
     pub fn window<'a>(&self, pocket: &'a Pocket) -> Option<Window<'a>> {
-        pocket.busy.store(1, Relaxed);
+        pocket.busy.store(self.owner.0, Relaxed);
         barrier::light();
         let reach = Reach { pocket, owner: self.owner };
-        match self.state.load(Acquire) {
+        match self.state.load(Acquire) & NOW {
             OPEN => Some(Window::Open(reach)),
             SHUT => Some(Window::Shut(reach)),
             _ => None,
@@ -154,7 +159,7 @@ impl Pockets {
             all().filter_map(|pocket| pocket.take(self.owner)).for_each(each);
             self.calm.store(0, Relaxed);
             self.patience.store((self.patience.load(Relaxed) * 2).min(LAST_PATIENCE), Relaxed);
-            self.state.store(SHUT, SeqCst);
+            self.change(SHUT);
         }
         body()
     }
@@ -163,7 +168,7 @@ impl Pockets {
     /// it was made sure that whoever needs them shut is seen by it, or sees that they are opened.
     #[inline]
     pub fn note_calm<'a, I: Iterator<Item = &'a Pocket>>(&self, all: impl Fn() -> I, may_open: impl FnOnce() -> bool) {
-        if self.state.load(Relaxed) != SHUT {
+        if self.state.load(Relaxed) & NOW != SHUT {
             return;
         }
         // Counted as roughly as a load and a store do.
@@ -180,27 +185,42 @@ impl Pockets {
         if self.are_shut() {
             self.begin_change(&all);
             self.calm.store(0, Relaxed);
-            self.state.store(if may_open() { OPEN } else { SHUT }, SeqCst);
+            self.change(if may_open() { OPEN } else { SHUT });
         }
+    }
+
+    /// For who holds the lock of the changes.
+    fn change(&self, now: u32) {
+        let changes = self.state.load(Relaxed) & !NOW;
+        self.state.store(changes.wrapping_add(ONE_CHANGE) | now, SeqCst);
     }
 
     /// Returns when no window is left that began in the state before.
     fn begin_change<'a, I: Iterator<Item = &'a Pocket>>(&self, all: &impl Fn() -> I) {
-        self.state.store(CHANGING, SeqCst);
+        self.change(CHANGING);
         barrier::heavy();
-        barrier::wait_while(|| all().any(|pocket| pocket.busy.load(Acquire) != 0));
+        // A window that begins after this look at its pocket begins in the state that changes.
+        for pocket in all() {
+            barrier::wait_while(|| pocket.busy.load(Acquire) == self.owner.0);
+        }
     }
 
     #[inline]
     pub fn are_shut(&self) -> bool {
-        self.state.load(SeqCst) == SHUT
+        self.state.load(SeqCst) & NOW == SHUT
     }
 
-    /// Whether any pocket has a number, or a recall may have one in its hands.
-    pub fn have_some<'a>(&self, mut all: impl Iterator<Item = &'a Pocket>) -> bool {
-        match self.state.load(SeqCst) {
-            SHUT => false,
-            OPEN => all.any(|pocket| pocket.has_some(self.owner)),
+    /// Stands for the state at this moment; two that are equal say that there was no recall between them.
+    #[inline]
+    pub fn moment(&self) -> u32 {
+        self.state.load(SeqCst)
+    }
+
+    /// Whether any pocket has a number, or a recall that began since that moment may have moved one to where all find it.
+    pub fn may_have_some<'a>(&self, since: u32, mut all: impl Iterator<Item = &'a Pocket>) -> bool {
+        match since & NOW {
+            SHUT => self.moment() != since,
+            OPEN => all.any(|pocket| pocket.has_some(self.owner)) || self.moment() != since,
             _ => true,
         }
     }

@@ -1,6 +1,6 @@
 //! Text in a fixed buffer: messages that must be written when memory may be gone.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// At most `N` bytes of UTF-8, always followed by a NUL. What does not fit is cut at a character boundary.
 #[derive(Clone, Copy)]
@@ -17,8 +17,8 @@ impl<const N: usize> Text<N> {
 
     pub fn format(arguments: fmt::Arguments<'_>) -> Self {
         let mut text = Self::new();
-        // A value whose Display fails leaves what was written so far.
-        let _ = fmt::Write::write_fmt(&mut text, arguments);
+        // A text that is full, or a value whose Display fails, leaves what was written so far.
+        let _ = text.write_fmt(arguments);
         text
     }
 
@@ -50,14 +50,15 @@ impl<const N: usize> Text<N> {
     }
 }
 
-impl<const N: usize> fmt::Write for Text<N> {
+impl<const N: usize> Write for Text<N> {
+    /// Fails where it cuts, so that no later piece that would fit stands behind a gap.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = N - 1 - self.len;
         let len = floor_char_boundary(text, room);
         self.bytes[self.len..self.len + len].copy_from_slice(&text.as_bytes()[..len]);
         self.len += len;
         self.bytes[self.len] = 0;
-        Ok(())
+        if len == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -93,9 +94,24 @@ impl<const N: usize> fmt::Debug for Text<N> {
     }
 }
 
+/// Bytes of the host as text: what is not UTF-8 in them is U+FFFD. Nothing is allocated for that.
+pub struct Lossy<'a>(pub &'a [u8]);
+
+impl fmt::Display for Lossy<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            formatter.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                formatter.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::{Lossy, Text};
 
     #[test]
     fn cuts_at_a_character_boundary_and_stays_terminated() {
@@ -105,5 +121,19 @@ mod tests {
         let mut small = [1u8; 3];
         text.copy_to(&mut small);
         assert_eq!(&small, b"a\0\x01");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_marked() {
+        assert_eq!(
+            Text::<32>::format(format_args!("{}", Lossy(b"refus\xe9: \xc3\xa9t\xc3"))).as_str(),
+            "refus\u{fffd}: ét\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn nothing_stands_behind_a_cut() {
+        assert_eq!(Text::<6>::format(format_args!("{}", Lossy(b"abc\xffd"))).as_str(), "abc");
+        assert_eq!(Text::<6>::format(format_args!("{}{}", "aäö", "üb")).as_str(), "aäö");
     }
 }

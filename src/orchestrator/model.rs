@@ -7,7 +7,7 @@ use super::request::{Completion, Failure, Item, Outcome, OutcomeKind, Request, T
 use super::shared::Shared;
 use super::table::{NONE, Stage, Table};
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::callback::{self, CallbackFailure};
+use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::cancel::{self, Cancel};
 use crate::base::clock::{self, Deadline};
 use crate::base::faults::{self, Point};
@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 #[derive(Clone, Copy, Debug)]
 pub struct State(pub *mut c_void);
 
-/// The host's side of a model. A status other than 0 is a failure, with the words that the callback left.
+/// The host's side of a model. With a refusal go the words that the callback left.
 pub trait Backend: Send + Sync + 'static {
-    fn load(&self, worker: u32, state: &mut State) -> i32;
-    fn run(&self, state: State, items: &[*mut Item]) -> i32;
+    fn load(&self, worker: u32, state: &mut State) -> Result<(), Refusal>;
+    fn run(&self, state: State, items: &[*mut Item]) -> Result<(), Refusal>;
     fn unload(&self, state: State);
     fn complete(&self, completion: Completion, user_data: *mut c_void, ticket: Ticket, outcome: &Outcome);
 }
@@ -379,7 +379,7 @@ impl Model {
         callback::run(self.shared.owner, || callback::run(self.owner, body))
     }
 
-    fn call_checked(&self, name: &str, body: impl FnOnce() -> i32) -> Result<(), CallbackFailure> {
+    fn call_checked(&self, name: &str, body: impl FnOnce() -> Result<(), Refusal>) -> Result<(), CallbackFailure> {
         callback::run(self.shared.owner, || callback::run_checked(self.owner, name, body))
     }
 
@@ -523,7 +523,7 @@ fn judge(item: &Item, result: &Result<(), CallbackFailure>) -> (Failure, Text<ME
         return (Failure::Run(item.status), item.words());
     }
     if let Err(failure) = result {
-        return (Failure::Run(failure.status), failure.message);
+        return (Failure::Run(failure.refusal.status), failure.message);
     }
     if item.output_bytes > item.output_capacity_bytes {
         let words = format_args!(
@@ -543,8 +543,10 @@ impl Duty for Model {
     }
 
     fn load(&self, worker: u32) -> Result<Warm, CallbackFailure> {
-        let no_room =
-            |error: OutOfMemory| CallbackFailure { status: -1, message: Text::format(format_args!("{error}")) };
+        let no_room = |error: OutOfMemory| CallbackFailure {
+            refusal: Refusal::IN_WORDS,
+            message: Text::format(format_args!("{error}")),
+        };
         let room = self.config.max_batch as usize;
         let (batch, items) = (alloc::try_vec(room).map_err(no_room)?, alloc::try_vec(room).map_err(no_room)?);
         let mut state = State(std::ptr::null_mut());

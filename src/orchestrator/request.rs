@@ -1,28 +1,10 @@
 //! A request on its way, as its submitter gives it, as a run sees it, and what becomes of it.
 
 use crate::base::MESSAGE_BYTES;
+pub use crate::base::priority::Priority;
 use crate::base::sync::AtomicU32;
-use crate::base::text::Text;
+use crate::base::text::{Lossy, Text};
 use std::ffi::{c_char, c_void};
-
-/// A request's place in the queue: all of a class go before any of the next, and within a class the oldest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Priority {
-    Critical = 1,
-    High = 2,
-    Normal = 3,
-    Low = 4,
-    Batch = 5,
-}
-
-impl Priority {
-    pub const COUNT: usize = 5;
-
-    pub fn rank(self) -> usize {
-        self as usize - 1
-    }
-}
 
 /// What a submitter gives. The buffers are borrowed until the outcome.
 #[derive(Clone, Copy, Debug)]
@@ -88,21 +70,6 @@ impl Item {
         let bytes = self.message.map(|byte| byte as u8);
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(MESSAGE_BYTES);
         Text::format(format_args!("{}", Lossy(&bytes[..end])))
-    }
-}
-
-/// Writes bytes as text without allocating.
-struct Lossy<'a>(&'a [u8]);
-
-impl std::fmt::Display for Lossy<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            formatter.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                formatter.write_str("\u{fffd}")?;
-            }
-        }
-        Ok(())
     }
 }
 

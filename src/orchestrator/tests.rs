@@ -3,6 +3,7 @@
 use super::request::Failure;
 use super::*;
 use crate::base::alloc::counted;
+use crate::base::callback::{Refusal, Told};
 use crate::base::cancel::WaitEnd;
 use crate::base::clock::{Deadline, now_ns};
 use crate::base::handles::{self, Handled, Kind};
@@ -27,8 +28,12 @@ struct Bench {
 
 struct Shared(Arc<Bench>);
 
+fn answered(status: i32) -> Result<(), Refusal> {
+    if status == 0 { Ok(()) } else { Err(Refusal { status, told: Told::ByNumber }) }
+}
+
 impl Backend for Shared {
-    fn load(&self, _worker: u32, state: &mut State) -> i32 {
+    fn load(&self, _worker: u32, state: &mut State) -> Result<(), Refusal> {
         std::thread::sleep(Duration::from_millis(self.0.load_pause_ms.load(SeqCst)));
         let status = self.0.load_status.load(SeqCst);
         if status == 0 {
@@ -36,12 +41,12 @@ impl Backend for Shared {
         } else {
             callback::set_message("no model file");
         }
-        status
+        answered(status)
     }
 
-    fn run(&self, state: State, items: &[*mut Item]) -> i32 {
+    fn run(&self, state: State, items: &[*mut Item]) -> Result<(), Refusal> {
         assert!(!state.0.is_null());
-        (self.0.run)(items)
+        answered((self.0.run)(items))
     }
 
     fn unload(&self, _state: State) {

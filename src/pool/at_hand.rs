@@ -2,12 +2,17 @@
 //! and releases in turn touches nothing that others do. No caller goes without while one lies in any pocket, and whoever
 //! waits, pauses, resizes or closes has them all recalled first.
 
+use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Lease, Resource, StaleLease};
 use crate::base::pockets::{Pocket, Window};
+use crate::base::priority::Priority;
 use crate::base::thread::{self, Caller};
 use std::sync::atomic::Ordering::SeqCst;
+
+/// One in so many uses of what is at hand is looked at for the peak, which needs a look at every thread.
+const LOOKED_AT: u64 = 16;
 
 impl Pool {
     fn all_pockets(&self) -> impl Iterator<Item = &'static Pocket> {
@@ -19,11 +24,15 @@ impl Pool {
     pub fn acquire_at_hand(&self, me: Caller) -> Option<(Lease, Resource)> {
         let number = self.pockets.reach(me.pocket(self.owner)?)?.take()?;
         if !self.claim(number) {
+            // It may have been made vacant just now, beside somebody who has begun to wait.
+            self.after_idle();
             return None;
         }
-        self.note_peak(self.idle.depth());
+        if self.slots.get(number).uses().is_multiple_of(LOOKED_AT) {
+            self.note_peak(self.idle.depth());
+        }
         match self.fault_of(number) {
-            None => Some(self.begin_lease(number, me)),
+            None => Some(self.begin_lease(number, Demand::plain(me))),
             Some(fault) => self.throw_away(number, fault),
         }
     }
@@ -51,7 +60,11 @@ impl Pool {
     #[inline(always)]
     pub(super) fn end_lease(&self, lease: Lease, me: Caller) -> Result<u32, StaleLease> {
         if !self.has_pockets {
-            return self.slots.end_lease(lease);
+            let number = self.slots.end_lease(lease)?;
+            if self.slots.get(number).borrower().is_ordinary {
+                self.leave_reserve(Priority::Normal);
+            }
+            return Ok(number);
         }
         match me.pocket(self.owner).and_then(|pocket| self.pockets.window(pocket)) {
             Some(Window::Open(_reach)) => {
@@ -67,23 +80,24 @@ impl Pool {
 
     #[cold]
     fn end_lease_of_another(&self, lease: Lease) -> Result<u32, StaleLease> {
-        self.pockets.while_shut(|| self.all_pockets(), |number| self.idle.push(number), || self.slots.end_lease(lease))
+        self.pockets.while_shut(|| self.all_pockets(), |number| self.push_idle(number), || self.slots.end_lease(lease))
     }
 
     /// Puts what is in pockets among the idle ones, and lets nobody put more there for now. Whoever needs that calls it
     /// after what makes it necessary is visible: that it waits, or that the pool is paused or closed.
     pub(super) fn recall(&self) {
-        self.pockets.recall(|| self.all_pockets(), |number| self.idle.push(number));
+        self.pockets.recall(|| self.all_pockets(), |number| self.push_idle(number));
     }
 
-    /// The same when there may be anything to recall; tells whether it is worth while to look again.
+    /// The same for one who found nothing idle since that moment, when there may be anything to recall; tells whether it
+    /// is worth while to look again.
     #[cold]
-    pub(super) fn recall_some(&self) -> bool {
-        let has_some = self.pockets.have_some(self.all_pockets());
-        if has_some {
+    pub(super) fn recall_some(&self, since: u32) -> bool {
+        let may_have_some = self.has_pockets && self.pockets.may_have_some(since, self.all_pockets());
+        if may_have_some {
             self.recall();
         }
-        has_some
+        may_have_some
     }
 
     /// For a caller who was served from what all share without meeting anybody.

@@ -45,7 +45,7 @@ impl Pool {
         let now_ns = clock::now_ns();
         let mut count = 0;
         for (lease, slot) in self.slots.leased() {
-            let Borrower { thread, since_ns } = slot.borrower();
+            let Borrower { thread, since_ns, .. } = slot.borrower();
             let resource = slot.resource();
             // It may have been released meanwhile.
             if self.slots.resource_of(lease) == Ok(resource) {

@@ -11,7 +11,7 @@ pub struct Breaker {
     /// So many in a row open it.
     bound: u32,
     failures: AtomicU32,
-    /// When the next attempt may be made; 0 before the first failure.
+    /// When the next attempt may be made; 0: at once.
     not_before_ns: AtomicU64,
     /// The attempt that an open breaker admitted has not ended.
     is_trying: AtomicBool,
@@ -22,6 +22,8 @@ pub struct Breaker {
 struct State {
     back_off: BackOff,
     last: Option<CallbackFailure>,
+    /// All failures there were.
+    count: u64,
 }
 
 impl Breaker {
@@ -89,9 +91,19 @@ impl Breaker {
         true
     }
 
+    /// Ends the pause: the next attempt may be made now, and the pauses after it begin with the shortest again. One
+    /// that is under way tells nothing of how things are from now on, so its failure begins no pause.
+    pub fn end_pause(&self) {
+        let mut state = self.state.lock();
+        state.back_off = BackOff::default();
+        self.is_trying.store(false, SeqCst);
+        self.not_before_ns.store(0, SeqCst);
+    }
+
     pub fn failed(&self, failure: CallbackFailure) {
         let mut state = self.state.lock();
         state.last = Some(failure);
+        state.count += 1;
         let was_open = self.is_open();
         let failures = self.failures.fetch_add(1, SeqCst) + 1;
         if failures == self.bound {
@@ -108,15 +120,27 @@ impl Breaker {
     pub fn last_failure(&self) -> Option<CallbackFailure> {
         self.state.lock().last
     }
+
+    /// All failures there were, also those before a success.
+    pub fn count(&self) -> u64 {
+        self.state.lock().count
+    }
+
+    /// The last failure, when it came after the first so many and no success after it.
+    pub fn failure_after(&self, count: u64) -> Option<CallbackFailure> {
+        let state = self.state.lock();
+        state.last.filter(|_| state.count > count && self.failures() > 0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::callback::Refusal;
     use crate::base::text::Text;
 
     fn failure() -> CallbackFailure {
-        CallbackFailure { status: -1, message: Text::from("no server") }
+        CallbackFailure { refusal: Refusal::IN_WORDS, message: Text::from("no server") }
     }
 
     #[test]
@@ -132,6 +156,37 @@ mod tests {
         assert_eq!(breaker.last_failure().unwrap().message.as_str(), "no server");
         breaker.succeeded();
         assert!(!breaker.is_open() && breaker.admits());
+    }
+
+    /// Lets an open breaker admit an attempt.
+    fn admit(breaker: &Breaker) {
+        breaker.not_before_ns.store(clock::now_ns(), SeqCst);
+        assert!(breaker.admits());
+    }
+
+    #[test]
+    fn ended_pause_admits_and_the_next_is_short() {
+        let breaker = Breaker::new(1);
+        breaker.failed(failure());
+        for _ in 0..8 {
+            admit(&breaker);
+            breaker.failed(failure());
+        }
+        assert!(!breaker.admits());
+        breaker.end_pause();
+        assert!(breaker.is_open() && breaker.pause_ns().is_none() && breaker.admits());
+        breaker.failed(failure());
+        assert!(breaker.not_before_ns() <= clock::now_ns() + back_off::FIRST_NS);
+    }
+
+    #[test]
+    fn attempt_from_before_the_end_of_a_pause_begins_none() {
+        let breaker = Breaker::new(1);
+        breaker.failed(failure());
+        admit(&breaker);
+        breaker.end_pause();
+        breaker.failed(failure());
+        assert!(breaker.pause_ns().is_none() && breaker.admits());
     }
 
     #[test]

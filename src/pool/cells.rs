@@ -91,6 +91,8 @@ pub struct Cells<T> {
     cells: Vec<Cell<T>>,
     free: Stack,
     salt: u64,
+    /// How often the generations of a cell were used up and began anew.
+    rounds: AtomicU64,
 }
 
 impl<T> Cells<T> {
@@ -105,7 +107,7 @@ impl<T> Cells<T> {
         }));
         let free = Stack::new(count)?;
         (0..count).rev().for_each(|number| free.push(number));
-        Ok(Self { cells, free, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK })
+        Ok(Self { cells, free, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK, rounds: AtomicU64::new(0) })
     }
 
     pub fn capacity(&self) -> u32 {
@@ -124,7 +126,8 @@ impl<T> Cells<T> {
 
     /// How often cells were vacated.
     pub fn vacated(&self) -> u64 {
-        self.cells.iter().map(|cell| (cell.word.load(Relaxed) >> GENERATION_SHIFT) - 1).sum()
+        let this_round: u64 = self.cells.iter().map(|cell| (cell.word.load(Relaxed) >> GENERATION_SHIFT) - 1).sum();
+        this_round + self.rounds.load(Relaxed) * GENERATION_MASK
     }
 
     /// The open cells of this moment, each with its key.
@@ -250,9 +253,13 @@ impl<T> Cells<T> {
     #[inline]
     pub fn vacate(&self, number: u32) {
         let word = &self.cell(number).word;
-        let generation = (word.load(Relaxed) >> GENERATION_SHIFT).wrapping_add(1) & GENERATION_MASK;
-        // 0 is left out, so that no key is.
-        word.store((generation.max(1) << GENERATION_SHIFT) | FREE, SeqCst);
+        let mut generation = (word.load(Relaxed) >> GENERATION_SHIFT) + 1;
+        if generation > GENERATION_MASK {
+            // 0 is left out, so that no key is.
+            generation = 1;
+            self.rounds.fetch_add(1, Relaxed);
+        }
+        word.store((generation << GENERATION_SHIFT) | FREE, SeqCst);
         self.put_back(number);
     }
 

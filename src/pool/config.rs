@@ -30,6 +30,13 @@ pub struct PoolConfig {
     /// Failures in a row after which no resource is made for a while.
     pub breaker_failures: u32,
     pub idle_order: IdleOrder,
+    /// Kept for callers of high priority.
+    pub reserved_high: u32,
+    /// Whether a caller is refused at once that would wait in vain at the present rate.
+    pub refuses_hopeless: bool,
+    /// When every wait of an interval was longer, those that are longer are refused; 0: never.
+    pub target_wait_ns: u64,
+    pub wait_interval_ns: u64,
     /// 0: any number.
     pub max_uses: u64,
     /// 0: never.
@@ -65,6 +72,9 @@ impl PoolConfig {
         if !(self.min_size..=self.capacity).contains(&self.soft_max_size) {
             let bound = "must be min_size to capacity, or 0 for no soft bound";
             return refuse("soft_max_size", self.soft_max_size.into(), bound);
+        }
+        if self.reserved_high >= self.max_size {
+            return refuse("reserved_high", self.reserved_high.into(), "must be less than max_size");
         }
         if self.creator_threads > MOST_CREATORS {
             return refuse("creator_threads", self.creator_threads.into(), "must be at most 64");

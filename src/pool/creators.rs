@@ -65,7 +65,7 @@ fn make_next(pool: &Pool) -> bool {
     match panics::catch(|| pool.fill(place)) {
         Ok(Ok(())) => {}
         // The one who waits longest is told at once; the others have their chance with the next attempt.
-        Ok(Err(_)) => pool.waiters.fail_first(),
+        Ok(Err(_)) => pool.waiters.fail_first(pool),
         Err(caught) => {
             log::warn(format_args!("{}: a creator panicked: {}", pool.config.name, caught.message()));
             handles::quarantine(pool.owner);

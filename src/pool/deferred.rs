@@ -11,7 +11,7 @@ use crate::base::handles::{Handled, Kind};
 use crate::base::{InvalidField, Owner};
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*, fence};
 
 pub use super::cells::MOST_CELLS;
 
@@ -150,8 +150,8 @@ pub struct Deferred {
 struct Counters {
     peak_in_use: AtomicU32,
     failed: AtomicU64,
+    /// Also by a destroy.
     cancelled: AtomicU64,
-    closed: AtomicU64,
     released: AtomicU64,
     discarded: AtomicU64,
     refused: AtomicU64,
@@ -244,18 +244,12 @@ impl Deferred {
     #[inline]
     pub fn complete(&self, cell: Key, status: i32, value: *mut c_void) -> Result<(), DeferredError> {
         let end = if status == 0 { End::Completed } else { End::Failed(status) };
-        self.settle(cell, Settled { end, value })?;
-        if status != 0 {
-            self.counters.failed.fetch_add(1, Relaxed);
-        }
-        Ok(())
+        self.settle(cell, Settled { end, value })
     }
 
     /// Ends a cell without a value.
     pub fn cancel(&self, cell: Key) -> Result<(), DeferredError> {
-        self.settle(cell, Settled { end: End::Cancelled, value: std::ptr::null_mut() })?;
-        self.counters.cancelled.fetch_add(1, Relaxed);
-        Ok(())
+        self.settle(cell, Settled { end: End::Cancelled, value: std::ptr::null_mut() })
     }
 
     #[inline]
@@ -263,12 +257,20 @@ impl Deferred {
         let claimed = self.cells.claim(cell, PENDING, FILLING);
         let number = claimed.map_err(|error| DeferredError::of(cell, error))?;
         self.cells.get(number).write(settled);
+        // Before anybody can see that it has come.
+        let count = match settled.end {
+            End::Completed => None,
+            End::Failed(_) => Some(&self.counters.failed),
+            End::Cancelled | End::Closed => Some(&self.counters.cancelled),
+        };
+        count.inspect(|count| _ = count.fetch_add(1, SeqCst));
         match self.cells.finish(number, FILLING) {
             Finished::Kept => {}
             Finished::Attached => self.call_completion(number, cell),
             // Released while it was written.
             Finished::Unwanted => {
-                self.counters.released.fetch_add(1, Relaxed);
+                self.counters.released.fetch_add(1, SeqCst);
+                count.inspect(|count| _ = count.fetch_sub(1, SeqCst));
                 return Err(DeferredError::Stale { cell: cell.0 });
             }
         }
@@ -319,6 +321,8 @@ impl Deferred {
 
     #[cold]
     fn measured<R>(&self, cells: &[Key], wait: impl FnOnce() -> R) -> R {
+        // The cells were opened before this look, also for one who destroys at this moment.
+        fence(SeqCst);
         if self.closed.load(SeqCst) {
             // A destroy that looks for pending cells may have missed those that were given out just before.
             cells.iter().for_each(|cell| self.close_if_pending(*cell));
@@ -346,8 +350,8 @@ impl Deferred {
     pub fn release(&self, cell: Key) -> Result<(), DeferredError> {
         match self.cells.withdraw(cell, PENDING) {
             Ok(number) => {
+                self.counters.released.fetch_add(1, SeqCst);
                 self.cells.vacate(number);
-                self.counters.released.fetch_add(1, Relaxed);
                 return Ok(());
             }
             // It has come, or comes at this moment.
@@ -370,17 +374,14 @@ impl Deferred {
 
     fn close_if_pending(&self, cell: Key) {
         // One that is completed or released meanwhile needs nothing more.
-        if self.settle(cell, Settled { end: End::Closed, value: std::ptr::null_mut() }).is_ok() {
-            self.counters.closed.fetch_add(1, Relaxed);
-        }
+        let _ = self.settle(cell, Settled { end: End::Closed, value: std::ptr::null_mut() });
     }
 
     /// One snapshot. Each number is right for some moment of the call; it holds up nobody.
     pub fn stats(&self) -> DeferredStats {
         let counters = &self.counters;
-        let [failed, cancelled, closed, released] =
-            [&counters.failed, &counters.cancelled, &counters.closed, &counters.released]
-                .map(|count| count.load(SeqCst));
+        let [failed, cancelled, released] =
+            [&counters.failed, &counters.cancelled, &counters.released].map(|count| count.load(SeqCst));
         let pending = self.cells.open_keys().count() as u64;
         let in_use = u64::from(self.cells.used());
         let acquires = self.cells.vacated() + in_use;
@@ -390,9 +391,9 @@ impl Deferred {
             pending,
             peak_in_use: counters.peak_in_use.load(Relaxed).into(),
             acquires,
-            completed: acquires.saturating_sub(pending + failed + cancelled + closed + released),
+            completed: acquires.saturating_sub(pending + failed + cancelled + released),
             failed,
-            cancelled: cancelled + closed,
+            cancelled,
             released,
             discarded: counters.discarded.load(Relaxed),
             refused: counters.refused.load(Relaxed),

@@ -5,12 +5,13 @@ use super::borrowers::Holders;
 use super::numbers::Reason;
 use super::pool::{CLOSED, DESTROYING, PAUSED, Pool};
 use super::slots::{Claim, Hold, Life, Phase, Resource};
-use super::waiting::AcquireError;
+use super::waiting::{AcquireError, LastFailure};
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::callback::{self, CallbackFailure};
+use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::text::Text;
+use std::fmt;
 use std::sync::atomic::Ordering::*;
 
 /// Where a resource is made in the background: the number of a slot that the maker has.
@@ -25,10 +26,41 @@ pub(super) enum Place {
 pub enum CloseError {
     #[error("a close from inside one of the pool's own callbacks, or the log's, would wait for itself")]
     InsideOwnCallback,
-    #[error("the pool was destroyed by another thread while {still_out} leases were out")]
-    Destroyed { still_out: u64 },
-    #[error("{still_out} leases are still out: {end}{holders}")]
-    Wait { still_out: u64, end: WaitEnd, holders: Holders },
+    #[error("{left}: the pool was destroyed by another thread")]
+    Destroyed { left: Left },
+    #[error("{left}: {end}{holders}")]
+    Wait { left: Left, end: WaitEnd, holders: Holders },
+}
+
+/// What a close waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Leases that are out.
+    pub leases: u64,
+    /// Resources that are being made.
+    creates: u64,
+    /// Resources that are with another callback, or about to be.
+    others: u64,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.leases {
+            0 => write!(formatter, "no lease is out any more")?,
+            1 => write!(formatter, "1 lease is still out")?,
+            leases => write!(formatter, "{leases} leases are still out")?,
+        }
+        match self.creates {
+            0 => {}
+            1 => write!(formatter, ", 1 create is under way")?,
+            creates => write!(formatter, ", {creates} creates are under way")?,
+        }
+        match self.others {
+            0 => Ok(()),
+            1 => write!(formatter, ", 1 resource is on its way out"),
+            others => write!(formatter, ", {others} resources are on their way out"),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +71,8 @@ pub enum WarmError {
     Closed,
     #[error("{ready} of {wanted} resources are made: {failure}")]
     CreateFailed { ready: u32, wanted: u32, failure: CallbackFailure },
-    #[error("{ready} of {wanted} resources are made: {end}")]
-    Wait { ready: u32, wanted: u32, end: WaitEnd },
+    #[error("{ready} of {wanted} resources are made: {end}{failure}")]
+    Wait { ready: u32, wanted: u32, end: WaitEnd, failure: LastFailure },
 }
 
 impl Pool {
@@ -58,7 +90,7 @@ impl Pool {
         let made = callback::run_checked(self.owner, "create", || self.factory.create(&mut resource)).and_then(|()| {
             if resource.0.is_null() {
                 return Err(CallbackFailure {
-                    status: -1,
+                    refusal: Refusal::IN_WORDS,
                     message: Text::from("create callback made no resource (NULL)"),
                 });
             }
@@ -235,7 +267,7 @@ impl Pool {
 
     #[cold]
     pub(super) fn destroy_idle(&self) {
-        while let Some((number, _)) = self.idle.pop() {
+        while let Some((number, _)) = self.idle.pop(0) {
             match self.slots.get(number).claim() {
                 Claim::Resource => {
                     self.destroy_resource(number, Reason::Closed);
@@ -301,11 +333,13 @@ impl Pool {
         self.after_vacant();
     }
 
-    /// Waits until the least numbers of resources are there. Tells how many are, and how many shall be.
+    /// Waits until the least numbers of resources are there, or one could not be made. Tells how many are, and how many
+    /// shall be. A failure from before the call does not end it, so that whoever calls it in a loop waits each time.
     pub fn wait_warm(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(u32, u32), WarmError> {
         if callback::waits_for_itself(self.owner) {
             return Err(WarmError::InsideOwnCallback);
         }
+        let failures_before = self.breaker.count();
         let look = || {
             if self.is(CLOSED) {
                 return Some(Err(WarmError::Closed));
@@ -314,12 +348,12 @@ impl Pool {
             if ready >= wanted {
                 return Some(Ok((ready, wanted)));
             }
-            let failure = self.breaker.last_failure().filter(|_| self.breaker.failures() > 0)?;
+            let failure = self.breaker.failure_after(failures_before)?;
             Some(Err(WarmError::CreateFailed { ready, wanted, failure }))
         };
         self.warmed.wait_until(deadline, cancel, look).unwrap_or_else(|end| {
             let (ready, wanted) = self.warmth();
-            Err(WarmError::Wait { ready, wanted, end })
+            Err(WarmError::Wait { ready, wanted, end, failure: LastFailure(self.breaker.failure_after(0)) })
         })
     }
 
@@ -343,16 +377,19 @@ impl Pool {
         self.waiters.wake_all();
     }
 
-    /// From now on no resource is leased that was made before.
+    /// From now on no resource is leased that was made before, and the breaker tries at once: the world has changed.
     pub fn refresh(&self) -> Result<(), OutOfMemory> {
         self.generation.fetch_add(1, SeqCst);
+        self.breaker.end_pause();
+        self.serve();
+        self.refill();
         if self.config.tick_length_ns().is_some() {
             self.housekeeper.ring();
             return Ok(());
         }
         self.recall();
         let mut fresh = alloc::try_vec(self.config.capacity as usize)?;
-        while let Some((number, _)) = self.idle.pop() {
+        while let Some((number, _)) = self.idle.pop(0) {
             match self.wear_of(self.slots.get(number)) {
                 Some(reason) => {
                     self.replace_first();
@@ -372,14 +409,17 @@ impl Pool {
             return Err(CloseError::InsideOwnCallback);
         }
         self.begin_close();
-        let ended = || match self.still_out() {
-            0 => Some(Ok(())),
+        let ended = || {
+            let left = self.left();
+            if left == Left::default() {
+                return Some(Ok(()));
+            }
             // A destroy waits for no lease, and so not for this call either.
-            still_out => self.is(DESTROYING).then_some(Err(CloseError::Destroyed { still_out })),
+            self.is(DESTROYING).then_some(Err(CloseError::Destroyed { left }))
         };
         self.ended
             .wait_until(deadline, cancel, ended)
-            .unwrap_or_else(|end| Err(CloseError::Wait { still_out: self.still_out(), end, holders: self.holders(0) }))
+            .unwrap_or_else(|end| Err(CloseError::Wait { left: self.left(), end, holders: self.holders(0) }))
     }
 
     pub(super) fn begin_close(&self) {
@@ -391,8 +431,16 @@ impl Pool {
         self.destroy_idle();
     }
 
-    /// Slots with a resource, or with one that is being made or destroyed.
-    fn still_out(&self) -> u64 {
-        self.slots.iter().filter(|slot| !matches!(slot.phase(), Phase::Vacant | Phase::Hollow)).count() as u64
+    fn left(&self) -> Left {
+        let mut left = Left::default();
+        for slot in self.slots.iter() {
+            match slot.phase() {
+                Phase::Vacant | Phase::Hollow => {}
+                Phase::Leased => left.leases += 1,
+                Phase::Creating => left.creates += 1,
+                Phase::Returning | Phase::Idle | Phase::Held | Phase::Unlinked => left.others += 1,
+            }
+        }
+        left
     }
 }

@@ -1,5 +1,6 @@
 //! Many at once: all or none are acquired, in one step of the idle set where that can be, and all are released in one.
 
+use super::demand::Demand;
 use super::pool::{CLOSED, Pool};
 use super::slots::{Lease, Phase, Resource, StaleLease};
 use super::stack::Chain;
@@ -11,45 +12,50 @@ use crate::base::thread::Caller;
 use std::sync::atomic::Ordering::*;
 
 impl Pool {
-    /// Leases as many as there is room for in both, or none. `me` is the calling thread.
+    /// Leases as many as there is room for in both, or none.
     pub fn acquire_many(
         &self,
-        me: Caller,
+        demand: Demand,
         deadline: Deadline,
         cancel: Option<&Cancel>,
         leases: &mut [Lease],
         resources: &mut [Resource],
     ) -> Result<(), AcquireError> {
         let count = leases.len() as u32;
-        let max_size = self.limits.max_size();
+        let max_size = self.reserve.most(demand.priority, self.limits.max_size());
         if count > max_size {
             return Err(AcquireError::TooMany { count, max_size });
         }
         if self.is(CLOSED) {
             return Err(AcquireError::Closed);
         }
+        let moment = self.pockets.moment();
         if count == 0
-            || self.take_all_idle(me, leases, resources)
-            || (self.recall_some() && self.take_all_idle(me, leases, resources))
+            || self.take_all_idle(demand, leases, resources)
+            || (self.recall_some(moment) && self.take_all_idle(demand, leases, resources))
         {
             return Ok(());
         }
         if self.breaker.is_open() {
             // One resource is enough to try whether any can be made.
-            let (lease, _) = match self.acquire_now(me)? {
+            let (lease, _) = match self.acquire_now(demand)? {
                 Some(leased) => leased,
-                None => self.acquire_later(me, deadline, cancel)?,
+                None => self.acquire_later(demand, deadline, cancel)?,
             };
-            self.undo(&[lease], me);
+            self.undo(&[lease], demand.caller);
         }
-        self.wait_and_lease(me, count, deadline, cancel, |grants, wait| {
-            self.lease_all(grants, me, leases, resources, wait)
+        self.wait_and_lease(demand, count, deadline, cancel, |grants, wait| {
+            self.lease_all(grants, demand, leases, resources, wait)
         })
     }
 
     /// The way without a callback and without a lock: every one is idle, and none can be unfit.
-    fn take_all_idle(&self, me: Caller, leases: &mut [Lease], resources: &mut [Resource]) -> bool {
-        let may_need_more = self.ages || self.validates || self.config.min_idle > 0 || self.mode.load(SeqCst) != 0;
+    fn take_all_idle(&self, demand: Demand, leases: &mut [Lease], resources: &mut [Resource]) -> bool {
+        let may_need_more = self.ages
+            || self.validates
+            || self.config.min_idle > 0
+            || self.reserve.is_there()
+            || self.mode.load(SeqCst) != 0;
         if may_need_more || !self.waiters.is_empty() {
             return false;
         }
@@ -73,7 +79,7 @@ impl Pool {
         }
         self.note_peak(left);
         for (lease, resource) in leases.iter_mut().zip(resources.iter_mut()) {
-            (*lease, *resource) = self.begin_lease(lease.0 as u32, me);
+            (*lease, *resource) = self.begin_lease(lease.0 as u32, demand);
         }
         true
     }
@@ -82,19 +88,19 @@ impl Pool {
     fn lease_all(
         &self,
         grants: &[Grant],
-        me: Caller,
+        demand: Demand,
         leases: &mut [Lease],
         resources: &mut [Resource],
         wait: &mut dyn FnMut(),
     ) -> Result<Option<()>, AcquireError> {
         for (place, grant) in grants.iter().enumerate() {
-            let leased = self.lease(*grant, me, wait);
+            let leased = self.lease(*grant, demand, wait);
             if let Ok(Some((lease, resource))) = leased {
                 (leases[place], resources[place]) = (lease, resource);
                 continue;
             }
-            grants[place + 1..].iter().for_each(|grant| self.give_back(*grant));
-            self.undo(&leases[..place], me);
+            grants[place + 1..].iter().for_each(|grant| self.give_back(*grant, demand.priority));
+            self.undo(&leases[..place], demand.caller);
             return leased.map(|_| None);
         }
         Ok(Some(()))
@@ -119,7 +125,7 @@ impl Pool {
                     if self.settle(number) {
                         self.note_idle_since(number);
                         self.slots.get(number).make_idle();
-                        self.idle.link(&mut chain, number);
+                        self.idle.link(&mut chain, number, self.slots.get(number).tag());
                     }
                 }
                 Err(stale) => result = result.and(Err(stale)),

@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: what a pool is told when it is made.
 //! - [`pool`]: acquire and release.
+//! - [`demand`]: what a caller asks for.
 //! - [`waiting`]: an acquire that cannot be had at once.
 //! - [`many`]: the same for many at once.
 //! - [`life`]: what becomes of a resource between its leases, and what is done to all of them at once.
@@ -10,6 +11,7 @@
 //! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
 //! - [`at_hand`]: idle resources in the pockets of threads.
 //! - [`waiters`]: callers who wait, first come first served.
+//! - [`overload`]: who is refused when more is asked than can be given.
 //! - [`creators`]: the threads that make resources in the background.
 //! - [`breaker`]: how often a create that fails is tried again.
 //! - [`housekeeper`]: the thread that keeps the least number ready and lets go what is too old.
@@ -25,11 +27,13 @@ pub mod cells;
 mod config;
 mod creators;
 mod deferred;
+mod demand;
 mod housekeeper;
 mod idle;
 mod life;
 mod many;
 mod numbers;
+mod overload;
 #[allow(clippy::module_inception)]
 mod pool;
 mod resize;
@@ -42,6 +46,7 @@ mod waiting;
 pub use borrowers::LeaseInfo;
 pub use config::{IdleOrder, PoolConfig};
 pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};
+pub use demand::Demand;
 pub use life::{CloseError, WarmError};
 pub use numbers::{PoolStats, PoolTimes};
 pub use pool::{CreateError, Factory, Pool};

@@ -18,6 +18,8 @@ pub(super) struct Counters {
     pub peak_in_use: AtomicU32,
     /// Leases that lasted longer than the limit.
     pub overdue: AtomicU64,
+    /// Resources that were given other settings.
+    pub retags: AtomicU64,
     /// How long callers waited, those in vain included.
     pub waits: Times,
     pub creates: Times,
@@ -75,6 +77,9 @@ pub struct PoolStats {
     /// Creates that failed since the last success.
     pub failures_in_a_row: u64,
     pub overdue: u64,
+    pub retags: u64,
+    /// Callers who were refused because the pool was overloaded.
+    pub refused: u64,
 }
 
 /// The histograms of a pool.
@@ -118,6 +123,8 @@ impl Pool {
             max_size: u64::from(max_size),
             failures_in_a_row: u64::from(self.breaker.failures()),
             overdue: counters.overdue.load(Relaxed),
+            retags: counters.retags.load(Relaxed),
+            refused: self.overload.refused.load(Relaxed),
         }
     }
 

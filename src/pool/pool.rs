@@ -5,32 +5,37 @@ use super::borrowers::LeaseInfo;
 use super::breaker::Breaker;
 use super::config::{IdleOrder, PoolConfig};
 use super::creators::{self, Creators};
+use super::demand::{Demand, Reserve};
 use super::housekeeper::{self, Housekeeper};
 use super::idle::IdleSet;
 use super::numbers::{Counters, Reason};
+use super::overload::Overload;
 use super::resize::Limits;
 use super::slots::{Borrower, Claim, Lease, Phase, Resource, Slot, Slots, StaleLease};
 use super::stack::Stack;
-use super::waiters::{Grant, Waiters};
+use super::waiters::{Grant, Source, Waiters, Want};
 use super::waiting::AcquireError;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::callback;
+use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::clock;
 use crate::base::handles::{Handled, Kind};
 use crate::base::pockets::Pockets;
+use crate::base::priority::Priority;
 use crate::base::thread::{Caller, SpawnError};
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// The host's side of a pool. A status other than 0 is a failure, with the words that the callback left.
+/// The host's side of a pool. With a refusal go the words that the callback left.
 pub trait Factory: Send + Sync + 'static {
-    fn create(&self, resource: &mut Resource) -> i32;
+    fn create(&self, resource: &mut Resource) -> Result<(), Refusal>;
     fn validates(&self) -> bool;
-    fn validate(&self, resource: Resource) -> i32;
+    fn validate(&self, resource: Resource) -> Result<(), Refusal>;
     fn resets(&self) -> bool;
-    fn reset(&self, resource: Resource) -> i32;
+    fn reset(&self, resource: Resource) -> Result<(), Refusal>;
+    fn retags(&self) -> bool;
+    fn retag(&self, resource: Resource, from: u64, to: u64) -> Result<(), Refusal>;
     fn destroy(&self, resource: Resource);
     /// A lease has lasted longer than the limit.
     fn overdue(&self, info: &LeaseInfo);
@@ -44,6 +49,8 @@ pub struct Pool {
     pub(super) factory: Box<dyn Factory>,
     pub(super) validates: bool,
     resets: bool,
+    /// Whether idle resources are told apart by their tags.
+    retags: bool,
     wears: bool,
     /// Whether the housekeeper may take an idle slot, so that whoever pops one has to claim it.
     pub(super) ages: bool,
@@ -54,8 +61,10 @@ pub struct Pool {
     pub(super) idle: IdleSet,
     /// Idle slots that are at hand for the thread that used them last.
     pub(super) pockets: Pockets,
-    /// Whether they are used at all: not where idle ones are counted, or leased in their turn.
+    /// Whether they are used at all: not where idle ones are counted, told apart, or leased in their turn.
     pub(super) has_pockets: bool,
+    pub(super) reserve: Reserve,
+    pub(super) overload: Overload,
     pub(super) vacant: Stack,
     /// What was released for the last time, for the housekeeper to destroy.
     pub(super) doomed: Stack,
@@ -97,15 +106,20 @@ impl Pool {
             config,
             validates: factory.validates(),
             resets: factory.resets(),
+            retags: factory.retags(),
             wears: config.wears(),
             ages: config.tick_length_ns().is_some(),
-            factory,
             mode: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             slots: Slots::new(capacity)?,
-            idle: IdleSet::new(config.idle_order, capacity)?,
+            idle: IdleSet::new(config.idle_order, factory.retags(), capacity)?,
             pockets: Pockets::new(owner),
-            has_pockets: config.idle_order == IdleOrder::LastUsedFirst && config.min_idle == 0,
+            has_pockets: config.idle_order == IdleOrder::LastUsedFirst
+                && config.min_idle == 0
+                && config.reserved_high == 0
+                && !factory.retags(),
+            reserve: Reserve::new(config.reserved_high),
+            overload: Overload::new(config.target_wait_ns, config.wait_interval_ns, config.refuses_hopeless),
             vacant: Stack::new(capacity)?,
             doomed: Stack::new(capacity)?,
             leaving: AtomicU32::new(0),
@@ -117,6 +131,7 @@ impl Pool {
             warmed: Watchers::default(),
             ended: Watchers::default(),
             counters: Counters::default(),
+            factory,
         })?;
         // The lowest number is on top: a pool that is little used stays in few cache lines.
         (0..config.max_size).rev().for_each(|slot| pool.vacant.push(slot));
@@ -136,9 +151,8 @@ impl Pool {
         Ok(())
     }
 
-    /// `me` is the calling thread, here and below.
-    pub fn try_acquire(&self, me: Caller) -> Result<(Lease, Resource), AcquireError> {
-        self.acquire_now(me)?.ok_or_else(|| {
+    pub fn try_acquire(&self, demand: Demand) -> Result<(Lease, Resource), AcquireError> {
+        self.acquire_now(demand)?.ok_or_else(|| {
             if self.is(PAUSED) {
                 AcquireError::Paused
             } else if self.has_nothing() {
@@ -152,38 +166,42 @@ impl Pool {
     }
 
     /// Leases an idle resource, else a new one. Nothing when there is none to be had, or when others came first.
-    pub fn acquire_now(&self, me: Caller) -> Result<Option<(Lease, Resource)>, AcquireError> {
-        if let Some(leased) = self.acquire_at_hand(me) {
+    pub fn acquire_now(&self, demand: Demand) -> Result<Option<(Lease, Resource)>, AcquireError> {
+        if let Some(leased) = self.acquire_at_hand(demand.caller) {
             return Ok(Some(leased));
         }
         if self.is(CLOSED) {
             return Err(AcquireError::Closed);
         }
-        if !self.waiters.is_empty() {
+        if !self.waiters.is_empty() || !self.reserve.enter(demand.priority, 1, self.limits.max_size()) {
             return Ok(None);
         }
-        match self.take() {
+        match self.take(demand.tag) {
             Some(grant) => {
                 self.note_calm();
-                self.lease(grant, me, &mut || {})
+                self.lease(grant, demand, &mut || {})
             }
-            None => Ok(None),
+            None => {
+                self.reserve.leave(demand.priority, 1);
+                Ok(None)
+            }
         }
     }
 
     /// Takes what is free: an idle slot first, else a vacant one. It is the caller's then.
     #[inline]
-    fn take(&self) -> Option<Grant> {
+    fn take(&self, tag: u64) -> Option<Grant> {
         if self.is(PAUSED) {
             return None;
         }
-        self.take_idle().map(Grant::Idle).or_else(|| self.take_vacant().map(Grant::Vacant))
+        self.take_idle(tag).map(Grant::Idle).or_else(|| self.take_vacant().map(Grant::Vacant))
     }
 
     #[inline]
-    fn take_idle(&self) -> Option<u32> {
+    fn take_idle(&self, tag: u64) -> Option<u32> {
         loop {
-            while let Some((number, left)) = self.idle.pop() {
+            let moment = self.pockets.moment();
+            while let Some((number, left)) = self.idle.pop(tag) {
                 if self.claim(number) {
                     self.note_peak(left);
                     if left < self.config.min_idle {
@@ -192,7 +210,7 @@ impl Pool {
                     return Some(number);
                 }
             }
-            if !self.recall_some() {
+            if !self.recall_some(moment) {
                 return None;
             }
         }
@@ -209,6 +227,11 @@ impl Pool {
             self.refill();
         }
         claim == Claim::Resource
+    }
+
+    /// Whether a caller that is not held up can make what it needs.
+    fn may_make_one(&self) -> bool {
+        self.config.creator_threads == 0 && self.vacant.depth() > 0 && !self.breaker.is_open()
     }
 
     /// Only where callers make what they need.
@@ -232,26 +255,71 @@ impl Pool {
         let circulating = self.limits.circulating();
         let not_free = circulating.saturating_sub(self.vacant.depth() + idle);
         if not_free > self.counters.peak_in_use.load(Relaxed) {
-            self.counters.peak_in_use.fetch_max(not_free.saturating_sub(self.count_at_hand()), Relaxed);
+            self.raise_peak();
         }
     }
 
-    /// Leases what the caller took. Nothing when it was not fit any more, and another is to be waited for: then `wait` is
-    /// called before anything is put down that might go to others.
+    #[cold]
+    fn raise_peak(&self) {
+        // In this order, so that what is recalled meanwhile counts as free twice and not as in use.
+        let at_hand = self.count_at_hand();
+        let free = self.vacant.depth() + self.idle.depth() + at_hand;
+        self.counters.peak_in_use.fetch_max(self.limits.circulating().saturating_sub(free), Relaxed);
+    }
+
+    /// Leases what the caller took, with its share of the pool. Nothing when it was not fit any more, and another is to be
+    /// waited for: then `wait` is called before anything is put down that might go to others.
     #[inline]
     pub(super) fn lease(
         &self,
         grant: Grant,
-        me: Caller,
+        demand: Demand,
         wait: &mut dyn FnMut(),
     ) -> Result<Option<(Lease, Resource)>, AcquireError> {
-        match grant {
-            Grant::Idle(number) => match self.fault_of(number) {
-                None => Ok(Some(self.begin_lease(number, me))),
-                Some(fault) => self.lease_another(number, fault, me, wait),
+        let leased = match grant {
+            Grant::Idle(number) => match self.fault_for(number, demand) {
+                None => Ok(Some(self.begin_lease(number, demand))),
+                Some(fault) => self.lease_another(number, fault, demand, wait),
             },
-            Grant::Vacant(number) => self.lease_new(number, me).map(Some),
+            Grant::Vacant(number) => self.lease_new(number, demand).map(Some),
+        };
+        if !matches!(leased, Ok(Some(_))) {
+            self.leave_reserve(demand.priority);
         }
+        leased
+    }
+
+    /// A share of the pool is free for others.
+    pub(super) fn leave_reserve(&self, priority: Priority) {
+        if self.reserve.is_there() {
+            self.reserve.leave(priority, 1);
+            self.after_idle();
+        }
+    }
+
+    /// Why an idle resource cannot be leased to that demand.
+    #[inline]
+    fn fault_for(&self, number: u32, demand: Demand) -> Option<Reason> {
+        let fault = self.fault_of(number);
+        if fault.is_none() && self.retags && self.retag(number, demand.tag).is_err() {
+            return Some(Reason::Reset);
+        }
+        fault
+    }
+
+    /// Gives a resource the settings that are wanted.
+    fn retag(&self, number: u32, wanted: u64) -> Result<(), CallbackFailure> {
+        let slot = self.slots.get(number);
+        let (resource, tag) = (slot.resource(), slot.tag());
+        if tag == wanted {
+            return Ok(());
+        }
+        self.counters.retags.fetch_add(1, Relaxed);
+        callback::run_checked(self.owner, "retag", || self.factory.retag(resource, tag, wanted))
+            .inspect(|()| slot.set_tag(wanted))
+            .inspect_err(|failure| {
+                log::info(format_args!("{}: a resource could not be retagged: {failure}", self.config.name));
+            })
     }
 
     /// Why an idle resource must not be leased again.
@@ -287,18 +355,18 @@ impl Pool {
         &self,
         mut number: u32,
         mut fault: Reason,
-        me: Caller,
+        demand: Demand,
         wait: &mut dyn FnMut(),
     ) -> Result<Option<(Lease, Resource)>, AcquireError> {
         loop {
             self.destroy_resource(number, fault);
             self.slots.get(number).set_phase(Phase::Creating);
-            let Some(next) = self.take_idle() else { break };
+            let Some(next) = self.take_idle(demand.tag) else { break };
             self.vacate(number);
             number = next;
-            match self.fault_of(number) {
+            match self.fault_for(number, demand) {
                 Some(next_fault) => fault = next_fault,
-                None => return Ok(Some(self.begin_lease(number, me))),
+                None => return Ok(Some(self.begin_lease(number, demand))),
             }
         }
         if self.config.creator_threads > 0 || !self.breaker.admits() {
@@ -306,7 +374,7 @@ impl Pool {
             self.vacate(number);
             return Ok(None);
         }
-        self.lease_new(number, me).map(Some)
+        self.lease_new(number, demand).map(Some)
     }
 
     #[cold]
@@ -329,20 +397,29 @@ impl Pool {
         }
     }
 
-    fn lease_new(&self, number: u32, me: Caller) -> Result<(Lease, Resource), AcquireError> {
+    fn lease_new(&self, number: u32, demand: Demand) -> Result<(Lease, Resource), AcquireError> {
         self.create(number)?;
+        if self.retags
+            && let Err(failure) = self.retag(number, demand.tag)
+        {
+            self.destroy_resource(number, Reason::Reset);
+            self.vacate(number);
+            return Err(AcquireError::CreateFailed(failure));
+        }
         self.counters.fresh.fetch_add(1, Relaxed);
-        Ok(self.begin_lease(number, me))
+        Ok(self.begin_lease(number, demand))
     }
 
     /// The time of one use in so many is measured; the others begin at the housekeeper's last tick.
     #[inline(always)]
-    pub(super) fn begin_lease(&self, number: u32, me: Caller) -> (Lease, Resource) {
+    pub(super) fn begin_lease(&self, number: u32, demand: Demand) -> (Lease, Resource) {
         let slot = self.slots.get(number);
         let is_measured = slot.uses().is_multiple_of(MEASURED_USES);
         let since_ns = if is_measured { clock::now_ns() | 1 } else { self.housekeeper.tick_ns() & !1 };
         let resource = slot.resource();
-        (self.slots.begin_lease(number, Borrower { thread: me.number(), since_ns }), resource)
+        let is_ordinary = self.reserve.is_there() && demand.is_ordinary();
+        let borrower = Borrower { thread: demand.caller.number(), is_ordinary, since_ns };
+        (self.slots.begin_lease(number, borrower), resource)
     }
 
     /// Takes a resource back, for the next who wants it.
@@ -354,7 +431,7 @@ impl Pool {
             self.note_idle_since(number);
             self.slots.get(number).make_idle();
             if !self.put_at_hand(number, me) {
-                self.idle.push(number);
+                self.push_idle(number);
                 self.after_idle();
             }
         }
@@ -435,8 +512,13 @@ impl Pool {
         }
         self.note_idle_since(number);
         self.slots.get(number).make_idle();
-        self.idle.push(number);
+        self.push_idle(number);
         self.after_idle();
+    }
+
+    #[inline]
+    pub(super) fn push_idle(&self, number: u32) {
+        self.idle.push(number, self.slots.get(number).tag());
     }
 
     /// To be called when something was put among the idle ones.
@@ -495,21 +577,46 @@ impl Pool {
         self.vacant.push(number);
     }
 
-    pub(super) fn give_back(&self, grant: Grant) {
+    /// What was granted to a demand of that priority is not used.
+    pub(super) fn give_back(&self, grant: Grant, priority: Priority) {
         match grant {
             Grant::Idle(number) => self.put_idle(number),
             Grant::Vacant(number) => self.vacate(number),
         }
+        self.leave_reserve(priority);
     }
 
     #[cold]
     pub(super) fn serve(&self) {
-        self.waiters.serve(|| self.take());
+        self.waiters.serve(self);
     }
 
     #[inline]
     pub(super) fn is(&self, mode: u32) -> bool {
         self.mode.load(SeqCst) & mode != 0
+    }
+}
+
+impl Source for Pool {
+    fn admit(&self, want: &Want) -> bool {
+        self.reserve.enter(want.priority, want.count, self.limits.max_size())
+    }
+
+    fn dismiss(&self, want: &Want) {
+        self.reserve.leave(want.priority, want.count);
+    }
+
+    fn free(&self, want: &Want) -> Option<Grant> {
+        self.take(want.tag)
+    }
+
+    fn refuses(&self, want: &Want) -> bool {
+        let is_free = || !self.is(PAUSED) && (self.idle.depth() > 0 || self.may_make_one());
+        self.overload.is_watched() && is_free() && self.overload.is_too_late(want.since_ns)
+    }
+
+    fn note_turn(&self, waiting: usize) {
+        self.overload.note_turn(waiting > 0);
     }
 }
 

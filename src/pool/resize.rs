@@ -76,6 +76,10 @@ impl Pool {
             let bound = "must be 1 to the pool's capacity";
             return Err(InvalidField { field: "max_size", value: max_size.into(), bound }.into());
         }
+        if max_size <= self.config.reserved_high {
+            let bound = "must be more than the pool's reserved_high";
+            return Err(InvalidField { field: "max_size", value: max_size.into(), bound }.into());
+        }
         if min_size > max_size {
             return Err(
                 InvalidField { field: "min_size", value: min_size.into(), bound: "must be at most max_size" }.into()
@@ -155,7 +159,7 @@ impl Pool {
         while self.is_too_large() {
             if let Some((number, _)) = self.vacant.pop() {
                 self.vacate(number);
-            } else if let Some((number, _)) = self.idle.pop() {
+            } else if let Some((number, _)) = self.idle.pop(0) {
                 match self.slots.get(number).claim() {
                     Claim::Resource => self.put_idle(number),
                     Claim::Hollow => self.vacate(number),

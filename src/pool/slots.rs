@@ -95,14 +95,22 @@ pub struct Slot {
     uses_before: AtomicU64,
     expires_ns: AtomicU64,
     generation: AtomicU32,
+    /// The number of its thread, and `ORDINARY`.
     borrower: AtomicU32,
+    /// The settings of its resource.
+    tag: AtomicU64,
 }
+
+/// In a borrower: it has a share of what is for everybody. Above any number of a thread.
+const ORDINARY: u32 = 1 << 31;
 
 /// Who leased it, and since when.
 #[derive(Clone, Copy, Debug)]
 pub struct Borrower {
     /// The number of a thread.
     pub thread: u32,
+    /// Whether it counts among those for whom a share of the pool is not kept.
+    pub is_ordinary: bool,
     /// In an odd number it is exact; 0: it is not known.
     pub since_ns: u64,
 }
@@ -130,7 +138,22 @@ impl Slot {
     }
 
     pub fn borrower(&self) -> Borrower {
-        Borrower { thread: self.borrower.load(Relaxed), since_ns: self.since_ns.load(Relaxed) }
+        let borrower = self.borrower.load(Relaxed);
+        Borrower {
+            thread: borrower & !ORDINARY,
+            is_ordinary: borrower & ORDINARY != 0,
+            since_ns: self.since_ns.load(Relaxed),
+        }
+    }
+
+    #[inline]
+    pub fn tag(&self) -> u64 {
+        self.tag.load(Relaxed)
+    }
+
+    /// For the owner of the slot.
+    pub fn set_tag(&self, tag: u64) {
+        self.tag.store(tag, Relaxed);
     }
 
     /// For a lease whose begin nobody has seen.
@@ -160,6 +183,7 @@ impl Slot {
         self.uses_before.store(self.uses(), Relaxed);
         self.expires_ns.store(life.expires_ns, Relaxed);
         self.generation.store(life.generation, Relaxed);
+        self.set_tag(0);
     }
 
     /// For the owner of the slot: the resource is the caller's, to be destroyed.
@@ -251,6 +275,7 @@ impl Slots {
             expires_ns: AtomicU64::new(0),
             generation: AtomicU32::new(0),
             borrower: AtomicU32::new(0),
+            tag: AtomicU64::new(0),
         }));
         Ok(Self { slots, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK })
     }
@@ -269,7 +294,8 @@ impl Slots {
     #[inline]
     pub fn begin_lease(&self, number: u32, borrower: Borrower) -> Lease {
         let slot = self.get(number);
-        slot.borrower.store(borrower.thread, Relaxed);
+        let flag = if borrower.is_ordinary { ORDINARY } else { 0 };
+        slot.borrower.store(borrower.thread | flag, Relaxed);
         slot.since_ns.store(borrower.since_ns, Relaxed);
         // 0 is left out, so that no lease is.
         let generation = (((slot.word.load(Relaxed) >> GENERATION_SHIFT) + 1) & GENERATION_MASK).max(1);

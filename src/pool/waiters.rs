@@ -1,6 +1,6 @@
-//! Callers who wait for resources, first come first served. The first in the queue collects what it wants before the
-//! next gets anything, so that two who want several each cannot hold up one another. Who was handed something that was
-//! not fit any more goes on waiting in its old place.
+//! Callers who wait for resources: by class, and within a class first come first served. The one whose turn it is collects
+//! what it wants before the next gets anything, so that two who want several each cannot hold up one another. Who was
+//! handed something that was not fit any more goes on waiting in its old place.
 //!
 //! No wake-up is lost: a caller enters the queue (sequentially consistent count) and then looks at what is free; who
 //! frees something puts it down (sequentially consistent) and then looks at the count. At least one of the two sees
@@ -8,6 +8,7 @@
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::park::Parker;
+use crate::base::priority::Priority;
 use crate::base::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +22,30 @@ pub enum Grant {
     Vacant(u32),
 }
 
+/// What a waiter waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    pub count: u32,
+    pub priority: Priority,
+    pub tag: u64,
+    /// The number of its thread.
+    pub thread: u32,
+    /// When it began to wait; 0 where nobody asks.
+    pub since_ns: u64,
+}
+
+/// Where what waiters get comes from. Called under the queue's lock.
+pub trait Source {
+    /// Whether it may have all that it wants now, for as long as until [`Source::dismiss`] or the end of its leases.
+    fn admit(&self, want: &Want) -> bool;
+    fn dismiss(&self, want: &Want);
+    fn free(&self, want: &Want) -> Option<Grant>;
+    /// Whether it has waited too long, now that something is free for it.
+    fn refuses(&self, want: &Want) -> bool;
+    /// One more was handed out, and so many still wait.
+    fn note_turn(&self, waiting: usize);
+}
+
 /// How a wait in the queue ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -28,32 +53,30 @@ pub enum Verdict {
     Served,
     /// A resource was to be made for it, and could not be.
     Failed,
+    /// It has waited too long while the queue was never short.
+    Refused,
 }
 
 const WAITING: u32 = 0;
 const SERVED: u32 = 1;
 const FAILED: u32 = 2;
+const REFUSED: u32 = 3;
 
 pub struct Waiter {
+    pub want: Want,
     /// Its place among those who came before and after it, which it keeps when it has to enter again.
     turn: u64,
-    wants: u32,
     got: Mutex<Vec<Grant>>,
     state: AtomicU32,
     parker: &'static Parker,
-    /// The number of its thread.
-    thread: u32,
 }
 
 impl Waiter {
-    pub fn wants(&self) -> u32 {
-        self.wants
-    }
-
     pub fn verdict(&self) -> Option<Verdict> {
         match self.state.load(Acquire) {
             WAITING => None,
             FAILED => Some(Verdict::Failed),
+            REFUSED => Some(Verdict::Refused),
             _ => Some(Verdict::Served),
         }
     }
@@ -71,12 +94,44 @@ impl Waiter {
 
 #[derive(Default)]
 pub struct Waiters {
-    queue: Mutex<VecDeque<Arc<Waiter>>>,
+    queue: Mutex<Queue>,
     turns: AtomicU64,
     count: AtomicU32,
     /// Resources that those in the queue still want.
     wanted: AtomicU32,
     peak: AtomicU32,
+}
+
+#[derive(Default)]
+struct Queue {
+    classes: [VecDeque<Arc<Waiter>>; Priority::COUNT],
+    /// The class whose first waiter was admitted, and has a part of what it wants.
+    collecting: Option<usize>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.classes.iter().map(VecDeque::len).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Waiter>> {
+        self.classes.iter().flat_map(VecDeque::iter)
+    }
+
+    /// Whose turn it is.
+    fn turn(&self) -> Option<usize> {
+        self.collecting.or_else(|| self.classes.iter().position(|class| !class.is_empty()))
+    }
+
+    /// Takes a waiter out; tells whether it had been admitted.
+    fn remove(&mut self, class: usize, place: usize) -> bool {
+        self.classes[class].remove(place);
+        let was_admitted = place == 0 && self.collecting == Some(class);
+        if was_admitted {
+            self.collecting = None;
+        }
+        was_admitted
+    }
 }
 
 impl Waiters {
@@ -97,102 +152,121 @@ impl Waiters {
         self.peak.load(Relaxed)
     }
 
-    /// Enters the queue at its end, for so many resources. The caller must [`serve`](Self::serve) afterwards, and
+    /// Enters the queue at the end of its class. The caller must [`serve`](Self::serve) afterwards, and
     /// [`leave`](Self::leave) in the end.
-    pub fn enter(&self, parker: &'static Parker, thread: u32, wants: u32) -> Result<Arc<Waiter>, OutOfMemory> {
-        self.enter_at(self.turns.fetch_add(1, Relaxed), parker, thread, wants)
+    pub fn enter(&self, parker: &'static Parker, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
+        self.enter_at(self.turns.fetch_add(1, Relaxed), parker, want)
     }
 
-    /// Enters the queue where this one stood, which was handed something that was not fit. The same holds for it as after
+    /// Enters the queue where this one stood, which was handed something that was not fit; but behind one that has begun
+    /// to collect several, so that not each keeps what the other one wants. The same holds for it as after
     /// [`enter`](Self::enter).
     pub fn enter_again(&self, before: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
-        self.enter_at(before.turn, before.parker, before.thread, before.wants)
+        self.enter_at(before.turn, before.parker, before.want)
     }
 
-    fn enter_at(
-        &self,
-        turn: u64,
-        parker: &'static Parker,
-        thread: u32,
-        wants: u32,
-    ) -> Result<Arc<Waiter>, OutOfMemory> {
-        let got = Mutex::new(alloc::try_vec(wants as usize)?);
-        let waiter = alloc::try_arc(Waiter { turn, wants, got, state: AtomicU32::new(WAITING), parker, thread })?;
+    fn enter_at(&self, turn: u64, parker: &'static Parker, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
+        let got = Mutex::new(alloc::try_vec(want.count as usize)?);
+        let waiter = alloc::try_arc(Waiter { want, turn, got, state: AtomicU32::new(WAITING), parker })?;
         let mut queue = self.queue.lock();
-        queue.try_reserve(1).map_err(|_| OutOfMemory { bytes: size_of::<Arc<Waiter>>() as u64 })?;
-        let place = queue.partition_point(|other| other.turn <= turn);
-        if place == 0
-            && let Some(first) = queue.front()
-        {
-            // What the one behind it has collected is its own now, or each could keep what the other one wants.
-            let mut collected = first.got.lock();
-            let kept = collected.len().saturating_sub(wants as usize);
-            waiter.got.lock().extend(collected.drain(kept..));
-        }
-        queue.insert(place, waiter.clone());
-        self.wanted.fetch_add(wants, SeqCst);
-        self.count.store(queue.len() as u32, SeqCst);
+        let rank = want.priority.rank();
+        let first = usize::from(queue.collecting == Some(rank));
+        let class = &mut queue.classes[rank];
+        class.try_reserve(1).map_err(|_| OutOfMemory { bytes: size_of::<Arc<Waiter>>() as u64 })?;
+        let place = class.partition_point(|other| other.turn <= turn).max(first);
+        class.insert(place, waiter.clone());
+        self.wanted.fetch_add(want.count, SeqCst);
+        self.note_len(&queue);
         self.peak.fetch_max(queue.len() as u32, Relaxed);
         Ok(waiter)
     }
 
-    /// Leaves the queue with what it was handed, which the caller must use or free.
-    pub fn leave(&self, waiter: &Arc<Waiter>) -> Vec<Grant> {
+    /// Leaves the queue with what it was handed, which the caller must use or free. What it was admitted to beyond that
+    /// is dismissed.
+    pub fn leave(&self, waiter: &Arc<Waiter>, source: &impl Source) -> Vec<Grant> {
         let mut queue = self.queue.lock();
         let got = std::mem::take(&mut *waiter.got.lock());
-        if let Some(place) = queue.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            queue.remove(place);
-            self.forget(waiter, got.len(), queue.len());
+        let class = waiter.want.priority.rank();
+        if let Some(place) = queue.classes[class].iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            let missing = waiter.want.count - got.len() as u32;
+            if queue.remove(class, place) {
+                source.dismiss(&Want { count: missing, ..waiter.want });
+            }
+            self.wanted.fetch_sub(missing, SeqCst);
+            self.note_len(&queue);
         }
         got
     }
 
-    /// Hands what `free` finds to the first waiters, until one of the two runs out.
-    pub fn serve(&self, mut free: impl FnMut() -> Option<Grant>) {
+    /// Hands what the source has to the first waiters, until one of the two runs out.
+    pub fn serve(&self, source: &impl Source) {
         // Woken without the lock, which the one who wakes takes first.
-        while let Some(served) = self.serve_first(&mut free) {
-            served.end(SERVED);
+        while let Some((first, state)) = self.serve_first(source) {
+            first.end(state);
         }
     }
 
-    /// The first waiter, when it has all that it wants.
-    fn serve_first(&self, mut free: impl FnMut() -> Option<Grant>) -> Option<Arc<Waiter>> {
+    /// The waiter whose turn it is, when it has all that it wants, or is refused.
+    fn serve_first(&self, source: &impl Source) -> Option<(Arc<Waiter>, u32)> {
         let mut queue = self.queue.lock();
-        let first = queue.front()?;
+        let class = queue.turn()?;
+        let first = queue.classes[class].front()?.clone();
+        if queue.collecting.is_none() && source.refuses(&first.want) {
+            queue.remove(class, 0);
+            self.wanted.fetch_sub(first.want.count, SeqCst);
+            self.note_len(&queue);
+            return Some((first, REFUSED));
+        }
+        if queue.collecting.is_none() && !source.admit(&first.want) {
+            return None;
+        }
+        queue.collecting = Some(class);
         let mut got = first.got.lock();
-        while got.len() < first.wants as usize {
-            got.push(free()?);
+        while got.len() < first.want.count as usize {
+            let Some(grant) = source.free(&first.want) else {
+                if got.is_empty() {
+                    // One of a higher class may come first after all.
+                    queue.collecting = None;
+                    source.dismiss(&first.want);
+                }
+                return None;
+            };
+            got.push(grant);
             self.wanted.fetch_sub(1, SeqCst);
+            source.note_turn(queue.len() - 1);
         }
         drop(got);
-        let served = queue.pop_front();
-        self.count.store(queue.len() as u32, SeqCst);
-        served
+        queue.remove(class, 0);
+        self.note_len(&queue);
+        Some((first, SERVED))
     }
 
     /// Tells the first waiter that nothing comes for it.
-    pub fn fail_first(&self) {
+    pub fn fail_first(&self, source: &impl Source) {
         let mut queue = self.queue.lock();
-        if let Some(first) = queue.pop_front() {
-            let got = first.got.lock().len();
-            self.forget(&first, got, queue.len());
-            drop(queue);
-            first.end(FAILED);
+        let Some(class) = queue.turn() else { return };
+        let Some(first) = queue.classes[class].front().cloned() else { return };
+        let missing = first.want.count - first.got.lock().len() as u32;
+        if queue.remove(class, 0) {
+            source.dismiss(&Want { count: missing, ..first.want });
         }
+        self.wanted.fetch_sub(missing, SeqCst);
+        self.note_len(&queue);
+        drop(queue);
+        first.end(FAILED);
     }
 
-    fn forget(&self, waiter: &Waiter, got: usize, left: usize) {
-        self.wanted.fetch_sub(waiter.wants - got as u32, SeqCst);
-        self.count.store(left as u32, SeqCst);
+    fn note_len(&self, queue: &Queue) {
+        self.count.store(queue.len() as u32, SeqCst);
     }
 
     pub fn for_each_thread(&self, mut visit: impl FnMut(u32)) {
-        self.queue.lock().iter().for_each(|waiter| visit(waiter.thread));
+        self.queue.lock().all().for_each(|waiter| visit(waiter.want.thread));
     }
 
     /// Wakes everybody, to look at a state that changed for all of them.
     pub fn wake_all(&self) {
-        for waiter in self.queue.lock().iter() {
+        for waiter in self.queue.lock().all() {
             waiter.parker.unpark();
         }
     }

@@ -1,16 +1,16 @@
 //! An acquire that cannot be had at once: the wait for its turn, and why it ends in vain.
 
 use super::borrowers::Holders;
+use super::demand::Demand;
 use super::numbers::PoolStats;
 use super::pool::{CLOSED, PAUSED, Pool};
 use super::slots::{Lease, Resource};
-use super::waiters::{Grant, Waiter};
+use super::waiters::{Grant, Verdict, Waiter, Want};
 use crate::base::alloc::OutOfMemory;
 use crate::base::back_off;
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
-use crate::base::thread::Caller;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
@@ -46,13 +46,24 @@ pub enum AcquireError {
         holders: Holders,
         failure: LastFailure,
     },
+    #[error(
+        "the pool is overloaded: {waiting} callers wait, and at the present rate that takes {} ms, longer than the {} ms \
+         that there are",
+        .expected_ns / 1_000_000, .left_ns / 1_000_000
+    )]
+    Hopeless { waiting: u32, expected_ns: u64, left_ns: u64 },
+    #[error(
+        "the pool is overloaded: for a while nobody has waited less than {} ms (target_wait_ns), and this caller has for {} ms",
+        .target_ns / 1_000_000, .waited_ns / 1_000_000
+    )]
+    TooLate { target_ns: u64, waited_ns: u64 },
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }
 
 /// Told with a wait that ended in vain, because it is often the reason.
 #[derive(Debug)]
-pub struct LastFailure(Option<CallbackFailure>);
+pub struct LastFailure(pub(super) Option<CallbackFailure>);
 
 impl std::fmt::Display for LastFailure {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,12 +85,12 @@ impl Pool {
     #[cold]
     pub fn acquire_later(
         &self,
-        me: Caller,
+        demand: Demand,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<(Lease, Resource), AcquireError> {
-        self.wait_and_lease(me, 1, deadline, cancel, |grants, wait| {
-            grants.first().map_or(Ok(None), |grant| self.lease(*grant, me, wait))
+        self.wait_and_lease(demand, 1, deadline, cancel, |grants, wait| {
+            grants.first().map_or(Ok(None), |grant| self.lease(*grant, demand, wait))
         })
     }
 
@@ -87,19 +98,30 @@ impl Pool {
     /// called what it was given to wait on, in the same place of the queue, before it put anything down.
     pub(super) fn wait_and_lease<R>(
         &self,
-        me: Caller,
+        demand: Demand,
         wants: u32,
         deadline: Deadline,
         cancel: Option<&Cancel>,
         mut lease: impl FnMut(&[Grant], &mut dyn FnMut()) -> Result<Option<R>, AcquireError>,
     ) -> Result<R, AcquireError> {
         let begin_ns = clock::now_ns();
+        let (waiting, left_ns) = (self.waiters.count(), deadline.remaining_ns());
+        if let Some(expected_ns) = self.overload.hopeless_ns(self.waiters.wanted(), left_ns) {
+            return Err(AcquireError::Hopeless { waiting, expected_ns, left_ns: left_ns.unwrap_or(0) });
+        }
         self.note_waiting_begins();
-        let mut waiter = self.waiters.enter(cancel::current_parker()?, me.number(), wants)?;
+        let want = Want {
+            count: wants,
+            priority: demand.priority,
+            tag: demand.tag,
+            thread: demand.caller.number(),
+            since_ns: begin_ns,
+        };
+        let mut waiter = self.waiters.enter(cancel::current_parker()?, want)?;
         let leased = loop {
             let mut entered = None;
             let leased = self
-                .wait_for_grants(me, &waiter, deadline, cancel)
+                .wait_for_grants(demand, &waiter, deadline, cancel)
                 .and_then(|grants| lease(&grants, &mut || entered = Some(self.waiters.enter_again(&waiter))));
             match leased {
                 Ok(None) => match entered.unwrap_or_else(|| self.waiters.enter_again(&waiter)) {
@@ -117,12 +139,12 @@ impl Pool {
     /// Waits in the queue for all that the waiter wants.
     fn wait_for_grants(
         &self,
-        me: Caller,
+        demand: Demand,
         waiter: &Arc<Waiter>,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Grant>, AcquireError> {
-        let wants = waiter.wants();
+        let wants = waiter.want.count;
         self.recall();
         let end = loop {
             self.serve();
@@ -133,7 +155,7 @@ impl Pool {
                 if waiter.verdict().is_some() {
                     return Some(Waited::ToTheEnd);
                 }
-                if self.is(CLOSED) || wants > self.limits.max_size() || (self.has_nothing() && !waiter.has_some()) {
+                if self.is(CLOSED) || wants > self.most_for(demand) || (self.has_nothing() && !waiter.has_some()) {
                     return Some(Waited::Hopelessly);
                 }
                 (self.next_attempt() < until).then_some(Waited::LongEnough)
@@ -144,31 +166,49 @@ impl Pool {
                 end => break end,
             }
         };
-        let grants = self.waiters.leave(waiter);
+        let grants = self.waiters.leave(waiter, self);
         // What came at the last moment is preferred over the end of the wait.
         if grants.len() == wants as usize && !self.is(CLOSED) {
             return Ok(grants);
         }
-        grants.into_iter().for_each(|grant| self.give_back(grant));
+        grants.into_iter().for_each(|grant| self.give_back(grant, demand.priority));
         Err(match end {
             _ if self.is(CLOSED) => AcquireError::Closed,
+            Ok(Waited::ToTheEnd) if waiter.verdict() == Some(Verdict::Refused) => AcquireError::TooLate {
+                target_ns: self.config.target_wait_ns,
+                waited_ns: clock::now_ns().saturating_sub(waiter.want.since_ns),
+            },
             Ok(Waited::ToTheEnd) => self.create_failed(),
-            Ok(_) if wants > self.limits.max_size() => {
-                AcquireError::TooMany { count: wants, max_size: self.limits.max_size() }
+            Ok(_) if wants > self.most_for(demand) => {
+                AcquireError::TooMany { count: wants, max_size: self.most_for(demand) }
             }
             Ok(_) => self.breaker_open(),
-            Err(end) => self.waited_in_vain(me, end),
+            Err(end) => self.waited_in_vain(demand, end),
         })
     }
 
-    fn waited_in_vain(&self, me: Caller, end: WaitEnd) -> AcquireError {
+    fn waited_in_vain(&self, demand: Demand, end: WaitEnd) -> AcquireError {
         if end == WaitEnd::TimedOut {
             self.counters.timeouts.fetch_add(1, Relaxed);
         }
         let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
         let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
         let failure = LastFailure(self.breaker.last_failure());
-        AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders: self.holders(me.number()), failure }
+        AcquireError::Wait {
+            end,
+            in_use,
+            idle,
+            waiting,
+            max_size,
+            paused,
+            holders: self.holders(demand.caller.number()),
+            failure,
+        }
+    }
+
+    /// The most that a demand may have.
+    fn most_for(&self, demand: Demand) -> u32 {
+        self.reserve.most(demand.priority, self.limits.max_size())
     }
 
     /// It has no resource, and makes none for now.

@@ -5,7 +5,7 @@
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::back_off::BackOff;
-use crate::base::callback::CallbackFailure;
+use crate::base::callback::{CallbackFailure, Refusal};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::text::Text;
@@ -315,7 +315,7 @@ fn live<D: Duty>(duty: &D, worker: u32) {
     let mut back_off = BackOff::default();
     while !crew.is_stopping() {
         let loaded = panics::catch(|| duty.load(worker)).unwrap_or_else(|caught| {
-            Err(CallbackFailure { status: -1, message: Text::from(caught.message().as_str()) })
+            Err(CallbackFailure { refusal: Refusal::IN_WORDS, message: Text::from(caught.message().as_str()) })
         });
         match loaded {
             Ok(state) => {

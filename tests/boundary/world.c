@@ -113,6 +113,11 @@ void fill_ostler_deferred_config(void *target, uint32_t struct_size)
     SET(ostler_deferred_config, capacity, 4);
 }
 
+void fill_ostler_acquire(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+}
+
 void fill_ostler_request(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);

@@ -189,7 +189,63 @@ TEST(words_of_a_callback_are_cut_and_the_last_ones_count)
     ostler_pool *pool = pool_with(create_with_long_words, NULL);
     CHECK_STATUS(ostler_pool_acquire(pool, 0, NULL, &lease, &resource), OSTLER_E_CREATE_FAILED);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "beginnnnn");
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "nnn (status -77777)");
     CHECK(strstr(ostler_last_error_message(), "overwritten") == NULL);
+    CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+}
+
+static ostler_status next_answer;
+
+static ostler_status create_never(void *user_data, void **resource)
+{
+    (void)user_data, (void)resource;
+    return next_answer;
+}
+
+/* The library's own statuses have names; the one that only says that it failed adds nothing to the words. */
+TEST(status_of_a_callback_is_told_by_its_name)
+{
+    static const struct {
+        ostler_status status;
+        const char *words;
+    } answers[] = {
+        {OSTLER_E_CALLBACK_FAILED, "no resource could be made: create callback failed"},
+        {OSTLER_E_OUT_OF_MEMORY, "no resource could be made: create callback failed (OSTLER_E_OUT_OF_MEMORY)"},
+        {-77777, "no resource could be made: create callback failed (status -77777)"},
+        {7, "no resource could be made: create callback failed (status 7)"},
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        ostler_lease lease;
+        void *resource;
+        ostler_pool *pool = pool_with(create_never, NULL);
+        next_answer = answers[i].status;
+        CHECK_STATUS(ostler_pool_acquire(pool, 0, NULL, &lease, &resource), OSTLER_E_CREATE_FAILED);
+        CHECK_STR_EQ(ostler_last_error_message(), answers[i].words);
+        CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+    }
+}
+
+/* One letter in Latin-1 at the front, and one that would be cut in the middle of its replacement. */
+static ostler_status create_in_another_encoding(void *user_data, void **resource)
+{
+    char words[OSTLER_MESSAGE_BYTES + 8];
+    (void)user_data, (void)resource;
+    memset(words, 'n', sizeof words);
+    memcpy(words, "refus\xe9 ", 7);
+    words[OSTLER_MESSAGE_BYTES - 4] = '\xe9';
+    words[sizeof words - 1] = 0;
+    EXPECT_STATUS(ostler_callback_set_message(words), OSTLER_OK);
+    return OSTLER_E_CALLBACK_FAILED;
+}
+
+TEST(words_in_another_encoding_are_not_lost)
+{
+    ostler_lease lease;
+    void *resource;
+    ostler_pool *pool = pool_with(create_in_another_encoding, NULL);
+    CHECK_STATUS(ostler_pool_acquire(pool, 0, NULL, &lease, &resource), OSTLER_E_CREATE_FAILED);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), ": refus\xef\xbf\xbd nnn");
+    CHECK(strchr(strchr(ostler_last_error_message(), '\xef') + 1, '\xef') == NULL);
     CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
 }
 

@@ -251,7 +251,91 @@ TEST(close_waits_for_leases_and_refuses_new_work)
     CHECK_STATUS(ostler_pool_close(pool, OSTLER_FOREVER, NULL, &still_out), OSTLER_OK);
     CHECK_EQ(still_out, 0);
     CHECK_EQ(pool_stats(pool).in_use, 0);
+    CHECK_EQ(pool_stats(pool).destroyed, 1);
     end(pool, farm);
+}
+
+struct late_rider {
+    ostler_pool *pool;
+    ostler_status status;
+};
+
+static void *ride_if_open(void *argument)
+{
+    struct late_rider *rider = argument;
+    ostler_lease lease;
+    void *resource;
+    rider->status = ostler_pool_acquire(rider->pool, OSTLER_FOREVER, NULL, &lease, &resource);
+    return NULL;
+}
+
+TEST(close_counts_leases_and_tells_of_what_else_it_waits_for)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = pool_of(farm, config_with(3));
+    ostler_lease lease = acquire_now(pool);
+    struct late_rider rider = {.pool = pool};
+    pthread_t thread;
+    uint64_t still_out = 99;
+    atomic_store(&farm->gated, 1);
+    pthread_create(&thread, NULL, ride_if_open, &rider);
+    tally_await(&farm->create_calls, 2);
+    CHECK_STATUS(ostler_pool_close(pool, 0, NULL, &still_out), OSTLER_E_TIMEOUT);
+    CHECK_EQ(still_out, 1);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "1 lease is still out, 1 create is under way: the time was up");
+    CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_close(pool, 0, NULL, &still_out), OSTLER_E_TIMEOUT);
+    CHECK_EQ(still_out, 0);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "no lease is out any more, 1 create is under way");
+    tally_add(&farm->gate, 1000);
+    CHECK_STATUS(ostler_pool_close(pool, OSTLER_FOREVER, NULL, &still_out), OSTLER_OK);
+    CHECK_EQ(still_out, 0);
+    pthread_join(thread, NULL);
+    CHECK_STATUS(rider.status, OSTLER_E_CLOSED);
+    end(pool, farm);
+}
+
+/* A groom that takes his time over a horse that came back. */
+struct groom {
+    ostler_pool *pool;
+    ostler_lease lease;
+    struct tally began, may_end;
+};
+
+static ostler_status groom_slowly(void *user_data, void *resource)
+{
+    struct groom *groom = user_data;
+    (void)resource;
+    tally_add(&groom->began, 1);
+    tally_await(&groom->may_end, 1);
+    return OSTLER_OK;
+}
+
+static void *bring_back(void *argument)
+{
+    struct groom *groom = argument;
+    EXPECT_STATUS(ostler_pool_release(groom->pool, groom->lease), OSTLER_OK);
+    return NULL;
+}
+
+TEST(close_does_not_call_a_lease_what_was_released)
+{
+    struct groom groom = {.began = TALLY_INIT, .may_end = TALLY_INIT};
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    pthread_t thread;
+    uint64_t still_out = 99;
+    callbacks.reset = groom_slowly;
+    groom.pool = make_pool(1, callbacks, &groom);
+    groom.lease = acquire_now(groom.pool);
+    pthread_create(&thread, NULL, bring_back, &groom);
+    tally_await(&groom.began, 1);
+    CHECK_STATUS(ostler_pool_close(groom.pool, 0, NULL, &still_out), OSTLER_E_TIMEOUT);
+    CHECK_EQ(still_out, 0);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "1 resource is on its way out");
+    tally_add(&groom.may_end, 1);
+    CHECK_STATUS(ostler_pool_close(groom.pool, OSTLER_FOREVER, NULL, NULL), OSTLER_OK);
+    pthread_join(thread, NULL);
+    CHECK_STATUS(ostler_pool_destroy(groom.pool), OSTLER_OK);
 }
 
 static void *close_for_ever(void *pool)

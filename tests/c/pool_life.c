@@ -475,6 +475,70 @@ TEST(after_a_refresh_everything_is_new)
     }
 }
 
+/* Until the pauses of its breaker are long. */
+static void wear_out(ostler_pool *pool)
+{
+    ostler_lease none;
+    while (pool_stats(pool).failures_in_a_row < 5) {
+        ostler_status status = acquire_within(pool, MS, &none);
+        CHECK(status == OSTLER_E_CREATE_FAILED || status == OSTLER_E_TIMEOUT);
+    }
+}
+
+TEST(refresh_lets_an_open_breaker_try_at_once)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(2);
+    config.breaker_failures = 2;
+    ostler_pool *pool = pool_of(farm, config);
+    ostler_lease lease;
+    atomic_store(&farm->refuse_create, 1);
+    wear_out(pool);
+    CHECK_STATUS(ostler_pool_refresh(pool), OSTLER_OK);
+    /* One attempt, and it is a failure as good as any. */
+    CHECK_STATUS(try_now(pool, &lease), OSTLER_E_CREATE_FAILED);
+    CHECK_EQ(pool_stats(pool).failures_in_a_row, 6);
+    atomic_store(&farm->refuse_create, 0);
+    CHECK_STATUS(ostler_pool_refresh(pool), OSTLER_OK);
+    CHECK_STATUS(try_now(pool, &lease), OSTLER_OK);
+    CHECK_EQ(pool_stats(pool).failures_in_a_row, 0);
+    release(pool, lease);
+    end(pool, farm);
+}
+
+/* Those who wait for a pause to end: a caller, who makes it on his own thread, a creator, and the housekeeper. */
+TEST(refresh_wakes_those_who_wait_for_the_breaker)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        struct farm *farm = make_farm();
+        ostler_pool_config config = config_with(2);
+        config.breaker_failures = 1;
+        config.creator_threads = kind == 1;
+        config.min_size = kind == 2 ? 2 : 0;
+        ostler_pool *pool = pool_of(farm, config);
+        struct rider rider;
+        ostler_lease held;
+        CHECK_STATUS(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, NULL, NULL), OSTLER_OK);
+        CHECK_STATUS(acquire_within(pool, OSTLER_FOREVER, &held), OSTLER_OK);
+        atomic_store(&farm->refuse_create, 1);
+        if (kind == 2) {
+            ostler_lease other = acquire_now(pool);
+            CHECK_STATUS(ostler_pool_discard(pool, other), OSTLER_OK);
+        }
+        wear_out(pool);
+        atomic_store(&farm->refuse_create, 0);
+        rider = (struct rider){.pool = pool};
+        pthread_create(&rider.thread, NULL, ride, &rider);
+        /* The pause may have been over by itself. */
+        AWAIT(pool_stats(pool).waiting == 1 || pool_stats(pool).failures_in_a_row == 0);
+        CHECK_STATUS(ostler_pool_refresh(pool), OSTLER_OK);
+        come_home(&rider, 1, OSTLER_OK);
+        release(pool, held);
+        check_accounts(pool);
+        end(pool, farm);
+    }
+}
+
 TEST(pool_grows_and_shrinks_in_use)
 {
     struct farm *farm = make_farm();
@@ -545,6 +609,15 @@ TEST(wait_for_warmth_tells_why_it_does_not_come)
     CHECK_STATUS(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, &ready, &wanted), OSTLER_E_CREATE_FAILED);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "0 of 2");
     CHECK_STR_CONTAINS(ostler_last_error_message(), "the stable is empty");
+    /* Each later call waits for an attempt of its own, and without the time for that it has the words of the last. */
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = pool_stats(pool).failures_in_a_row;
+        CHECK_STATUS(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, NULL, NULL), OSTLER_E_CREATE_FAILED);
+        CHECK(pool_stats(pool).failures_in_a_row > before);
+    }
+    CHECK_STATUS(ostler_pool_wait_warm(pool, 0, NULL, NULL, NULL), OSTLER_E_TIMEOUT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "0 of 2");
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "the last create failed: the stable is empty");
     atomic_store(&farm->refuse_create, 0);
     AWAIT(ostler_pool_wait_warm(pool, OSTLER_FOREVER, NULL, &ready, &wanted) == OSTLER_OK);
     CHECK(ready == 2 && wanted == 2);

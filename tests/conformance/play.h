@@ -49,7 +49,7 @@ enum play_op {
     PLAY_EVENTS
 };
 
-enum play_callback { PLAY_CREATE, PLAY_VALIDATE, PLAY_RESET, PLAY_END, PLAY_CALLBACKS };
+enum play_callback { PLAY_CREATE, PLAY_VALIDATE, PLAY_RESET, PLAY_RETAG, PLAY_END, PLAY_CALLBACKS };
 
 /* What a callback does. Those below HOLD do it once, and are well again. */
 enum play_conduct {
@@ -80,6 +80,8 @@ struct play_step {
     int leases[PLAY_LEASES];
     int leases_count;
     uint64_t timeout_ns;
+    uint32_t priority;
+    uint64_t tag;
     int cancel;
     uint32_t min_size, max_size;
     enum play_conduct conduct[PLAY_CALLBACKS];
@@ -95,7 +97,7 @@ struct play_step {
 
 struct play_vector {
     ostler_pool_config config;
-    int validates, resets;
+    int validates, resets, retags;
     enum play_conduct conduct[PLAY_CALLBACKS];
     ostler_status gives;
     const char *says;
@@ -214,7 +216,7 @@ static inline void play_end_use(struct play *play, int resource)
 static inline enum play_conduct play_callback(struct play *play, enum play_callback callback, int resource)
 {
     static const char *const words[PLAY_CALLBACKS][2] = {
-        {"", ""}, {"valid", "invalid"}, {"reset", "not reset"}, {"destroyed", "destroyed"}};
+        {"", ""}, {"valid", "invalid"}, {"reset", "not reset"}, {"retagged", "not retagged"}, {"destroyed", "destroyed"}};
     play_begin_use(play, resource);
     enum play_conduct conduct = play_conduct_of(play, callback);
     play_note_resource(play, words[callback][conduct != PLAY_WELL], resource);

@@ -43,6 +43,12 @@ static ostler_status reset(void *user_data, void *resource)
     return answer(play_callback(user_data, PLAY_RESET, ((struct resource *)resource)->number));
 }
 
+static ostler_status retag(void *user_data, void *resource, uint64_t from_tag, uint64_t to_tag)
+{
+    EXPECT(from_tag != to_tag);
+    return answer(play_callback(user_data, PLAY_RETAG, ((struct resource *)resource)->number));
+}
+
 static void destroy(void *user_data, void *resource)
 {
     play_callback(user_data, PLAY_END, ((struct resource *)resource)->number);
@@ -65,6 +71,7 @@ static struct play_outcome host_make(struct play *play)
     callbacks.create = create;
     callbacks.validate = play->vector->validates ? validate : NULL;
     callbacks.reset = play->vector->resets ? reset : NULL;
+    callbacks.retag = play->vector->retags ? retag : NULL;
     callbacks.destroy = destroy;
     return outcome_of(ostler_pool_create(&play->vector->config, &callbacks, play, &host->pool));
 }
@@ -92,6 +99,15 @@ static struct play_outcome host_perform(struct play *play, const struct play_ste
     switch (step->op) {
     case PLAY_ACQUIRE:
         lease->value = 99;
+        if (step->priority != 0 || step->tag != 0) {
+            ostler_acquire how;
+            EXPECT_STATUS(ostler_acquire_init(&how, sizeof how), OSTLER_OK);
+            how.priority = step->priority;
+            how.timeout_ns = step->timeout_ns;
+            how.cancel = cancel;
+            how.tag = step->tag;
+            return leased(step, host, ostler_pool_acquire_with(pool, &how, lease, resources), resources);
+        }
         return leased(step, host, ostler_pool_acquire(pool, step->timeout_ns, cancel, lease, resources), resources);
     case PLAY_TRY_ACQUIRE:
         lease->value = 99;

@@ -125,6 +125,11 @@ static struct play_outcome host_make(struct play *play)
         };
     if (play->vector->resets)
         callbacks.reset = [play](resource &one) { answer(play_callback(play, PLAY_RESET, one.number)); };
+    if (play->vector->retags)
+        callbacks.retag = [play](resource &one, std::uint64_t from, std::uint64_t to) {
+            EXPECT(from != to);
+            answer(play_callback(play, PLAY_RETAG, one.number));
+        };
     std::error_code failure;
     host.pool.emplace(ostler::pool<resource>::open(std::move(callbacks), play->vector->config, failure));
     return outcome_of(failure);
@@ -139,7 +144,12 @@ static struct play_outcome host_perform(struct play *play, const struct play_ste
     std::error_code failure;
     switch (step->op) {
     case PLAY_ACQUIRE: {
-        auto taken = pool.acquire(limit_of(host, step), failure);
+        ostler::demand wanted;
+        if (step->priority != 0)
+            wanted.priority = static_cast<ostler::priority>(step->priority);
+        wanted.tag = step->tag;
+        const bool is_plain = step->priority == 0 && step->tag == 0;
+        auto taken = is_plain ? pool.acquire(limit_of(host, step), failure) : pool.acquire(wanted, limit_of(host, step), failure);
         return leased(host, step, std::move(taken), failure);
     }
     case PLAY_TRY_ACQUIRE: {

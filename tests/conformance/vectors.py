@@ -5,12 +5,13 @@
     vectors.py rules SPECIFICATION FILE...    whether each rule is named by a vector, or told to be shown elsewhere
 
 A vector is an object: `name`, the `rules` that it shows, the `pool` (the fields of ostler_pool_config), which of the
-optional `callbacks` there are (validate, reset), how the callbacks `behave` from the beginning, what making the pool
+optional `callbacks` there are (validate, reset, retag), how the callbacks `behave` from the beginning, what making the pool
 `gives` and `says`, and its `steps`. `not_in` names a language that has no such call, with the reason.
 
 A step is one call (`do`) with its arguments and with what it `gives` (OK when it is not said). `on` names the thread that
 makes it, else the runner does. With `starts` nobody waits for it; a later step `ended` does, and tells what it was to
-give. A lease is named by a label, and so is a cancel. A timeout that is not given is endless.
+give. A lease is named by a label, and so is a cancel. A timeout that is not given is endless,
+a priority normal, a tag 0.
 """
 
 import json
@@ -20,7 +21,7 @@ from pathlib import Path
 
 CALLS = "acquire try_acquire acquire_n look release discard pause resume refresh resize wait_warm close destroy signal"
 OWN = "behave ended await await_closed numbers events"
-CALLBACKS = ["create", "validate", "reset", "destroy"]
+CALLBACKS = ["create", "validate", "reset", "retag", "destroy"]
 CONDUCTS = {
     "well": "WELL",
     "fails": "FAILS",
@@ -36,7 +37,7 @@ CONDUCTS = {
 IDLE_ORDERS = {"last_used_first": "OSTLER_IDLE_LAST_USED_FIRST", "longest_first": "OSTLER_IDLE_LONGEST_FIRST"}
 STEP_KEYS = set(
     "do on starts again lease leases timeout_ms cancel min_size max_size conduct numbers events gives says resource"
-    " still_out ready wanted".split()
+    " still_out ready wanted priority tag".split()
 )
 VECTOR_KEYS = set("name rules pool callbacks behave gives says steps not_in".split())
 RULE = re.compile(r"\b[PD]-[A-Z]+-\d+\b")
@@ -99,6 +100,8 @@ def step_in_c(step, name, threads, leases, cancels):
         "{" + (", ".join(str(leases.of(label)) for label in labels) or "0") + "}",
         str(len(labels)),
         timeout,
+        f"OSTLER_PRIORITY_{step['priority'].upper()}" if "priority" in step else "0",
+        str(step.get("tag", 0)),
         str(cancels.of(step["cancel"])) if "cancel" in step else "PLAY_ANY",
         str(step.get("min_size", 0)),
         str(step.get("max_size", 0)),
@@ -139,6 +142,7 @@ def vector_in_c(vector):
     lines += [
         f"    vector.validates = {int('validate' in callbacks)};",
         f"    vector.resets = {int('reset' in callbacks)};",
+        f"    vector.retags = {int('retag' in callbacks)};",
         f"    static const enum play_conduct conduct[PLAY_CALLBACKS] = {conducts(vector.get('behave', {}))};",
         "    memcpy(vector.conduct, conduct, sizeof conduct);",
         f"    vector.gives = {status(vector.get('gives'))};",

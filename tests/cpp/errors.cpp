@@ -33,6 +33,7 @@ const std::map<ostler::errc, std::string> names = {
     {ostler::errc::paused, "OSTLER_E_PAUSED"},
     {ostler::errc::stale_cell, "OSTLER_E_STALE_CELL"},
     {ostler::errc::already_completed, "OSTLER_E_ALREADY_COMPLETED"},
+    {ostler::errc::overloaded, "OSTLER_E_OVERLOADED"},
     {ostler::errc::queue_full, "OSTLER_E_QUEUE_FULL"},
     {ostler::errc::load_failed, "OSTLER_E_LOAD_FAILED"},
     {ostler::errc::stale_ticket, "OSTLER_E_STALE_TICKET"},

@@ -36,6 +36,13 @@ TEST(in_create)
     CHECK_EQ(pool.stats().create_failures, 1u);
 }
 
+TEST(in_create_with_words_in_another_encoding)
+{
+    ostler::pool<fragile> pool([]() -> std::unique_ptr<fragile> { throw std::runtime_error("refus\xe9" "e"); });
+    CHECK_STR_CONTAINS(words_of([&] { static_cast<void>(pool.acquire()); }, ostler::errc::create_failed).c_str(),
+                       "refus\xef\xbf\xbd" "e");
+}
+
 TEST(in_create_that_is_no_standard_exception)
 {
     ostler::pool<fragile> pool([]() -> std::unique_ptr<fragile> { throw 7; });

@@ -233,4 +233,39 @@ TEST(pool_can_be_moved_while_leases_are_out)
     CHECK(failure == ostler::errc::closed);
 }
 
+TEST(resource_with_the_same_tag_is_preferred)
+{
+    ostler::pool_callbacks<horse> callbacks{[] { return std::make_unique<horse>(); }};
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> retags;
+    callbacks.retag = [&](horse &, std::uint64_t from, std::uint64_t to) {
+        retags.emplace_back(from, to);
+        if (to == 13)
+            throw std::runtime_error("unlucky");
+    };
+    ostler::pool<horse> stable(std::move(callbacks), ostler::pool_config().at_most(2));
+    {
+        auto plain = stable.acquire();
+        auto seven = stable.acquire({ostler::priority::normal, 7});
+        horse *const both[] = {plain.get(), seven.get()};
+        CHECK(plain.release() == ostler::errc::ok && seven.release() == ostler::errc::ok);
+        CHECK(stable.acquire({ostler::priority::normal, 7}).get() == both[1]);
+        CHECK(stable.acquire().get() == both[0]);
+    }
+    CHECK_EQ(retags.size(), 1u);
+    std::error_code failure;
+    CHECK(!stable.acquire({ostler::priority::normal, 13}, std::chrono::seconds(1), failure));
+    CHECK(failure == ostler::errc::create_failed);
+}
+
+TEST(share_is_kept_for_high_priority)
+{
+    ostler::pool<horse> stable([] { return std::make_unique<horse>(); },
+                               ostler::pool_config().at_most(2).reserve_for_high(1).refuse_the_hopeless().target_wait(
+                                   std::chrono::milliseconds(5)));
+    auto batch = stable.acquire({ostler::priority::batch});
+    CHECK(!stable.try_acquire());
+    auto high = stable.acquire({ostler::priority::high});
+    CHECK(high.get() != batch.get());
+}
+
 CHECK_MAIN()

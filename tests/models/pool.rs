@@ -11,13 +11,14 @@ mod waiters;
 
 use crate::base::clock::Deadline;
 use crate::base::park::Parker;
+use crate::base::priority::Priority;
 use crate::explore;
 use shuttle::thread;
 use slots::{Borrower, Claim, Hold, Slots};
 use stack::{Chain, Stack};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
-use waiters::{Grant, Waiters};
+use waiters::{Grant, Source, Waiters, Want};
 
 /// The slots of a pool without callbacks, and who is in them.
 struct Stable {
@@ -28,6 +29,9 @@ struct Stable {
     riders: Vec<AtomicU32>,
     /// How many resources each slot has: 0 or 1.
     made: Vec<AtomicU32>,
+    /// How many those without a high priority may have, and have.
+    shares: u32,
+    ordinary: shuttle::sync::atomic::AtomicU32,
 }
 
 impl Stable {
@@ -38,6 +42,8 @@ impl Stable {
             waiters: Waiters::default(),
             riders: (0..count).map(|_| AtomicU32::new(0)).collect(),
             made: (0..count).map(|_| AtomicU32::new(1)).collect(),
+            shares: u32::MAX,
+            ordinary: shuttle::sync::atomic::AtomicU32::new(0),
         };
         for number in 0..count {
             stable.put_idle(number);
@@ -67,12 +73,12 @@ impl Stable {
         let now = if self.waiters.is_empty() { self.take() } else { None };
         let grant = now.unwrap_or_else(|| {
             let parker = Parker::leaked();
-            let waiter = self.waiters.enter(parker, 0, 1).unwrap();
-            self.waiters.serve(|| self.take());
+            let waiter = self.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
+            self.waiters.serve(self);
             while waiter.verdict().is_none() {
                 parker.park(Deadline::NEVER);
             }
-            self.waiters.leave(&waiter)[0]
+            self.waiters.leave(&waiter, self)[0]
         });
         let number = number_of(grant);
         assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
@@ -83,7 +89,7 @@ impl Stable {
         self.riders[number as usize].fetch_sub(1, Relaxed);
         self.put_idle(number);
         if !self.waiters.is_empty() {
-            self.waiters.serve(|| self.take());
+            self.waiters.serve(self);
         }
     }
 
@@ -103,7 +109,7 @@ impl Stable {
             Hold::Unlinked => self.put_idle(number),
         }
         if !self.waiters.is_empty() {
-            self.waiters.serve(|| self.take());
+            self.waiters.serve(self);
         }
     }
 
@@ -116,7 +122,7 @@ impl Stable {
                 self.put_idle(number);
             }
             if !self.waiters.is_empty() {
-                self.waiters.serve(|| self.take());
+                self.waiters.serve(self);
             }
         }
     }
@@ -127,17 +133,48 @@ impl Stable {
     }
 }
 
+fn want(count: u32, priority: Priority) -> Want {
+    Want { count, priority, tag: 0, thread: 0, since_ns: 0 }
+}
+
+impl Source for Stable {
+    fn admit(&self, want: &Want) -> bool {
+        let one_more = |ordinary: u32| (ordinary + want.count <= self.shares).then_some(ordinary + want.count);
+        want.priority == Priority::High || self.ordinary.fetch_update(SeqCst, SeqCst, one_more).is_ok()
+    }
+
+    fn dismiss(&self, want: &Want) {
+        if want.priority != Priority::High {
+            self.ordinary.fetch_sub(want.count, SeqCst);
+        }
+    }
+
+    fn free(&self, _want: &Want) -> Option<Grant> {
+        self.take()
+    }
+
+    fn refuses(&self, _want: &Want) -> bool {
+        false
+    }
+
+    fn note_turn(&self, _waiting: usize) {}
+}
+
 impl Stable {
     /// A turn of somebody who wants two, again in the same place when what came the first time was not fit.
     fn drive_a_pair(&self, comes_again: bool) {
         let parker = Parker::leaked();
-        let mut waiter = self.waiters.enter(parker, 0, 2).unwrap();
+        let mut waiter = self.waiters.enter(parker, want(2, Priority::Normal)).unwrap();
         for is_fit in [!comes_again, true] {
-            self.waiters.serve(|| self.take());
+            self.waiters.serve(self);
             while waiter.verdict().is_none() {
                 parker.park(Deadline::NEVER);
             }
-            for grant in self.waiters.leave(&waiter) {
+            let grants = self.waiters.leave(&waiter, self);
+            if !is_fit {
+                waiter = self.waiters.enter_again(&waiter).unwrap();
+            }
+            for grant in grants {
                 let number = number_of(grant);
                 assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
                 self.release(number);
@@ -145,7 +182,6 @@ impl Stable {
             if is_fit {
                 return;
             }
-            waiter = self.waiters.enter_again(&waiter).unwrap();
         }
     }
 }
@@ -171,29 +207,29 @@ fn two_who_want_several_do_not_hold_up_one_another() {
 #[test]
 fn who_comes_again_has_its_old_place() {
     explore(|| {
-        let stable = Stable::new(2);
-        let held = [stable.acquire(), stable.acquire()];
+        let stable = Stable::new(1);
+        let held = stable.acquire();
         let parker = Parker::leaked();
-        let first = stable.waiters.enter(parker, 0, 1).unwrap();
-        let second = stable.waiters.enter(parker, 0, 2).unwrap();
+        let first = stable.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
+        let second = stable.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
         let releaser = {
             let stable = stable.clone();
-            thread::spawn(move || stable.release(held[0]))
+            thread::spawn(move || stable.release(held))
         };
         while first.verdict().is_none() {
             parker.park(Deadline::NEVER);
         }
-        let grants = stable.waiters.leave(&first);
+        let grants = stable.waiters.leave(&first, &*stable);
         let again = stable.waiters.enter_again(&first).unwrap();
         stable.put_idle(number_of(grants[0]));
-        stable.waiters.serve(|| stable.take());
+        stable.waiters.serve(&*stable);
         // The other one gets nothing first, or this would sleep for ever.
         while again.verdict().is_none() {
             parker.park(Deadline::NEVER);
         }
         assert_eq!(second.verdict(), None);
-        stable.waiters.leave(&again);
-        stable.waiters.leave(&second);
+        stable.waiters.leave(&again, &*stable);
+        stable.waiters.leave(&second, &*stable);
         releaser.join().unwrap();
     });
 }
@@ -327,9 +363,9 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
         let impatient = {
             let stable = stable.clone();
             thread::spawn(move || {
-                let waiter = stable.waiters.enter(Parker::leaked(), 0, 1).unwrap();
-                stable.waiters.serve(|| stable.take());
-                if let Some(grant) = stable.waiters.leave(&waiter).pop() {
+                let waiter = stable.waiters.enter(Parker::leaked(), want(1, Priority::Normal)).unwrap();
+                stable.waiters.serve(&*stable);
+                if let Some(grant) = stable.waiters.leave(&waiter, &*stable).pop() {
                     let number = number_of(grant);
                     assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0);
                     stable.release(number);
@@ -346,7 +382,7 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
 fn lease_ends_once() {
     explore(|| {
         let slots = Arc::new(Slots::new(1).unwrap());
-        let lease = slots.begin_lease(0, Borrower { thread: 0, since_ns: 0 });
+        let lease = slots.begin_lease(0, Borrower { thread: 0, is_ordinary: false, since_ns: 0 });
         let enders: Vec<_> = (0..3)
             .map(|_| {
                 let slots = slots.clone();
@@ -354,7 +390,7 @@ fn lease_ends_once() {
             })
             .collect();
         assert_eq!(enders.into_iter().map(|ender| ender.join().unwrap()).sum::<u32>(), 1);
-        let next = slots.begin_lease(0, Borrower { thread: 0, since_ns: 0 });
+        let next = slots.begin_lease(0, Borrower { thread: 0, is_ordinary: false, since_ns: 0 });
         assert!(slots.end_lease(lease).is_err(), "a lease of before ends the one of now");
         assert!(slots.resource_of(next).is_ok());
     });

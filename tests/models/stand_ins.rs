@@ -157,5 +157,7 @@ pub struct Owner(pub u64);
 #[allow(dead_code)]
 #[path = "../../src/base/pockets.rs"]
 pub mod pockets;
+#[path = "../../src/base/priority.rs"]
+pub mod priority;
 #[path = "../../src/base/text.rs"]
 pub mod text;
