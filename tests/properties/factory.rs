@@ -1,6 +1,7 @@
 //! A host whose callbacks do at random what callbacks may do, note it, and watch over every resource.
 
 use ostler_rlib::abi::pool::*;
+use ostler_rlib::abi::request::OSTLER_PRIORITY_HIGH;
 use ostler_rlib::abi::status::{OSTLER_E_CALLBACK_FAILED, OSTLER_OK, ostler_status};
 use std::ffi::c_void;
 use std::sync::Mutex;
@@ -185,6 +186,19 @@ impl Stable {
         // SAFETY: as the header asks, here and below.
         let status =
             unsafe { ostler_pool_acquire(self.0, timeout_ns, std::ptr::null_mut(), &mut lease, &mut resource) };
+        leased(status, lease, resource)
+    }
+
+    pub fn acquire_high(&self, timeout_ns: u64) -> Result<(u64, u32), ostler_status> {
+        let (mut lease, mut resource) = (ostler_lease { value: 1 }, std::ptr::null_mut());
+        // SAFETY: as above; a plain struct.
+        let status = unsafe {
+            let mut how: ostler_acquire = std::mem::zeroed();
+            how.struct_size = size_of::<ostler_acquire>() as u32;
+            how.priority = OSTLER_PRIORITY_HIGH;
+            how.timeout_ns = timeout_ns;
+            ostler_pool_acquire_with(self.0, &how, &mut lease, &mut resource)
+        };
         leased(status, lease, resource)
     }
 

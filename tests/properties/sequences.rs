@@ -12,6 +12,8 @@ const CAPACITY: u32 = 5;
 #[derive(Clone, Debug)]
 enum Step {
     Acquire,
+    /// With a high priority.
+    AcquireHigh,
     TryAcquire,
     AcquireMany(usize),
     /// Of the leases that are out, the one at this place of their order.
@@ -29,6 +31,7 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     max_size: u32,
+    reserved_high: u32,
     soft_max_size: u32,
     max_uses: u64,
     longest_first: bool,
@@ -39,23 +42,19 @@ struct Kind {
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
-    let sizes = (1..=CAPACITY, 0..=CAPACITY, 0u64..4);
-    (sizes, any::<bool>(), any::<bool>(), any::<bool>(), prop_oneof![Just(0), Just(40), Just(128)], any::<u64>())
-        .prop_map(|((max_size, soft_max_size, max_uses), longest_first, validates, resets, fails, seed)| Kind {
-            max_size,
-            soft_max_size,
-            max_uses,
-            longest_first,
-            validates,
-            resets,
-            fails,
-            seed,
-        })
+    let sizes = (1..=CAPACITY, 0u32..3, 0..=CAPACITY, 0u64..4);
+    let callbacks = (any::<bool>(), any::<bool>(), prop_oneof![Just(0), Just(40), Just(128)], any::<u64>());
+    (sizes, callbacks, any::<bool>()).prop_map(|(sizes, (validates, resets, fails, seed), longest_first)| {
+        let (max_size, reserved_high, soft_max_size, max_uses) = sizes;
+        let reserved_high = reserved_high.min(max_size - 1);
+        Kind { max_size, reserved_high, soft_max_size, max_uses, longest_first, validates, resets, fails, seed }
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => Just(Step::Acquire),
+        4 => Just(Step::AcquireHigh),
         4 => Just(Step::TryAcquire),
         3 => (0usize..7).prop_map(Step::AcquireMany),
         12 => any::<usize>().prop_map(Step::Release),
@@ -82,6 +81,7 @@ struct Life {
 #[derive(Default)]
 struct Model {
     max_size: usize,
+    reserved_high: usize,
     soft_max_size: usize,
     max_uses: u64,
     resets: bool,
@@ -91,6 +91,8 @@ struct Model {
     alive: BTreeMap<u32, Life>,
     /// Which lease names which resource.
     leased: BTreeMap<u64, u32>,
+    /// Leases of callers with a high priority.
+    high: BTreeSet<u64>,
 }
 
 impl Model {
@@ -117,12 +119,14 @@ impl Model {
     }
 
     /// What acquiring so many gives.
-    fn outcome(&self, count: usize, in_vain: ostler_status, events: &[Event]) -> ostler_status {
+    fn outcome(&self, count: usize, is_high: bool, in_vain: ostler_status, events: &[Event]) -> ostler_status {
+        let kept = if is_high { 0 } else { self.reserved_high };
+        let (most, ordinary) = (self.max_size - kept, self.leased.len() - self.high.len());
         match () {
             () if count == 0 => OSTLER_OK,
-            () if count > self.max_size => OSTLER_E_LIMIT,
+            () if count > most => OSTLER_E_LIMIT,
             () if self.is_closed => OSTLER_E_CLOSED,
-            () if self.is_paused => in_vain,
+            () if self.is_paused || (!is_high && ordinary + count > most) => in_vain,
             () if events.contains(&Event::CreateFailed) => OSTLER_E_CREATE_FAILED,
             () if self.leased.len() + count > self.max_size => in_vain,
             () => OSTLER_OK,
@@ -164,6 +168,7 @@ impl Run {
         // SAFETY: a plain struct, for which zeroes are the defaults.
         let mut config: ostler_pool_config = unsafe { std::mem::zeroed() };
         config.max_size = kind.max_size;
+        config.reserved_high = kind.reserved_high;
         config.capacity = CAPACITY;
         config.soft_max_size = kind.soft_max_size;
         config.max_uses = kind.max_uses;
@@ -172,6 +177,7 @@ impl Run {
         config.breaker_failures = u32::MAX;
         let model = Model {
             max_size: kind.max_size as usize,
+            reserved_high: kind.reserved_high as usize,
             soft_max_size: if kind.soft_max_size == 0 { CAPACITY } else { kind.soft_max_size } as usize,
             max_uses: kind.max_uses,
             resets: kind.resets,
@@ -181,13 +187,19 @@ impl Run {
         Self { factory, pool, model, ended: Vec::new() }
     }
 
-    fn acquired(&mut self, count: usize, in_vain: ostler_status, came: Result<Vec<(u64, u32)>, ostler_status>) {
+    fn acquired(
+        &mut self,
+        count: usize,
+        is_high: bool,
+        in_vain: ostler_status,
+        came: Result<Vec<(u64, u32)>, ostler_status>,
+    ) {
         let events = self.factory.take_events();
         let idle_before = self.model.idle();
         self.model.note(&events);
         let paused = if in_vain == OSTLER_E_EXHAUSTED { OSTLER_E_PAUSED } else { in_vain };
         let in_vain = if self.model.is_paused { paused } else { in_vain };
-        let wanted = self.model.outcome(count, in_vain, &events);
+        let wanted = self.model.outcome(count, is_high, in_vain, &events);
         assert_eq!(came.as_ref().err().copied().unwrap_or(OSTLER_OK), wanted, "{events:?}");
         if count == 1 && events.iter().any(|event| matches!(event, Event::Created(_))) {
             assert!(idle_before.iter().all(|number| !self.model.alive.contains_key(number)), "made before idle ones");
@@ -198,6 +210,9 @@ impl Run {
         }
         for (lease, number) in came.into_iter().flatten() {
             self.model.lease(lease, number);
+            if is_high {
+                self.model.high.insert(lease);
+            }
             self.factory.begin_use(number);
         }
     }
@@ -225,6 +240,7 @@ impl Run {
         assert_eq!(events, wanted);
         self.model.note(&events);
         self.model.leased.remove(&lease);
+        self.model.high.remove(&lease);
         self.ended.push(lease);
     }
 
@@ -232,15 +248,19 @@ impl Run {
         match *step {
             Step::Acquire => {
                 let came = self.pool.acquire(0).map(|leased| vec![leased]);
-                self.acquired(1, OSTLER_E_TIMEOUT, came);
+                self.acquired(1, false, OSTLER_E_TIMEOUT, came);
+            }
+            Step::AcquireHigh => {
+                let came = self.pool.acquire_high(0).map(|leased| vec![leased]);
+                self.acquired(1, true, OSTLER_E_TIMEOUT, came);
             }
             Step::TryAcquire => {
                 let came = self.pool.try_acquire().map(|leased| vec![leased]);
-                self.acquired(1, OSTLER_E_EXHAUSTED, came);
+                self.acquired(1, false, OSTLER_E_EXHAUSTED, came);
             }
             Step::AcquireMany(count) => {
                 let came = self.pool.acquire_n(count, 0);
-                self.acquired(count, OSTLER_E_TIMEOUT, came);
+                self.acquired(count, false, OSTLER_E_TIMEOUT, came);
             }
             Step::Release(place) => self.end_lease(place, false),
             Step::Discard(place) => self.end_lease(place, true),
@@ -257,6 +277,9 @@ impl Run {
             Step::Resume => {
                 assert_eq!(self.pool.resume(), OSTLER_OK);
                 self.model.is_paused = false;
+            }
+            Step::Resize(max_size) if max_size as usize <= self.model.reserved_high => {
+                assert_eq!(self.pool.resize(max_size), OSTLER_E_INVALID_ARGUMENT);
             }
             Step::Resize(max_size) => {
                 let too_many = self.model.alive.len().saturating_sub(max_size as usize);
@@ -329,6 +352,7 @@ proptest! {
 fn the_model_notices_what_it_did_not_see() {
     let kind = Kind {
         max_size: 1,
+        reserved_high: 0,
         soft_max_size: 0,
         max_uses: 0,
         longest_first: false,

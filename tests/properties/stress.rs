@@ -24,6 +24,8 @@ fn configs() -> Vec<ostler_pool_config> {
     vec![
         with(|_| {}),
         with(|config| config.creator_threads = 2),
+        with(|config| (config.reserved_high, config.creator_threads) = (1, 1)),
+        with(|config| (config.reserved_high, config.max_uses) = (1, 3)),
         with(|config| (config.idle_order, config.max_uses) = (1, 5)),
         with(|config| (config.min_size, config.max_lifetime_ns, config.keepalive_ns) = (2, 2_000_000, 1_000_000)),
         with(|config| (config.min_idle, config.idle_timeout_ns, config.soft_max_size) = (1, 1_000_000, 2)),
@@ -50,6 +52,10 @@ fn turn(factory: &Factory, pool: &Stable) -> ostler_status {
             Err(status) => status,
         },
         2 => match pool.acquire(u64::from(factory.dice()) * 1000) {
+            Ok(leased) => use_and_end(factory, pool, leased),
+            Err(status) => status,
+        },
+        3 => match pool.acquire_high(FOREVER) {
             Ok(leased) => use_and_end(factory, pool, leased),
             Err(status) => status,
         },
@@ -96,7 +102,7 @@ fn every_resource_is_accounted_for() {
 
 fn acquire_at_last(pool: &Stable) -> (u64, u32) {
     loop {
-        match pool.acquire(FOREVER) {
+        match pool.acquire_high(FOREVER) {
             Ok(leased) => return leased,
             Err(status) => assert_eq!(status, OSTLER_E_CREATE_FAILED),
         }
