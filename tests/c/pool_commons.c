@@ -1,5 +1,5 @@
-/* What went wrong in the pool that most have used and mended for twenty years: each test is named by the fault, and cites
- * the issue in which Apache Commons Pool tells of it (POOL-..., of its list of changes). */
+/* What went wrong in the pool that most have used and mended for twenty years: each test is named by the fault, and
+ * cites the issue in which Apache Commons Pool tells of it (POOL-..., of its list of changes). */
 #define _GNU_SOURCE
 #include "farm.h"
 #include <dirent.h>
@@ -149,6 +149,10 @@ TEST(wait_that_timed_out_leaked_capacity)
     for (int i = 0; i < 50; i++)
         CHECK_STATUS(acquire_within(pool, (uint64_t)i * 1000, NULL, &more), OSTLER_E_TIMEOUT);
     release(pool, held[0]);
+    /* This one has one of its two in the hand when it gives up. */
+    ostler_lease two[2];
+    void *resources[2];
+    CHECK_STATUS(ostler_pool_acquire_n(pool, 2, MS, NULL, two, resources), OSTLER_E_TIMEOUT);
     release(pool, held[1]);
     check_capacity(pool, 2);
     end(pool, farm);
