@@ -63,6 +63,7 @@ int main(int count, char **arguments) {
     bench::add_arena(cases);
     bench::add_pool(cases);
     bench::add_deferred(cases);
+    bench::add_templates(cases);
     bench::add_orchestrator(cases);
 
     std::printf("Ostler %s beside its peers. One process; the candidates of a case take turns for %d rounds, the first\n"

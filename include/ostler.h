@@ -119,7 +119,7 @@ typedef int32_t ostler_status;
 /** The mark is of another arena, or the arena was reset or rewound past it. */
 #define OSTLER_E_STALE_MARK -102
 
-/** Every resource that the pool may have is leased, or every cell of the set is out. */
+/** Every resource that the pool may have is leased, or every cell or reference is out. */
 #define OSTLER_E_EXHAUSTED -200
 
 /** The create callback failed; the message has its words. */
@@ -137,8 +137,14 @@ typedef int32_t ostler_status;
 /** The cell was completed, cancelled, or ended by a destroy before. */
 #define OSTLER_E_ALREADY_COMPLETED -205
 
+/** The build callback failed; the message has its words. */
+#define OSTLER_E_BUILD_FAILED -206
+
+/** The reference to a template was released, or is of another cache. */
+#define OSTLER_E_STALE_TEMPLATE -207
+
 /** More is asked of the pool than it can give in time; the message says by how much. */
-#define OSTLER_E_OVERLOADED -220
+#define OSTLER_E_OVERLOADED -208
 
 /** The model's queue, or the orchestrator's table of requests, is full. */
 #define OSTLER_E_QUEUE_FULL -300
@@ -1165,6 +1171,29 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
  * use of one resource; a second release of it is an error and harms nobody.
  * ====================================================================== */
 
+/** A resource was made. */
+#define OSTLER_POOL_EVENT_CREATED 1
+
+/** A resource is about to be destroyed. */
+#define OSTLER_POOL_EVENT_DESTROYED 2
+
+/** create has failed breaker_failures times in a row. */
+#define OSTLER_POOL_EVENT_BREAKER_OPENED 3
+
+/** create has succeeded again. */
+#define OSTLER_POOL_EVENT_BREAKER_CLOSED 4
+
+#define OSTLER_POOL_EVENT_PAUSED 5
+
+#define OSTLER_POOL_EVENT_RESUMED 6
+
+#define OSTLER_POOL_EVENT_RESIZED 7
+
+#define OSTLER_POOL_EVENT_REFRESHED 8
+
+/** By a close or a destroy, before any resource goes. */
+#define OSTLER_POOL_EVENT_CLOSED 9
+
 /**
  * Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
  * is not needed grows old and can go.
@@ -1308,6 +1337,8 @@ typedef struct ostler_pool_callbacks {
      * taken.
      */
     ostler_status (*retag)(void *user_data, void *resource, uint64_t from_tag, uint64_t to_tag);
+    /** Hears what happens to the pool: an OSTLER_POOL_EVENT_...; may be NULL. resource is NULL unless the event is about one. */
+    void (*event)(void *user_data, uint32_t event, void *resource);
 } ostler_pool_callbacks;
 
 /** How a resource is acquired. */
@@ -1401,6 +1432,8 @@ typedef struct ostler_pool_stats {
     uint64_t retags;
     /** Callers who got OSTLER_E_OVERLOADED. */
     uint64_t refused;
+    /** Resources whose lease was revoked and whose holder has not given them back yet. */
+    uint64_t revoked;
 } ostler_pool_stats;
 
 /**
@@ -1728,6 +1761,46 @@ ostler_status ostler_pool_wait_warm(struct ostler_pool *pool,
                                     ostler_cancel *cancel,
                                     uint32_t *ready,
                                     uint32_t *wanted);
+
+/**
+ * Takes a lease away from its holder, which may still be using the resource: the lease is stale from now on, the resource
+ * is leased to nobody else and not destroyed yet, and the pool may make another in its place. The holder's release or
+ * discard is then OSTLER_E_STALE_LEASE, and destroys the resource.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - lease: a lease from this pool, of whatever thread.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_revoke(struct ostler_pool *pool,
+                                 struct ostler_lease lease);
+
+/**
+ * Destroys idle resources beyond a number, as when memory is needed elsewhere: those first that were idle longest, where
+ * the pool has a time by which it tells. As many as min_size asks for stay.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - keep_idle: how many idle ones stay.
+ * - trimmed: written; how many were destroyed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; trimmed may be NULL.
+ * Blocking: as long as the destroy callbacks take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_trim(struct ostler_pool *pool,
+                               uint32_t keep_idle,
+                               uint32_t *trimmed);
 
 /**
  * Changes the bounds of a pool that is in use. When there are too many resources, idle ones are destroyed at once, and
@@ -2204,6 +2277,425 @@ ostler_status ostler_deferred_get_stats(struct ostler_deferred *deferred,
  * Since: 0.1
  */
 ostler_status ostler_deferred_destroy(struct ostler_deferred *deferred);
+
+
+/* ======================================================================
+ * Templates: immutable initial data by key, built once and then copied, or read in place, without a lock. What is here
+ * is bounded by count and by bytes; a key can be invalidated at any time, and whoever uses the old template goes on
+ * with it.
+ * ====================================================================== */
+
+/**
+ * Evictions: the template whose last use is longest ago goes. Uses are told apart as far as templates were kept between
+ * them; of those that were used since the same one was kept the oldest goes.
+ */
+#define OSTLER_EVICT_LEAST_RECENTLY_USED 0
+
+/**
+ * The template with the fewest uses goes; after 64 they are counted ever more rarely. All counts are halved each time as
+ * many have gone as there are.
+ */
+#define OSTLER_EVICT_LEAST_FREQUENTLY_USED 1
+
+/** A cache of templates. */
+typedef struct ostler_templates ostler_templates;
+
+/** The bounds of a cache of templates. */
+typedef struct ostler_templates_config {
+    /** sizeof(ostler_templates_config). */
+    uint32_t struct_size;
+    /**
+     * Which template goes when there is no room: OSTLER_EVICT_LEAST_RECENTLY_USED (0) or
+     * OSTLER_EVICT_LEAST_FREQUENTLY_USED. One that is in use goes from the cache at once, and is destroyed after its last
+     * use. Of more than 128 templates the least used of 128 goes, which are picked at random.
+     */
+    uint32_t eviction;
+    /** Most templates that are kept; 1 to 1048576; 0: 1024. The memory to find them is taken at once, 40 to 72 bytes each. */
+    uint32_t max_templates;
+    /** Most references that are out; 1 to 1048576; 0: 1024. The memory for all is taken at once, some 50 bytes each. */
+    uint32_t max_references;
+    /**
+     * Most bytes that the templates that are kept may count; one that counts more is built for each who asks for it, and
+     * not kept; 0: no bound.
+     */
+    uint64_t max_bytes;
+    /** Alignment of an instance in an arena; a power of two of at most 2 MiB; 0: 64. */
+    uint64_t align_bytes;
+} ostler_templates_config;
+
+/**
+ * The functions of the host for a cache of templates. They run on the thread that calls the library, with no lock held,
+ * and may call it, also the same cache, but not destroy that. A build that asks for its own key, over others or not, gets
+ * OSTLER_E_WOULD_DEADLOCK; a circle over several caches, or over threads that a build starts and waits for, is not noticed.
+ */
+typedef struct ostler_templates_callbacks {
+    /** sizeof(ostler_templates_callbacks). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * Builds the template of a key: writes where its data is and of how many bytes it is, and returns OSTLER_OK, or what
+     * went wrong. The data is not copied and must not change until destroy. charge_bytes holds 0: the template counts
+     * data_bytes for max_bytes; or it writes what that is to be. Called for one key by one thread at a time, unless the
+     * key is invalidated meanwhile.
+     */
+    ostler_status (*build)(void *user_data,
+                           const void *key,
+                           uint64_t key_bytes,
+                           void **data,
+                           uint64_t *data_bytes,
+                           uint64_t *charge_bytes);
+    /** Makes an instance of data_bytes at target, by many threads at once; NULL: the bytes are copied. */
+    ostler_status (*clone)(void *user_data, const void *data, uint64_t data_bytes, void *target);
+    /** Ends what build made, when nobody uses it any more; may be NULL. */
+    void (*destroy)(void *user_data, void *data, uint64_t data_bytes);
+} ostler_templates_callbacks;
+
+/** Names one reference to one template. A value of 0 is never one. */
+typedef struct ostler_template {
+    uint64_t value;
+} ostler_template;
+
+/** What a reference to a template leads to. */
+typedef struct ostler_template_info {
+    /** sizeof(ostler_template_info), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    const void *data;
+    uint64_t data_bytes;
+    /** From 1; a template whose build began later has a higher one. */
+    uint64_t version;
+} ostler_template_info;
+
+/** What a cache of templates holds and did. */
+typedef struct ostler_templates_stats {
+    /** sizeof(ostler_templates_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Templates that are kept. */
+    uint64_t templates;
+    /** What they count. */
+    uint64_t bytes;
+    /** Templates that are not kept, but still in use. */
+    uint64_t leaving;
+    /** What those count. */
+    uint64_t leaving_bytes;
+    /** References that are out. */
+    uint64_t in_use;
+    /** Callers that wait for another thread's build. */
+    uint64_t waiting;
+    /** Uses of a template that was there. */
+    uint64_t hits;
+    /** Calls that did not find theirs, and built it or waited for it. */
+    uint64_t misses;
+    uint64_t builds;
+    uint64_t build_failures;
+    /** Templates that went because of max_templates. */
+    uint64_t evicted_for_count;
+    /** Templates that went because of max_bytes. */
+    uint64_t evicted_for_bytes;
+    /** Templates that were kept until they were invalidated. */
+    uint64_t invalidated;
+    /** Templates that were built and not kept: invalidated meanwhile, above max_bytes, or of a cache that is destroyed. */
+    uint64_t unkept;
+    /** How long builds took, also those that failed. */
+    ostler_times build_times;
+    /** How long those waited that had to, also in vain. */
+    ostler_times waits;
+} ostler_templates_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_templates_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_config_init(struct ostler_templates_config *config, uint32_t struct_size);
+
+/**
+ * Empties a table of callbacks.
+ *
+ * Parameters:
+ * - callbacks: written only on success.
+ * - struct_size: sizeof(ostler_templates_callbacks).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_callbacks_init(struct ostler_templates_callbacks *callbacks,
+                                              uint32_t struct_size);
+
+/**
+ * Makes a cache of templates, with nothing in it.
+ *
+ * Parameters:
+ * - config: borrowed during the call; NULL: the defaults.
+ * - callbacks: borrowed during the call; build is required.
+ * - user_data: handed to every callback; must stay valid until the cache is destroyed and the last reference is back.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_templates_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL; user_data may be NULL; callbacks, its build, and out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_create(const struct ostler_templates_config *config,
+                                      const struct ostler_templates_callbacks *callbacks,
+                                      void *user_data,
+                                      struct ostler_templates **out);
+
+/**
+ * Makes an instance of the template of a key in the caller's memory. When the template is not there the first caller
+ * builds it, and those who come meanwhile wait. One that is there takes no lock.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - target: written only on success, but for what a clone callback that fails has written; no part of a template.
+ * - target_bytes: its size; at least that of the template, which the message tells when it is more.
+ * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound. A build
+ *   of the caller's own takes as long as it takes.
+ * - cancel: borrowed during the call; ends the wait.
+ * - data_bytes: written; how many bytes were; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_CALLBACK_FAILED (of the
+ * clone), OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data_bytes may be NULL; key and target must not
+ * be NULL.
+ * Blocking: up to timeout_ns, or as long as build takes, and then as long as clone takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_instantiate(struct ostler_templates *templates,
+                                           const void *key,
+                                           uint64_t key_bytes,
+                                           void *target,
+                                           uint64_t target_bytes,
+                                           uint64_t timeout_ns,
+                                           ostler_cancel *cancel,
+                                           uint64_t *data_bytes);
+
+/**
+ * Makes an instance of the template of a key in an arena; see ostler_templates_instantiate.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - arena: borrowed; what was allocated for a clone callback that fails stays allocated.
+ * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - out: written only on success, else NULL; belongs to the arena, aligned as the configuration says.
+ * - data_bytes: written; how many bytes are there; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_CALLBACK_FAILED (of the
+ * clone), OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED (also the arena's),
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates or arena NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data_bytes may be NULL; key and out must
+ * not be NULL.
+ * Blocking: up to timeout_ns, or as long as build takes, and then as long as the kernel takes to map a chunk and clone
+ * takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_instantiate_in(struct ostler_templates *templates,
+                                              const void *key,
+                                              uint64_t key_bytes,
+                                              ostler_arena *arena,
+                                              uint64_t timeout_ns,
+                                              ostler_cancel *cancel,
+                                              void **out,
+                                              uint64_t *data_bytes);
+
+/**
+ * Hands out a reference to the template of a key, which is built when it is not there; see
+ * ostler_templates_instantiate. Until it is released the template stays, also when it is invalidated or evicted.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - out: written only on success, else 0; ends with ostler_templates_release.
+ * - data: written only on success, else NULL; the template's data, which must not be written; valid until the release.
+ * - data_bytes: written; how many bytes are there; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_EXHAUSTED (of references),
+ * OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data may be NULL; data_bytes may be NULL; key and
+ * out must not be NULL.
+ * Blocking: up to timeout_ns, or as long as build takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_get(struct ostler_templates *templates,
+                                   const void *key,
+                                   uint64_t key_bytes,
+                                   uint64_t timeout_ns,
+                                   ostler_cancel *cancel,
+                                   struct ostler_template *out,
+                                   const void **data,
+                                   uint64_t *data_bytes);
+
+/**
+ * Gives a reference back. A template that is not kept any more is destroyed with its last one.
+ *
+ * Parameters:
+ * - templates: borrowed, also when it was destroyed.
+ * - reference: consumed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_TEMPLATE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_release(struct ostler_templates *templates,
+                                       struct ostler_template reference);
+
+/**
+ * Tells what a reference leads to.
+ *
+ * Parameters:
+ * - templates: borrowed, also when it was destroyed.
+ * - reference: one that is out.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_TEMPLATE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_get_info(struct ostler_templates *templates,
+                                        struct ostler_template reference,
+                                        struct ostler_template_info *out);
+
+/**
+ * Tells the version of the template that is kept for a key. Versions only grow, so one that differs from that of a
+ * reference says that a newer one is there, or none.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - version: written; 0 when none is kept, and after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; key and version must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_get_version(struct ostler_templates *templates,
+                                           const void *key,
+                                           uint64_t key_bytes,
+                                           uint64_t *version);
+
+/**
+ * Makes the template of a key go: once this returns, no call that begins gets it, nor what a build that was under way
+ * made. Those who use it, or waited for that build, go on with it.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value; one that is not there is nothing to do.
+ * - key_bytes: 1 to 255.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; key must not be NULL.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_invalidate(struct ostler_templates *templates,
+                                          const void *key,
+                                          uint64_t key_bytes);
+
+/**
+ * Makes the templates of all keys go; see ostler_templates_invalidate.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_invalidate_all(struct ostler_templates *templates);
+
+/**
+ * Reads what a cache of templates holds and did.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call; nobody is held up.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_get_stats(struct ostler_templates *templates,
+                                         struct ostler_templates_stats *out);
+
+/**
+ * Destroys a cache of templates: waits inside it end with OSTLER_E_CLOSED, and builds that are under way are waited for.
+ * References that are out stay valid until they are released, and the memory goes with the last.
+ *
+ * Parameters:
+ * - templates: owned; invalid afterwards, except for its references.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_OK and does nothing.
+ * Blocking: as long as the callbacks take.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_destroy(struct ostler_templates *templates);
 
 
 /* ======================================================================

@@ -119,6 +119,7 @@ type poolCallbacks interface {
 	reset(resource uintptr) error
 	retag(resource uintptr, from, to uint64) error
 	destroy(resource uintptr)
+	event(event uint32, resource uintptr)
 	overdue(lease C.ostler_lease_info)
 }
 
@@ -133,6 +134,7 @@ var (
 	pools    registry[poolCallbacks]
 	models   registry[modelCallbacks]
 	requests registry[*request]
+	builders registry[func(key string) ([]byte, error)]
 )
 
 //export ostlerGoPoolCreate
@@ -179,11 +181,28 @@ func ostlerGoPoolDestroy(pool, resource C.uintptr_t) {
 	}
 }
 
+//export ostlerGoPoolEvent
+func ostlerGoPoolEvent(pool C.uintptr_t, event C.uint32_t, resource C.uintptr_t) {
+	if callbacks, found := pools.get(uintptr(pool)); found {
+		callbacks.event(uint32(event), uintptr(resource))
+	}
+}
+
 //export ostlerGoPoolOverdue
 func ostlerGoPoolOverdue(pool C.uintptr_t, lease C.ostler_lease_info) {
 	if callbacks, found := pools.get(uintptr(pool)); found {
 		callbacks.overdue(lease)
 	}
+}
+
+//export ostlerGoTemplatesBuild
+func ostlerGoTemplatesBuild(id C.uintptr_t, key *C.char, keyBytes C.int) (C.ostler_status, unsafe.Pointer, C.uint64_t) {
+	builder, found := builders.get(uintptr(id))
+	if !found {
+		return answer(errGone), nil, 0
+	}
+	data, bytes, err := build(builder, C.GoStringN(key, keyBytes))
+	return answer(err), data, C.uint64_t(bytes)
 }
 
 //export ostlerGoModelLoad

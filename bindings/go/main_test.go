@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 func registered() int {
-	return pools.len() + models.len() + requests.len() + cells.len() + settled.len()
+	return pools.len() + models.len() + requests.len() + cells.len() + settled.len() + builders.len()
 }
 
 // leavesNothing fails the test when its end finds objects that are still registered for C.

@@ -48,6 +48,9 @@ type PoolConfig[T any] struct {
 	// Retag is optional: it gives one the settings of another tag, before it is leased to who wants those.
 	Retag func(resource T, fromTag, toTag uint64) error
 
+	// Event is optional: it hears what happens to the pool, and of the resource where the event is about one.
+	Event func(event PoolEvent, resource T)
+
 	LeaseLimit time.Duration      // how long a lease may last before it is told of; 0 is for ever
 	Overdue    func(LeaseInfo[T]) // optional: hears, once, of a lease that lasts longer; it may Discard it
 }
@@ -82,7 +85,7 @@ type PoolStats struct {
 	DestroyedReset, Acquires, Reuses, Timeouts, PeakInUse, PeakWaiting uint64
 	DestroyedOld, DestroyedUsed, DestroyedRefreshed, DestroyedSurplus  uint64
 	MinSize, MaxSize                                                   uint64
-	FailuresInARow, Overdue, Retags, Refused                           uint64
+	FailuresInARow, Overdue, Retags, Refused, Revoked                  uint64
 
 	Waits   Times // of those who had to wait, also in vain
 	Creates Times
@@ -133,7 +136,8 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	id := pools.add(keeper)
 	keeper.tenancy.end = func() { pools.take(id) }
 	validates, resets, retags := flag(config.Validate != nil), flag(config.Reset != nil), flag(config.Retag != nil)
-	created := C.ostler_go_pool_create(&c, C.int(validates), C.int(resets), C.int(retags), C.uintptr_t(id))
+	created := C.ostler_go_pool_create(&c, C.int(validates), C.int(resets), C.int(retags),
+		C.int(flag(config.Event != nil)), C.uintptr_t(id))
 	if err := failure(created.failure); err != nil {
 		keeper.tenancy.close()
 		return nil, err
@@ -252,6 +256,34 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	return lease, err
 }
 
+// PoolEvent is what happens to a pool.
+type PoolEvent uint32
+
+// The events.
+const (
+	EventCreated       PoolEvent = C.OSTLER_POOL_EVENT_CREATED
+	EventDestroyed     PoolEvent = C.OSTLER_POOL_EVENT_DESTROYED // it is about to be
+	EventBreakerOpened PoolEvent = C.OSTLER_POOL_EVENT_BREAKER_OPENED
+	EventBreakerClosed PoolEvent = C.OSTLER_POOL_EVENT_BREAKER_CLOSED
+	EventPaused        PoolEvent = C.OSTLER_POOL_EVENT_PAUSED
+	EventResumed       PoolEvent = C.OSTLER_POOL_EVENT_RESUMED
+	EventResized       PoolEvent = C.OSTLER_POOL_EVENT_RESIZED
+	EventRefreshed     PoolEvent = C.OSTLER_POOL_EVENT_REFRESHED
+	EventClosed        PoolEvent = C.OSTLER_POOL_EVENT_CLOSED
+)
+
+// Trim destroys idle resources until so many are idle, as far as MinSize allows; it says how many went.
+func (p *Pool[T]) Trim(keepIdle int) (trimmed int, err error) {
+	var given arguments
+	keep := given.count("keepIdle", keepIdle)
+	if given.err != nil {
+		return 0, given.err
+	}
+	waited := C.ostler_go_pool_trim(p.handle, keep)
+	runtime.KeepAlive(p)
+	return int(waited.still_out), failure(waited.failure)
+}
+
 // Demand is how a resource is acquired.
 type Demand struct {
 	Priority Priority // whose turn it is among those who wait
@@ -338,7 +370,7 @@ func (p *Pool[T]) Stats() (PoolStats, error) {
 		DestroyedRefreshed: uint64(stats.destroyed_refreshed), DestroyedSurplus: uint64(stats.destroyed_surplus),
 		MinSize: uint64(stats.min_size), MaxSize: uint64(stats.max_size),
 		FailuresInARow: uint64(stats.failures_in_a_row), Overdue: uint64(stats.overdue),
-		Retags: uint64(stats.retags), Refused: uint64(stats.refused),
+		Retags: uint64(stats.retags), Refused: uint64(stats.refused), Revoked: uint64(stats.revoked),
 		Waits: timesOf(stats.waits), Creates: timesOf(stats.creates), Uses: timesOf(stats.uses),
 	}, nil
 }
@@ -413,6 +445,17 @@ func (l Lease[T]) Discard() error {
 	return err
 }
 
+// Revoke takes the lease away from its holder. The resource lives on, shared with nobody, until the holder's Release or
+// Discard, which is ErrStaleLease then.
+func (l Lease[T]) Revoke() error {
+	if l.pool == nil {
+		return errNoLease
+	}
+	err := failure(C.ostler_go_pool_revoke(l.pool.handle, l.id))
+	runtime.KeepAlive(l.pool)
+	return err
+}
+
 var errNoLease = &Error{Code: ErrStaleLease, Message: "the zero Lease is never a lease"}
 
 // poolKeeper keeps the resources of a pool, and makes and mends them when the library says so.
@@ -470,6 +513,11 @@ func (k *poolKeeper[T]) reset(id uintptr) error {
 func (k *poolKeeper[T]) retag(id uintptr, from, to uint64) error {
 	resource, _ := k.resources.get(id)
 	return guarded(func() error { return k.config.Retag(resource, from, to) })
+}
+
+func (k *poolKeeper[T]) event(event uint32, id uintptr) {
+	resource, _ := k.resources.get(id)
+	unanswerable("Event", func() { k.config.Event(PoolEvent(event), resource) })
 }
 
 func (k *poolKeeper[T]) destroy(id uintptr) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -732,4 +733,37 @@ func TestPoolKeepsAShareForHighPriority(t *testing.T) {
 	succeeds(t, lease.Release())
 	_, err = pool.AcquireWith(soon(t), Demand{Priority: 9})
 	failsWith(t, err, ErrInvalidArgument)
+}
+
+func TestPoolRevokedLeaseEndsWithItsHolder(t *testing.T) {
+	leavesNothing(t)
+	var count counted
+	config := count.config()
+	config.MaxSize = 1
+	var heard []PoolEvent
+	config.Event = func(event PoolEvent, resource *thing) {
+		if (resource != nil) != (event == EventCreated || event == EventDestroyed) {
+			t.Errorf("%d about %v", event, resource)
+		}
+		heard = append(heard, event)
+	}
+	pool := newPool(t, config)
+	lease := acquire(t, pool)
+	succeeds(t, lease.Revoke())
+	failsWith(t, lease.Valid(), ErrStaleLease)
+	next := acquire(t, pool)
+	if next.Value() == lease.Value() || count.destroyed.Load() != 0 {
+		t.Error("the resource of the revoked lease was shared, or destroyed")
+	}
+	failsWith(t, lease.Release(), ErrStaleLease)
+	if count.destroyed.Load() != 1 {
+		t.Error("it was not destroyed with the end of its lease")
+	}
+	succeeds(t, next.Release())
+	trimmed, err := pool.Trim(0)
+	succeeds(t, err)
+	wanted := []PoolEvent{EventCreated, EventCreated, EventDestroyed, EventDestroyed}
+	if trimmed != 1 || !slices.Equal(heard, wanted) {
+		t.Errorf("trimmed %d, heard %v", trimmed, heard)
+	}
 }

@@ -68,6 +68,13 @@ typedef struct {
     uint32_t wanted;
 } ostler_go_warmed;
 
+typedef struct ostler_go_template {
+    ostler_go_failure failure;
+    uint64_t reference;
+    const void *data;
+    uint64_t bytes;
+} ostler_go_template;
+
 ostler_go_failure ostler_go_version_check(void);
 ostler_go_failure ostler_go_log_to_pipe(uint32_t max_level, int pipe);
 ostler_go_failure ostler_go_log_off(void);
@@ -104,7 +111,7 @@ ostler_go_failure ostler_go_cursor_close(ostler_cursor *cursor);
 
 ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config);
 ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, int retags,
-                                        uintptr_t id);
+                                        int hears, uintptr_t id);
 ostler_go_leased ostler_go_pool_acquire_with(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
                                              uintptr_t cancel);
 ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
@@ -114,6 +121,8 @@ ostler_go_failure ostler_go_pool_release_n(uintptr_t pool, const uint64_t *lease
 ostler_go_leased ostler_go_pool_try_acquire(uintptr_t pool);
 ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_discard(uintptr_t pool, uint64_t lease);
+ostler_go_failure ostler_go_pool_revoke(uintptr_t pool, uint64_t lease);
+ostler_go_waited ostler_go_pool_trim(uintptr_t pool, uint32_t keep_idle);
 ostler_go_leased ostler_go_pool_get_resource(uintptr_t pool, uint64_t lease);
 ostler_go_failure ostler_go_pool_get_stats(uintptr_t pool, ostler_pool_stats *out);
 ostler_go_waited ostler_go_pool_list_leases(uintptr_t pool, ostler_lease_info *leases, uint64_t capacity);
@@ -134,6 +143,23 @@ ostler_go_failure ostler_go_deferred_cancel(uintptr_t deferred, uint64_t cell);
 ostler_go_failure ostler_go_deferred_release(uintptr_t deferred, uint64_t cell);
 ostler_go_failure ostler_go_deferred_get_stats(uintptr_t deferred, ostler_deferred_stats *out);
 ostler_go_failure ostler_go_deferred_destroy(uintptr_t deferred);
+
+ostler_go_failure ostler_go_templates_config_init(ostler_templates_config *config);
+ostler_go_created ostler_go_templates_create(const ostler_templates_config *config, uintptr_t id);
+ostler_go_template ostler_go_templates_instantiate(uintptr_t templates, const void *key, uint64_t key_bytes, void *target,
+                                                   uint64_t target_bytes, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_template ostler_go_templates_instantiate_in(uintptr_t templates, const void *key, uint64_t key_bytes,
+                                                      uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel);
+ostler_go_template ostler_go_templates_get(uintptr_t templates, const void *key, uint64_t key_bytes, uint64_t timeout_ns,
+                                           uintptr_t cancel);
+ostler_go_failure ostler_go_templates_release(uintptr_t templates, uint64_t reference);
+ostler_go_failure ostler_go_templates_get_info(uintptr_t templates, uint64_t reference, ostler_template_info *out);
+ostler_go_failure ostler_go_templates_get_version(uintptr_t templates, const void *key, uint64_t key_bytes,
+                                                  uint64_t *version);
+ostler_go_failure ostler_go_templates_invalidate(uintptr_t templates, const void *key, uint64_t key_bytes);
+ostler_go_failure ostler_go_templates_invalidate_all(uintptr_t templates);
+ostler_go_failure ostler_go_templates_get_stats(uintptr_t templates, ostler_templates_stats *out);
+ostler_go_failure ostler_go_templates_destroy(uintptr_t templates);
 
 ostler_go_failure ostler_go_orchestrator_config_init(ostler_orchestrator_config *config);
 ostler_go_created ostler_go_orchestrator_create(const ostler_orchestrator_config *config);

@@ -40,6 +40,8 @@ const (
 	ErrPaused           Status = C.OSTLER_E_PAUSED            // the pool leases nothing until it is resumed
 	ErrStaleCell        Status = C.OSTLER_E_STALE_CELL        // what came to the cell was taken, or it was released
 	ErrAlreadyCompleted Status = C.OSTLER_E_ALREADY_COMPLETED // the cell was completed, cancelled, or ended by a close
+	ErrBuildFailed      Status = C.OSTLER_E_BUILD_FAILED      // the template could not be built
+	ErrStaleTemplate    Status = C.OSTLER_E_STALE_TEMPLATE    // the reference to the template was released before
 	ErrOverloaded       Status = C.OSTLER_E_OVERLOADED        // more is asked of the pool than it can give in time
 	ErrQueueFull        Status = C.OSTLER_E_QUEUE_FULL        // the model's queue, or the orchestrator's table, is full
 	ErrLoadFailed       Status = C.OSTLER_E_LOAD_FAILED       // a worker could not load the model

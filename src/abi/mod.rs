@@ -20,6 +20,7 @@ pub mod receipt;
 pub mod request;
 pub mod status;
 mod structs;
+pub mod templates;
 pub mod topology;
 
 #[cfg(feature = "faults")]

@@ -17,8 +17,8 @@ use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, CloseError, CreateError, Demand, Factory, IdleOrder, Lease, LeaseInfo, MOST_SLOTS, Pool, PoolConfig,
-    ResizeError, Resource, StaleLease, TimesSnapshot, WarmError,
+    AcquireError, CloseError, CreateError, Demand, Event, Factory, IdleOrder, Lease, LeaseInfo, MOST_SLOTS, Pool,
+    PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
 
@@ -69,7 +69,24 @@ pub struct ostler_pool_callbacks {
             to_tag: u64,
         ) -> ostler_status,
     >,
+    /// Hears what happens to the pool: an OSTLER_POOL_EVENT_...; may be NULL. resource is NULL unless the event is about one.
+    pub event: Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, event: u32, resource: *mut c_void)>,
 }
+
+/// A resource was made.
+pub const OSTLER_POOL_EVENT_CREATED: u32 = 1;
+/// A resource is about to be destroyed.
+pub const OSTLER_POOL_EVENT_DESTROYED: u32 = 2;
+/// create has failed breaker_failures times in a row.
+pub const OSTLER_POOL_EVENT_BREAKER_OPENED: u32 = 3;
+/// create has succeeded again.
+pub const OSTLER_POOL_EVENT_BREAKER_CLOSED: u32 = 4;
+pub const OSTLER_POOL_EVENT_PAUSED: u32 = 5;
+pub const OSTLER_POOL_EVENT_RESUMED: u32 = 6;
+pub const OSTLER_POOL_EVENT_RESIZED: u32 = 7;
+pub const OSTLER_POOL_EVENT_REFRESHED: u32 = 8;
+/// By a close or a destroy, before any resource goes.
+pub const OSTLER_POOL_EVENT_CLOSED: u32 = 9;
 
 /// A lease that is out.
 #[repr(C)]
@@ -247,6 +264,8 @@ pub struct ostler_pool_stats {
     pub retags: u64,
     /// Callers who got OSTLER_E_OVERLOADED.
     pub refused: u64,
+    /// Resources whose lease was revoked and whose holder has not given them back yet.
+    pub revoked: u64,
 }
 
 versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats, ostler_acquire);
@@ -280,6 +299,15 @@ impl From<AcquireError> for Failure {
 impl From<StaleLease> for Failure {
     fn from(error: StaleLease) -> Self {
         Self::new(OSTLER_E_STALE_LEASE, format_args!("{error}"))
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Stale(error) => error.into(),
+            RevokeError::OutOfMemory(error) => error.into(),
+        }
     }
 }
 
@@ -348,6 +376,17 @@ impl Factory for Callbacks {
     fn reset(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
         answered(self.table.reset.map_or(OSTLER_OK, |reset| unsafe { reset(self.user_data, resource.0) }))
+    }
+
+    fn hears(&self) -> bool {
+        self.table.event.is_some()
+    }
+
+    fn event(&self, event: Event, resource: Resource) {
+        if let Some(hear) = self.table.event {
+            // SAFETY: the host's function, called as the header says.
+            unsafe { hear(self.user_data, event as u32, resource.0) }
+        }
     }
 
     fn retags(&self) -> bool {
@@ -820,6 +859,7 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
             uses: times(&measured.uses),
             retags: stats.retags,
             refused: stats.refused,
+            revoked: stats.revoked,
         });
         Ok(())
     })
@@ -1046,6 +1086,52 @@ pub unsafe extern "C" fn ostler_pool_wait_warm(
             clear(wanted, asked);
         }
         Ok(warm.map(drop)?)
+    })
+}
+
+/// Takes a lease away from its holder, which may still be using the resource: the lease is stale from now on, the resource
+/// is leased to nobody else and not destroyed yet, and the pool may make another in its place. The holder's release or
+/// discard is then OSTLER_E_STALE_LEASE, and destroys the resource.
+///
+/// Parameters:
+/// - pool: borrowed, also when it was destroyed.
+/// - lease: a lease from this pool, of whatever thread.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_revoke(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
+    with_child(pool, |pool: &Pin<Pool>| Ok(pool.revoke(Lease(lease.value), pool.caller())?))
+}
+
+/// Destroys idle resources beyond a number, as when memory is needed elsewhere: those first that were idle longest, where
+/// the pool has a time by which it tells. As many as min_size asks for stay.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - keep_idle: how many idle ones stay.
+/// - trimmed: written; how many were destroyed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; trimmed may be NULL.
+/// Blocking: as long as the destroy callbacks take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_trim(pool: *mut ostler_pool, keep_idle: u32, trimmed: *mut u32) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(trimmed, 0) };
+    with(pool, |pool: &Pin<Pool>| {
+        let count = pool.trim(keep_idle);
+        // SAFETY: as the header asks.
+        unsafe { clear(trimmed, count) };
+        Ok(())
     })
 }
 

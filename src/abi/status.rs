@@ -51,7 +51,7 @@ pub const OSTLER_E_PAGES_UNAVAILABLE: ostler_status = -100;
 pub const OSTLER_E_NODE_UNAVAILABLE: ostler_status = -101;
 /// The mark is of another arena, or the arena was reset or rewound past it.
 pub const OSTLER_E_STALE_MARK: ostler_status = -102;
-/// Every resource that the pool may have is leased, or every cell of the set is out.
+/// Every resource that the pool may have is leased, or every cell or reference is out.
 pub const OSTLER_E_EXHAUSTED: ostler_status = -200;
 /// The create callback failed; the message has its words.
 pub const OSTLER_E_CREATE_FAILED: ostler_status = -201;
@@ -63,8 +63,12 @@ pub const OSTLER_E_PAUSED: ostler_status = -203;
 pub const OSTLER_E_STALE_CELL: ostler_status = -204;
 /// The cell was completed, cancelled, or ended by a destroy before.
 pub const OSTLER_E_ALREADY_COMPLETED: ostler_status = -205;
+/// The build callback failed; the message has its words.
+pub const OSTLER_E_BUILD_FAILED: ostler_status = -206;
+/// The reference to a template was released, or is of another cache.
+pub const OSTLER_E_STALE_TEMPLATE: ostler_status = -207;
 /// More is asked of the pool than it can give in time; the message says by how much.
-pub const OSTLER_E_OVERLOADED: ostler_status = -220;
+pub const OSTLER_E_OVERLOADED: ostler_status = -208;
 /// The model's queue, or the orchestrator's table of requests, is full.
 pub const OSTLER_E_QUEUE_FULL: ostler_status = -300;
 /// The load callback failed; the message has its words.
@@ -105,6 +109,8 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_PAUSED, c"OSTLER_E_PAUSED"),
     (OSTLER_E_STALE_CELL, c"OSTLER_E_STALE_CELL"),
     (OSTLER_E_ALREADY_COMPLETED, c"OSTLER_E_ALREADY_COMPLETED"),
+    (OSTLER_E_BUILD_FAILED, c"OSTLER_E_BUILD_FAILED"),
+    (OSTLER_E_STALE_TEMPLATE, c"OSTLER_E_STALE_TEMPLATE"),
     (OSTLER_E_OVERLOADED, c"OSTLER_E_OVERLOADED"),
     (OSTLER_E_QUEUE_FULL, c"OSTLER_E_QUEUE_FULL"),
     (OSTLER_E_LOAD_FAILED, c"OSTLER_E_LOAD_FAILED"),

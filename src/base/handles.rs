@@ -1,15 +1,15 @@
 //! Checked handles. A handle is a number that says kind, slot and generation; it is never an address, so a stray
 //! pointer cannot be taken for one, and a destroyed handle stays wrong after its slot is used again.
 //!
-//! A call *pins* the object behind a handle: it writes the handle into a hazard of its own thread's record, looks at
-//! the slot, and goes on without a locked operation. Whoever destroys changes the slot first, then makes every core
-//! pass a barrier (membarrier(2)), then waits until no record shows the handle. Nested calls past the hazards of a
-//! record, and threads without one, count themselves in the slot instead.
+//! A call *pins* the object behind a handle: it shows the handle (see [`super::hazards`]), looks at the slot, and goes on
+//! without a locked operation. Whoever destroys changes the slot first, and then waits until no thread shows the handle.
+//! Nested calls past the hazards of a thread count themselves in the slot instead.
 //!
 //! The life of a slot: `FREE` → `LIVE` → `CLOSING` (destroy runs) → `ORPHANED` (destroyed, but leases or tickets are
 //! still out) → `FREE` with the next generation.
 
 use super::alloc::{self, OutOfMemory};
+use super::hazards::{self, Hazard};
 use super::thread::{Caller, ThreadRecord};
 use super::{Owner, barrier, callback, fork, panics};
 use parking_lot::Mutex;
@@ -29,11 +29,20 @@ pub enum Kind {
     Topology = 5,
     Cancel = 6,
     Deferred = 7,
+    Templates = 8,
 }
 
 /// In the order of a shutdown: what depends on others goes first.
-const KINDS: [Kind; 7] =
-    [Kind::Model, Kind::Orchestrator, Kind::Pool, Kind::Deferred, Kind::Arena, Kind::Topology, Kind::Cancel];
+const KINDS: [Kind; 8] = [
+    Kind::Model,
+    Kind::Orchestrator,
+    Kind::Pool,
+    Kind::Templates,
+    Kind::Deferred,
+    Kind::Arena,
+    Kind::Topology,
+    Kind::Cancel,
+];
 
 impl Kind {
     pub fn name(self) -> &'static str {
@@ -45,6 +54,7 @@ impl Kind {
             Kind::Topology => "topology",
             Kind::Cancel => "cancel",
             Kind::Deferred => "deferred",
+            Kind::Templates => "templates",
         }
     }
 
@@ -257,23 +267,17 @@ pub struct Pin<T: Handled> {
 }
 
 enum Hold {
-    /// At this depth of the thread's record. Pins are values of one call, so they end in the reverse order of their
-    /// begin.
-    Hazard(&'static ThreadRecord, usize),
+    /// Pins are values of one call, so they end in the reverse order of their begin.
+    Hazard(Hazard),
     Shared,
 }
 
 impl Hold {
     #[inline]
     fn take(record: Option<&'static ThreadRecord>, slot: &Slot, handle: u64) -> Self {
-        if let Some(record) = record
-            && let depth = record.depth.get()
-            && let Some(hazard) = record.hazards.get(depth)
-        {
-            hazard.store(handle, Relaxed);
-            record.depth.set(depth + 1);
-            barrier::light();
-            return Hold::Hazard(record, depth);
+        if let Some(hazard) = Hazard::take(record) {
+            hazard.show(handle);
+            return Hold::Hazard(hazard);
         }
         slot.shared_pins.fetch_add(1, SeqCst);
         Hold::Shared
@@ -282,12 +286,7 @@ impl Hold {
     #[inline]
     fn let_go(&self, slot: &Slot) {
         match self {
-            Hold::Hazard(record, depth) => {
-                record.depth.set(*depth);
-                if let Some(hazard) = record.hazards.get(*depth) {
-                    hazard.store(0, Release);
-                }
-            }
+            Hold::Hazard(hazard) => hazard.let_go(),
             Hold::Shared => {
                 slot.shared_pins.fetch_sub(1, SeqCst);
             }
@@ -311,21 +310,24 @@ impl<T: Handled> Pin<T> {
         Err(explain::<T>(handle))
     }
 
+    /// The record of the thread that calls, where it is at hand.
+    #[inline]
+    pub fn record(&self) -> Option<&'static ThreadRecord> {
+        match &self.hold {
+            Hold::Hazard(hazard) => Some(hazard.record()),
+            Hold::Shared => None,
+        }
+    }
+
     /// The thread that calls, as far as it is known.
     #[inline]
     pub fn caller(&self) -> Caller {
-        match self.hold {
-            Hold::Hazard(record, _) => Caller::of(record),
-            Hold::Shared => Caller::UNKNOWN,
-        }
+        self.record().map_or(Caller::UNKNOWN, Caller::of)
     }
 
     /// Whether this thread is inside another call on the object, as when the log's callback runs in one.
     fn is_used_further_out(&self) -> bool {
-        let Hold::Hazard(record, depth) = self.hold else { return false };
-        let (further_out, own) = record.hazards.split_at(depth);
-        let handle = own.first().map(|hazard| hazard.load(Relaxed));
-        further_out.iter().any(|hazard| Some(hazard.load(Relaxed)) == handle)
+        matches!(&self.hold, Hold::Hazard(hazard) if hazard.is_shown_further_out())
     }
 
     /// A share in the object that outlives the pin, for a call that sleeps without holding up a destroy.
@@ -480,11 +482,7 @@ fn reap<T: Handled>(handle: u64) {
 /// Waits until no call is inside the object behind a handle that no new call can pin.
 fn wait_unpinned(slot: &Slot, handle: u64) {
     barrier::heavy();
-    let pinned = || {
-        slot.shared_pins.load(SeqCst) > 0
-            || ThreadRecord::all().any(|record| record.hazards.iter().any(|h| h.load(SeqCst) == handle))
-    };
-    barrier::wait_while(pinned);
+    barrier::wait_while(|| slot.shared_pins.load(SeqCst) > 0 || hazards::is_shown(handle));
 }
 
 /// After a panic in the middle of its work a live object takes no more of it. One that is being destroyed takes none

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod faults;
 pub mod fork;
 pub mod handles;
+pub mod hazards;
 pub mod log;
 pub mod panics;
 pub mod park;

@@ -11,7 +11,7 @@ use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 
-/// Handles that one thread can use at once without touching a shared line (see [`super::handles`]).
+/// What one thread can use at once without touching a shared line (see [`super::hazards`]).
 pub const HAZARDS: usize = 6;
 pub const ERROR_BYTES: usize = 512;
 /// Objects of which one thread can have something at hand.

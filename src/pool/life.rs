@@ -2,6 +2,7 @@
 //! pause, refresh, close.
 
 use super::borrowers::Holders;
+use super::events::Event;
 use super::numbers::Reason;
 use super::pool::{CLOSED, DESTROYING, PAUSED, Pool};
 use super::slots::{Claim, Hold, Life, Phase, Resource};
@@ -35,7 +36,7 @@ pub enum CloseError {
 /// What a close waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Leases that are out.
+    /// Leases that are out, or were revoked and are still with their holders.
     pub leases: u64,
     /// Resources that are being made.
     creates: u64,
@@ -99,17 +100,23 @@ impl Pool {
         self.counters.creates.note(clock::now_ns().saturating_sub(begin_ns));
         if let Err(failure) = made {
             self.counters.create_failures.fetch_add(1, Relaxed);
+            let was_open = self.breaker.is_open();
             self.breaker.failed(failure);
             self.warmed.wake_all();
             if self.breaker.is_open() {
                 self.waiters.wake_all();
+                if !was_open {
+                    self.tell(Event::BreakerOpened, Resource::NONE);
+                }
             }
             return Err(AcquireError::CreateFailed(failure));
         }
         self.counters.created.fetch_add(1, SeqCst);
         self.slots.get(number).begin_life(resource, Life { generation, expires_ns: self.lifetime_end_ns() });
+        self.tell(Event::Created, resource);
         self.warmed.wake_all();
         if self.breaker.succeeded() {
+            self.tell(Event::BreakerClosed, Resource::NONE);
             // Those who would have waited for its pause.
             self.refill();
             self.waiters.wake_all();
@@ -131,10 +138,10 @@ impl Pool {
         }
     }
 
-    /// Resources that are made and not destroyed.
+    /// Resources that are made, and neither destroyed nor taken out of the pool with a lease that was revoked.
     pub(super) fn size(&self) -> u32 {
-        let destroyed = self.counters.destroyed.load(SeqCst);
-        self.counters.created.load(SeqCst).saturating_sub(destroyed) as u32
+        let gone = self.counters.destroyed.load(SeqCst) + u64::from(self.revoked.count());
+        self.counters.created.load(SeqCst).saturating_sub(gone) as u32
     }
 
     /// A place for one more resource, when there is room and the breaker allows an attempt. It calls nobody and wakes
@@ -223,7 +230,12 @@ impl Pool {
     #[cold]
     pub(super) fn destroy_resource(&self, number: u32, reason: Reason) {
         let resource = self.slots.get(number).end_life();
+        self.tell(Event::Destroyed, resource);
         callback::run(self.owner, || self.factory.destroy(resource));
+        self.note_destroyed(reason);
+    }
+
+    pub(super) fn note_destroyed(&self, reason: Reason) {
         self.counters.destroyed.fetch_add(1, SeqCst);
         self.counters.destroyed_for[reason as usize].fetch_add(1, Relaxed);
     }
@@ -368,10 +380,12 @@ impl Pool {
     pub fn pause(&self) {
         self.mode.fetch_or(PAUSED, SeqCst);
         self.recall();
+        self.tell(Event::Paused, Resource::NONE);
     }
 
     pub fn resume(&self) {
         self.mode.fetch_and(!PAUSED, SeqCst);
+        self.tell(Event::Resumed, Resource::NONE);
         self.serve();
         self.refill();
         self.waiters.wake_all();
@@ -380,6 +394,7 @@ impl Pool {
     /// From now on no resource is leased that was made before, and the breaker tries at once: the world has changed.
     pub fn refresh(&self) -> Result<(), OutOfMemory> {
         self.generation.fetch_add(1, SeqCst);
+        self.tell(Event::Refreshed, Resource::NONE);
         self.breaker.end_pause();
         self.serve();
         self.refill();
@@ -423,7 +438,9 @@ impl Pool {
     }
 
     pub(super) fn begin_close(&self) {
-        self.mode.fetch_or(CLOSED, SeqCst);
+        if self.mode.fetch_or(CLOSED, SeqCst) & CLOSED == 0 {
+            self.tell(Event::Closed, Resource::NONE);
+        }
         self.recall();
         self.waiters.wake_all();
         self.warmed.wake_all();
@@ -432,7 +449,7 @@ impl Pool {
     }
 
     fn left(&self) -> Left {
-        let mut left = Left::default();
+        let mut left = Left { leases: self.revoked.count().into(), ..Left::default() };
         for slot in self.slots.iter() {
             match slot.phase() {
                 Phase::Vacant | Phase::Hollow => {}

@@ -128,7 +128,7 @@ impl Pool {
                         self.idle.link(&mut chain, number, self.slots.get(number).tag());
                     }
                 }
-                Err(stale) => result = result.and(Err(stale)),
+                Err(stale) => result = result.and(Err(self.end_if_revoked(stale))),
             }
         }
         self.idle.push_chain(chain);

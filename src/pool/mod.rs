@@ -12,6 +12,8 @@
 //! - [`at_hand`]: idle resources in the pockets of threads.
 //! - [`waiters`]: callers who wait, first come first served.
 //! - [`overload`]: who is refused when more is asked than can be given.
+//! - [`reclaim`]: leases that are revoked, and idle resources that go when memory is needed.
+//! - [`events`]: what a host hears.
 //! - [`creators`]: the threads that make resources in the background.
 //! - [`breaker`]: how often a create that fails is tried again.
 //! - [`housekeeper`]: the thread that keeps the least number ready and lets go what is too old.
@@ -19,6 +21,7 @@
 //! - [`numbers`], [`times`]: what a pool counts and measures.
 //! - [`cells`]: cells that each carry one result at a time, under keys that are never taken for one another.
 //! - [`deferred`]: such cells for the host's own results.
+//! - [`templates`]: initial data that is built once for each key, and copied without a lock.
 
 mod at_hand;
 mod borrowers;
@@ -28,6 +31,7 @@ mod config;
 mod creators;
 mod deferred;
 mod demand;
+mod events;
 mod housekeeper;
 mod idle;
 mod life;
@@ -36,9 +40,11 @@ mod numbers;
 mod overload;
 #[allow(clippy::module_inception)]
 mod pool;
+mod reclaim;
 mod resize;
 mod slots;
 mod stack;
+pub mod templates;
 mod times;
 mod waiters;
 mod waiting;
@@ -47,9 +53,11 @@ pub use borrowers::LeaseInfo;
 pub use config::{IdleOrder, PoolConfig};
 pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};
 pub use demand::Demand;
+pub use events::Event;
 pub use life::{CloseError, WarmError};
 pub use numbers::{PoolStats, PoolTimes};
 pub use pool::{CreateError, Factory, Pool};
+pub use reclaim::RevokeError;
 pub use resize::ResizeError;
 pub use slots::{Lease, MOST_SLOTS, Resource, StaleLease};
 pub use times::TimesSnapshot;

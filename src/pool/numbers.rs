@@ -80,6 +80,8 @@ pub struct PoolStats {
     pub retags: u64,
     /// Callers who were refused because the pool was overloaded.
     pub refused: u64,
+    /// Resources whose lease was revoked and whose holder has not given them back.
+    pub revoked: u64,
 }
 
 /// The histograms of a pool.
@@ -125,6 +127,7 @@ impl Pool {
             overdue: counters.overdue.load(Relaxed),
             retags: counters.retags.load(Relaxed),
             refused: self.overload.refused.load(Relaxed),
+            revoked: self.revoked.count().into(),
         }
     }
 

@@ -6,10 +6,12 @@ use super::breaker::Breaker;
 use super::config::{IdleOrder, PoolConfig};
 use super::creators::{self, Creators};
 use super::demand::{Demand, Reserve};
+use super::events::Event;
 use super::housekeeper::{self, Housekeeper};
 use super::idle::IdleSet;
 use super::numbers::{Counters, Reason};
 use super::overload::Overload;
+use super::reclaim::Revoked;
 use super::resize::Limits;
 use super::slots::{Borrower, Claim, Lease, Phase, Resource, Slot, Slots, StaleLease};
 use super::stack::Stack;
@@ -34,6 +36,8 @@ pub trait Factory: Send + Sync + 'static {
     fn validate(&self, resource: Resource) -> Result<(), Refusal>;
     fn resets(&self) -> bool;
     fn reset(&self, resource: Resource) -> Result<(), Refusal>;
+    fn hears(&self) -> bool;
+    fn event(&self, event: Event, resource: Resource);
     fn retags(&self) -> bool;
     fn retag(&self, resource: Resource, from: u64, to: u64) -> Result<(), Refusal>;
     fn destroy(&self, resource: Resource);
@@ -64,6 +68,7 @@ pub struct Pool {
     /// Whether they are used at all: not where idle ones are counted, told apart, or leased in their turn.
     pub(super) has_pockets: bool,
     pub(super) reserve: Reserve,
+    pub(super) revoked: Revoked,
     pub(super) overload: Overload,
     pub(super) vacant: Stack,
     /// What was released for the last time, for the housekeeper to destroy.
@@ -119,6 +124,7 @@ impl Pool {
                 && config.reserved_high == 0
                 && !factory.retags(),
             reserve: Reserve::new(config.reserved_high),
+            revoked: Revoked::default(),
             overload: Overload::new(config.target_wait_ns, config.wait_interval_ns, config.refuses_hopeless),
             vacant: Stack::new(capacity)?,
             doomed: Stack::new(capacity)?,
@@ -425,7 +431,7 @@ impl Pool {
     /// Takes a resource back, for the next who wants it.
     #[inline(always)]
     pub fn release(&self, lease: Lease, me: Caller) -> Result<(), StaleLease> {
-        let number = self.end_lease(lease, me)?;
+        let number = self.end_lease(lease, me).map_err(|stale| self.end_if_revoked(stale))?;
         self.note_use(number);
         if self.settle(number) {
             self.note_idle_since(number);
@@ -467,7 +473,7 @@ impl Pool {
     /// Takes a resource back that nobody shall have any more. Another thread than the one that has the lease takes it
     /// away from that one.
     pub fn discard(&self, lease: Lease, me: Caller) -> Result<(), StaleLease> {
-        let number = self.end_lease(lease, me)?;
+        let number = self.end_lease(lease, me).map_err(|stale| self.end_if_revoked(stale))?;
         self.note_use(number);
         self.destroy_resource(number, Reason::Discarded);
         self.vacate(number);
@@ -636,9 +642,10 @@ impl Handled for Pool {
         self.destroy_idle();
     }
 
-    /// Leases that are out: each brings its resource back, which is then destroyed. A slot that a panic left in the
+    /// Leases that are out, revoked ones as well: each brings its resource back, which is then destroyed. A slot that a panic left in the
     /// middle of its way has no lease and is not waited for.
     fn children(&self) -> u64 {
-        self.slots.iter().filter(|slot| slot.phase() == Phase::Leased).count() as u64
+        let leased = self.slots.iter().filter(|slot| slot.phase() == Phase::Leased).count() as u64;
+        leased + u64::from(self.revoked.count())
     }
 }

@@ -1,10 +1,11 @@
 //! The bounds of a pool, and their change while it is in use: slots are withdrawn when they come free, and readmitted.
 
 use super::config::PoolConfig;
+use super::events::Event;
 use super::housekeeper;
 use super::numbers::Reason;
 use super::pool::Pool;
-use super::slots::{Claim, Phase};
+use super::slots::{Claim, Phase, Resource};
 use super::stack::Stack;
 use crate::base::InvalidField;
 use crate::base::alloc::OutOfMemory;
@@ -94,6 +95,7 @@ impl Pool {
         }
         self.limits.set(min_size, max_size);
         self.recall();
+        self.tell(Event::Resized, Resource::NONE);
         self.readmit();
         self.withdraw_what_is_free();
         self.serve();

@@ -19,6 +19,10 @@ pub const MOST_SLOTS: u32 = 1 << 20;
 #[repr(transparent)]
 pub struct Resource(pub *mut c_void);
 
+impl Resource {
+    pub const NONE: Self = Self(std::ptr::null_mut());
+}
+
 /// Names one use of one resource. 0 is no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]

@@ -97,6 +97,7 @@ static void attack_with_destroyed(const struct function *function, size_t index)
     CHECK_STATUS(end_token(&attempt.world, LEASE, &attempt.world.lease), OSTLER_OK);
     CHECK_STATUS(end_token(&attempt.world, TICKET, &attempt.world.ticket), OSTLER_OK);
     CHECK_STATUS(end_token(&attempt.world, CELL, &attempt.world.cell), OSTLER_OK);
+    CHECK_STATUS(end_token(&attempt.world, TEMPLATE, &attempt.world.template), OSTLER_OK);
     CHECK_STATUS(destroy_handle(parameter->kind, *handle), OSTLER_OK);
     expect(&attempt, index, OSTLER_E_INVALID_HANDLE, "%s destroyed", parameter->name);
     CHECK_STATUS(destroy_handle(parameter->kind, *handle), OSTLER_E_INVALID_HANDLE);
@@ -115,7 +116,7 @@ static void attack_with_destroyed(const struct function *function, size_t index)
     finish(&attempt);
 }
 
-/* A lease, ticket, cell or mark that is not one of this object. */
+/* A lease, ticket, cell, template or mark that is not one of this object. */
 static void attack_with_stale_tokens(const struct function *function, size_t index)
 {
     const struct parameter *parameter = &function->parameters[index];
@@ -306,6 +307,7 @@ static void attack_parameter(const struct function *function, size_t index)
         attack_with_struct_sizes(function, index);
         break;
     case BUFFER:
+    case BYTES:
     case OPAQUE:
     case CALLBACK:
     case OUT_INIT:

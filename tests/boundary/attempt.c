@@ -60,6 +60,8 @@ static const void *token(const struct world *world, enum kind kind)
         return &world->lease;
     case CELL:
         return &world->cell;
+    case TEMPLATE:
+        return &world->template;
     default:
         return &world->ticket;
     }
@@ -111,6 +113,7 @@ static void make_valid(struct attempt *attempt, size_t index)
         memcpy(block(attempt, index, parameter->bytes, POISON), &struct_size, sizeof struct_size);
         break;
     case BUFFER:
+    case BYTES:
     case OUT_INIT:
     case OUT:
         block(attempt, index, parameter->bytes, POISON);
@@ -136,7 +139,7 @@ static void give_back(struct attempt *attempt)
             CHECK_STATUS(ostler_log_set(OSTLER_LOG_WARN, NULL, NULL), OSTLER_OK);
         if (parameter->shape != OUT || !attempt->arguments[i].pointer)
             continue;
-        if (parameter->kind == LEASE || parameter->kind == TICKET || parameter->kind == CELL) {
+        if (parameter->kind > MARK) {
             for (size_t at = 0; at < written_bytes(attempt, i); at += sizeof(uint64_t))
                 CHECK_STATUS(end_token(&attempt->world, parameter->kind, attempt->blocks[i] + at), OSTLER_OK);
         } else if (parameter->kind > NOTHING && parameter->kind < HANDLES) {

@@ -10,6 +10,7 @@
  * claim, so that an honest struct of any size fits. */
 #define ITEMS 2
 #define ROOM_BYTES 4096
+#define KEY_BYTES 255
 
 enum kind {
     NOTHING,
@@ -21,22 +22,25 @@ enum kind {
     ORCHESTRATOR,
     MODEL,
     DEFERRED,
+    TEMPLATES,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
     MARK = HANDLES,
     LEASE,
     TICKET,
     CELL,
+    TEMPLATE,
     KINDS
 };
 
 enum shape {
     HANDLE,
-    TOKEN,      /* a lease, ticket or cell, by value */
+    TOKEN,      /* a lease, ticket, cell or template, by value */
     IN_TOKEN,   /* a pointer to a mark */
     NUMBER,     /* bits wide; more than `most` would lie about memory */
     SIZE_OF,    /* the size of the OUT_INIT beside it */
     TEXT,       /* const char * */
     BUFFER,     /* char *, its size beside it */
+    BYTES,      /* void *, its size beside it */
     OPAQUE,     /* user_data */
     CALLBACK,
     IN_STRUCT,  /* begins with struct_size */
@@ -51,6 +55,7 @@ union argument {
     ostler_lease lease;
     ostler_ticket ticket;
     ostler_cell cell;
+    ostler_template template;
     void (*function)(void);
 };
 
@@ -92,11 +97,12 @@ struct world {
     ostler_lease lease;
     ostler_ticket ticket;
     ostler_cell cell;
+    ostler_template template;
 };
 
 void world_make(struct world *world, enum kind kind);
 void world_end(struct world *world);
-/* Gives a lease, ticket or cell back; one of zeros is nothing to do. */
+/* Gives a lease, ticket, cell or template back; one of zeros is nothing to do. */
 ostler_status end_token(const struct world *world, enum kind kind, const void *token);
 bool world_is_well(const struct world *world);
 ostler_status destroy_handle(enum kind kind, void *handle);
@@ -116,6 +122,8 @@ void fill_ostler_model_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_request(void *target, uint32_t struct_size);
 void fill_ostler_acquire(void *target, uint32_t struct_size);
 void fill_ostler_deferred_config(void *target, uint32_t struct_size);
+void fill_ostler_templates_config(void *target, uint32_t struct_size);
+void fill_ostler_templates_callbacks(void *target, uint32_t struct_size);
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message);
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value);
 

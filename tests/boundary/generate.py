@@ -26,9 +26,16 @@ KINDS = {
     "ostler_orchestrator": "ORCHESTRATOR",
     "ostler_model": "MODEL",
     "ostler_deferred": "DEFERRED",
+    "ostler_templates": "TEMPLATES",
 }
 # What belongs to an object and travels as a plain struct, which may go stale.
-TOKENS = {"ostler_lease": "LEASE", "ostler_ticket": "TICKET", "ostler_mark": "MARK", "ostler_cell": "CELL"}
+TOKENS = {
+    "ostler_lease": "LEASE",
+    "ostler_ticket": "TICKET",
+    "ostler_mark": "MARK",
+    "ostler_cell": "CELL",
+    "ostler_template": "TEMPLATE",
+}
 
 # A valid value for a number, by its name.
 NUMBERS = {
@@ -38,6 +45,7 @@ NUMBERS = {
     "mode": "OSTLER_RESET_KEEP_PAGES",
     "max_level": "OSTLER_LOG_WARN",
     "min_size": "0",
+    "keep_idle": "0",
     "max_size": "1",
     "index": "0",
     "node_index": "0",
@@ -94,7 +102,7 @@ def parameter(header, function, name, text):
         return of("HANDLE", kind=KINDS[base])
     if base in header.opaque and base not in KINDS:
         raise Unclassified(f"nothing makes a {base}: teach world.c, and list it in KINDS")
-    if stars == 2 and (base in KINDS or base == "void") and not constant:
+    if stars == 2 and (base == "void" or (base in KINDS and not constant)):
         array = many and base == "void"
         bytes_ = f"{'ITEMS * ' if array else ''}sizeof(void *)"
         return of("OUT", kind=KINDS.get(base, "NOTHING"), bytes=bytes_, many="true" if array else None)
@@ -112,6 +120,8 @@ def parameter(header, function, name, text):
         return of("TEXT") if constant else of("BUFFER", bytes="ROOM_BYTES")
     if stars == 1 and base == "ostler_lease_info" and "capacity" in names:
         return of("BUFFER", bytes=f"ITEMS * sizeof({base})")
+    if stars == 1 and base == "void" and f"{name}_bytes" in names:
+        return of("BYTES", bytes=bytes_of(name))
     if stars == 1 and base == "void" and name in ("user_data", "value"):
         return of("OPAQUE")
     if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "uint64_t", "ostler_status"):
@@ -125,6 +135,11 @@ def parameter(header, function, name, text):
     raise Unclassified(f'no rule covers the type "{type_text}"')
 
 
+def bytes_of(name):
+    """How much memory stands behind a pointer whose size is beside it."""
+    return "KEY_BYTES" if name == "key" else "ROOM_BYTES"
+
+
 def number(of, function, name, bits):
     """A number: how much memory the other arguments have bounds it, or its name tells a valid value."""
     names = [n for n, _ in function.parameters]
@@ -136,7 +151,8 @@ def number(of, function, name, bits):
     if name in ("count", "capacity"):
         return of("NUMBER", bits=bits, valid="ITEMS", most="ITEMS")
     if name.endswith("_bytes") and name.removesuffix("_bytes") in names:
-        return of("NUMBER", bits=bits, valid="ROOM_BYTES", most="ROOM_BYTES")
+        most = bytes_of(name.removesuffix("_bytes"))
+        return of("NUMBER", bits=bits, valid=most, most=most)
     if name in NUMBERS:
         return of("NUMBER", bits=bits, valid=NUMBERS[name], most="UINT64_MAX")
     raise Unclassified("NUMBERS tells no valid value for it")

@@ -43,6 +43,22 @@ static ostler_status run_items(void *user_data, void *state, ostler_item *const 
     return OSTLER_OK;
 }
 
+static ostler_status build_template(void *user_data, const void *key, uint64_t key_bytes, void **data,
+                                    uint64_t *data_bytes, uint64_t *charge_bytes)
+{
+    (void)key, (void)key_bytes, (void)charge_bytes;
+    ostler_status status = create_resource(user_data, data);
+    memset(*data, 0, 16);
+    *data_bytes = 16;
+    return status;
+}
+
+static void destroy_template(void *user_data, void *data, uint64_t data_bytes)
+{
+    (void)data_bytes;
+    destroy_resource(user_data, data);
+}
+
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value)
 {
     (void)user_data, (void)cell, (void)outcome, (void)value;
@@ -113,6 +129,20 @@ void fill_ostler_deferred_config(void *target, uint32_t struct_size)
     SET(ostler_deferred_config, capacity, 4);
 }
 
+void fill_ostler_templates_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_templates_config, max_templates, 2);
+    SET(ostler_templates_config, max_references, 4);
+}
+
+void fill_ostler_templates_callbacks(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_templates_callbacks, build, build_template);
+    SET(ostler_templates_callbacks, destroy, destroy_template);
+}
+
 void fill_ostler_acquire(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
@@ -157,6 +187,14 @@ static void make_handle(struct world *world, enum kind kind)
         ostler_deferred_config config;
         fill_ostler_deferred_config(&config, sizeof config);
         CHECK_STATUS(ostler_deferred_create(&config, (ostler_deferred **)out), OSTLER_OK);
+        break;
+    }
+    case TEMPLATES: {
+        ostler_templates_config config;
+        ostler_templates_callbacks callbacks;
+        fill_ostler_templates_config(&config, sizeof config);
+        fill_ostler_templates_callbacks(&callbacks, sizeof callbacks);
+        CHECK_STATUS(ostler_templates_create(&config, &callbacks, NULL, (ostler_templates **)out), OSTLER_OK);
         break;
     }
     case ORCHESTRATOR: {
@@ -211,6 +249,11 @@ void world_make(struct world *world, enum kind kind)
         /* So that no wait for it depends on time. */
         CHECK_STATUS(ostler_deferred_complete(world->handles[DEFERRED], world->cell, OSTLER_OK, NULL), OSTLER_OK);
     }
+    if (kind == TEMPLATE) {
+        world_make(world, TEMPLATES);
+        CHECK_STATUS(ostler_templates_get(world->handles[TEMPLATES], "key", 3, 0, NULL, &world->template, NULL, NULL),
+                     OSTLER_OK);
+    }
     if (kind == TICKET)
         make_ticket(world);
 }
@@ -226,6 +269,8 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
         return ostler_pool_release(world->handles[POOL], (ostler_lease){value});
     case CELL:
         return ostler_deferred_release(world->handles[DEFERRED], (ostler_cell){value});
+    case TEMPLATE:
+        return ostler_templates_release(world->handles[TEMPLATES], (ostler_template){value});
     default:
         return ostler_orchestrator_forget(world->handles[ORCHESTRATOR], (ostler_ticket){value});
     }
@@ -234,9 +279,11 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 /* What a test has used up already is a stale token or a destroyed handle by now, which does no harm. */
 void world_end(struct world *world)
 {
-    static const enum kind children_first[] = {CURSOR, MODEL, ORCHESTRATOR, POOL, DEFERRED, ARENA, TOPOLOGY, CANCEL};
+    static const enum kind children_first[] = {CURSOR,   MODEL, ORCHESTRATOR, POOL,  TEMPLATES,
+                                               DEFERRED, ARENA, TOPOLOGY,     CANCEL};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
+    end_token(world, TEMPLATE, &world->template);
     end_token(world, TICKET, &world->ticket);
     for (size_t i = 0; i < sizeof children_first / sizeof *children_first; i++)
         destroy_handle(children_first[i], world->handles[children_first[i]]);
@@ -252,6 +299,7 @@ bool world_is_well(const struct world *world)
     ostler_orchestrator_stats orchestrator = {.struct_size = sizeof orchestrator};
     ostler_model_stats model = {.struct_size = sizeof model};
     ostler_deferred_stats deferred = {.struct_size = sizeof deferred};
+    ostler_templates_stats templates = {.struct_size = sizeof templates};
     void *bytes;
     return EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
            EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
@@ -261,7 +309,8 @@ bool world_is_well(const struct world *world)
            EXPECT_STATUS(ostler_orchestrator_get_stats(world->handles[ORCHESTRATOR], &orchestrator), OSTLER_OK) &&
            EXPECT_STATUS(ostler_model_get_stats(world->handles[MODEL], &model), OSTLER_OK) &&
            EXPECT_STATUS(ostler_deferred_get_stats(world->handles[DEFERRED], &deferred), OSTLER_OK) &&
-           EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
+           EXPECT_STATUS(ostler_templates_get_stats(world->handles[TEMPLATES], &templates), OSTLER_OK) &&
+           EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
            EXPECT_EQ(model.accepted, 0);
 }
 
@@ -284,6 +333,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_model_destroy(handle);
     case DEFERRED:
         return ostler_deferred_destroy(handle);
+    case TEMPLATES:
+        return ostler_templates_destroy(handle);
     default:
         return OSTLER_OK;
     }
@@ -298,6 +349,8 @@ ostler_status stale_status(enum kind kind)
         return OSTLER_E_STALE_LEASE;
     case CELL:
         return OSTLER_E_STALE_CELL;
+    case TEMPLATE:
+        return OSTLER_E_STALE_TEMPLATE;
     default:
         return OSTLER_E_STALE_TICKET;
     }
@@ -309,7 +362,7 @@ const char *kind_name(enum kind kind)
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
         [MARK] = "mark",         [LEASE] = "lease",   [TICKET] = "ticket",
-        [DEFERRED] = "deferred", [CELL] = "cell",
+        [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
     };
     return names[kind];
 }

@@ -33,6 +33,8 @@ const std::map<ostler::errc, std::string> names = {
     {ostler::errc::paused, "OSTLER_E_PAUSED"},
     {ostler::errc::stale_cell, "OSTLER_E_STALE_CELL"},
     {ostler::errc::already_completed, "OSTLER_E_ALREADY_COMPLETED"},
+    {ostler::errc::build_failed, "OSTLER_E_BUILD_FAILED"},
+    {ostler::errc::stale_template, "OSTLER_E_STALE_TEMPLATE"},
     {ostler::errc::overloaded, "OSTLER_E_OVERLOADED"},
     {ostler::errc::queue_full, "OSTLER_E_QUEUE_FULL"},
     {ostler::errc::load_failed, "OSTLER_E_LOAD_FAILED"},

@@ -268,4 +268,29 @@ TEST(share_is_kept_for_high_priority)
     CHECK(high.get() != batch.get());
 }
 
+TEST(revoked_lease_ends_with_its_holder)
+{
+    std::vector<ostler::pool_event> heard;
+    {
+        ostler::pool_callbacks<horse> callbacks{[] { return std::make_unique<horse>(); }};
+        callbacks.event = [&](ostler::pool_event event, horse *it) {
+            CHECK_EQ(it != nullptr, event != ostler::pool_event::closed);
+            heard.push_back(event);
+        };
+        ostler::pool<horse> stable(std::move(callbacks), ostler::pool_config().at_most(1));
+        auto lease = stable.acquire();
+        CHECK(stable.revoke(stable.leases().at(0).raw) == ostler::errc::ok);
+        auto next = stable.acquire();
+        CHECK_EQ(horse::alive.load(), 2);
+        lease->rides++;
+        CHECK(lease.release() == ostler::errc::stale_lease);
+        CHECK_EQ(horse::alive.load(), 1);
+        CHECK(next.release() == ostler::errc::ok);
+        CHECK_EQ(stable.trim(0), 1u);
+        CHECK_EQ(horse::alive.load(), 0);
+    }
+    using event = ostler::pool_event;
+    CHECK(heard == (std::vector<event>{event::created, event::created, event::destroyed, event::destroyed, event::closed}));
+}
+
 CHECK_MAIN()

@@ -4,6 +4,7 @@
 #include "ostler_faults.h"
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 
 #define PANICS (-1)
 enum { MOST_VISITS = 2000 };
@@ -229,6 +230,55 @@ static ostler_status use_deferred(void)
     return status;
 }
 
+static atomic_int pages;
+
+static ostler_status build_page(void *user_data, const void *key, uint64_t key_bytes, void **data, uint64_t *data_bytes,
+                                uint64_t *charge_bytes)
+{
+    (void)user_data, (void)key, (void)key_bytes, (void)charge_bytes;
+    *data = calloc(1, 64);
+    *data_bytes = 64;
+    atomic_fetch_add(&pages, 1);
+    return OSTLER_OK;
+}
+
+static void destroy_page(void *user_data, void *data, uint64_t data_bytes)
+{
+    (void)user_data, (void)data_bytes;
+    free(data);
+    atomic_fetch_sub(&pages, 1);
+}
+
+static ostler_status clone_page(void *user_data, const void *data, uint64_t data_bytes, void *target)
+{
+    (void)user_data;
+    memcpy(target, data, data_bytes);
+    return OSTLER_OK;
+}
+
+static ostler_status use_templates(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_templates_config config = {.struct_size = sizeof config, .max_templates = 2, .max_references = 2};
+    ostler_templates_callbacks callbacks = {
+        .struct_size = sizeof callbacks, .build = build_page, .clone = clone_page, .destroy = destroy_page};
+    ostler_templates *templates = NULL;
+    ostler_template reference = {0};
+    char bytes[64];
+    TRY(ostler_templates_create(&config, &callbacks, NULL, &templates));
+    if (templates == NULL)
+        return status;
+    for (int i = 0; i < 4; i++)
+        TRY(ostler_templates_instantiate(templates, &i, sizeof i, bytes, sizeof bytes, OSTLER_FOREVER, NULL, NULL));
+    TRY(ostler_templates_get(templates, "a", 1, OSTLER_FOREVER, NULL, &reference, NULL, NULL));
+    EXPECT_STATUS(ostler_templates_invalidate_all(templates), OSTLER_OK);
+    if (reference.value != 0)
+        EXPECT_STATUS(ostler_templates_release(templates, reference), OSTLER_OK);
+    EXPECT_STATUS(ostler_templates_destroy(templates), OSTLER_OK);
+    EXPECT_EQ(pages, 0);
+    return status;
+}
+
 static ostler_status use_orchestrator(void)
 {
     ostler_status status = OSTLER_OK;
@@ -269,6 +319,8 @@ static const struct scenario pool = {
 static const struct scenario lively_pool = {
     use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario templates = {
+    use_templates, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_BUILD_FAILED, OSTLER_E_CALLBACK_FAILED, OSTLER_OK}};
 static const struct scenario orchestrator = {
     use_orchestrator, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LOAD_FAILED, -EIO, OSTLER_OK}};
 
@@ -277,6 +329,7 @@ TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION,
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(mmap_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, EPERM); }
@@ -289,6 +342,7 @@ TEST(threads_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_THRE
 TEST(threads_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(callbacks_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_CALLBACK, EIO); }
+TEST(callbacks_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_CALLBACK, EIO); }
 
 TEST(every_mmap_fails_and_the_arena_says_so)
@@ -326,6 +380,36 @@ TEST(panic_in_each_guarded_call_is_a_status_and_quarantines_its_object)
     CHECK_STATUS(ostler_pool_destroy(lame), OSTLER_OK);
     CHECK_STATUS(ostler_pool_destroy(sound), OSTLER_OK);
     check_nothing_is_left(OSTLER_FAULT_CALLBACK, 1);
+}
+
+static void *ask_for_a_page(void *templates)
+{
+    char bytes[64];
+    ostler_status status = ostler_templates_instantiate(templates, "a", 1, bytes, sizeof bytes, OSTLER_FOREVER, NULL, NULL);
+    /* The one who builds, those who wait for it, and those who come later. */
+    EXPECT(status == OSTLER_E_PANIC || status == OSTLER_E_BUILD_FAILED || status == OSTLER_E_QUARANTINED);
+    if (status == OSTLER_E_BUILD_FAILED)
+        EXPECT(strstr(ostler_last_error_message(), "the library panicked") != NULL);
+    return NULL;
+}
+
+TEST(panic_in_a_build_is_told_to_those_who_wait)
+{
+    for (int round = 0; round < 20; round++) {
+        ostler_templates_callbacks callbacks = {
+            .struct_size = sizeof callbacks, .build = build_page, .destroy = destroy_page};
+        ostler_templates *templates;
+        pthread_t threads[4];
+        CHECK_STATUS(ostler_templates_create(NULL, &callbacks, NULL, &templates), OSTLER_OK);
+        ostler_faults_set(OSTLER_FAULT_CALLBACK, 1, PANICS, 1);
+        for (int i = 0; i < 4; i++)
+            pthread_create(&threads[i], NULL, ask_for_a_page, templates);
+        for (int i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+        ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
+        CHECK_STATUS(ostler_templates_destroy(templates), OSTLER_OK);
+        check_nothing_is_left(OSTLER_FAULT_CALLBACK, 1);
+    }
 }
 
 TEST(panic_in_a_worker_fails_every_request_of_its_model_and_no_other)

@@ -12,6 +12,8 @@ mod orchestrator;
 mod pockets;
 #[allow(dead_code)]
 mod pool;
+#[allow(dead_code)]
+mod templates;
 
 /// Runs a model under both schedulers.
 fn explore(model: impl Fn() + Send + Sync + 'static) {

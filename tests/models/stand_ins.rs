@@ -94,6 +94,63 @@ pub mod park {
     }
 }
 
+pub mod thread {
+    use shuttle::sync::Mutex;
+    use shuttle::sync::atomic::AtomicU64;
+
+    /// Of a thread with one hazard. Models are small, so records are not freed.
+    #[derive(Default)]
+    pub struct ThreadRecord {
+        pub hazard: AtomicU64,
+    }
+
+    shuttle::lazy_static! {
+        /// Those of all threads of this run.
+        pub static ref RECORDS: Mutex<Vec<&'static ThreadRecord>> = Mutex::new(Vec::new());
+    }
+
+    shuttle::thread_local! {
+        static CURRENT: &'static ThreadRecord = {
+            let record: &'static ThreadRecord = Box::leak(Box::default());
+            RECORDS.lock().expect("never poisoned").push(record);
+            record
+        };
+    }
+
+    impl ThreadRecord {
+        pub fn current() -> Option<&'static Self> {
+            Some(CURRENT.with(|record| *record))
+        }
+    }
+}
+
+/// As src/base/hazards.rs.
+pub mod hazards {
+    use super::thread::{RECORDS, ThreadRecord};
+    use shuttle::sync::atomic::Ordering::*;
+
+    pub struct Hazard(&'static ThreadRecord);
+
+    impl Hazard {
+        pub fn take(record: Option<&'static ThreadRecord>) -> Option<Self> {
+            record.map(Self)
+        }
+
+        pub fn show(&self, number: u64) {
+            self.0.hazard.store(number, SeqCst);
+        }
+
+        pub fn let_go(&self) {
+            self.0.hazard.store(0, SeqCst);
+        }
+    }
+
+    pub fn is_shown(number: u64) -> bool {
+        let records = RECORDS.lock().expect("never poisoned").clone();
+        records.iter().any(|record| record.hazard.load(SeqCst) == number)
+    }
+}
+
 pub mod cancel {
     use super::alloc::OutOfMemory;
     use super::clock::Deadline;

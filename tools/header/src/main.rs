@@ -16,6 +16,7 @@ const NOUNS: &[&str] = &[
     "cursor",
     "pool",
     "deferred",
+    "templates",
     "request",
     "orchestrator",
     "model",
