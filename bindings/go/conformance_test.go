@@ -54,6 +54,8 @@ type vectorStep struct {
 	StillOut  *uint64 `json:"still_out"`
 	Ready     *uint64
 	Wanted    *uint64
+	Trimmed   *uint64
+	KeepIdle  int `json:"keep_idle"`
 }
 
 var priorities = map[string]Priority{"": PriorityNormal, "critical": PriorityCritical, "high": PriorityHigh,
@@ -68,8 +70,8 @@ func (s *vectorStep) labels() []string {
 
 // outcome is what came of a call.
 type outcome struct {
-	err                               error
-	resource, stillOut, ready, wanted uint64
+	err                                        error
+	resource, stillOut, ready, wanted, trimmed uint64
 }
 
 type played struct{ number int }
@@ -369,6 +371,11 @@ func (p *play) perform(step *vectorStep) outcome {
 		return outcome{err: p.givesBack(step.Lease).Release()}
 	case "discard":
 		return outcome{err: p.givesBack(step.Lease).Discard()}
+	case "revoke":
+		return outcome{err: p.leaseOf(step.Lease).Revoke()}
+	case "trim":
+		trimmed, err := p.pool.Trim(step.KeepIdle)
+		return outcome{err: err, trimmed: uint64(trimmed)}
 	case "pause":
 		return outcome{err: p.pool.Pause()}
 	case "resume":
@@ -434,7 +441,7 @@ func (p *play) check(step *vectorStep, came outcome) error {
 		got    uint64
 	}{
 		{"the resource", step.Resource, came.resource}, {"still_out", step.StillOut, came.stillOut},
-		{"ready", step.Ready, came.ready}, {"wanted", step.Wanted, came.wanted},
+		{"ready", step.Ready, came.ready}, {"wanted", step.Wanted, came.wanted}, {"trimmed", step.Trimmed, came.trimmed},
 	} {
 		if number.wanted != nil && *number.wanted != number.got {
 			return fmt.Errorf("%s is %d, not %d", number.what, number.got, *number.wanted)

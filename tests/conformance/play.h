@@ -32,6 +32,8 @@ enum play_op {
     PLAY_LOOK, /* what a lease names */
     PLAY_RELEASE,
     PLAY_DISCARD,
+    PLAY_REVOKE,
+    PLAY_TRIM,
     PLAY_PAUSE,
     PLAY_RESUME,
     PLAY_REFRESH,
@@ -83,7 +85,7 @@ struct play_step {
     uint32_t priority;
     uint64_t tag;
     int cancel;
-    uint32_t min_size, max_size;
+    uint32_t min_size, max_size, keep_idle;
     enum play_conduct conduct[PLAY_CALLBACKS];
     const struct play_number *numbers;
     int numbers_count;
@@ -92,7 +94,7 @@ struct play_step {
     /* What is expected. */
     ostler_status gives;
     const char *says;
-    long resource, still_out, ready, wanted;
+    long resource, still_out, ready, wanted, trimmed;
 };
 
 struct play_vector {
@@ -111,7 +113,7 @@ struct play_outcome {
     char words[PLAY_WORDS_BYTES];
     int resources[PLAY_LEASES];
     uint64_t still_out;
-    uint32_t ready, wanted;
+    uint32_t ready, wanted, trimmed;
 };
 
 struct play_actor {
@@ -322,6 +324,7 @@ static inline void play_check(int place, const struct play_step *step, const str
     play_check_number(place, "still_out", step->still_out, outcome->still_out);
     play_check_number(place, "ready", step->ready, outcome->ready);
     play_check_number(place, "wanted", step->wanted, outcome->wanted);
+    play_check_number(place, "trimmed", step->trimmed, outcome->trimmed);
 }
 
 /* The first number that is not as wanted, or NULL. */

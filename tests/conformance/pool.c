@@ -128,6 +128,14 @@ static struct play_outcome host_perform(struct play *play, const struct play_ste
         return outcome_of(ostler_pool_release(pool, *lease));
     case PLAY_DISCARD:
         return outcome_of(ostler_pool_discard(pool, *lease));
+    case PLAY_REVOKE:
+        return outcome_of(ostler_pool_revoke(pool, *lease));
+    case PLAY_TRIM: {
+        uint32_t trimmed = 99;
+        outcome = outcome_of(ostler_pool_trim(pool, step->keep_idle, &trimmed));
+        outcome.trimmed = trimmed;
+        return outcome;
+    }
     case PLAY_PAUSE:
         return outcome_of(ostler_pool_pause(pool));
     case PLAY_RESUME:

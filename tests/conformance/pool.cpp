@@ -149,7 +149,8 @@ static struct play_outcome host_perform(struct play *play, const struct play_ste
             wanted.priority = static_cast<ostler::priority>(step->priority);
         wanted.tag = step->tag;
         const bool is_plain = step->priority == 0 && step->tag == 0;
-        auto taken = is_plain ? pool.acquire(limit_of(host, step), failure) : pool.acquire(wanted, limit_of(host, step), failure);
+        auto taken = is_plain ? pool.acquire(limit_of(host, step), failure)
+                              : pool.acquire(wanted, limit_of(host, step), failure);
         return leased(host, step, std::move(taken), failure);
     }
     case PLAY_TRY_ACQUIRE: {
@@ -166,6 +167,14 @@ static struct play_outcome host_perform(struct play *play, const struct play_ste
         return outcome_of(lease ? lease.release() : pool.take_back(host.names[place]));
     case PLAY_DISCARD:
         return outcome_of(lease ? lease.discard() : pool.take_back(host.names[place]));
+    case PLAY_REVOKE:
+        return outcome_of(pool.revoke(host.names[place]));
+    case PLAY_TRIM: {
+        const auto trimmed = pool.trim(step->keep_idle, failure);
+        auto outcome = outcome_of(failure);
+        outcome.trimmed = trimmed;
+        return outcome;
+    }
     case PLAY_PAUSE:
         pool.pause(failure);
         return outcome_of(failure);

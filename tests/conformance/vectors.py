@@ -19,7 +19,7 @@ import re
 import sys
 from pathlib import Path
 
-CALLS = "acquire try_acquire acquire_n look release discard pause resume refresh resize wait_warm close destroy signal"
+CALLS = "acquire try_acquire acquire_n look release discard revoke trim pause resume refresh resize wait_warm close destroy signal"
 OWN = "behave ended await await_closed numbers events"
 CALLBACKS = ["create", "validate", "reset", "retag", "destroy"]
 CONDUCTS = {
@@ -37,7 +37,7 @@ CONDUCTS = {
 IDLE_ORDERS = {"last_used_first": "OSTLER_IDLE_LAST_USED_FIRST", "longest_first": "OSTLER_IDLE_LONGEST_FIRST"}
 STEP_KEYS = set(
     "do on starts again lease leases timeout_ms cancel min_size max_size conduct numbers events gives says resource"
-    " still_out ready wanted priority tag".split()
+    " still_out ready wanted trimmed keep_idle priority tag".split()
 )
 VECTOR_KEYS = set("name rules pool callbacks behave gives says steps not_in".split())
 RULE = re.compile(r"\b[PD]-[A-Z]+-\d+\b")
@@ -105,12 +105,13 @@ def step_in_c(step, name, threads, leases, cancels):
         str(cancels.of(step["cancel"])) if "cancel" in step else "PLAY_ANY",
         str(step.get("min_size", 0)),
         str(step.get("max_size", 0)),
+        str(step.get("keep_idle", 0)),
         conducts(step.get("conduct", {})),
         numbers,
         events,
         status(step.get("gives")),
         text(step.get("says")),
-        *(str(step.get(key, "PLAY_ANY")) for key in ("resource", "still_out", "ready", "wanted")),
+        *(str(step.get(key, "PLAY_ANY")) for key in ("resource", "still_out", "ready", "wanted", "trimmed")),
     ]
     return before + more, "{" + ", ".join(fields) + "}"
 
