@@ -158,8 +158,8 @@ impl Waiters {
         self.enter_at(self.turns.fetch_add(1, Relaxed), parker, want)
     }
 
-    /// Enters the queue where this one stood, which was handed something that was not fit; but behind one that has begun
-    /// to collect several, so that not each keeps what the other one wants. The same holds for it as after
+    /// Enters the queue where this one stood, which was handed something that was not fit; but behind one that has
+    /// begun to collect several, so that not each keeps what the other one wants. The same holds for it as after
     /// [`enter`](Self::enter).
     pub fn enter_again(&self, before: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
         self.enter_at(before.turn, before.parker, before.want)

@@ -1,7 +1,7 @@
 /* Plays the conformance vectors of the pool: the part that C and C++ share.
  *
- * A vector is a list of steps. A step is one call on the pool, made by the runner or by a named thread, which has its own
- * stack of nothing but such calls; or a look at the pool's numbers and at what its callbacks did. Nothing here sleeps:
+ * A vector is a list of steps. A step is one call on the pool, made by the runner or by a named thread, which makes
+ * nothing but such calls; or a look at the pool's numbers and at what its callbacks did. Nothing here sleeps:
  * that a caller waits is seen in the pool's numbers, and callbacks wait until the runner changes their conduct.
  *
  * The program that includes this makes the calls (the functions host_... below), in its own language. */
@@ -218,7 +218,12 @@ static inline void play_end_use(struct play *play, int resource)
 static inline enum play_conduct play_callback(struct play *play, enum play_callback callback, int resource)
 {
     static const char *const words[PLAY_CALLBACKS][2] = {
-        {"", ""}, {"valid", "invalid"}, {"reset", "not reset"}, {"retagged", "not retagged"}, {"destroyed", "destroyed"}};
+        {"", ""},
+        {"valid", "invalid"},
+        {"reset", "not reset"},
+        {"retagged", "not retagged"},
+        {"destroyed", "destroyed"},
+    };
     play_begin_use(play, resource);
     enum play_conduct conduct = play_conduct_of(play, callback);
     play_note_resource(play, words[callback][conduct != PLAY_WELL], resource);

@@ -77,12 +77,14 @@ static struct play_outcome host_make(struct play *play)
 }
 
 /* After a failure nothing must be left in the outputs. */
-static struct play_outcome leased(const struct play_step *step, struct host *host, ostler_status status, void **resources)
+static struct play_outcome leased(const struct play_step *step, struct host *host, ostler_status status,
+                                  void **resources)
 {
     struct play_outcome outcome = outcome_of(status);
     for (int i = 0; i < step->leases_count; i++) {
         const uint64_t lease = host->leases[step->leases[i]].value;
-        if (EXPECT((status == OSTLER_OK) == (lease != 0)) && EXPECT((status == OSTLER_OK) == (resources[i] != NULL)) && lease)
+        EXPECT((status == OSTLER_OK) == (lease != 0));
+        if (EXPECT((status == OSTLER_OK) == (resources[i] != NULL)) && resources[i])
             outcome.resources[i] = ((struct resource *)resources[i])->number;
     }
     return outcome;

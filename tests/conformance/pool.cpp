@@ -96,7 +96,8 @@ struct play_outcome looked(host &host, ostler_lease name)
 
 ostler::wait_limit limit_of(host &host, const struct play_step *step)
 {
-    const ostler::cancel *stop = step->cancel == PLAY_ANY ? nullptr : &host.cancels[static_cast<std::size_t>(step->cancel)];
+    const auto place = static_cast<std::size_t>(step->cancel);
+    const ostler::cancel *stop = step->cancel == PLAY_ANY ? nullptr : &host.cancels[place];
     if (step->timeout_ns == OSTLER_FOREVER)
         return {ostler::forever, stop};
     return {std::chrono::nanoseconds(step->timeout_ns), stop};

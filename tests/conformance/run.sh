@@ -25,7 +25,8 @@ compile() {
         build "$name" "$stage" "$table" "$@" tests/conformance/pool.c
     else
         "$CXX" -std=c++17 -O1 -g -Wall -Wextra -Wpedantic -Werror -pthread "$table" "$@" -Itests/support \
-            -I"$stage/include" tests/conformance/pool.cpp -o "$work/$name" -L"$stage/lib" -Wl,-rpath,"$stage/lib" -lostler
+            -I"$stage/include" tests/conformance/pool.cpp -o "$work/$name" -L"$stage/lib" -Wl,-rpath,"$stage/lib" \
+            -lostler
     fi
 }
 
@@ -42,10 +43,11 @@ play() {
 
 # Each vector that expects something wrong must be found, so that a right one says something.
 finds_what_is_wrong() {
-    local name=wrong_$1 output
+    local name=wrong_$1 output found
     table "$name" "$1" "${wrong[@]}" && compile "$name" "$1" || return 1
     output=$("$work/$name" 2>&1) && { echo 'no vector failed'; return 1; }
-    ! grep -E '^(ok|skip) ' <<<"$output" && [ "$(grep -c '^not ok ' <<<"$output")" -eq "$(grep -c '^TEST' "$work/$name.inc")" ]
+    found=$(grep -c '^not ok ' <<<"$output")
+    ! grep -E '^(ok|skip) ' <<<"$output" && [ "$found" -eq "$(grep -c '^TEST' "$work/$name.inc")" ]
 }
 
 check 'every rule is shown, or said to be shown elsewhere' \

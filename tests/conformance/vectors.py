@@ -5,11 +5,11 @@
     vectors.py rules SPECIFICATION FILE...    whether each rule is named by a vector, or told to be shown elsewhere
 
 A vector is an object: `name`, the `rules` that it shows, the `pool` (the fields of ostler_pool_config), which of the
-optional `callbacks` there are (validate, reset, retag), how the callbacks `behave` from the beginning, what making the pool
-`gives` and `says`, and its `steps`. `not_in` names a language that has no such call, with the reason.
+optional `callbacks` there are (validate, reset, retag), how the callbacks `behave` from the beginning, what making
+the pool `gives` and `says`, and its `steps`. `not_in` names a language that has no such call, with the reason.
 
-A step is one call (`do`) with its arguments and with what it `gives` (OK when it is not said). `on` names the thread that
-makes it, else the runner does. With `starts` nobody waits for it; a later step `ended` does, and tells what it was to
+A step is one call (`do`) with its arguments and with what it `gives` (OK when it is not said). `on` names the thread
+that makes it, else the runner does. With `starts` nobody waits for it; a later step `ended` does, and tells what it was to
 give. A lease is named by a label, and so is a cancel. A timeout that is not given is endless,
 a priority normal, a tag 0.
 """
@@ -19,7 +19,10 @@ import re
 import sys
 from pathlib import Path
 
-CALLS = "acquire try_acquire acquire_n look release discard revoke trim pause resume refresh resize wait_warm close destroy signal"
+CALLS = (
+    "acquire try_acquire acquire_n look release discard revoke trim pause resume refresh resize wait_warm close destroy"
+    " signal"
+)
 OWN = "behave ended await await_closed numbers events"
 CALLBACKS = ["create", "validate", "reset", "retag", "destroy"]
 CONDUCTS = {
@@ -84,11 +87,13 @@ def array(name, kind, elements):
     """The declaration of an array that is not empty, and what stands for it."""
     if not elements:
         return [], "NULL, 0"
-    return [f"static {kind} {name}[] = {{", *(f"    {element}," for element in elements), "};"], f"{name}, {len(elements)}"
+    declaration = [f"static {kind} {name}[] = {{", *(f"    {element}," for element in elements), "};"]
+    return declaration, f"{name}, {len(elements)}"
 
 
 def step_in_c(step, name, threads, leases, cancels):
-    before, numbers = array(f"{name}_numbers", "const struct play_number", [number(*n) for n in step.get("numbers", {}).items()])
+    wanted = [number(*pair) for pair in step.get("numbers", {}).items()]
+    before, numbers = array(f"{name}_numbers", "const struct play_number", wanted)
     more, events = array(f"{name}_events", "const char *const", [text(event) for event in step.get("events", [])])
     labels = step.get("leases", [step["lease"]] if "lease" in step else [])
     timeout = f"{step['timeout_ms']} * 1000000ull" if "timeout_ms" in step else "OSTLER_FOREVER"
@@ -176,7 +181,8 @@ def rules(specification, files):
     faults += [f"the vector {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     faults += [f"{rule} is shown by no vector, and the specification does not say why" for rule in stated
                if rule not in shown and rule not in excused]
-    faults += [f"{rule} is shown by a vector, but stands among those that none shows" for rule in excused if rule in shown]
+    faults += [f"{rule} is shown by a vector, and stands among those that none shows" for rule in excused
+               if rule in shown]
     faults += [f"{rule} is no rule of the specification" for rule in sorted(set(shown + excused + RULE.findall(body)))
                if rule not in stated]
     if faults:

@@ -1,5 +1,5 @@
-//! Random sequences of calls by one thread, on a pool that has no threads of its own: after each step the pool is what the
-//! model says, to the last resource.
+//! Random sequences of calls by one thread, on a pool that has no threads of its own: after each step the pool is what
+//! the model says, to the last resource.
 
 use crate::factory::{Event, Factory, Odds, Stable};
 use ostler_rlib::abi::pool::*;
