@@ -29,7 +29,7 @@
  *
  * Units. Time is in nanoseconds, sizes in bytes, and the names say so. A timeout of 0 does not wait; OSTLER_FOREVER
  * waits without bound. Every wait with a timeout takes an ostler_cancel or NULL, but for ostler_shutdown, which ends
- * those as well.
+ * those as well. Time is that of CLOCK_MONOTONIC, unless a test has moved the library's clock with ostler_testkit_clock_...
  *
  * Callbacks. A function pointer and a user_data. No lock of the library is held while one runs, and it may call any
  * function, also on the same object, unless that function's block says otherwise. It must not throw, longjmp, or
@@ -310,8 +310,8 @@ ostler_status ostler_callback_set_message(const char *message);
 
 /**
  * Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
- * that run finish. Afterwards every handle is invalid, and the library can be used anew. A program may also just
- * exit, with workers busy.
+ * that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
+ * anew. A program may also just exit, with workers busy.
  *
  * Parameters:
  * - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -1167,6 +1167,151 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
 
 
 /* ======================================================================
+ * Request: what is submitted to a model, as its run callback sees it, and what became of it. An accepted request
+ * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
+ * ====================================================================== */
+
+/**
+ * Classes of requests, and of callers who wait for a lease. All of one class go before any of the next, and within a
+ * class the oldest first.
+ */
+#define OSTLER_PRIORITY_DEFAULT 0
+
+#define OSTLER_PRIORITY_CRITICAL 1
+
+#define OSTLER_PRIORITY_HIGH 2
+
+/** What the default is. */
+#define OSTLER_PRIORITY_NORMAL 3
+
+#define OSTLER_PRIORITY_LOW 4
+
+#define OSTLER_PRIORITY_BATCH 5
+
+/** It ran, and neither the run callback nor the item told of a failure. */
+#define OSTLER_OUTCOME_COMPLETED 1
+
+/** It ran and failed, or no worker could load, or the library panicked in the worker; the status tells which. */
+#define OSTLER_OUTCOME_FAILED 2
+
+/** It had not started by its deadline. */
+#define OSTLER_OUTCOME_TIMED_OUT 3
+
+/** It was cancelled before it started. */
+#define OSTLER_OUTCOME_CANCELLED 4
+
+/** It was dropped before it started, because its model or orchestrator was destroyed. */
+#define OSTLER_OUTCOME_SHED 5
+
+/** Names an accepted request until its outcome is taken. A value of 0 is never a ticket. */
+typedef struct ostler_ticket {
+    uint64_t value;
+} ostler_ticket;
+
+/** What became of a request. */
+typedef struct ostler_result {
+    /** sizeof(ostler_result), set by the caller; in a completion callback by the library. */
+    uint32_t struct_size;
+    /** OSTLER_OUTCOME_... */
+    uint32_t outcome;
+    /**
+     * OSTLER_OK when completed. Failed: what the item or the run callback said, or OSTLER_E_LOAD_FAILED,
+     * OSTLER_E_PANIC, OSTLER_E_CALLBACK_FAILED (more output than there was room for). Else
+     * OSTLER_E_DEADLINE_EXCEEDED, OSTLER_E_CANCELLED, OSTLER_E_SHED.
+     */
+    ostler_status status;
+    /** Requests that ran in the same batch; 0 when it did not run. */
+    uint32_t batch_size;
+    /** Bytes that the run callback says it wrote to the output; 0 unless completed. */
+    uint64_t output_bytes;
+    /** Nanoseconds from the submit to the start of the run, or to the outcome when it did not run. */
+    uint64_t queue_ns;
+    /** Nanoseconds that the run callback took for the batch. */
+    uint64_t run_ns;
+    /** The number of the worker that ran it; 0 as well when it did not run. */
+    uint32_t worker;
+    /** 0. */
+    uint32_t reserved;
+    /** Why it was not completed; NUL-terminated. */
+    char message[OSTLER_MESSAGE_BYTES];
+} ostler_result;
+
+/**
+ * Takes the outcome of a request that was submitted with it: called once, on a thread of the library or on the one
+ * that cancels or destroys, with no lock held; perhaps before the submit has returned. It may call the library, but not
+ * destroy or drain its own model or orchestrator. The ticket is stale once it returns; result is valid until then.
+ */
+typedef void (*ostler_completion_callback)(void *user_data,
+                                           struct ostler_ticket ticket,
+                                           const struct ostler_result *result);
+
+/** What is submitted. */
+typedef struct ostler_request {
+    /** sizeof(ostler_request). */
+    uint32_t struct_size;
+    /** OSTLER_PRIORITY_...; 0: normal. */
+    uint32_t priority;
+    /** A request that has not started this many nanoseconds after its submit times out; 0: no deadline. */
+    uint64_t deadline_after_ns;
+    /** Borrowed until the outcome; may be NULL when input_bytes is 0. */
+    const void *input;
+    uint64_t input_bytes;
+    /** Borrowed until the outcome; may be NULL when output_capacity_bytes is 0. */
+    void *output;
+    uint64_t output_capacity_bytes;
+    /** NULL, or takes the outcome; then wait, poll and forget refuse the ticket. */
+    ostler_completion_callback on_complete;
+    /** Handed to the run callback in the item, and to on_complete. */
+    void *user_data;
+} ostler_request;
+
+/**
+ * One request as the run callback sees it: made by the library, valid until the callback returns. The callback writes
+ * output_bytes, status and message.
+ */
+typedef struct ostler_item {
+    /** sizeof(ostler_item) of the library. */
+    uint32_t struct_size;
+    /** OSTLER_PRIORITY_..., never the default's 0. */
+    uint32_t priority;
+    /** As submitted. */
+    const void *input;
+    uint64_t input_bytes;
+    void *output;
+    uint64_t output_capacity_bytes;
+    /** Bytes written to output; at most output_capacity_bytes, or the request fails. */
+    uint64_t output_bytes;
+    /** OSTLER_OK, or why this item failed: any other number, of the host's own choice. */
+    ostler_status status;
+    /** 0. */
+    uint32_t reserved;
+    /** Points to a number that becomes 1 when the request is cancelled; read it with an atomic load now and then. */
+    const uint32_t *cancelled;
+    /** As submitted. */
+    void *user_data;
+    struct ostler_ticket ticket;
+    /** Words for the failure; NUL-terminated. */
+    char message[OSTLER_MESSAGE_BYTES];
+} ostler_item;
+
+/**
+ * Fills a request with the defaults.
+ *
+ * Parameters:
+ * - request: written only on success.
+ * - struct_size: sizeof(ostler_request).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: request must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_request_init(struct ostler_request *request, uint32_t struct_size);
+
+
+/* ======================================================================
  * Pool: resources that are expensive to make are made once, checked, leased out, and taken back. A lease names one
  * use of one resource; a second release of it is an error and harms nobody.
  * ====================================================================== */
@@ -1357,6 +1502,18 @@ typedef struct ostler_acquire {
      */
     uint64_t tag;
 } ostler_acquire;
+
+/**
+ * Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
+ * lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
+ * ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not close or destroy
+ * its own pool.
+ */
+typedef void (*ostler_acquired_callback)(void *user_data,
+                                         ostler_ticket ticket,
+                                         ostler_status status,
+                                         struct ostler_lease lease,
+                                         void *resource);
 
 /** How long things took, in nanoseconds, exact to a hundredth. */
 typedef struct ostler_times {
@@ -1561,6 +1718,100 @@ ostler_status ostler_pool_acquire_with(struct ostler_pool *pool,
                                        const struct ostler_acquire *how,
                                        struct ostler_lease *lease,
                                        void **resource);
+
+/**
+ * Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
+ * comes as that of one who waits, and then the callback hears of it, or it is there for ostler_pool_take_acquired.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, the acquire fails with OSTLER_E_TIMEOUT.
+ * - callback: called when it was not had at once; NULL: it is to be taken with ostler_pool_take_acquired.
+ * - user_data: handed to callback.
+ * - ticket: written; names the acquire until its callback is called or it is taken, for ostler_pool_cancel_async; 0 when
+ *   the lease was had at once, and after a failure.
+ * - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written; NULL unless it was had at once.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_SYSTEM (no thread for the callbacks),
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; callback and user_data may be NULL; how, ticket, lease and resource must not
+ * be NULL.
+ * Blocking: as long as create, validate and retag take, where the pool has no creator threads; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire_async(struct ostler_pool *pool,
+                                        const struct ostler_acquire *how,
+                                        ostler_acquired_callback callback,
+                                        void *user_data,
+                                        ostler_ticket *ticket,
+                                        struct ostler_lease *lease,
+                                        void **resource);
+
+/**
+ * Ends an acquire that is on its way: on OSTLER_OK its callback is not called, and it does not come to be taken.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - ticket: what ostler_pool_acquire_async gave.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_TICKET (it has been told, or is being told now), OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_cancel_async(struct ostler_pool *pool,
+                                       ostler_ticket ticket);
+
+/**
+ * Gives a descriptor for an event loop: it can be read while ostler_pool_take_acquired has something to give. The library
+ * reads and writes it; the host only waits for it.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - descriptor: written only on success, else 0; the pool's: it is closed when the pool is destroyed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; descriptor must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_get_event(struct ostler_pool *pool,
+                                    int32_t *descriptor);
+
+/**
+ * Takes what became of an acquire without a callback, the oldest first, and does not wait.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - ticket: written; that of the acquire, stale from now on; 0 after a failure.
+ * - outcome: written; OSTLER_OK, or why there is no lease, as for ostler_pool_acquire_with.
+ * - lease: written; 0 unless outcome is OSTLER_OK; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written; NULL unless outcome is OSTLER_OK.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_NOT_READY (there is nothing to take), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; ticket, outcome, lease and resource must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_take_acquired(struct ostler_pool *pool,
+                                        ostler_ticket *ticket,
+                                        ostler_status *outcome,
+                                        struct ostler_lease *lease,
+                                        void **resource);
 
 /**
  * Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
@@ -2699,151 +2950,6 @@ ostler_status ostler_templates_destroy(struct ostler_templates *templates);
 
 
 /* ======================================================================
- * Request: what is submitted to a model, as its run callback sees it, and what became of it. An accepted request
- * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
- * ====================================================================== */
-
-/**
- * Classes of requests, and of callers who wait for a lease. All of one class go before any of the next, and within a
- * class the oldest first.
- */
-#define OSTLER_PRIORITY_DEFAULT 0
-
-#define OSTLER_PRIORITY_CRITICAL 1
-
-#define OSTLER_PRIORITY_HIGH 2
-
-/** What the default is. */
-#define OSTLER_PRIORITY_NORMAL 3
-
-#define OSTLER_PRIORITY_LOW 4
-
-#define OSTLER_PRIORITY_BATCH 5
-
-/** It ran, and neither the run callback nor the item told of a failure. */
-#define OSTLER_OUTCOME_COMPLETED 1
-
-/** It ran and failed, or no worker could load, or the library panicked in the worker; the status tells which. */
-#define OSTLER_OUTCOME_FAILED 2
-
-/** It had not started by its deadline. */
-#define OSTLER_OUTCOME_TIMED_OUT 3
-
-/** It was cancelled before it started. */
-#define OSTLER_OUTCOME_CANCELLED 4
-
-/** It was dropped before it started, because its model or orchestrator was destroyed. */
-#define OSTLER_OUTCOME_SHED 5
-
-/** Names an accepted request until its outcome is taken. A value of 0 is never a ticket. */
-typedef struct ostler_ticket {
-    uint64_t value;
-} ostler_ticket;
-
-/** What became of a request. */
-typedef struct ostler_result {
-    /** sizeof(ostler_result), set by the caller; in a completion callback by the library. */
-    uint32_t struct_size;
-    /** OSTLER_OUTCOME_... */
-    uint32_t outcome;
-    /**
-     * OSTLER_OK when completed. Failed: what the item or the run callback said, or OSTLER_E_LOAD_FAILED,
-     * OSTLER_E_PANIC, OSTLER_E_CALLBACK_FAILED (more output than there was room for). Else
-     * OSTLER_E_DEADLINE_EXCEEDED, OSTLER_E_CANCELLED, OSTLER_E_SHED.
-     */
-    ostler_status status;
-    /** Requests that ran in the same batch; 0 when it did not run. */
-    uint32_t batch_size;
-    /** Bytes that the run callback says it wrote to the output; 0 unless completed. */
-    uint64_t output_bytes;
-    /** Nanoseconds from the submit to the start of the run, or to the outcome when it did not run. */
-    uint64_t queue_ns;
-    /** Nanoseconds that the run callback took for the batch. */
-    uint64_t run_ns;
-    /** The number of the worker that ran it; 0 as well when it did not run. */
-    uint32_t worker;
-    /** 0. */
-    uint32_t reserved;
-    /** Why it was not completed; NUL-terminated. */
-    char message[OSTLER_MESSAGE_BYTES];
-} ostler_result;
-
-/**
- * Takes the outcome of a request that was submitted with it: called once, on a thread of the library or on the one
- * that cancels or destroys, with no lock held; perhaps before the submit has returned. It may call the library, but not
- * destroy or drain its own model or orchestrator. The ticket is stale once it returns; result is valid until then.
- */
-typedef void (*ostler_completion_callback)(void *user_data,
-                                           struct ostler_ticket ticket,
-                                           const struct ostler_result *result);
-
-/** What is submitted. */
-typedef struct ostler_request {
-    /** sizeof(ostler_request). */
-    uint32_t struct_size;
-    /** OSTLER_PRIORITY_...; 0: normal. */
-    uint32_t priority;
-    /** A request that has not started this many nanoseconds after its submit times out; 0: no deadline. */
-    uint64_t deadline_after_ns;
-    /** Borrowed until the outcome; may be NULL when input_bytes is 0. */
-    const void *input;
-    uint64_t input_bytes;
-    /** Borrowed until the outcome; may be NULL when output_capacity_bytes is 0. */
-    void *output;
-    uint64_t output_capacity_bytes;
-    /** NULL, or takes the outcome; then wait, poll and forget refuse the ticket. */
-    ostler_completion_callback on_complete;
-    /** Handed to the run callback in the item, and to on_complete. */
-    void *user_data;
-} ostler_request;
-
-/**
- * One request as the run callback sees it: made by the library, valid until the callback returns. The callback writes
- * output_bytes, status and message.
- */
-typedef struct ostler_item {
-    /** sizeof(ostler_item) of the library. */
-    uint32_t struct_size;
-    /** OSTLER_PRIORITY_..., never the default's 0. */
-    uint32_t priority;
-    /** As submitted. */
-    const void *input;
-    uint64_t input_bytes;
-    void *output;
-    uint64_t output_capacity_bytes;
-    /** Bytes written to output; at most output_capacity_bytes, or the request fails. */
-    uint64_t output_bytes;
-    /** OSTLER_OK, or why this item failed: any other number, of the host's own choice. */
-    ostler_status status;
-    /** 0. */
-    uint32_t reserved;
-    /** Points to a number that becomes 1 when the request is cancelled; read it with an atomic load now and then. */
-    const uint32_t *cancelled;
-    /** As submitted. */
-    void *user_data;
-    struct ostler_ticket ticket;
-    /** Words for the failure; NUL-terminated. */
-    char message[OSTLER_MESSAGE_BYTES];
-} ostler_item;
-
-/**
- * Fills a request with the defaults.
- *
- * Parameters:
- * - request: written only on success.
- * - struct_size: sizeof(ostler_request).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: request must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_request_init(struct ostler_request *request, uint32_t struct_size);
-
-
-/* ======================================================================
  * Orchestrator: holds the requests of its models in a table of fixed size, from the submit until the outcome is
  * taken, and watches their deadlines. Submitting, running and completing a request allocates nothing.
  * ====================================================================== */
@@ -3342,6 +3448,266 @@ ostler_status ostler_model_get_stats(struct ostler_model *model,
  * Since: 0.1
  */
 ostler_status ostler_model_destroy(struct ostler_model *model);
+
+
+/* ======================================================================
+ * Testkit: for the tests of programs that use the library. Its clock can be stopped and moved by hand, so that what
+ * takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way
+ * each time. Nothing here belongs into a program that is not a test.
+ * ====================================================================== */
+
+/** The callbacks that can be made to misbehave: of a pool the first five, of a model the last two. */
+#define OSTLER_TESTKIT_CREATE 1
+
+#define OSTLER_TESTKIT_VALIDATE 2
+
+#define OSTLER_TESTKIT_RESET 3
+
+#define OSTLER_TESTKIT_DESTROY 4
+
+#define OSTLER_TESTKIT_RETAG 5
+
+#define OSTLER_TESTKIT_LOAD 6
+
+#define OSTLER_TESTKIT_RUN 7
+
+/**
+ * Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
+ * and the same calls give the same misbehaviour, in every run and on every machine.
+ */
+typedef struct ostler_testkit_fault {
+    /** sizeof(ostler_testkit_fault). */
+    uint32_t struct_size;
+    /** Of which callback: OSTLER_TESTKIT_CREATE, ... */
+    uint32_t callback;
+    /** The first call that misbehaves; 0: the one that every tells. */
+    uint64_t first;
+    /** After the first, each so-many-th; 0: none. */
+    uint64_t every;
+    /** Decides, with the number of a call, what comes by chance. */
+    uint64_t seed;
+    /** How many calls in a million misbehave by chance, besides those that first and every tell; at most 1000000. */
+    uint32_t per_million;
+    /** What the callback seems to have answered, without being called; 0: it is called. Always 0 for a destroy. */
+    ostler_status status;
+    /**
+     * How long the call takes, by the library's clock, before it fails or before the callback is called;
+     * OSTLER_FOREVER: until the fault is cleared.
+     */
+    uint64_t delay_ns;
+} ostler_testkit_fault;
+
+/** What a fault did since it was set. */
+typedef struct ostler_testkit_injected {
+    /** sizeof(ostler_testkit_injected), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Calls until it was cleared, those that it left alone included. */
+    uint64_t calls;
+    /** Calls that it made fail. */
+    uint64_t failures;
+    /** Calls that it held up. */
+    uint64_t delays;
+} ostler_testkit_injected;
+
+/**
+ * Stops the library's clock, for the whole process. Every time that the library reads stands still from now on, and
+ * every wait with a timeout lasts until ostler_testkit_clock_advance has brought its end. What the library shortens
+ * by chance, such as a lifetime or a breaker's pause, it still does. A second freeze changes nothing; each is ended
+ * by one thaw.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_freeze(void);
+
+/**
+ * Moves the library's clock forward, whether it stands or runs, and ends the waits whose time is up then. What the
+ * library's threads do about it is done after ostler_testkit_clock_settle. They see the new time at once and none
+ * between: what is to happen three times, happens in three advances.
+ *
+ * Parameters:
+ * - by_ns: how far; 0 only wakes those who wait, to look again.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (the clock would be further than 2^62 ns, 146 years), OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. What several threads move it by adds up.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_advance(uint64_t by_ns);
+
+/**
+ * Waits until every thread of the library sleeps and none has anything to do at the time that it is, so that a test
+ * sees what an advance led to. A thread that is held up by a fault sleeps, and so does one that waits in the library
+ * from inside a callback; any other callback is waited for. What the program's own threads do is theirs to wait for.
+ *
+ * Parameters:
+ * - timeout_ns: real time, however the library's clock stands.
+ * - cancel: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK (inside a callback),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: cancel may be NULL.
+ * Blocking: as said; inside a callback it is OSTLER_E_WOULD_DEADLOCK.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_settle(uint64_t timeout_ns,
+                                          ostler_cancel *cancel);
+
+/**
+ * Ends one freeze. After the last the clock runs on from where it stands, so that time neither goes backwards nor
+ * leaps, and each wait has as much of it left as it had. A clock that runs is left alone. ostler_shutdown ends every
+ * freeze.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_clock_thaw(void);
+
+/**
+ * Fills a fault with zeros.
+ *
+ * Parameters:
+ * - fault: written only on success.
+ * - struct_size: sizeof(ostler_testkit_fault).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: fault must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_fault_init(struct ostler_testkit_fault *fault, uint32_t struct_size);
+
+/**
+ * Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the
+ * pool as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed. A callback that
+ * the pool does not have is never called, and so never misbehaves.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - fault: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_pool_inject(ostler_pool *pool,
+                                         const struct ostler_testkit_fault *fault);
+
+/**
+ * Ends the fault of a pool's callback, and the delays that it causes at this moment. Without one nothing happens.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_pool_clear(ostler_pool *pool,
+                                        uint32_t callback);
+
+/**
+ * Reads what the fault of a pool's callback did, also after it was cleared; all is 0 when there was none.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - callback: OSTLER_TESTKIT_CREATE to OSTLER_TESTKIT_RETAG.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_pool_get_injected(ostler_pool *pool,
+                                               uint32_t callback,
+                                               struct ostler_testkit_injected *out);
+
+/**
+ * Makes a callback of a model misbehave from now on, in place of the fault that it had before. A failure looks to the
+ * model as if the callback had answered with it. It lasts until it is cleared, or the model destroyed.
+ *
+ * Parameters:
+ * - model: borrowed.
+ * - fault: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: model NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_model_inject(ostler_model *model,
+                                          const struct ostler_testkit_fault *fault);
+
+/**
+ * Ends the fault of a model's callback, and the delays that it causes at this moment. Without one nothing happens.
+ *
+ * Parameters:
+ * - model: borrowed.
+ * - callback: OSTLER_TESTKIT_LOAD or OSTLER_TESTKIT_RUN.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: model NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_model_clear(ostler_model *model,
+                                         uint32_t callback);
+
+/**
+ * Reads what the fault of a model's callback did, also after it was cleared; all is 0 when there was none.
+ *
+ * Parameters:
+ * - model: borrowed.
+ * - callback: OSTLER_TESTKIT_LOAD or OSTLER_TESTKIT_RUN.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: model NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_model_get_injected(ostler_model *model,
+                                                uint32_t callback,
+                                                struct ostler_testkit_injected *out);
 
 
 #ifdef __cplusplus

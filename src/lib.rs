@@ -3,7 +3,8 @@
 //!
 //! The house, lowest floor first; a room imports only from the floors below it:
 //!
-//! - [`base`]: handles, panics, callbacks, waiting, time, the seam for injected failures.
+//! - [`base`]: handles, panics, callbacks, waiting, time, injected failures: a seam for the library's tests, a kit for
+//!   those of its users.
 //! - [`memory`]: topology, pages, arenas and their cursors.
 //! - [`pool`]: resources made once and leased out.
 //! - [`worker`]: threads that load a state once and stay warm.

@@ -890,6 +890,41 @@ template <class T> class [[nodiscard]] lease {
     std::shared_ptr<const void> callbacks_;
 };
 
+namespace detail {
+
+/// What an acquire on its way keeps for the one who hears of it.
+struct unheard_acquire {
+    virtual ~unheard_acquire() = default;
+};
+
+} // namespace detail
+
+/// An acquire on its way, which goes on without this.
+class pending_acquire {
+  public:
+    pending_acquire() noexcept = default;
+    explicit operator bool() const noexcept { return ticket_.value != 0; }
+    /// From errc::ok on its function is not called; errc::stale_ticket when it has been or is being.
+    errc cancel() noexcept
+    {
+        const ostler_status status = ostler_pool_cancel_async(pool_, std::exchange(ticket_, ostler_ticket{}));
+        if (status == OSTLER_OK)
+            delete unheard_;
+        return static_cast<errc>(status);
+    }
+
+  private:
+    template <class> friend class pool;
+    pending_acquire(ostler_pool *pool, ostler_ticket ticket, detail::unheard_acquire *unheard) noexcept
+        : pool_(pool), ticket_(ticket), unheard_(unheard)
+    {
+    }
+
+    ostler_pool *pool_ = nullptr;
+    ostler_ticket ticket_{};
+    detail::unheard_acquire *unheard_ = nullptr;
+};
+
 /// Keeps objects of type T warm.
 template <class T> class pool {
   public:
@@ -960,6 +995,36 @@ template <class T> class pool {
             return ostler_pool_acquire_with(get(), &how, lease, resource);
         });
     }
+    using acquired = std::function<void(std::error_code, lease<T>)>;
+
+    /// Holds nobody up: what is to be had now is leased now. Otherwise the lease is empty, and the function gets one later,
+    /// on the pool's own thread, or the reason why not; until then `later` can cancel it.
+    lease<T> acquire_async(demand wanted, duration timeout, acquired function, pending_acquire *later = nullptr)
+    {
+        return detail::thrown([&](std::error_code &failure) {
+            return acquire_async(wanted, timeout, std::move(function), later, failure);
+        });
+    }
+    /// Throws nothing but std::bad_alloc.
+    lease<T> acquire_async(demand wanted, duration timeout, acquired function, pending_acquire *later,
+                           std::error_code &failure)
+    {
+        auto how = detail::sized<ostler_acquire>();
+        how.priority = static_cast<std::uint32_t>(wanted.priority);
+        how.timeout_ns = timeout.ns();
+        how.tag = wanted.tag;
+        auto waiting = std::make_unique<waiting_acquire>(get(), callbacks_, std::move(function));
+        ostler_ticket ticket{};
+        lease<T> now = leased(failure, [&](ostler_lease *lease, void **resource) {
+            return ostler_pool_acquire_async(get(), &how, tell_acquired, waiting.get(), &ticket, lease, resource);
+        });
+        // From here on it is with the library, which may have called the function already.
+        detail::unheard_acquire *const unheard = ticket.value ? waiting.release() : nullptr;
+        if (later)
+            *later = pending_acquire(get(), ticket, unheard);
+        return now;
+    }
+
     /// So many together, or none; two callers that want several cannot hold up one another.
     std::vector<lease<T>> acquire_n(std::uint32_t count, wait_limit limit = {})
     {
@@ -1123,6 +1188,23 @@ template <class T> class pool {
             static_cast<callbacks_type *>(user_data)->retag(*static_cast<T *>(resource), from, to);
             return OSTLER_OK;
         });
+    }
+    struct waiting_acquire : detail::unheard_acquire {
+        ostler_pool *pool;
+        std::shared_ptr<const void> callbacks;
+        acquired function;
+        waiting_acquire(ostler_pool *of, std::shared_ptr<const void> kept, acquired &&told)
+            : pool(of), callbacks(std::move(kept)), function(std::move(told))
+        {
+        }
+    };
+    static void tell_acquired(void *user_data, ostler_ticket, ostler_status status, ostler_lease raw, void *resource) noexcept
+    {
+        const std::unique_ptr<waiting_acquire> waiting(static_cast<waiting_acquire *>(user_data));
+        lease<T> taken;
+        if (raw.value)
+            taken = lease<T>(waiting->pool, raw, static_cast<T *>(resource), waiting->callbacks);
+        detail::swallowed([&] { waiting->function(make_error_code(static_cast<errc>(status)), std::move(taken)); });
     }
     static void tell_event(void *user_data, std::uint32_t event, void *resource) noexcept
     {
@@ -2220,6 +2302,147 @@ template <class State> class model {
     std::weak_ptr<detail::kept_functions> owner_;
     raw_handle raw_;
 };
+
+// ---- testkit ----
+
+/// For the tests of programs that use the library.
+namespace testkit {
+
+/// Stops the library's clock, for the whole process and as long as this lives. Each of several is to end before the
+/// clock runs on.
+class [[nodiscard]] frozen_clock {
+  public:
+    frozen_clock() { detail::check(ostler_testkit_clock_freeze()); }
+    frozen_clock(frozen_clock &&other) noexcept : is_frozen_(std::exchange(other.is_frozen_, false)) {}
+    frozen_clock &operator=(frozen_clock &&other) noexcept
+    {
+        if (this != &other) {
+            thaw();
+            is_frozen_ = std::exchange(other.is_frozen_, false);
+        }
+        return *this;
+    }
+    ~frozen_clock() { thaw(); }
+
+    /// Moves the clock, and waits for nothing: also for callbacks.
+    void advance(duration by) { detail::check(ostler_testkit_clock_advance(by.ns())); }
+    void advance(duration by, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_testkit_clock_advance(by.ns()), failure);
+    }
+    /// Waits, in real time, until the library's threads have done what is due.
+    void settle(wait_limit limit = {})
+    {
+        detail::check(ostler_testkit_clock_settle(limit.timeout_ns(), limit.stop()));
+    }
+    void settle(wait_limit limit, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_testkit_clock_settle(limit.timeout_ns(), limit.stop()), failure);
+    }
+    /// So much time goes by, and what is due then is done.
+    void pass(duration by)
+    {
+        advance(by);
+        settle();
+    }
+    /// Lets the clock run on from where it stands.
+    void thaw() noexcept
+    {
+        // It fails only in a forked child, whose clock nobody reads.
+        if (std::exchange(is_frozen_, false))
+            (void)ostler_testkit_clock_thaw();
+    }
+
+  private:
+    bool is_frozen_ = true;
+};
+
+enum class callback : std::uint32_t {
+    create = OSTLER_TESTKIT_CREATE,
+    validate = OSTLER_TESTKIT_VALIDATE,
+    reset = OSTLER_TESTKIT_RESET,
+    destroy = OSTLER_TESTKIT_DESTROY,
+    retag = OSTLER_TESTKIT_RETAG,
+    load = OSTLER_TESTKIT_LOAD,
+    run = OSTLER_TESTKIT_RUN,
+};
+
+/// Which calls of a callback misbehave, and how.
+struct fault : ostler_testkit_fault {
+    explicit fault(testkit::callback of) noexcept : ostler_testkit_fault(detail::sized<ostler_testkit_fault>())
+    {
+        ostler_testkit_fault::callback = static_cast<std::uint32_t>(of);
+    }
+    /// Counted from 1.
+    fault &from_call(std::uint64_t number) noexcept { return first = number, *this; }
+    /// And after it, or from the first on, each so-many-th.
+    fault &each(std::uint64_t calls) noexcept { return every = calls, *this; }
+    fault &by_chance(std::uint32_t in_a_million, std::uint64_t with_seed) noexcept
+    {
+        return per_million = in_a_million, seed = with_seed, *this;
+    }
+    fault &fails(ostler_status with = OSTLER_E_CALLBACK_FAILED) noexcept { return status = with, *this; }
+    fault &takes(duration time) noexcept { return delay_ns = time.ns(), *this; }
+};
+
+/// Makes a callback of a pool or model misbehave for as long as this lives.
+class [[nodiscard]] injection {
+  public:
+    template <class T> injection(pool<T> &of, const fault &fault) : pool_(of.get()), callback_(fault.callback)
+    {
+        detail::check(ostler_testkit_pool_inject(pool_, &fault));
+    }
+    template <class State> injection(model<State> &of, const fault &fault) : model_(of.get()), callback_(fault.callback)
+    {
+        detail::check(ostler_testkit_model_inject(model_, &fault));
+    }
+    injection(injection &&other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)), model_(std::exchange(other.model_, nullptr)),
+          callback_(other.callback_)
+    {
+    }
+    injection &operator=(injection &&other) noexcept
+    {
+        if (this != &other) {
+            clear();
+            pool_ = std::exchange(other.pool_, nullptr);
+            model_ = std::exchange(other.model_, nullptr);
+            callback_ = other.callback_;
+        }
+        return *this;
+    }
+    ~injection() { clear(); }
+
+    /// What it did up to now.
+    ostler_testkit_injected done() const
+    {
+        return detail::thrown([&](std::error_code &failure) { return done(failure); });
+    }
+    ostler_testkit_injected done(std::error_code &failure) const noexcept
+    {
+        auto injected = detail::sized<ostler_testkit_injected>();
+        detail::note(model_ ? ostler_testkit_model_get_injected(model_, callback_, &injected)
+                            : ostler_testkit_pool_get_injected(pool_, callback_, &injected),
+                     failure);
+        return injected;
+    }
+    /// The callback is itself again, also where it is held up at this moment.
+    void clear() noexcept
+    {
+        // It fails only where the object is gone, and the fault with it.
+        if (pool_)
+            (void)ostler_testkit_pool_clear(pool_, callback_);
+        if (model_)
+            (void)ostler_testkit_model_clear(model_, callback_);
+    }
+
+  private:
+    ostler_pool *pool_ = nullptr;
+    ostler_model *model_ = nullptr;
+    std::uint32_t callback_;
+};
+
+} // namespace testkit
 
 } // namespace ostler
 

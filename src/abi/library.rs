@@ -6,9 +6,9 @@ use super::status::{
     Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_TIMEOUT, OSTLER_E_UNSUPPORTED, OSTLER_E_WOULD_DEADLOCK, STATUSES,
     ostler_status,
 };
-use crate::base::clock::Deadline;
+use crate::base::clock::{self, Deadline};
 use crate::base::text::Lossy;
-use crate::base::thread::ThreadRecord;
+use crate::base::thread::{self, ThreadRecord};
 use crate::base::{callback, handles, log};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -220,8 +220,8 @@ pub unsafe extern "C" fn ostler_callback_set_message(message: *const c_char) -> 
 }
 
 /// Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
-/// that run finish. Afterwards every handle is invalid, and the library can be used anew. A program may also just
-/// exit, with workers busy.
+/// that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
+/// anew. A program may also just exit, with workers busy.
 ///
 /// Parameters:
 /// - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -246,6 +246,8 @@ pub unsafe extern "C" fn ostler_shutdown(timeout_ns: u64, still_out: *mut u64) -
                 format_args!("shutdown was called from inside a callback, and would wait for that callback"),
             ));
         }
+        clock::run_on_at_last();
+        thread::wake_all();
         let deadline = Deadline::after(timeout_ns);
         handles::destroy_all();
         let mut left = handles::live_count();

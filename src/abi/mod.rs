@@ -21,6 +21,7 @@ pub mod request;
 pub mod status;
 mod structs;
 pub mod templates;
+pub mod testkit;
 pub mod topology;
 
 #[cfg(feature = "faults")]

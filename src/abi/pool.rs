@@ -5,10 +5,11 @@ use super::arguments::{clear, flag, name, null, optional_output, out_of_range, o
 use super::cancel::{given, ostler_cancel};
 use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
-use super::request::priority_of;
+use super::request::{ostler_ticket, priority_of};
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_OVERLOADED,
-    OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT,
+    OSTLER_E_NOT_READY, OSTLER_E_OVERLOADED, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_STALE_TICKET,
+    OSTLER_E_SYSTEM, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
@@ -17,8 +18,9 @@ use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, CloseError, CreateError, Demand, Event, Factory, IdleOrder, Lease, LeaseInfo, MOST_SLOTS, Pool,
-    PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot, WarmError,
+    AcquireError, Acquired, Begun, CloseError, CreateError, Demand, Event, Factory, Hearer, IdleOrder, Lease,
+    LeaseInfo, MOST_SLOTS, Outcome, Pool, PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot,
+    WarmError,
 };
 use std::ffi::{c_char, c_void};
 
@@ -196,6 +198,20 @@ pub struct ostler_acquire {
     pub tag: u64,
 }
 
+/// Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
+/// lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
+/// ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not close or destroy
+/// its own pool.
+pub type ostler_acquired_callback = Option<
+    unsafe extern "C-unwind" fn(
+        user_data: *mut c_void,
+        ticket: ostler_ticket,
+        status: ostler_status,
+        lease: ostler_lease,
+        resource: *mut c_void,
+    ),
+>;
+
 /// Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
 /// is not needed grows old and can go.
 pub const OSTLER_IDLE_LAST_USED_FIRST: u32 = 0;
@@ -290,6 +306,7 @@ impl From<AcquireError> for Failure {
             AcquireError::Hopeless { .. } | AcquireError::TooLate { .. } => OSTLER_E_OVERLOADED,
             AcquireError::CreateFailed(_) | AcquireError::BreakerOpen { .. } => OSTLER_E_CREATE_FAILED,
             AcquireError::Wait { end, .. } => Failure::from(end).status(),
+            AcquireError::Spawn(error) => return error.into(),
             AcquireError::OutOfMemory(error) => return error.into(),
         };
         Self::new(status, format_args!("{error}"))
@@ -376,6 +393,24 @@ impl Factory for Callbacks {
     fn reset(&self, resource: Resource) -> Result<(), Refusal> {
         // SAFETY: the host's function, called as the header says.
         answered(self.table.reset.map_or(OSTLER_OK, |reset| unsafe { reset(self.user_data, resource.0) }))
+    }
+
+    fn acquired(&self, hearer: Hearer, outcome: Outcome) {
+        // SAFETY: `ostler_pool_acquire_async` made it of a function of this type; null is none.
+        let callback = unsafe { std::mem::transmute::<*const (), ostler_acquired_callback>(hearer.acquired.0) };
+        let (status, (lease, resource)) = match outcome.leased {
+            Ok(leased) => (OSTLER_OK, leased),
+            Err(status) => (status, (Lease(0), Resource::NONE)),
+        };
+        let (ticket, lease) = (ostler_ticket { value: outcome.number }, ostler_lease { value: lease.0 });
+        if let Some(callback) = callback {
+            // SAFETY: the host's function, called as the header says.
+            unsafe { callback(hearer.user_data, ticket, status, lease, resource.0) }
+        }
+    }
+
+    fn status_of(&self, error: AcquireError) -> i32 {
+        Failure::from(error).status()
     }
 
     fn hears(&self) -> bool {
@@ -678,6 +713,173 @@ pub unsafe extern "C" fn ostler_pool_acquire_with(
         let (leased, made) = acquire(pool, demand, how.timeout_ns, cancel.as_deref())?;
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
+        Ok(())
+    })
+}
+
+/// Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
+/// comes as that of one who waits, and then the callback hears of it, or it is there for ostler_pool_take_acquired.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, the acquire fails with OSTLER_E_TIMEOUT.
+/// - callback: called when it was not had at once; NULL: it is to be taken with ostler_pool_take_acquired.
+/// - user_data: handed to callback.
+/// - ticket: written; names the acquire until its callback is called or it is taken, for ostler_pool_cancel_async; 0 when
+///   the lease was had at once, and after a failure.
+/// - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.
+/// - resource: written; NULL unless it was had at once.
+///
+/// Returns: OSTLER_OK, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT,
+/// OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_SYSTEM (no thread for the callbacks),
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; callback and user_data may be NULL; how, ticket, lease and resource must not
+/// be NULL.
+/// Blocking: as long as create, validate and retag take, where the pool has no creator threads; may be called from any
+/// callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_acquire_async(
+    pool: *mut ostler_pool,
+    how: *const ostler_acquire,
+    callback: ostler_acquired_callback,
+    user_data: *mut c_void,
+    ticket: *mut ostler_ticket,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe {
+        clear(ticket, ostler_ticket { value: 0 });
+        clear_lease(lease, resource);
+    }
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let (ticket, (lease, resource)) =
+            unsafe { (output("ticket", ticket, ostler_ticket { value: 0 })?, lease_outputs(lease, resource)?) };
+        // SAFETY: as the header asks.
+        let how = unsafe { read("how", how)? };
+        if !how.cancel.is_null() {
+            let words = format_args!("how->cancel is not NULL, but must be: ostler_pool_cancel_async takes the ticket");
+            return Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, words));
+        }
+        let demand = Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag };
+        let hearer = callback.map(|callback| Hearer { acquired: Acquired(callback as *const ()), user_data });
+        match pool.share().begin_acquire(demand, Deadline::after(how.timeout_ns), hearer)? {
+            Begun::AtOnce(leased, made) => {
+                *lease = ostler_lease { value: leased.0 };
+                *resource = made.0;
+            }
+            Begun::Later(number) => ticket.value = number,
+        }
+        Ok(())
+    })
+}
+
+/// Ends an acquire that is on its way: on OSTLER_OK its callback is not called, and it does not come to be taken.
+///
+/// Parameters:
+/// - pool: borrowed, also when it was destroyed.
+/// - ticket: what ostler_pool_acquire_async gave.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_TICKET (it has been told, or is being told now), OSTLER_E_INVALID_HANDLE,
+/// OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_cancel_async(pool: *mut ostler_pool, ticket: ostler_ticket) -> ostler_status {
+    with_child(pool, |pool: &Pin<Pool>| {
+        if pool.cancel_acquire(ticket.value) {
+            return Ok(());
+        }
+        let words = format_args!("ticket {:#x} is stale: it was told or taken, or is of another pool", ticket.value);
+        Err(Failure::new(OSTLER_E_STALE_TICKET, words))
+    })
+}
+
+/// Gives a descriptor for an event loop: it can be read while ostler_pool_take_acquired has something to give. The library
+/// reads and writes it; the host only waits for it.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - descriptor: written only on success, else 0; the pool's: it is closed when the pool is destroyed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+/// OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; descriptor must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_get_event(pool: *mut ostler_pool, descriptor: *mut i32) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(descriptor, 0) };
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let descriptor = unsafe { output("descriptor", descriptor, 0)? };
+        *descriptor = pool
+            .event()
+            .map_err(|error| Failure::new(OSTLER_E_SYSTEM, format_args!("eventfd was refused: {error}")))?;
+        Ok(())
+    })
+}
+
+/// Takes what became of an acquire without a callback, the oldest first, and does not wait.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - ticket: written; that of the acquire, stale from now on; 0 after a failure.
+/// - outcome: written; OSTLER_OK, or why there is no lease, as for ostler_pool_acquire_with.
+/// - lease: written; 0 unless outcome is OSTLER_OK; ends with ostler_pool_release or ostler_pool_discard.
+/// - resource: written; NULL unless outcome is OSTLER_OK.
+///
+/// Returns: OSTLER_OK, OSTLER_E_NOT_READY (there is nothing to take), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; ticket, outcome, lease and resource must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_pool_take_acquired(
+    pool: *mut ostler_pool,
+    ticket: *mut ostler_ticket,
+    outcome: *mut ostler_status,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe {
+        clear(ticket, ostler_ticket { value: 0 });
+        clear(outcome, OSTLER_OK);
+        clear_lease(lease, resource);
+    }
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let (ticket, outcome, (lease, resource)) = unsafe {
+            (
+                output("ticket", ticket, ostler_ticket { value: 0 })?,
+                output("outcome", outcome, OSTLER_OK)?,
+                lease_outputs(lease, resource)?,
+            )
+        };
+        let taken = pool
+            .take_acquired()
+            .ok_or_else(|| Failure::new(OSTLER_E_NOT_READY, format_args!("nothing was acquired since")))?;
+        ticket.value = taken.number;
+        match taken.leased {
+            Ok((leased, made)) => {
+                *lease = ostler_lease { value: leased.0 };
+                *resource = made.0;
+            }
+            Err(status) => *outcome = status,
+        }
         Ok(())
     })
 }

@@ -1,8 +1,10 @@
 //! The host's callbacks: who is inside one now, and the words that go with a failure.
 
 use super::faults::{self, Point};
+use super::injection::{self, Callback};
+pub use super::refusal::{Refusal, Told};
 use super::text::Text;
-use super::thread::ThreadRecord;
+use super::thread::{Frame, ThreadRecord};
 use super::{MESSAGE_BYTES, Owner};
 use std::fmt;
 
@@ -12,45 +14,6 @@ use std::fmt;
 pub struct CallbackFailure {
     pub refusal: Refusal,
     pub message: Text<MESSAGE_BYTES>,
-}
-
-/// The status with which a callback refused. What it is called is known to whoever called the callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Never 0.
-    pub status: i32,
-    pub told: Told,
-}
-
-/// How people are told of a status, behind the words of the failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// The words say it all.
-    InWords,
-    ByName(&'static str),
-    /// It is one of the host's own.
-    ByNumber,
-}
-
-impl Refusal {
-    /// Of a failure that the library itself has words for.
-    pub const IN_WORDS: Self = Self { status: -1, told: Told::InWords };
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.told {
-            Told::InWords => Ok(()),
-            Told::ByName(name) => write!(formatter, " ({name})"),
-            Told::ByNumber => write!(formatter, " (status {})", self.status),
-        }
-    }
-}
-
-/// One callback that is running on this thread.
-pub struct Frame {
-    owner: Owner,
-    outer: *const Frame,
 }
 
 /// Runs `body` as a callback of `owner`. No lock of the library may be held. Words that an outer callback has left for
@@ -85,21 +48,36 @@ impl Drop for Leave {
 /// Runs a callback that answers with a status. Its failure carries what it said through [`set_message`].
 pub fn run_checked(
     owner: Owner,
-    name: &str,
+    callback: Callback,
     body: impl FnOnce() -> Result<(), Refusal>,
 ) -> Result<(), CallbackFailure> {
-    if let Some(errno) = faults::hit(Point::Callback) {
+    let name = callback.name();
+    let injected = |refusal| {
         let message = Text::format(format_args!("{name} callback failed by injection"));
+        CallbackFailure { refusal, message }
+    };
+    if let Some(errno) = faults::hit(Point::Callback) {
         let status = if errno == 0 { -1 } else { -errno };
-        return Err(CallbackFailure { refusal: Refusal { status, told: Told::InWords }, message });
+        return Err(injected(Refusal { status, told: Told::InWords }));
     }
     run(owner, || {
+        if let Some(refusal) = injection::pass(owner, callback) {
+            return Err(injected(refusal));
+        }
         body().map_err(|refusal| {
             let said = ThreadRecord::current().and_then(take_words);
             let message = said.unwrap_or_else(|| Text::format(format_args!("{name} callback failed")));
             CallbackFailure { refusal, message }
         })
     })
+}
+
+/// Runs the callback that ends something, which cannot fail.
+pub fn run_destroy(owner: Owner, body: impl FnOnce()) {
+    run(owner, || {
+        injection::pass(owner, Callback::Destroy);
+        body();
+    });
 }
 
 /// Whether a call that waits for what `owner` does would wait for itself: inside one of its callbacks, and inside the
@@ -157,9 +135,12 @@ mod tests {
 
     #[test]
     fn words_outlive_a_callback_that_runs_inside() {
-        let outer = run_checked(OUTER, "outer", || {
+        let outer = run_checked(OUTER, Callback::Load, || {
             set_message("bad shape");
-            assert_eq!(words_of(run_checked(INNER, "inner", || Err(Refusal::IN_WORDS))), "inner callback failed");
+            assert_eq!(
+                words_of(run_checked(INNER, Callback::Create, || Err(Refusal::IN_WORDS))),
+                "create callback failed"
+            );
             run(INNER, || set_message("of a destroy that cannot fail"));
             Err(Refusal::IN_WORDS)
         });
@@ -169,12 +150,12 @@ mod tests {
     #[test]
     fn words_are_told_once() {
         assert_eq!(
-            words_of(run_checked(OUTER, "outer", || {
+            words_of(run_checked(OUTER, Callback::Load, || {
                 set_message("first");
                 Err(Refusal::IN_WORDS)
             })),
             "first"
         );
-        assert_eq!(words_of(run_checked(OUTER, "outer", || Err(Refusal::IN_WORDS))), "outer callback failed");
+        assert_eq!(words_of(run_checked(OUTER, Callback::Load, || Err(Refusal::IN_WORDS))), "load callback failed");
     }
 }

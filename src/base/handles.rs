@@ -11,7 +11,7 @@
 use super::alloc::{self, OutOfMemory};
 use super::hazards::{self, Hazard};
 use super::thread::{Caller, ThreadRecord};
-use super::{Owner, barrier, callback, fork, panics};
+use super::{Owner, barrier, callback, fork, injection, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -446,6 +446,8 @@ pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
         if pin.slot.word.fetch_update(SeqCst, SeqCst, closing).is_err() {
             return Err(HandleError::Destroyed { kind: T::KIND.name(), handle });
         }
+        // A callback that is held up would hold up this call.
+        injection::forget(Owner(handle));
         pin.begin_destroy();
         pin.share()
     };

@@ -1,7 +1,7 @@
 //! Puts a thread to sleep until another wakes it: one futex word for each thread.
 
-use super::clock::Deadline;
-use std::sync::atomic::{AtomicU32, Ordering::*};
+use super::clock::{Deadline, Sleep};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*, fence};
 
 const EMPTY: u32 = 0;
 const NOTIFIED: u32 = 1;
@@ -12,31 +12,48 @@ const LOOKS: u32 = 100;
 /// A token that one thread waits for. A wake before the sleep is not lost; a stray wake is harmless, because every
 /// waiter looks again at what it waits for.
 #[derive(Debug)]
-pub struct Parker(AtomicU32);
+pub struct Parker {
+    word: AtomicU32,
+    /// How often its thread lay down.
+    sleeps: AtomicU32,
+    /// What it slept for last.
+    until_ns: AtomicU64,
+}
 
 impl Parker {
     pub const fn new() -> Self {
-        Self(AtomicU32::new(EMPTY))
+        Self { word: AtomicU32::new(EMPTY), sleeps: AtomicU32::new(0), until_ns: AtomicU64::new(0) }
     }
 
     /// Sleeps until [`Parker::unpark`] or the deadline. Only the owning thread may call this. May return early.
     pub fn park(&self, deadline: Deadline) {
         // Waking a sleeper costs its waker more than these looks cost us.
         for _ in 0..LOOKS {
-            if self.0.load(Relaxed) == NOTIFIED {
+            if self.word.load(Relaxed) == NOTIFIED {
                 break;
             }
             std::hint::spin_loop();
         }
-        if self.0.compare_exchange(EMPTY, PARKED, AcqRel, Acquire).is_ok() {
-            futex_wait(&self.0, PARKED, deadline);
+        self.until_ns.store(deadline.moment_ns(), Relaxed);
+        self.sleeps.store(self.sleeps.load(Relaxed).wrapping_add(1), Release);
+        if self.word.compare_exchange(EMPTY, PARKED, AcqRel, Acquire).is_ok() {
+            futex_wait(&self.word, PARKED, deadline);
         }
-        self.0.swap(EMPTY, AcqRel);
+        self.word.swap(EMPTY, AcqRel);
+    }
+
+    /// While its thread sleeps and nobody has woken it: how often it lay down, and the moment for which it sleeps.
+    pub fn sleep(&self) -> Option<(u32, u64)> {
+        let sleeps = self.sleeps.load(Acquire);
+        let is_asleep = self.word.load(Acquire) == PARKED;
+        let until_ns = self.until_ns.load(Relaxed);
+        fence(Acquire);
+        (is_asleep && self.sleeps.load(Relaxed) == sleeps).then_some((sleeps, until_ns))
     }
 
     pub fn unpark(&self) {
-        if self.0.swap(NOTIFIED, AcqRel) == PARKED {
-            futex_wake(&self.0, 1);
+        if self.word.swap(NOTIFIED, AcqRel) == PARKED {
+            futex_wake(&self.word, 1);
         }
     }
 }
@@ -49,12 +66,16 @@ impl Default for Parker {
 
 /// Sleeps while `word` holds `expected`, at most until the deadline. May return early.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
-    let moment = deadline.moment_ns();
-    let absolute = libc::timespec {
+    let moment = match deadline.sleep() {
+        Sleep::Not => return,
+        Sleep::Until(moment) => Some(moment),
+        Sleep::Endless => None,
+    };
+    let absolute = moment.map(|moment| libc::timespec {
         tv_sec: (moment / 1_000_000_000) as libc::time_t,
         tv_nsec: (moment % 1_000_000_000) as libc::c_long,
-    };
-    let until = if deadline.is_never() { std::ptr::null() } else { &raw const absolute };
+    });
+    let until = absolute.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: the word outlives the call; FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, or null.
     unsafe {
         libc::syscall(

@@ -1,7 +1,6 @@
 //! What the library keeps for each thread, and the threads that it starts itself.
 
 use super::Owner;
-use super::callback::Frame;
 use super::faults::{self, Point};
 use super::park::Parker;
 use super::pockets::Pocket;
@@ -9,13 +8,19 @@ use super::text::Text;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// What one thread can use at once without touching a shared line (see [`super::hazards`]).
 pub const HAZARDS: usize = 6;
 pub const ERROR_BYTES: usize = 512;
 /// Objects of which one thread can have something at hand.
 const POCKETS: usize = 8;
+
+/// One callback of the host that is running on this thread.
+pub(super) struct Frame {
+    pub(super) owner: Owner,
+    pub(super) outer: *const Frame,
+}
 
 /// One thread's record. Records are never freed, only handed to the next thread, so that other threads may look at
 /// one (to see which handles it uses, to wake it) without asking whether its thread still lives.
@@ -33,6 +38,8 @@ pub struct ThreadRecord {
     /// How many guarded calls this thread is in: while above 0 a panic is recorded instead of printed.
     pub(super) guarded: Cell<u32>,
     pub(super) pockets: [Pocket; POCKETS],
+    /// Its thread is one of the library's own.
+    is_ours: AtomicBool,
     taken: AtomicBool,
     next: AtomicPtr<ThreadRecord>,
 }
@@ -41,10 +48,13 @@ pub struct ThreadRecord {
 // acquire and release); what other threads read is atomic.
 unsafe impl Sync for ThreadRecord {}
 
+/// Threads of the library that were started and have not ended.
+static OURS: AtomicU32 = AtomicU32::new(0);
 static RECORDS: AtomicPtr<ThreadRecord> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
     static CURRENT: Cell<*const ThreadRecord> = const { Cell::new(std::ptr::null()) };
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The key whose destructor hands a record back when its thread ends. Not a destructor of `thread_local!`: those run
@@ -96,6 +106,7 @@ impl ThreadRecord {
         }
         // SAFETY: gettid takes nothing.
         record.number.set(unsafe { libc::gettid() } as u32);
+        record.is_ours.store(IS_OURS.get(), SeqCst);
         CURRENT.set(record);
         Some(record)
     }
@@ -112,6 +123,7 @@ impl ThreadRecord {
         self.depth.set(0);
         self.frame.set(std::ptr::null());
         self.guarded.set(0);
+        self.is_ours.store(false, SeqCst);
         self.error_message.replace(Text::new());
         self.callback_message.replace(Text::new());
         self.panic_message.replace(Text::new());
@@ -131,6 +143,7 @@ impl ThreadRecord {
             error_message: RefCell::new(Text::new()),
             guarded: Cell::new(0),
             pockets: [Pocket::EMPTY; POCKETS],
+            is_ours: AtomicBool::new(false),
             taken: AtomicBool::new(true),
             next: AtomicPtr::new(std::ptr::null_mut()),
         }));
@@ -208,13 +221,71 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::th
     }
     let short = name.chars().take(15).collect();
     let _blocked = BlockedSignals::new();
+    let counted = Counted::new();
     std::thread::Builder::new()
         .name(short)
         .spawn(move || {
+            let _counted = counted;
+            let _marked = Marked::new();
             super::panics::silence_this_thread();
             body();
         })
         .map_err(|source| SpawnError { name, source })
+}
+
+/// Wakes every thread that sleeps in the library, to look again at what it waits for.
+pub fn wake_all() {
+    ThreadRecord::all().for_each(|record| record.parker.unpark());
+}
+
+/// While all threads of the library sleep, and none for a moment that has passed: how often they lay down. When it is
+/// the same at two looks, there was a moment between them at which all slept, and only time or the host can wake one.
+pub fn sleeps_of_ours(now_ns: u64) -> Option<u64> {
+    let ours = OURS.load(SeqCst);
+    let mut asleep = 0;
+    let mut sum = 0;
+    for record in ThreadRecord::all().filter(|record| record.is_ours.load(SeqCst)) {
+        let (sleeps, _) = record.parker.sleep().filter(|(_, until_ns)| *until_ns > now_ns)?;
+        asleep += 1;
+        sum += u64::from(sleeps);
+    }
+    (asleep == ours).then_some(sum)
+}
+
+/// Counts a thread of the library, from before its start to its end.
+struct Counted(());
+
+impl Counted {
+    fn new() -> Self {
+        OURS.fetch_add(1, SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OURS.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Marks this thread as one of the library's own while it lives.
+struct Marked(());
+
+impl Marked {
+    fn new() -> Self {
+        IS_OURS.set(true);
+        Self(())
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        IS_OURS.set(false);
+        // SAFETY: records are never freed.
+        if let Some(record) = unsafe { CURRENT.get().as_ref() } {
+            record.is_ours.store(false, SeqCst);
+        }
+    }
 }
 
 /// Blocks every signal on this thread while it lives; a thread started meanwhile inherits that.

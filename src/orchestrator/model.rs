@@ -12,6 +12,7 @@ use crate::base::cancel::{self, Cancel};
 use crate::base::clock::{self, Deadline};
 use crate::base::faults::{self, Point};
 use crate::base::handles::{self, Handled, Kind};
+use crate::base::injection::{self, Callback};
 use crate::base::text::Text;
 use crate::base::{MESSAGE_BYTES, Name, Owner, log, panics};
 use crate::worker::{self, Bounds, Crew, Duty, Growth, Leave, NotReady};
@@ -315,6 +316,7 @@ impl Model {
     pub fn finish(&self) {
         self.shed();
         self.crew.stop();
+        injection::forget(self.owner);
         self.queue.wake_all();
         self.crew.join();
         // A worker that panicked left its queue behind.
@@ -379,8 +381,12 @@ impl Model {
         callback::run(self.shared.owner, || callback::run(self.owner, body))
     }
 
-    fn call_checked(&self, name: &str, body: impl FnOnce() -> Result<(), Refusal>) -> Result<(), CallbackFailure> {
-        callback::run(self.shared.owner, || callback::run_checked(self.owner, name, body))
+    fn call_checked(
+        &self,
+        callback: Callback,
+        body: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Result<(), CallbackFailure> {
+        callback::run(self.shared.owner, || callback::run_checked(self.owner, callback, body))
     }
 
     /// One turn of a worker: a batch, or a sleep.
@@ -426,7 +432,7 @@ impl Model {
         warm.items.clear();
         warm.items.extend(warm.batch.iter().map(|number| table.item(*number)));
         let begin_ns = clock::now_ns();
-        let result = self.call_checked("run", || self.backend.run(warm.state, &warm.items));
+        let result = self.call_checked(Callback::Run, || self.backend.run(warm.state, &warm.items));
         let run_ns = clock::now_ns().saturating_sub(begin_ns);
         self.queue.end_running(table, &warm.batch);
 
@@ -550,7 +556,7 @@ impl Duty for Model {
         let room = self.config.max_batch as usize;
         let (batch, items) = (alloc::try_vec(room).map_err(no_room)?, alloc::try_vec(room).map_err(no_room)?);
         let mut state = State(std::ptr::null_mut());
-        self.call_checked("load", || self.backend.load(worker, &mut state))?;
+        self.call_checked(Callback::Load, || self.backend.load(worker, &mut state))?;
         Ok(Warm { state, batch, items })
     }
 

@@ -11,6 +11,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
+use crate::base::injection::Callback;
 use crate::base::text::Text;
 use std::fmt;
 use std::sync::atomic::Ordering::*;
@@ -88,15 +89,16 @@ impl Pool {
         let generation = self.generation.load(SeqCst);
         let begin_ns = clock::now_ns();
         let mut resource = Resource(std::ptr::null_mut());
-        let made = callback::run_checked(self.owner, "create", || self.factory.create(&mut resource)).and_then(|()| {
-            if resource.0.is_null() {
-                return Err(CallbackFailure {
-                    refusal: Refusal::IN_WORDS,
-                    message: Text::from("create callback made no resource (NULL)"),
-                });
-            }
-            Ok(())
-        });
+        let made =
+            callback::run_checked(self.owner, Callback::Create, || self.factory.create(&mut resource)).and_then(|()| {
+                if resource.0.is_null() {
+                    return Err(CallbackFailure {
+                        refusal: Refusal::IN_WORDS,
+                        message: Text::from("create callback made no resource (NULL)"),
+                    });
+                }
+                Ok(())
+            });
         self.counters.creates.note(clock::now_ns().saturating_sub(begin_ns));
         if let Err(failure) = made {
             self.counters.create_failures.fetch_add(1, Relaxed);
@@ -231,7 +233,7 @@ impl Pool {
     pub(super) fn destroy_resource(&self, number: u32, reason: Reason) {
         let resource = self.slots.get(number).end_life();
         self.tell(Event::Destroyed, resource);
-        callback::run(self.owner, || self.factory.destroy(resource));
+        callback::run_destroy(self.owner, || self.factory.destroy(resource));
         self.note_destroyed(reason);
     }
 

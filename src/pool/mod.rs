@@ -4,6 +4,7 @@
 //! - [`pool`]: acquire and release.
 //! - [`demand`]: what a caller asks for.
 //! - [`waiting`]: an acquire that cannot be had at once.
+//! - [`attendant`]: an acquire that holds no thread up.
 //! - [`many`]: the same for many at once.
 //! - [`life`]: what becomes of a resource between its leases, and what is done to all of them at once.
 //! - [`resize`]: the bounds, and their change.
@@ -24,6 +25,7 @@
 //! - [`templates`]: initial data that is built once for each key, and copied without a lock.
 
 mod at_hand;
+mod attendant;
 mod borrowers;
 mod breaker;
 pub mod cells;
@@ -49,6 +51,7 @@ mod times;
 mod waiters;
 mod waiting;
 
+pub use attendant::{Acquired, Begun, Hearer, Outcome};
 pub use borrowers::LeaseInfo;
 pub use config::{IdleOrder, PoolConfig};
 pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};

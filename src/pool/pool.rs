@@ -1,6 +1,7 @@
 //! A pool: acquire and release. The path of a resource that is idle and needs no callback takes no lock, allocates
 //! nothing and reads no clock.
 
+use super::attendant::{Attendant, Hearer, Outcome};
 use super::borrowers::LeaseInfo;
 use super::breaker::Breaker;
 use super::config::{IdleOrder, PoolConfig};
@@ -21,6 +22,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::clock;
 use crate::base::handles::{Handled, Kind};
+use crate::base::injection::Callback;
 use crate::base::pockets::Pockets;
 use crate::base::priority::Priority;
 use crate::base::thread::{Caller, SpawnError};
@@ -36,6 +38,9 @@ pub trait Factory: Send + Sync + 'static {
     fn validate(&self, resource: Resource) -> Result<(), Refusal>;
     fn resets(&self) -> bool;
     fn reset(&self, resource: Resource) -> Result<(), Refusal>;
+    /// What became of an acquire that held no thread up.
+    fn acquired(&self, hearer: Hearer, outcome: Outcome);
+    fn status_of(&self, error: AcquireError) -> i32;
     fn hears(&self) -> bool;
     fn event(&self, event: Event, resource: Resource);
     fn retags(&self) -> bool;
@@ -79,6 +84,7 @@ pub struct Pool {
     pub(super) waiters: Waiters,
     pub(super) breaker: Breaker,
     pub(super) creators: Creators,
+    pub(super) attendant: Attendant,
     pub(super) housekeeper: Housekeeper,
     /// Told when a resource was made in the background, or could not be.
     pub(super) warmed: Watchers,
@@ -133,6 +139,7 @@ impl Pool {
             waiters: Waiters::default(),
             breaker: Breaker::new(config.breaker_failures),
             creators: Creators::default(),
+            attendant: Attendant::default(),
             housekeeper: Housekeeper::default(),
             warmed: Watchers::default(),
             ended: Watchers::default(),
@@ -321,7 +328,7 @@ impl Pool {
             return Ok(());
         }
         self.counters.retags.fetch_add(1, Relaxed);
-        callback::run_checked(self.owner, "retag", || self.factory.retag(resource, tag, wanted))
+        callback::run_checked(self.owner, Callback::Retag, || self.factory.retag(resource, tag, wanted))
             .inspect(|()| slot.set_tag(wanted))
             .inspect_err(|failure| {
                 log::info(format_args!("{}: a resource could not be retagged: {failure}", self.config.name));
@@ -394,7 +401,7 @@ impl Pool {
     }
 
     pub(super) fn validate(&self, resource: Resource) -> bool {
-        match callback::run_checked(self.owner, "validate", || self.factory.validate(resource)) {
+        match callback::run_checked(self.owner, Callback::Validate, || self.factory.validate(resource)) {
             Ok(()) => true,
             Err(failure) => {
                 log::info(format_args!("{}: an idle resource is not valid any more: {failure}", self.config.name));
@@ -502,7 +509,7 @@ impl Pool {
     #[cold]
     fn is_reset(&self, number: u32) -> bool {
         let resource = self.slots.get(number).resource();
-        match callback::run_checked(self.owner, "reset", || self.factory.reset(resource)) {
+        match callback::run_checked(self.owner, Callback::Reset, || self.factory.reset(resource)) {
             Ok(()) => true,
             Err(failure) => {
                 log::info(format_args!("{}: a resource could not be reset: {failure}", self.config.name));
@@ -636,6 +643,8 @@ impl Handled for Pool {
     }
 
     fn finish_destroy(&self) {
+        self.attendant.stop();
+        self.give_back_acquired();
         self.creators.stop();
         self.housekeeper.stop();
         self.destroy_doomed();

@@ -80,7 +80,7 @@ impl Pool {
         }
         let Some(resource) = self.revoked.take(stale.lease) else { return stale };
         self.tell(Event::Destroyed, resource);
-        callback::run(self.owner, || self.factory.destroy(resource));
+        callback::run_destroy(self.owner, || self.factory.destroy(resource));
         self.note_destroyed(Reason::Discarded);
         self.revoked.count.fetch_sub(1, SeqCst);
         self.tell_ended();

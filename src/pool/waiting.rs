@@ -11,6 +11,9 @@ use crate::base::back_off;
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
+use crate::base::park::Parker;
+use crate::base::priority::Priority;
+use crate::base::thread::SpawnError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
@@ -58,6 +61,8 @@ pub enum AcquireError {
     )]
     TooLate { target_ns: u64, waited_ns: u64 },
     #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }
 
@@ -72,7 +77,8 @@ impl std::fmt::Display for LastFailure {
 }
 
 /// How a look at the queue ended.
-enum Waited {
+#[derive(Clone, Copy)]
+pub(super) enum Waited {
     ToTheEnd,
     /// Nothing will come.
     Hopelessly,
@@ -105,23 +111,13 @@ impl Pool {
         mut lease: impl FnMut(&[Grant], &mut dyn FnMut()) -> Result<Option<R>, AcquireError>,
     ) -> Result<R, AcquireError> {
         let begin_ns = clock::now_ns();
-        let (waiting, left_ns) = (self.waiters.count(), deadline.remaining_ns());
-        if let Some(expected_ns) = self.overload.hopeless_ns(self.waiters.wanted(), left_ns) {
-            return Err(AcquireError::Hopeless { waiting, expected_ns, left_ns: left_ns.unwrap_or(0) });
-        }
+        self.refuse_hopeless(deadline)?;
         self.note_waiting_begins();
-        let want = Want {
-            count: wants,
-            priority: demand.priority,
-            tag: demand.tag,
-            thread: demand.caller.number(),
-            since_ns: begin_ns,
-        };
-        let mut waiter = self.waiters.enter(cancel::current_parker()?, want)?;
+        let mut waiter = self.begin_wait(cancel::current_parker()?, demand, wants)?;
         let leased = loop {
             let mut entered = None;
             let leased = self
-                .wait_for_grants(demand, &waiter, deadline, cancel)
+                .wait_for_grants(&waiter, deadline, cancel)
                 .and_then(|grants| lease(&grants, &mut || entered = Some(self.waiters.enter_again(&waiter))));
             match leased {
                 Ok(None) => match entered.unwrap_or_else(|| self.waiters.enter_again(&waiter)) {
@@ -136,42 +132,80 @@ impl Pool {
         leased
     }
 
+    pub(super) fn refuse_hopeless(&self, deadline: Deadline) -> Result<(), AcquireError> {
+        let (waiting, left_ns) = (self.waiters.count(), deadline.remaining_ns());
+        match self.overload.hopeless_ns(self.waiters.wanted(), left_ns) {
+            Some(expected_ns) => Err(AcquireError::Hopeless { waiting, expected_ns, left_ns: left_ns.unwrap_or(0) }),
+            None => Ok(()),
+        }
+    }
+
     /// Waits in the queue for all that the waiter wants.
     fn wait_for_grants(
         &self,
-        demand: Demand,
         waiter: &Arc<Waiter>,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Grant>, AcquireError> {
-        let wants = waiter.want.count;
         self.recall();
         let end = loop {
             self.serve();
             self.creators.ring();
             // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
             let until = deadline.min(self.next_attempt());
-            let ready = || {
-                if waiter.verdict().is_some() {
-                    return Some(Waited::ToTheEnd);
-                }
-                if self.is(CLOSED) || wants > self.most_for(demand) || (self.has_nothing() && !waiter.has_some()) {
-                    return Some(Waited::Hopelessly);
-                }
-                (self.next_attempt() < until).then_some(Waited::LongEnough)
-            };
+            let ready =
+                || self.end_of_wait(waiter).or_else(|| (self.next_attempt() < until).then_some(Waited::LongEnough));
             match cancel::wait_until(until, cancel, ready) {
                 Ok(Waited::LongEnough) => {}
                 Err(WaitEnd::TimedOut) if !deadline.has_passed() => {}
                 end => break end,
             }
         };
+        self.conclude(waiter, end)
+    }
+
+    /// Enters the queue. The caller serves afterwards.
+    pub(super) fn begin_wait(
+        &self,
+        parker: &'static Parker,
+        demand: Demand,
+        count: u32,
+    ) -> Result<Arc<Waiter>, OutOfMemory> {
+        let Demand { caller, priority, tag } = demand;
+        let want = Want { count, priority, tag, thread: caller.number(), since_ns: clock::now_ns() };
+        let waiter = self.waiters.enter(parker, want)?;
+        self.recall();
+        Ok(waiter)
+    }
+
+    /// How a wait is over, when it is without its time being up.
+    pub(super) fn end_of_wait(&self, waiter: &Waiter) -> Option<Waited> {
+        if waiter.verdict().is_some() {
+            return Some(Waited::ToTheEnd);
+        }
+        let is_hopeless = self.is(CLOSED)
+            || waiter.want.count > self.most_for(waiter.want.priority)
+            || (self.has_nothing() && !waiter.has_some());
+        is_hopeless.then_some(Waited::Hopelessly)
+    }
+
+    /// Leaves the queue, with all that was wanted or with the reason why not.
+    pub(super) fn conclude(
+        &self,
+        waiter: &Arc<Waiter>,
+        end: Result<Waited, WaitEnd>,
+    ) -> Result<Vec<Grant>, AcquireError> {
+        let want = waiter.want;
         let grants = self.waiters.leave(waiter, self);
         // What came at the last moment is preferred over the end of the wait.
-        if grants.len() == wants as usize && !self.is(CLOSED) {
+        if grants.len() == want.count as usize && !self.is(CLOSED) {
             return Ok(grants);
         }
-        grants.into_iter().for_each(|grant| self.give_back(grant, demand.priority));
+        grants.into_iter().for_each(|grant| self.give_back(grant, want.priority));
+        if !self.waiters.is_empty() {
+            // One behind it may want less, and be served with what was not enough for it.
+            self.serve();
+        }
         Err(match end {
             _ if self.is(CLOSED) => AcquireError::Closed,
             Ok(Waited::ToTheEnd) if waiter.verdict() == Some(Verdict::Refused) => AcquireError::TooLate {
@@ -179,36 +213,28 @@ impl Pool {
                 waited_ns: clock::now_ns().saturating_sub(waiter.want.since_ns),
             },
             Ok(Waited::ToTheEnd) => self.create_failed(),
-            Ok(_) if wants > self.most_for(demand) => {
-                AcquireError::TooMany { count: wants, max_size: self.most_for(demand) }
+            Ok(_) if want.count > self.most_for(want.priority) => {
+                AcquireError::TooMany { count: want.count, max_size: self.most_for(want.priority) }
             }
             Ok(_) => self.breaker_open(),
-            Err(end) => self.waited_in_vain(demand, end),
+            Err(end) => self.waited_in_vain(want.thread, end),
         })
     }
 
-    fn waited_in_vain(&self, demand: Demand, end: WaitEnd) -> AcquireError {
+    fn waited_in_vain(&self, thread: u32, end: WaitEnd) -> AcquireError {
         if end == WaitEnd::TimedOut {
             self.counters.timeouts.fetch_add(1, Relaxed);
         }
         let PoolStats { in_use, idle, waiting, max_size, .. } = self.stats();
         let paused = if self.is(PAUSED) { "; the pool is paused" } else { "" };
         let failure = LastFailure(self.breaker.last_failure());
-        AcquireError::Wait {
-            end,
-            in_use,
-            idle,
-            waiting,
-            max_size,
-            paused,
-            holders: self.holders(demand.caller.number()),
-            failure,
-        }
+        let holders = self.holders(thread);
+        AcquireError::Wait { end, in_use, idle, waiting, max_size, paused, holders, failure }
     }
 
-    /// The most that a demand may have.
-    fn most_for(&self, demand: Demand) -> u32 {
-        self.reserve.most(demand.priority, self.limits.max_size())
+    /// The most that callers of that priority may have.
+    fn most_for(&self, priority: Priority) -> u32 {
+        self.reserve.most(priority, self.limits.max_size())
     }
 
     /// It has no resource, and makes none for now.
@@ -229,7 +255,7 @@ impl Pool {
     }
 
     /// When a caller that waits looks again, because it may make a resource then although the breaker is open.
-    fn next_attempt(&self) -> Deadline {
+    pub(super) fn next_attempt(&self) -> Deadline {
         if self.config.creator_threads > 0 || !self.breaker.is_open() || self.is(PAUSED) {
             return Deadline::NEVER;
         }

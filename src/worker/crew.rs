@@ -147,7 +147,7 @@ impl Crew {
     }
 
     pub fn load_failures(&self) -> u64 {
-        self.load_failures.load(Relaxed)
+        self.load_failures.load(Acquire)
     }
 
     pub fn unloads(&self) -> u64 {
@@ -256,8 +256,9 @@ impl Crew {
     }
 
     fn has_failed(&self, failure: CallbackFailure, pause_ns: u64) {
-        self.load_failures.fetch_add(1, Relaxed);
         self.grow_after_ns.store(clock::now_ns().saturating_add(pause_ns), SeqCst);
+        // Whoever reads the count finds the pause begun.
+        self.load_failures.fetch_add(1, Release);
         self.berths.lock().failure = Some(failure);
         self.changed.wake_all();
     }

@@ -54,7 +54,18 @@ NUMBERS = {
     "header_version": "OSTLER_VERSION_NUMBER",
     "status": "OSTLER_OK",
     "outcome": "OSTLER_OK",
+    "by_ns": "1",
+    "callback": "OSTLER_TESTKIT_CREATE",
 }
+
+# The same where one name stands for several things.
+NUMBERS_OF = {
+    ("ostler_testkit_model_clear", "callback"): "OSTLER_TESTKIT_RUN",
+    ("ostler_testkit_model_get_injected", "callback"): "OSTLER_TESTKIT_RUN",
+}
+
+# How a struct is filled where that depends on the function.
+FILLS = {"ostler_testkit_model_inject": "fill_ostler_testkit_fault_of_model"}
 
 # What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, and the
 # world's cell is completed.
@@ -62,6 +73,8 @@ ANSWERS = {
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",
+    "ostler_pool_cancel_async": "OSTLER_E_STALE_TICKET",
+    "ostler_pool_take_acquired": "OSTLER_E_NOT_READY",
 }
 
 
@@ -110,7 +123,7 @@ def parameter(header, function, name, text):
         return of("TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
     if stars == 1 and header.is_versioned(base):
         if constant:
-            return of("IN_STRUCT", fill=f"fill_{base}", bytes=f"sizeof({base})", many="true" if many else None)
+            return of("IN_STRUCT", fill=FILLS.get(function.name, f"fill_{base}"), bytes=f"sizeof({base})", many="true" if many else None)
         if "struct_size" in names:
             return of("OUT_INIT", bytes=f"sizeof({base})")
         return of("OUT_STRUCT", bytes=f"sizeof({base})")
@@ -124,7 +137,7 @@ def parameter(header, function, name, text):
         return of("BYTES", bytes=bytes_of(name))
     if stars == 1 and base == "void" and name in ("user_data", "value"):
         return of("OPAQUE")
-    if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "uint64_t", "ostler_status"):
+    if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "int32_t", "uint64_t", "ostler_status"):
         array = many and base in TOKENS
         bytes_ = f"{'ITEMS * ' if array else ''}sizeof({base})"
         return of("OUT", kind=TOKENS.get(base, "NOTHING"), bytes=bytes_, many="true" if array else None)
@@ -153,8 +166,9 @@ def number(of, function, name, bits):
     if name.endswith("_bytes") and name.removesuffix("_bytes") in names:
         most = bytes_of(name.removesuffix("_bytes"))
         return of("NUMBER", bits=bits, valid=most, most=most)
-    if name in NUMBERS:
-        return of("NUMBER", bits=bits, valid=NUMBERS[name], most="UINT64_MAX")
+    valid = NUMBERS_OF.get((function.name, name), NUMBERS.get(name))
+    if valid is not None:
+        return of("NUMBER", bits=bits, valid=valid, most="UINT64_MAX")
     raise Unclassified("NUMBERS tells no valid value for it")
 
 

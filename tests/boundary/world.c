@@ -59,6 +59,12 @@ static void destroy_template(void *user_data, void *data, uint64_t data_bytes)
     destroy_resource(user_data, data);
 }
 
+void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, ostler_status status, ostler_lease lease,
+                                       void *resource)
+{
+    (void)user_data, (void)ticket, (void)status, (void)lease, (void)resource;
+}
+
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value)
 {
     (void)user_data, (void)cell, (void)outcome, (void)value;
@@ -127,6 +133,25 @@ void fill_ostler_deferred_config(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
     SET(ostler_deferred_config, capacity, 4);
+}
+
+/* Of a call that the tests never come to. */
+static void fill_fault(void *target, uint32_t struct_size, uint32_t callback)
+{
+    begin(target, struct_size);
+    SET(ostler_testkit_fault, callback, callback);
+    SET(ostler_testkit_fault, first, UINT64_MAX);
+    SET(ostler_testkit_fault, status, OSTLER_E_CALLBACK_FAILED);
+}
+
+void fill_ostler_testkit_fault(void *target, uint32_t struct_size)
+{
+    fill_fault(target, struct_size, OSTLER_TESTKIT_CREATE);
+}
+
+void fill_ostler_testkit_fault_of_model(void *target, uint32_t struct_size)
+{
+    fill_fault(target, struct_size, OSTLER_TESTKIT_RUN);
 }
 
 void fill_ostler_templates_config(void *target, uint32_t struct_size)

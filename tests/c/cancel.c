@@ -1,5 +1,5 @@
 /* One signal ends every wait that was given it, whatever the wait is for. */
-#include "fixtures.h"
+#include "frozen.h"
 
 /* Runs and loads that last until the test lets them go. */
 struct stall {
@@ -180,6 +180,35 @@ TEST(one_signal_ends_every_wait)
         end_stable(&stables[i]);
     }
     CHECK_STATUS(ostler_cancel_destroy(cancel), OSTLER_OK);
+}
+
+static void *wait_for_an_hour(void *argument)
+{
+    struct waiter *waiter = argument;
+    EXPECT_STATUS(waits[waiter->wait](waiter->stable, HOUR, NULL), OSTLER_E_TIMEOUT);
+    tally_add(waiter->begun, 1);
+    return NULL;
+}
+
+TEST(clock_that_is_moved_ends_every_wait)
+{
+    struct stable stables[WAITS];
+    struct waiter waiters[WAITS];
+    struct tally ended = TALLY_INIT;
+    freeze();
+    for (size_t i = 0; i < WAITS; i++) {
+        make_stable(&stables[i]);
+        waiters[i] = (struct waiter){.stable = &stables[i], .wait = i, .begun = &ended};
+        pthread_create(&waiters[i].thread, NULL, wait_for_an_hour, &waiters[i]);
+    }
+    /* Who has not yet begun to wait has an hour from then on. */
+    AWAIT((advance(HOUR), tally_read(&ended) == WAITS));
+    for (size_t i = 0; i < WAITS; i++) {
+        pthread_join(waiters[i].thread, NULL);
+        end_stable(&stables[i]);
+        CHECK_STATUS(ostler_cancel_destroy(stables[i].cancel), OSTLER_OK);
+    }
+    thaw();
 }
 
 static void *acquire_and_release(void *argument)

@@ -1,8 +1,6 @@
 /* What a model promises: batches, many submits in one call, workers that come and go, loads that fail, memory. */
+#include "frozen.h"
 #include "stalls.h"
-
-#define MILLISECOND UINT64_C(1000000)
-#define HOUR (UINT64_C(3600000) * MILLISECOND)
 
 TEST(batch_takes_what_waits_up_to_its_bound)
 {
@@ -42,13 +40,17 @@ TEST(batch_that_is_not_full_waits_for_more_but_not_for_ever)
         CHECK_EQ(wait_for(full.orchestrator, tickets[i]).batch_size, 3);
     end_stall(&full);
 
-    config.batch_wait_ns = 5 * MILLISECOND;
+    freeze();
     begin_stall(&late, config);
     let_all_go(&late);
-    ostler_result result = wait_for(late.orchestrator, submit(late.model, plain_request()));
+    tickets[0] = submit(late.model, plain_request());
+    settle();
+    advance(HOUR);
+    ostler_result result = wait_for(late.orchestrator, tickets[0]);
     CHECK_EQ(result.batch_size, 1);
-    CHECK(result.queue_ns >= 5 * MILLISECOND);
+    CHECK_EQ(result.queue_ns, HOUR);
     end_stall(&late);
+    thaw();
 }
 
 TEST(drain_does_not_wait_for_a_batch_to_fill)
@@ -87,16 +89,23 @@ TEST(batch_begins_before_a_deadline_passes)
     struct stall stall;
     ostler_model_config config = plain_model_config();
     config.max_batch = 64;
-    config.batch_wait_ns = HOUR;
+    config.batch_wait_ns = DAY;
+    freeze();
     begin_stall(&stall, config);
     let_all_go(&stall);
     ostler_ticket patient = submit(stall.model, plain_request());
-    AWAIT(model_stats(stall.model).idle_workers == 1);
+    pass(HOUR);
     ostler_request request = plain_request();
-    request.deadline_after_ns = 2000 * MILLISECOND;
-    CHECK_EQ(wait_for(stall.orchestrator, submit(stall.model, request)).outcome, OSTLER_OUTCOME_COMPLETED);
-    CHECK_EQ(wait_for(stall.orchestrator, patient).outcome, OSTLER_OUTCOME_COMPLETED);
+    request.deadline_after_ns = 2 * MINUTE;
+    ostler_ticket hasty = submit(stall.model, request);
+    pass(MINUTE - 1);
+    CHECK_EQ(model_stats(stall.model).queued, 2);
+    /* When half of its time is over. */
+    pass(1);
+    CHECK_EQ(wait_for(stall.orchestrator, hasty).outcome, OSTLER_OUTCOME_COMPLETED);
+    CHECK_EQ(wait_for(stall.orchestrator, patient).queue_ns, HOUR + MINUTE);
     end_stall(&stall);
+    thaw();
 }
 
 TEST(submit_of_many_stops_at_the_first_that_is_refused)
@@ -189,7 +198,8 @@ TEST(workers_come_while_all_are_busy_and_go_when_idle)
     ostler_model_config config = plain_model_config();
     config.min_workers = 1;
     config.max_workers = 3;
-    config.idle_timeout_ns = 2 * MILLISECOND;
+    config.idle_timeout_ns = HOUR;
+    freeze();
     begin_stall(&stall, config);
     for (int i = 0; i < 5; i++)
         tickets[i] = submit(stall.model, plain_request());
@@ -203,10 +213,15 @@ TEST(workers_come_while_all_are_busy_and_go_when_idle)
         CHECK_EQ(result.outcome, OSTLER_OUTCOME_COMPLETED);
         CHECK(result.worker < 3);
     }
-    AWAIT(model_stats(stall.model).workers == 1);
-    AWAIT(model_stats(stall.model).unloads == 2);
+    settle();
+    pass(HOUR - 1);
+    CHECK_EQ(model_stats(stall.model).workers, 3);
+    pass(1);
+    CHECK_EQ(model_stats(stall.model).workers, 1);
+    CHECK_EQ(model_stats(stall.model).unloads, 2);
     CHECK_EQ(model_stats(stall.model).loads, 3);
     end_stall(&stall);
+    thaw();
 }
 
 TEST(declared_memory_bounds_the_workers)
@@ -426,7 +441,7 @@ TEST(every_request_runs_once_or_not_at_all)
     config.max_workers = 3;
     config.max_batch = 4;
     config.queue_capacity = 2;
-    config.idle_timeout_ns = MILLISECOND;
+    config.idle_timeout_ns = MS;
     test.orchestrator = make_orchestrator();
     for (int i = 0; i < 2; i++)
         test.models[i] = make_model(test.orchestrator, config, callbacks, &test);

@@ -1,9 +1,8 @@
 /* Pool: how long resources live, who makes them and who has them, and what is done to all of them at once. */
 #define _GNU_SOURCE
 #include "farm.h"
+#include "frozen.h"
 #include <unistd.h>
-
-#define MS 1000000ull
 
 static void release(ostler_pool *pool, ostler_lease lease)
 {
@@ -77,18 +76,22 @@ TEST(resource_that_is_too_old_goes_but_never_under_its_holder)
 {
     struct farm *farm = make_farm();
     ostler_pool_config config = config_with(2);
-    config.max_lifetime_ns = 2 * MS;
+    config.max_lifetime_ns = DAY;
+    freeze();
     ostler_pool *pool = pool_of(farm, config);
     ostler_lease held = acquire_now(pool);
     struct horse *horse = horse_of(pool, held);
     release(pool, acquire_now(pool));
-    AWAIT(pool_stats(pool).destroyed_old == 1);
+    pass(DAY);
+    CHECK_EQ(pool_stats(pool).destroyed_old, 1);
     CHECK_EQ(atomic_load(&horse->alive), 1);
     release(pool, held);
-    AWAIT(pool_stats(pool).destroyed_old == 2);
+    settle();
+    CHECK_EQ(pool_stats(pool).destroyed_old, 2);
     CHECK_EQ(atomic_load(&horse->alive), 0);
     check_accounts(pool);
     end(pool, farm);
+    thaw();
 }
 
 TEST(pool_that_replaces_the_old_is_never_without)
@@ -96,12 +99,19 @@ TEST(pool_that_replaces_the_old_is_never_without)
     struct farm *farm = make_farm();
     ostler_pool_config config = config_with(4);
     config.min_size = 1;
-    config.max_lifetime_ns = 2 * MS;
+    config.max_lifetime_ns = DAY;
+    freeze();
     ostler_pool *pool = pool_of(farm, config);
-    AWAIT(pool_stats(pool).destroyed_old >= 5);
-    /* Each was made before the one that it replaces was gone. */
-    CHECK(atomic_load(&farm->created) > atomic_load(&farm->last_foaled) + 1);
+    settle();
+    for (int days = 1; days <= 5; days++) {
+        pass(DAY);
+        CHECK_EQ(pool_stats(pool).destroyed_old, days);
+        CHECK_EQ(pool_stats(pool).idle, 1);
+        /* Each was made before the one that it replaces was gone. */
+        CHECK(atomic_load(&farm->created) > atomic_load(&farm->last_foaled) + 1);
+    }
     end(pool, farm);
+    thaw();
 }
 
 TEST(idle_resources_are_asked_whether_they_live)
@@ -109,15 +119,20 @@ TEST(idle_resources_are_asked_whether_they_live)
     struct farm *farm = make_farm();
     ostler_pool_config config = config_with(2);
     config.min_size = 2;
-    config.keepalive_ns = 2 * MS;
+    config.keepalive_ns = MINUTE;
+    freeze();
     ostler_pool *pool = pool_of(farm, config);
-    AWAIT(atomic_load(&farm->validated) >= 6);
+    settle();
+    for (int minutes = 0; minutes < 3; minutes++)
+        pass(MINUTE);
+    CHECK_EQ(atomic_load(&farm->validated), 6);
     CHECK_EQ(pool_stats(pool).created, 2);
     atomic_store(&farm->refuse_validate, 1);
-    AWAIT(pool_stats(pool).destroyed_invalid >= 2);
-    atomic_store(&farm->refuse_validate, 0);
-    AWAIT(pool_stats(pool).idle == 2);
+    pass(MINUTE);
+    CHECK_EQ(pool_stats(pool).destroyed_invalid, 2);
+    CHECK_EQ(pool_stats(pool).idle, 2);
     end(pool, farm);
+    thaw();
 }
 
 TEST(beyond_the_soft_bound_nothing_is_kept)
@@ -281,6 +296,7 @@ TEST(breaker_spares_a_dead_server_and_heals)
     struct farm *farm = make_farm();
     ostler_pool_config config = config_with(2);
     config.breaker_failures = 2;
+    freeze();
     ostler_pool *pool = pool_of(farm, config);
     ostler_lease lease;
     atomic_store(&farm->refuse_create, 1);
@@ -288,13 +304,15 @@ TEST(breaker_spares_a_dead_server_and_heals)
         CHECK_STATUS(acquire_within(pool, OSTLER_FOREVER, &lease), OSTLER_E_CREATE_FAILED);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "in a row failed");
     CHECK_STR_CONTAINS(ostler_last_error_message(), "the stable is empty");
-    CHECK(tally_read(&farm->create_calls) < 10);
-    CHECK(pool_stats(pool).failures_in_a_row >= 2);
+    CHECK_EQ(tally_read(&farm->create_calls), 2);
+    CHECK_EQ(pool_stats(pool).failures_in_a_row, 2);
     atomic_store(&farm->refuse_create, 0);
-    AWAIT(acquire_within(pool, OSTLER_FOREVER, &lease) == OSTLER_OK);
+    advance(100 * MS);
+    CHECK_STATUS(acquire_within(pool, OSTLER_FOREVER, &lease), OSTLER_OK);
     CHECK_EQ(pool_stats(pool).failures_in_a_row, 0);
     release(pool, lease);
     end(pool, farm);
+    thaw();
 }
 
 TEST(while_the_breaker_is_open_what_comes_back_is_leased)
@@ -729,7 +747,7 @@ static void take_back(void *user_data, const ostler_lease_info *info)
     struct farm *farm = user_data;
     struct horse *horse = info->resource;
     EXPECT(horse == &farm->horses[horse->number]);
-    EXPECT(info->held_ns >= 2 * MS);
+    EXPECT(info->held_ns >= HOUR);
     late_thread = info->thread_id;
     EXPECT_STATUS(ostler_pool_discard(watched, info->lease), OSTLER_OK);
     tally_add(&taken_back, 1);
@@ -741,13 +759,17 @@ TEST(lease_that_lasts_too_long_is_told_of_and_can_be_taken_back)
     ostler_pool_config config = config_with(1);
     ostler_pool_callbacks callbacks = plain_pool_callbacks();
     ostler_lease lease;
-    config.lease_limit_ns = 2 * MS;
+    config.lease_limit_ns = HOUR;
     callbacks.create = create_horse;
     callbacks.destroy = destroy_horse;
     callbacks.overdue = take_back;
+    freeze();
     CHECK_STATUS(ostler_pool_create(&config, &callbacks, farm, &watched), OSTLER_OK);
     lease = acquire_now(watched);
-    tally_await(&taken_back, 1);
+    pass(HOUR / 2);
+    CHECK_EQ(tally_read(&taken_back), 0);
+    pass(HOUR / 2 + HOUR / 4);
+    CHECK_EQ(tally_read(&taken_back), 1);
     CHECK_EQ(late_thread, (uint32_t)gettid());
     CHECK_STATUS(ostler_pool_release(watched, lease), OSTLER_E_STALE_LEASE);
     CHECK_EQ(pool_stats(watched).overdue, 1);
@@ -755,6 +777,7 @@ TEST(lease_that_lasts_too_long_is_told_of_and_can_be_taken_back)
     lease = acquire_now(watched);
     CHECK_STATUS(ostler_pool_discard(watched, lease), OSTLER_OK);
     end(watched, farm);
+    thaw();
 }
 
 TEST(times_are_measured)

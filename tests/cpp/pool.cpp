@@ -2,6 +2,7 @@
 #include "check.h"
 #include <ostler.hpp>
 
+#include <future>
 #include <thread>
 
 namespace {
@@ -291,6 +292,39 @@ TEST(revoked_lease_ends_with_its_holder)
     }
     using event = ostler::pool_event;
     CHECK(heard == (std::vector<event>{event::created, event::created, event::destroyed, event::destroyed, event::closed}));
+}
+
+TEST(acquire_may_hold_nobody_up)
+{
+    auto stable = make_stable(1);
+    const auto unheard = [](std::error_code, ostler::lease<horse>) { EXPECT(!"called although it was had at once"); };
+    auto now = stable.acquire_async({}, ostler::forever, unheard);
+    CHECK(bool(now));
+
+    std::promise<int> rides;
+    ostler::pending_acquire later, cancelled;
+    CHECK(!stable.acquire_async({}, ostler::forever, unheard, &cancelled));
+    CHECK(!stable.acquire_async({ostler::priority::low}, ostler::forever,
+                                [&](std::error_code failure, ostler::lease<horse> lease) {
+                                    EXPECT(!failure);
+                                    rides.set_value(++lease->rides);
+                                },
+                                &later));
+    CHECK(cancelled.cancel() == ostler::errc::ok);
+    now->rides = 6;
+    CHECK(now.release() == ostler::errc::ok);
+    CHECK_EQ(rides.get_future().get(), 7);
+    CHECK(later.cancel() == ostler::errc::stale_ticket);
+
+    std::promise<std::error_code> late;
+    now = stable.acquire();
+    (void)stable.acquire_async({}, std::chrono::milliseconds(1),
+                         [&](std::error_code failure, ostler::lease<horse> lease) {
+                             EXPECT(!lease);
+                             late.set_value(failure);
+                             throw std::runtime_error("goes no further");
+                         });
+    CHECK(late.get_future().get() == ostler::errc::timeout);
 }
 
 CHECK_MAIN()

@@ -230,6 +230,28 @@ static ostler_status use_deferred(void)
     return status;
 }
 
+static ostler_status use_testkit(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    ostler_testkit_fault fault = {.struct_size = sizeof fault, .callback = OSTLER_TESTKIT_CREATE, .first = 1};
+    ostler_pool *pool = NULL;
+    ostler_lease lease = {0};
+    void *resource;
+    fault.delay_ns = 1;
+    TRY(ostler_pool_create(NULL, &callbacks, &pool, &pool));
+    if (pool == NULL)
+        return status;
+    TRY(ostler_testkit_pool_inject(pool, &fault));
+    TRY(ostler_testkit_pool_inject(pool, &fault));
+    TRY(ostler_pool_acquire(pool, OSTLER_FOREVER, NULL, &lease, &resource));
+    if (lease.value != 0)
+        EXPECT_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
+    EXPECT_STATUS(ostler_testkit_pool_clear(pool, OSTLER_TESTKIT_CREATE), OSTLER_OK);
+    EXPECT_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+    return status;
+}
+
 static atomic_int pages;
 
 static ostler_status build_page(void *user_data, const void *key, uint64_t key_bytes, void **data, uint64_t *data_bytes,
@@ -319,6 +341,7 @@ static const struct scenario pool = {
 static const struct scenario lively_pool = {
     use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario testkit = {use_testkit, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario templates = {
     use_templates, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_BUILD_FAILED, OSTLER_E_CALLBACK_FAILED, OSTLER_OK}};
 static const struct scenario orchestrator = {
@@ -329,6 +352,7 @@ TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION,
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_the_testkit) { fail_each_visit(&testkit, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, ENOMEM); }

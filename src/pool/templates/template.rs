@@ -2,6 +2,7 @@
 
 use crate::base::Owner;
 use crate::base::callback::{self, CallbackFailure, Refusal};
+use crate::base::injection::Callback;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -52,7 +53,7 @@ impl Maker {
 
     pub fn build(self: &Arc<Self>, key: &[u8], version: u64) -> Result<Template, CallbackFailure> {
         let mut made = Made { data: std::ptr::null_mut(), bytes: 0, charge_bytes: 0 };
-        callback::run_checked(self.owner, "build", || self.host.build(key, &mut made))?;
+        callback::run_checked(self.owner, Callback::Build, || self.host.build(key, &mut made))?;
         self.alive.fetch_add(1, SeqCst);
         self.alive_bytes.fetch_add(made.charge_bytes, SeqCst);
         Ok(Template { maker: self.clone(), made, version })
@@ -81,7 +82,7 @@ impl Template {
     pub unsafe fn instantiate(&self, target: *mut c_void) -> Result<(), CallbackFailure> {
         let (maker, made) = (&self.maker, &self.made);
         if maker.has_clone {
-            return callback::run_checked(maker.owner, "clone", || maker.host.clone_into(made, target));
+            return callback::run_checked(maker.owner, Callback::Clone, || maker.host.clone_into(made, target));
         }
         if made.bytes > 0 {
             // SAFETY: the host told that so many bytes stand there; the rest is the caller's promise.

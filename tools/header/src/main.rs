@@ -14,12 +14,13 @@ const NOUNS: &[&str] = &[
     "mark",
     "receipt",
     "cursor",
+    "request",
     "pool",
     "deferred",
     "templates",
-    "request",
     "orchestrator",
     "model",
+    "testkit",
 ];
 
 const PREAMBLE: &str = include_str!("preamble.h");

@@ -29,7 +29,7 @@
  *
  * Units. Time is in nanoseconds, sizes in bytes, and the names say so. A timeout of 0 does not wait; OSTLER_FOREVER
  * waits without bound. Every wait with a timeout takes an ostler_cancel or NULL, but for ostler_shutdown, which ends
- * those as well.
+ * those as well. Time is that of CLOCK_MONOTONIC, unless a test has moved the library's clock with ostler_testkit_clock_...
  *
  * Callbacks. A function pointer and a user_data. No lock of the library is held while one runs, and it may call any
  * function, also on the same object, unless that function's block says otherwise. It must not throw, longjmp, or
