@@ -1821,16 +1821,18 @@ ostler_status ostler_pool_take_acquired(struct ostler_pool *pool,
  * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
  * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
  *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_CREATE_FAILED,
- * OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
+ * OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
  * Blocking: as long as create and validate take; may be called from any callback.
  * Since: 0.1
  */
-ostler_status ostler_pool_try_acquire(struct ostler_pool *pool, struct ostler_lease *lease, void **resource);
+ostler_status ostler_pool_try_acquire(struct ostler_pool *pool,
+                                      struct ostler_lease *lease,
+                                      void **resource);
 
 /**
  * Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on

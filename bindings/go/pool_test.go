@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -105,6 +106,83 @@ func TestPoolResourceHasOneUserAtATime(t *testing.T) {
 	succeeds(t, pool.Close())
 	if count.created.Load() > 3 || count.created.Load() != count.destroyed.Load() {
 		t.Errorf("created %d and destroyed %d", count.created.Load(), count.destroyed.Load())
+	}
+}
+
+// Callbacks that fail, panic and dawdle at random lose no resource, and let nobody wait for ever.
+func TestPoolAccountsForEveryResource(t *testing.T) {
+	leavesNothing(t)
+	for creators := range 2 {
+		var count counted
+		config := count.config()
+		config.MaxSize = 3
+		config.CreatorThreads = creators
+		config.BreakerFailures = 1000000
+		unruly := func() error {
+			switch dice := rand.IntN(64); {
+			case dice == 0:
+				return errors.New("not today")
+			case dice == 1:
+				panic("as the dice have it")
+			case dice > 48:
+				runtime.Gosched()
+			}
+			return nil
+		}
+		create, destroy := config.Create, config.Destroy
+		config.Create = func() (*thing, error) {
+			if err := unruly(); err != nil {
+				return nil, err
+			}
+			return create()
+		}
+		config.Validate = func(*thing) error { return unruly() }
+		config.Reset = func(*thing) error { return unruly() }
+		config.Destroy = func(thing *thing) {
+			if thing.users.Load() != 0 {
+				t.Error("destroyed while it is in use")
+			}
+			destroy(thing)
+			_ = unruly()
+		}
+		pool := newPool(t, config)
+		var group sync.WaitGroup
+		for range 8 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for range 400 {
+					lease, err := pool.Acquire(context.Background())
+					if errors.Is(err, ErrCreateFailed) {
+						continue
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if lease.Value().users.Add(1) != 1 {
+						t.Error("two leases of one resource")
+					}
+					runtime.Gosched()
+					lease.Value().users.Add(-1)
+					end := lease.Release
+					if rand.IntN(16) == 0 {
+						end = lease.Discard
+					}
+					if err := end(); err != nil {
+						t.Error(err)
+					}
+					if alive := count.created.Load() - count.destroyed.Load(); alive > 3 {
+						t.Errorf("%d are alive", alive)
+					}
+				}
+			}()
+		}
+		group.Wait()
+		succeeds(t, pool.Close())
+		if count.created.Load() != count.destroyed.Load() {
+			t.Errorf("created %d and destroyed %d", count.created.Load(), count.destroyed.Load())
+		}
 	}
 }
 

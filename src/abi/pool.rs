@@ -891,9 +891,9 @@ pub unsafe extern "C" fn ostler_pool_take_acquired(
 /// - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
 /// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_CREATE_FAILED,
-/// OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
-/// OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
+/// OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.

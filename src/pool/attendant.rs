@@ -272,16 +272,22 @@ fn attend(pool: &Pool, told: &Mutex<Option<Option<&'static Parker>>>, starter: &
 fn look(pool: &Pool) -> Deadline {
     while let Some((pending, end)) = take_ended(pool) {
         let Pending { waiter, demand, deadline, hearer, number } = pending;
+        let mut entered = None;
+        let mut wait = || entered = Some(pool.waiters.enter_again(&waiter));
         let leased = pool
             .conclude(&waiter, end)
-            .and_then(|grants| grants.first().map_or(Ok(None), |grant| pool.lease(*grant, demand)));
+            .and_then(|grants| grants.first().map_or(Ok(None), |grant| pool.lease(*grant, demand, &mut wait)));
         let outcome = match leased {
             Ok(Some(leased)) => Ok(leased),
             // It was not fit any more: it waits again, as a caller would.
-            Ok(None) => match wait_again(pool, number, demand, deadline, hearer) {
-                Ok(()) => continue,
-                Err(error) => Err(error),
-            },
+            Ok(None) => {
+                let again = entered.unwrap_or_else(|| pool.waiters.enter_again(&waiter));
+                let pending = again.map(|waiter| Pending { number, waiter, demand, deadline, hearer });
+                match pending.map_err(AcquireError::from).and_then(|pending| wait_again(pool, pending)) {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         };
         pool.tell_acquired(hearer, number, outcome);
@@ -291,21 +297,15 @@ fn look(pool: &Pool) -> Deadline {
     deadlines.min().map_or(Deadline::NEVER, |first| first.min(pool.next_attempt()))
 }
 
-fn wait_again(
-    pool: &Pool,
-    number: u64,
-    demand: Demand,
-    deadline: Deadline,
-    hearer: Option<Hearer>,
-) -> Result<(), AcquireError> {
-    let waiter = pool.begin_wait(cancel::current_parker()?, demand, 1)?;
+fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
+    pool.recall();
     let mut pending = pool.attendant.pending.lock();
     if let Err(error) = alloc::try_reserve_one(&mut pending) {
         drop(pending);
-        pool.abandon(&waiter, demand);
+        pool.abandon(&again.waiter, again.demand);
         return Err(error.into());
     }
-    pending.push(Pending { number, waiter, demand, deadline, hearer });
+    pending.push(again);
     drop(pending);
     pool.serve();
     pool.creators.ring();

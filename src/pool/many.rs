@@ -44,7 +44,9 @@ impl Pool {
             };
             self.undo(&[lease], demand.caller);
         }
-        self.wait_and_lease(demand, count, deadline, cancel, |grants| self.lease_all(grants, demand, leases, resources))
+        self.wait_and_lease(demand, count, deadline, cancel, |grants, wait| {
+            self.lease_all(grants, demand, leases, resources, wait)
+        })
     }
 
     /// The way without a callback and without a lock: every one is idle, and none can be unfit.
@@ -89,9 +91,10 @@ impl Pool {
         demand: Demand,
         leases: &mut [Lease],
         resources: &mut [Resource],
+        wait: &mut dyn FnMut(),
     ) -> Result<Option<()>, AcquireError> {
         for (place, grant) in grants.iter().enumerate() {
-            let leased = self.lease(*grant, demand);
+            let leased = self.lease(*grant, demand, wait);
             if let Ok(Some((lease, resource))) = leased {
                 (leases[place], resources[place]) = (lease, resource);
                 continue;

@@ -192,7 +192,7 @@ impl Pool {
         match self.take(demand.tag) {
             Some(grant) => {
                 self.note_calm();
-                self.lease(grant, demand)
+                self.lease(grant, demand, &mut || {})
             }
             None => {
                 self.leave_reserve(demand.priority);
@@ -281,13 +281,18 @@ impl Pool {
     }
 
     /// Leases what the caller took, with its share of the pool. Nothing when it was not fit any more, and another is to be
-    /// waited for.
+    /// waited for: then `wait` is called before anything is put down that might go to others.
     #[inline]
-    pub(super) fn lease(&self, grant: Grant, demand: Demand) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    pub(super) fn lease(
+        &self,
+        grant: Grant,
+        demand: Demand,
+        wait: &mut dyn FnMut(),
+    ) -> Result<Option<(Lease, Resource)>, AcquireError> {
         let leased = match grant {
             Grant::Idle(number) => match self.fault_of(number) {
                 None => self.lease_fit(number, demand).map(Some),
-                Some(fault) => self.lease_another(number, fault, demand),
+                Some(fault) => self.lease_another(number, fault, demand, wait),
             },
             Grant::Vacant(number) => self.lease_new(number, demand).map(Some),
         };
@@ -382,6 +387,7 @@ impl Pool {
         mut number: u32,
         mut fault: Reason,
         demand: Demand,
+        wait: &mut dyn FnMut(),
     ) -> Result<Option<(Lease, Resource)>, AcquireError> {
         loop {
             self.destroy_resource(number, fault);
@@ -395,6 +401,7 @@ impl Pool {
             }
         }
         if self.config.creator_threads > 0 || !self.breaker.admits() {
+            wait();
             self.vacate(number);
             return Ok(None);
         }

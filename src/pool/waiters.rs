@@ -1,5 +1,6 @@
 //! Callers who wait for resources: by class, and within a class first come first served. The one whose turn it is collects
-//! what it wants before the next gets anything, so that two who want several each cannot hold up one another.
+//! what it wants before the next gets anything, so that two who want several each cannot hold up one another. Who was
+//! handed something that was not fit any more goes on waiting in its old place.
 //!
 //! No wake-up is lost: a caller enters the queue (sequentially consistent count) and then looks at what is free; who
 //! frees something puts it down (sequentially consistent) and then looks at the count. At least one of the two sees
@@ -8,7 +9,7 @@
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::park::Parker;
 use crate::base::priority::Priority;
-use crate::base::sync::{AtomicU32, Mutex, Ordering::*};
+use crate::base::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -63,6 +64,8 @@ const REFUSED: u32 = 3;
 
 pub struct Waiter {
     pub want: Want,
+    /// Its place among those who came before and after it, which it keeps when it has to enter again.
+    turn: u64,
     got: Mutex<Vec<Grant>>,
     state: AtomicU32,
     parker: &'static Parker,
@@ -92,6 +95,7 @@ impl Waiter {
 #[derive(Default)]
 pub struct Waiters {
     queue: Mutex<Queue>,
+    turns: AtomicU64,
     count: AtomicU32,
     /// Resources that those in the queue still want.
     wanted: AtomicU32,
@@ -158,12 +162,26 @@ impl Waiters {
     /// Enters the queue at the end of its class. The caller must [`serve`](Self::serve) afterwards, and
     /// [`leave`](Self::leave) in the end.
     pub fn enter(&self, parker: &'static Parker, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
+        self.enter_at(self.turns.fetch_add(1, Relaxed), parker, want)
+    }
+
+    /// Enters the queue where this one stood, which was handed something that was not fit; but behind one that has
+    /// begun to collect several, so that not each keeps what the other one wants. The same holds for it as after
+    /// [`enter`](Self::enter).
+    pub fn enter_again(&self, before: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
+        self.enter_at(before.turn, before.parker, before.want)
+    }
+
+    fn enter_at(&self, turn: u64, parker: &'static Parker, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
         let got = Mutex::new(alloc::try_vec(want.count as usize)?);
-        let waiter = alloc::try_arc(Waiter { want, got, state: AtomicU32::new(WAITING), parker })?;
+        let waiter = alloc::try_arc(Waiter { want, turn, got, state: AtomicU32::new(WAITING), parker })?;
         let mut queue = self.queue.lock();
-        let class = &mut queue.classes[want.priority.rank()];
+        let rank = want.priority.rank();
+        let first = usize::from(queue.collecting == Some(rank));
+        let class = &mut queue.classes[rank];
         class.try_reserve(1).map_err(|_| OutOfMemory { bytes: size_of::<Arc<Waiter>>() as u64 })?;
-        class.push_back(waiter.clone());
+        let place = class.partition_point(|other| other.turn <= turn).max(first);
+        class.insert(place, waiter.clone());
         self.wanted.fetch_add(want.count, SeqCst);
         self.note_len(&queue);
         self.peak.fetch_max(queue.len() as u32, Relaxed);

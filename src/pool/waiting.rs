@@ -15,7 +15,6 @@ use crate::base::park::Parker;
 use crate::base::priority::Priority;
 use crate::base::thread::SpawnError;
 use std::sync::Arc;
-
 use std::sync::atomic::Ordering::*;
 
 #[derive(Debug, thiserror::Error)]
@@ -96,26 +95,35 @@ impl Pool {
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<(Lease, Resource), AcquireError> {
-        self.wait_and_lease(demand, 1, deadline, cancel, |grants| {
-            grants.first().map_or(Ok(None), |grant| self.lease(*grant, demand))
+        self.wait_and_lease(demand, 1, deadline, cancel, |grants, wait| {
+            grants.first().map_or(Ok(None), |grant| self.lease(*grant, demand, wait))
         })
     }
 
-    /// Waits for so many until `lease` makes something of them. It gives nothing when one was not fit any more.
+    /// Waits for so many until `lease` makes something of them. It gives nothing when one was not fit any more, and has
+    /// called what it was given to wait on, in the same place of the queue, before it put anything down.
     pub(super) fn wait_and_lease<R>(
         &self,
         demand: Demand,
         wants: u32,
         deadline: Deadline,
         cancel: Option<&Cancel>,
-        mut lease: impl FnMut(&[Grant]) -> Result<Option<R>, AcquireError>,
+        mut lease: impl FnMut(&[Grant], &mut dyn FnMut()) -> Result<Option<R>, AcquireError>,
     ) -> Result<R, AcquireError> {
         let begin_ns = clock::now_ns();
         self.refuse_hopeless(demand.priority, deadline)?;
         self.note_waiting_begins();
+        let mut waiter = self.begin_wait(cancel::current_parker()?, demand, wants)?;
         let leased = loop {
-            match self.wait_for_grants(demand, wants, deadline, cancel).and_then(|grants| lease(&grants)) {
-                Ok(None) => {}
+            let mut entered = None;
+            let leased = self
+                .wait_for_grants(&waiter, deadline, cancel)
+                .and_then(|grants| lease(&grants, &mut || entered = Some(self.waiters.enter_again(&waiter))));
+            match leased {
+                Ok(None) => match entered.unwrap_or_else(|| self.waiters.enter_again(&waiter)) {
+                    Ok(again) => waiter = again,
+                    Err(no_memory) => break Err(no_memory.into()),
+                },
                 Ok(Some(leased)) => break Ok(leased),
                 Err(error) => break Err(error),
             }
@@ -135,29 +143,28 @@ impl Pool {
         }
     }
 
-    /// Waits in the queue for so many.
+    /// Waits in the queue for all that the waiter wants.
     fn wait_for_grants(
         &self,
-        demand: Demand,
-        wants: u32,
+        waiter: &Arc<Waiter>,
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Grant>, AcquireError> {
-        let waiter = self.begin_wait(cancel::current_parker()?, demand, wants)?;
+        self.recall();
         let end = loop {
             self.serve();
             self.creators.ring();
             // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
             let until = deadline.min(self.next_attempt());
             let ready =
-                || self.end_of_wait(&waiter).or_else(|| (self.next_attempt() < until).then_some(Waited::LongEnough));
+                || self.end_of_wait(waiter).or_else(|| (self.next_attempt() < until).then_some(Waited::LongEnough));
             match cancel::wait_until(until, cancel, ready) {
                 Ok(Waited::LongEnough) => {}
                 Err(WaitEnd::TimedOut) if !deadline.has_passed() => {}
                 end => break end,
             }
         };
-        self.conclude(&waiter, end)
+        self.conclude(waiter, end)
     }
 
     /// Enters the queue. The caller serves afterwards.
@@ -206,7 +213,7 @@ impl Pool {
             _ if self.is(CLOSED) => AcquireError::Closed,
             Ok(Waited::ToTheEnd) if waiter.verdict() == Some(Verdict::Refused) => AcquireError::TooLate {
                 target_ns: self.config.target_wait_ns,
-                waited_ns: clock::now_ns().saturating_sub(want.since_ns),
+                waited_ns: clock::now_ns().saturating_sub(waiter.want.since_ns),
             },
             Ok(Waited::ToTheEnd) => self.create_failed(),
             Ok(_) if want.count > self.most_for(want.priority) => {

@@ -1,7 +1,6 @@
 /* Pool: whose turn it is, what is kept for whom, and who is refused when too much is asked. */
 #include "farm.h"
-
-#define MS 1000000ull
+#include "frozen.h"
 
 static ostler_acquire how_with(uint32_t priority, uint64_t timeout_ns)
 {
@@ -366,28 +365,43 @@ TEST(caller_that_would_wait_in_vain_is_refused_at_once)
 
 TEST(standing_queue_refuses_those_who_waited_too_long)
 {
+    enum { RIDERS = 12 };
     struct farm *farm = make_farm();
     ostler_pool_config config = config_with(1);
-    struct rider riders[20];
+    struct rider riders[RIDERS];
+    struct tally gate = TALLY_INIT;
     atomic_int turns = 0;
     int refused = 0;
-    config.target_wait_ns = 1;
-    config.wait_interval_ns = 1;
+    config.target_wait_ns = 1 * MS;
+    config.wait_interval_ns = 10 * MS;
+    freeze();
     ostler_pool *pool = pool_of(farm, config);
     ostler_lease lease = acquire_now(pool);
-    for (int i = 0; i < 20; i++)
-        set_out(&riders[i], pool, 0, OSTLER_FOREVER, &turns);
+    for (int i = 0; i < RIDERS; i++)
+        set_out_gated(&riders[i], pool, 0, OSTLER_FOREVER, &turns, &gate);
+    /* The first has waited long, but it is not known yet whether that is so for all. */
+    advance(5 * MS);
     release(pool, lease);
-    for (int i = 0; i < 20; i++) {
+    AWAIT(atomic_load(&turns) == 1);
+    /* A whole interval later nobody has waited less. */
+    advance(12 * MS);
+    tally_add(&gate, RIDERS);
+    for (int i = 0; i < RIDERS; i++) {
         pthread_join(riders[i].thread, NULL);
         CHECK(riders[i].status == OSTLER_OK || riders[i].status == OSTLER_E_OVERLOADED);
         refused += riders[i].status == OSTLER_E_OVERLOADED;
     }
-    /* The first is served, because nothing was known; all waited longer than a nanosecond, so the others are not. */
-    CHECK_EQ(refused, 19);
-    CHECK_EQ(pool_stats(pool).refused, 19);
-    /* Who does not wait is never refused. */
-    release(pool, acquire_now(pool));
+    CHECK_EQ(refused, RIDERS - 1);
+    CHECK_EQ(pool_stats(pool).refused, RIDERS - 1);
+    /* The queue has run empty; long afterwards one who waits as long is the only one, and no queue stands. */
+    advance(1000 * MS);
+    lease = acquire_now(pool);
+    set_out(&riders[0], pool, 0, OSTLER_FOREVER, &turns);
+    advance(20 * MS);
+    release(pool, lease);
+    pthread_join(riders[0].thread, NULL);
+    CHECK_STATUS(riders[0].status, OSTLER_OK);
+    thaw();
     end(pool, farm);
 }
 

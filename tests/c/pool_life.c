@@ -233,6 +233,45 @@ TEST(caller_never_waits_behind_a_constructor)
     end(pool, farm);
 }
 
+static void *ride_in_order(void *argument)
+{
+    struct rider *rider = argument;
+    ostler_lease lease;
+    rider->status = acquire_within(rider->pool, OSTLER_FOREVER, &lease);
+    struct horse *horse = horse_of(rider->pool, lease);
+    /* Which one of those that were made since: the pool has one at a time. */
+    snprintf(rider->words, sizeof rider->words, "horse %d", horse->number);
+    EXPECT_STATUS(ostler_pool_discard(rider->pool, lease), OSTLER_OK);
+    return NULL;
+}
+
+TEST(turn_is_kept_by_who_was_handed_something_unfit)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(1);
+    config.creator_threads = 1;
+    ostler_pool *pool = pool_of(farm, config);
+    struct rider riders[2];
+    ostler_lease held;
+    CHECK_STATUS(acquire_within(pool, OSTLER_FOREVER, &held), OSTLER_OK);
+    for (int i = 0; i < 2; i++) {
+        riders[i] = (struct rider){.pool = pool};
+        pthread_create(&riders[i].thread, NULL, ride_in_order, &riders[i]);
+        AWAIT(pool_stats(pool).waiting == (uint64_t)i + 1);
+    }
+    atomic_store(&farm->gated, 1);
+    atomic_store(&farm->refuse_validate, 1);
+    release(pool, held);
+    AWAIT(pool_stats(pool).destroyed_invalid == 1 && pool_stats(pool).waiting == 2);
+    atomic_store(&farm->refuse_validate, 0);
+    tally_add(&farm->gate, 1000);
+    come_home(riders, 2, OSTLER_OK);
+    CHECK_STR_EQ(riders[0].words, "horse 1");
+    CHECK_STR_EQ(riders[1].words, "horse 2");
+    check_accounts(pool);
+    end(pool, farm);
+}
+
 TEST(those_who_wait_learn_why_nothing_comes)
 {
     struct farm *farm = make_farm();

@@ -610,7 +610,7 @@ static void use_tagged(ostler_pool *pool, uint64_t tag)
     CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
 }
 
-TEST(what_fails_its_retag_is_replaced)
+TEST(what_fails_its_retag_goes)
 {
     ostler_pool_callbacks callbacks = plain_pool_callbacks();
     callbacks.retag = retag_well;
@@ -620,8 +620,12 @@ TEST(what_fails_its_retag_is_replaced)
     fault.status = -1;
     CHECK_STATUS(ostler_testkit_pool_inject(pool, &fault), OSTLER_OK);
     use_tagged(pool, 1);
-    use_tagged(pool, 2);
+    ostler_acquire how = {.struct_size = sizeof how, .tag = 2};
+    ostler_lease lease;
+    void *resource;
+    CHECK_STATUS(ostler_pool_acquire_with(pool, &how, &lease, &resource), OSTLER_E_CREATE_FAILED);
     CHECK_EQ(pool_stats(pool).destroyed_reset, 1);
+    use_tagged(pool, 2);
     CHECK_EQ(pool_stats(pool).created, 2);
     CHECK_EQ(injected(pool, OSTLER_TESTKIT_RETAG).calls, 3);
     CHECK_STATUS(ostler_pool_destroy(pool), OSTLER_OK);

@@ -160,31 +160,77 @@ impl Source for Stable {
     fn note_turn(&self, _waiting: usize) {}
 }
 
+impl Stable {
+    /// A turn of somebody who wants two, again in the same place when what came the first time was not fit.
+    fn drive_a_pair(&self, comes_again: bool) {
+        let parker = Parker::leaked();
+        let mut waiter = self.waiters.enter(parker, want(2, Priority::Normal)).unwrap();
+        for is_fit in [!comes_again, true] {
+            self.waiters.serve(self);
+            while waiter.verdict().is_none() {
+                parker.park(Deadline::NEVER);
+            }
+            let grants = self.waiters.leave(&waiter, self);
+            if !is_fit {
+                waiter = self.waiters.enter_again(&waiter).unwrap();
+            }
+            for grant in grants {
+                let number = number_of(grant);
+                assert_eq!(self.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
+                self.release(number);
+            }
+            if is_fit {
+                return;
+            }
+        }
+    }
+}
+
 #[test]
 fn two_who_want_several_do_not_hold_up_one_another() {
-    explore(|| {
-        let stable = Stable::new(2);
-        let teams: Vec<_> = (0..2)
-            .map(|_| {
-                let stable = stable.clone();
-                thread::spawn(move || {
-                    let parker = Parker::leaked();
-                    let waiter = stable.waiters.enter(parker, want(2, Priority::Normal)).unwrap();
-                    stable.waiters.serve(&*stable);
-                    while waiter.verdict().is_none() {
-                        parker.park(Deadline::NEVER);
-                    }
-                    for grant in stable.waiters.leave(&waiter, &*stable) {
-                        let number = number_of(grant);
-                        assert_eq!(stable.riders[number as usize].fetch_add(1, Relaxed), 0, "two have one slot");
-                        stable.release(number);
-                    }
+    for comes_again in [false, true] {
+        explore(move || {
+            let stable = Stable::new(2);
+            let teams: Vec<_> = (0..2)
+                .map(|_| {
+                    let stable = stable.clone();
+                    thread::spawn(move || stable.drive_a_pair(comes_again))
                 })
-            })
-            .collect();
-        let single = ride(&stable, 1);
-        teams.into_iter().chain([single]).for_each(|team| team.join().unwrap());
-        assert_eq!((stable.idle.depth(), stable.waiters.wanted()), (2, 0));
+                .collect();
+            let single = ride(&stable, 1);
+            teams.into_iter().chain([single]).for_each(|team| team.join().unwrap());
+            assert_eq!((stable.idle.depth(), stable.waiters.wanted()), (2, 0));
+        });
+    }
+}
+
+#[test]
+fn who_comes_again_has_its_old_place() {
+    explore(|| {
+        let stable = Stable::new(1);
+        let held = stable.acquire();
+        let parker = Parker::leaked();
+        let first = stable.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
+        let second = stable.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
+        let releaser = {
+            let stable = stable.clone();
+            thread::spawn(move || stable.release(held))
+        };
+        while first.verdict().is_none() {
+            parker.park(Deadline::NEVER);
+        }
+        let grants = stable.waiters.leave(&first, &*stable);
+        let again = stable.waiters.enter_again(&first).unwrap();
+        stable.put_idle(number_of(grants[0]));
+        stable.waiters.serve(&*stable);
+        // The other one gets nothing first, or this would sleep for ever.
+        while again.verdict().is_none() {
+            parker.park(Deadline::NEVER);
+        }
+        assert_eq!(second.verdict(), None);
+        stable.waiters.leave(&again, &*stable);
+        stable.waiters.leave(&second, &*stable);
+        releaser.join().unwrap();
     });
 }
 
