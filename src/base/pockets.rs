@@ -83,15 +83,17 @@ impl Reach<'_> {
         self.pocket.take(self.owner)
     }
 
-    /// Puts a number into the pocket when it is empty; only in an open window.
+    /// Puts a number into the pocket, unless another object has one there; only in an open window. Tells the number for
+    /// which there is no room: that one, or the one that was there before.
     #[inline]
-    pub fn put(&self, number: u32) -> bool {
-        let is_empty = self.pocket.number.load(Relaxed) == NONE;
-        if is_empty {
-            self.pocket.owner.store(self.owner.0, Relaxed);
-            self.pocket.number.store(number, Release);
+    pub fn put(&self, number: u32) -> Option<u32> {
+        let before = self.pocket.number.load(Relaxed);
+        if before != NONE && self.pocket.owner.load(Relaxed) != self.owner.0 {
+            return Some(number);
         }
-        is_empty
+        self.pocket.owner.store(self.owner.0, Relaxed);
+        self.pocket.number.store(number, Release);
+        (before != NONE).then_some(before)
     }
 }
 

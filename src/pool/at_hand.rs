@@ -43,11 +43,14 @@ impl Pool {
         None
     }
 
-    /// For a slot that has been made idle; otherwise it goes where all find it.
+    /// For a slot that has been made idle. Tells which one goes where all find it: this one, the one that was at hand
+    /// before, or none.
     #[inline(always)]
-    pub(super) fn put_at_hand(&self, number: u32, me: Caller) -> bool {
-        let reach = me.pocket(self.owner).and_then(|pocket| self.pockets.reach(pocket));
-        reach.is_some_and(|reach| reach.put(number))
+    pub(super) fn put_at_hand(&self, number: u32, me: Caller) -> Option<u32> {
+        match me.pocket(self.owner).and_then(|pocket| self.pockets.reach(pocket)) {
+            Some(reach) => reach.put(number),
+            None => Some(number),
+        }
     }
 
     pub(super) fn count_at_hand(&self) -> u32 {

@@ -456,7 +456,7 @@ impl Pool {
         if self.settle(number) {
             self.note_idle_since(number);
             self.slots.get(number).make_idle();
-            if !self.put_at_hand(number, me) {
+            if let Some(number) = self.put_at_hand(number, me) {
                 self.push_idle(number);
                 self.after_idle();
             }

@@ -58,12 +58,11 @@ const PHASES: [Phase; 8] = [
     Phase::Unlinked,
 ];
 
-// The word of a slot: generation:28 | phase:4. A lease: generation:28 | salt:16 | slot:20.
+// The word of a slot: generation | phase:4. A lease: generation | salt:16 | slot, of which the slot takes as few bits as it
+// needs: a pool of 16 has 44 for the generation, which last for days of nothing but leasing.
 const GENERATION_SHIFT: u32 = 4;
-const GENERATION_MASK: u64 = (1 << 28) - 1;
-const LEASE_GENERATION_SHIFT: u32 = 36;
-const SALT_SHIFT: u32 = 20;
-const SALT_MASK: u64 = 0xffff;
+const SALT_BITS: u32 = 16;
+const SALT_MASK: u64 = (1 << SALT_BITS) - 1;
 
 /// What one who popped a number of an idle slot has then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,6 +264,8 @@ impl Slot {
 pub struct Slots {
     slots: Vec<Slot>,
     salt: u64,
+    /// Of a lease: how many bits name the slot.
+    slot_bits: u32,
 }
 
 impl Slots {
@@ -282,7 +283,8 @@ impl Slots {
             borrower: AtomicU32::new(0),
             tag: AtomicU64::new(0),
         }));
-        Ok(Self { slots, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK })
+        let slot_bits = u32::BITS - count.saturating_sub(1).leading_zeros();
+        Ok(Self { slots, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK, slot_bits })
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
@@ -303,7 +305,7 @@ impl Slots {
         slot.borrower.store(borrower.thread | flag, Relaxed);
         slot.since_ns.store(borrower.since_ns, Relaxed);
         // 0 is left out, so that no lease is.
-        let generation = (((slot.word.load(Relaxed) >> GENERATION_SHIFT) + 1) & GENERATION_MASK).max(1);
+        let generation = (((slot.word.load(Relaxed) >> GENERATION_SHIFT) + 1) & self.generation_mask()).max(1);
         slot.uses.store(slot.uses.load(Relaxed) + 1, Relaxed);
         slot.word.store((generation << GENERATION_SHIFT) | Phase::Leased as u64, Release);
         self.lease_of(number, generation)
@@ -311,7 +313,12 @@ impl Slots {
 
     #[inline]
     fn lease_of(&self, number: u32, generation: u64) -> Lease {
-        Lease((generation << LEASE_GENERATION_SHIFT) | (self.salt << SALT_SHIFT) | u64::from(number))
+        Lease((generation << (SALT_BITS + self.slot_bits)) | (self.salt << self.slot_bits) | u64::from(number))
+    }
+
+    #[inline]
+    fn generation_mask(&self) -> u64 {
+        u64::MAX >> (SALT_BITS + self.slot_bits)
     }
 
     /// The slots that are leased at this moment, each with its lease.
@@ -360,20 +367,20 @@ impl Slots {
 
     /// The slot that a lease names.
     #[inline]
-    fn number_of(lease: Lease) -> u32 {
-        (lease.0 & u64::from(MOST_SLOTS - 1)) as u32
+    fn number_of(&self, lease: Lease) -> u32 {
+        (lease.0 & ((1 << self.slot_bits) - 1)) as u32
     }
 
     /// The slot that a lease names, and its word while the lease is good.
     #[inline]
     fn find(&self, lease: Lease) -> Result<(u32, &Slot, u64), StaleLease> {
         let stale = StaleLease { lease: lease.0 };
-        if lease.0 == 0 || (lease.0 >> SALT_SHIFT) & SALT_MASK != self.salt {
+        if lease.0 == 0 || (lease.0 >> self.slot_bits) & SALT_MASK != self.salt {
             return Err(stale);
         }
-        let number = Self::number_of(lease);
+        let number = self.number_of(lease);
         let slot = self.slots.get(number as usize).ok_or(stale)?;
-        let generation = lease.0 >> LEASE_GENERATION_SHIFT;
+        let generation = lease.0 >> (SALT_BITS + self.slot_bits);
         Ok((number, slot, (generation << GENERATION_SHIFT) | Phase::Leased as u64))
     }
 }

@@ -107,6 +107,29 @@ TEST(thread_gets_what_it_used_last)
     end(pool, farm);
 }
 
+TEST(what_was_released_last_is_at_hand)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = pool_of(farm, config_with(3));
+    ostler_lease leases[3], lease;
+    void *resources[3];
+    settle(pool);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 3; i++)
+            resources[i] = lease_once(pool, &leases[i]);
+        for (int i = 0; i < 3; i++)
+            CHECK_STATUS(ostler_pool_release(pool, leases[i]), OSTLER_OK);
+        for (int i = 2; i >= 0; i--)
+            CHECK_EQ(lease_once(pool, &leases[i]), resources[i]);
+        for (int i = 0; i < 3; i++)
+            CHECK_STATUS(ostler_pool_release(pool, leases[i]), OSTLER_OK);
+    }
+    CHECK_EQ(pool_stats(pool).created, 3);
+    lease = acquire_now(pool);
+    CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
+    end(pool, farm);
+}
+
 TEST(nobody_goes_without_what_is_at_hand_for_another)
 {
     struct farm *farm = make_farm();

@@ -68,7 +68,11 @@ impl Barn {
 
     fn release(&self, me: usize, number: u32) {
         self.users[number as usize].fetch_sub(1, Relaxed);
-        if !self.pockets.reach(&self.places[me]).is_some_and(|reach| reach.put(number)) {
+        let left = match self.pockets.reach(&self.places[me]) {
+            Some(reach) => reach.put(number),
+            None => Some(number),
+        };
+        if let Some(number) = left {
             self.idle.push(number);
         }
     }
