@@ -1663,8 +1663,8 @@ ostler_status ostler_pool_create(const struct ostler_pool_config *config,
  * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
- * callback), OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
@@ -1705,7 +1705,7 @@ ostler_status ostler_acquire_init(struct ostler_acquire *how, uint32_t struct_si
  * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create or
- * retag callback), OSTLER_E_LIMIT, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
+ * retag callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
  * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
@@ -1924,8 +1924,8 @@ ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
  * - resources: an array of count elements, written only on success, else NULL; what create made.
  *
  * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED (with the words of
- * the create callback), OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * the create callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not
