@@ -1506,8 +1506,8 @@ typedef struct ostler_acquire {
 /**
  * Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
  * lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
- * ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not close or destroy
- * its own pool.
+ * ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not wait for a lease
+ * of its own pool, nor close or destroy that.
  */
 typedef void (*ostler_acquired_callback)(void *user_data,
                                          ostler_ticket ticket,
@@ -1776,7 +1776,8 @@ ostler_status ostler_pool_cancel_async(struct ostler_pool *pool,
  *
  * Parameters:
  * - pool: borrowed.
- * - descriptor: written only on success, else 0; the pool's: it is closed when the pool is destroyed.
+ * - descriptor: written only on success, else 0; the pool's: it can be read when the pool is destroyed, and is closed when
+ *   the last of its leases is back.
  *
  * Returns: OSTLER_OK, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
  * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC

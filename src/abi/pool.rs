@@ -8,8 +8,8 @@ use super::library::OSTLER_NAME_BYTES;
 use super::request::{ostler_ticket, priority_of};
 use super::status::{
     Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT,
-    OSTLER_E_NOT_READY, OSTLER_E_OVERLOADED, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_STALE_TICKET,
-    OSTLER_E_SYSTEM, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
+    OSTLER_E_NOT_READY, OSTLER_E_OVERLOADED, OSTLER_E_PANIC, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE,
+    OSTLER_E_STALE_TICKET, OSTLER_E_SYSTEM, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
@@ -200,8 +200,8 @@ pub struct ostler_acquire {
 
 /// Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
 /// lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
-/// ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not close or destroy
-/// its own pool.
+/// ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not wait for a lease
+/// of its own pool, nor close or destroy that.
 pub type ostler_acquired_callback = Option<
     unsafe extern "C-unwind" fn(
         user_data: *mut c_void,
@@ -306,6 +306,7 @@ impl From<AcquireError> for Failure {
             AcquireError::Hopeless { .. } | AcquireError::TooLate { .. } => OSTLER_E_OVERLOADED,
             AcquireError::CreateFailed(_) | AcquireError::BreakerOpen { .. } => OSTLER_E_CREATE_FAILED,
             AcquireError::Wait { end, .. } => Failure::from(end).status(),
+            AcquireError::Panicked => OSTLER_E_PANIC,
             AcquireError::Spawn(error) => return error.into(),
             AcquireError::OutOfMemory(error) => return error.into(),
         };
@@ -807,7 +808,8 @@ pub unsafe extern "C" fn ostler_pool_cancel_async(pool: *mut ostler_pool, ticket
 ///
 /// Parameters:
 /// - pool: borrowed.
-/// - descriptor: written only on success, else 0; the pool's: it is closed when the pool is destroyed.
+/// - descriptor: written only on success, else 0; the pool's: it can be read when the pool is destroyed, and is closed when
+///   the last of its leases is back.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
 /// OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC

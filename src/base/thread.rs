@@ -171,26 +171,34 @@ impl ThreadRecord {
 
 /// The thread on whose behalf something is done, as far as it is known.
 #[derive(Clone, Copy)]
-pub struct Caller(Option<&'static ThreadRecord>);
+pub struct Caller {
+    record: Option<&'static ThreadRecord>,
+    number: u32,
+}
 
 impl Caller {
-    pub const UNKNOWN: Self = Self(None);
+    pub const UNKNOWN: Self = Self { record: None, number: 0 };
 
     #[inline]
     pub fn of(record: &'static ThreadRecord) -> Self {
-        Self(Some(record))
+        Self { record: Some(record), number: record.number() }
     }
 
     /// The thread's number, as gettid(2) has it; 0: unknown.
     #[inline]
     pub fn number(self) -> u32 {
-        self.0.map_or(0, ThreadRecord::number)
+        self.number
+    }
+
+    /// The same, for another thread that does something on its behalf.
+    pub fn elsewhere(self) -> Self {
+        Self { record: None, ..self }
     }
 
     /// The thread's pocket for that object.
     #[inline]
     pub fn pocket(self, owner: Owner) -> Option<&'static Pocket> {
-        self.0.map(|record| &record.pockets[pocket_of(owner)])
+        self.record.map(|record| &record.pockets[pocket_of(owner)])
     }
 }
 

@@ -43,14 +43,14 @@ impl Pool {
         None
     }
 
-    /// For a slot that has been made idle. Tells which one goes where all find it: this one, the one that was at hand
-    /// before, or none.
+    /// For a slot that has been made idle: keeps it at hand, or puts it where all find it; what was at hand before goes
+    /// there. False when nothing was put there.
     #[inline(always)]
-    pub(super) fn put_at_hand(&self, number: u32, me: Caller) -> Option<u32> {
-        match me.pocket(self.owner).and_then(|pocket| self.pockets.reach(pocket)) {
-            Some(reach) => reach.put(number),
-            None => Some(number),
-        }
+    pub(super) fn put_at_hand(&self, number: u32, me: Caller) -> bool {
+        let reach = me.pocket(self.owner).and_then(|pocket| self.pockets.reach(pocket));
+        let displaced = reach.as_ref().map_or(Some(number), |reach| reach.put(number));
+        // Inside the window, so that a recall never misses it on its way.
+        displaced.inspect(|number| self.push_idle(*number)).is_some()
     }
 
     pub(super) fn count_at_hand(&self) -> u32 {

@@ -9,7 +9,7 @@ use super::waiting::{AcquireError, Waited};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::cancel::{self, WaitEnd};
-use crate::base::clock::Deadline;
+use crate::base::clock::{self, Deadline};
 use crate::base::park::Parker;
 use crate::base::thread::{self, Caller};
 use crate::base::{handles, log, panics};
@@ -63,14 +63,27 @@ struct Pending {
 }
 
 #[derive(Default)]
+struct PendingList {
+    waiting: Vec<Pending>,
+    /// Those whose wait has ended, for the attendant to look at.
+    ended: VecDeque<(Pending, Result<Waited, WaitEnd>)>,
+    /// The one that the attendant has in its hands; 0: none.
+    looked_at: u64,
+    /// Somebody wanted to cancel that one: it does not wait again.
+    is_given_up: bool,
+}
+
+#[derive(Default)]
 pub(super) struct Attendant {
-    pending: Mutex<Vec<Pending>>,
-    last_number: AtomicU64,
+    pending: Mutex<PendingList>,
     thread: Mutex<Option<JoinHandle<()>>>,
     parker: AtomicPtr<Parker>,
     stop: AtomicBool,
     done: Mutex<Done>,
 }
+
+/// Of the acquires of all pools, so that none is taken for one of another pool.
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// What nobody hears of and somebody takes.
 #[derive(Default)]
@@ -87,6 +100,16 @@ impl Done {
             // Refused only where it is readable beyond counting.
             let _ = event.write(&1u64.to_ne_bytes());
         }
+    }
+}
+
+impl PendingList {
+    /// Room for one more, wherever it is.
+    fn reserve_one(&mut self) -> Result<(), OutOfMemory> {
+        alloc::try_reserve_one(&mut self.waiting)?;
+        let count = self.waiting.len() + 1;
+        let bytes = (count * size_of::<(Pending, Result<Waited, WaitEnd>)>()) as u64;
+        self.ended.try_reserve(count).map_err(|_| OutOfMemory { bytes })
     }
 }
 
@@ -110,8 +133,14 @@ impl Attendant {
 
     fn take(&self, number: u64) -> Option<Pending> {
         let mut pending = self.pending.lock();
-        let place = pending.iter().position(|other| other.number == number)?;
-        Some(pending.swap_remove(place))
+        if let Some(place) = pending.waiting.iter().position(|other| other.number == number) {
+            return Some(pending.waiting.swap_remove(place));
+        }
+        if let Some(place) = pending.ended.iter().position(|(other, _)| other.number == number) {
+            return pending.ended.remove(place).map(|(ended, _)| ended);
+        }
+        pending.is_given_up |= number != 0 && number == pending.looked_at;
+        None
     }
 }
 
@@ -127,16 +156,20 @@ impl Pool {
             return Ok(Begun::AtOnce(lease, resource));
         }
         self.refuse_hopeless(demand.priority, deadline)?;
+        let demand = Demand { caller: demand.caller.elsewhere(), ..demand };
+        self.note_waiting_begins();
         let parker = self.attend()?;
         let waiter = self.begin_wait(parker, demand, 1)?;
-        let number = self.attendant.last_number.fetch_add(1, Relaxed) + 1;
+        let number = LAST_NUMBER.fetch_add(1, Relaxed) + 1;
         let mut pending = self.attendant.pending.lock();
-        if let Err(error) = alloc::try_reserve_one(&mut pending) {
+        // Also for what becomes of it, so that it is told whatever happens.
+        let room = pending.reserve_one().and_then(|()| self.reserve_outcomes(&pending));
+        if let Err(error) = room {
             drop(pending);
             self.abandon(&waiter, demand);
             return Err(error.into());
         }
-        pending.push(Pending { number, waiter, demand, deadline, hearer });
+        pending.waiting.push(Pending { number, waiter, demand, deadline, hearer });
         drop(pending);
         self.serve();
         self.creators.ring();
@@ -159,20 +192,21 @@ impl Pool {
         }
     }
 
+    /// Room for what becomes of every acquire that is on its way, and of one more.
+    fn reserve_outcomes(&self, pending: &PendingList) -> Result<(), OutOfMemory> {
+        // One may be in the attendant's hands.
+        let count = pending.waiting.len() + pending.ended.len() + 2;
+        let mut done = self.attendant.done.lock();
+        let bytes = (count * size_of::<Outcome>()) as u64;
+        done.outcomes.try_reserve(count).map_err(|_| OutOfMemory { bytes })
+    }
+
     fn tell_acquired(&self, hearer: Option<Hearer>, number: u64, outcome: Result<(Lease, Resource), AcquireError>) {
         let Some(hearer) = hearer else {
             let outcome = Outcome { number, leased: outcome.map_err(|error| self.factory.status_of(error)) };
             let mut done = self.attendant.done.lock();
-            if done.outcomes.try_reserve(1).is_ok() {
-                done.outcomes.push_back(outcome);
-                return done.signal();
-            }
-            drop(done);
-            // There is no memory to keep it for who asks.
-            if let Ok((lease, _)) = outcome.leased {
-                let _ = self.release(lease, Caller::UNKNOWN);
-            }
-            return;
+            done.outcomes.push_back(outcome);
+            return done.signal();
         };
         callback::run(self.owner, || {
             let leased = outcome.map_err(|error| self.factory.status_of(error));
@@ -212,9 +246,13 @@ impl Pool {
         Ok(descriptor)
     }
 
-    /// After the attendant has ended: what nobody took goes back.
+    /// After the attendant has ended: what nobody took goes back. The event stays readable, for one who waits for it.
     pub(super) fn give_back_acquired(&self) {
-        while let Some(outcome) = self.take_acquired() {
+        loop {
+            let mut done = self.attendant.done.lock();
+            done.signal();
+            let Some(outcome) = done.outcomes.pop_front() else { return };
+            drop(done);
             if let Ok((lease, _)) = outcome.leased {
                 let _ = self.release(lease, Caller::UNKNOWN);
             }
@@ -255,11 +293,8 @@ fn attend(pool: &Pool, told: &Mutex<Option<Option<&'static Parker>>>, starter: &
     starter.unpark();
     let Some(parker) = parker else { return };
     while !pool.attendant.stop.load(SeqCst) {
-        let next = panics::catch(|| look(pool)).unwrap_or_else(|caught| {
-            log::warn(format_args!("{}: the attendant panicked: {}", pool.config.name, caught.message()));
-            handles::quarantine(pool.owner);
-            Deadline::after(1_000_000_000)
-        });
+        // What panics outside of one acquire is this thread's, which then looks again.
+        let next = panics::catch(|| look(pool)).unwrap_or(Deadline::after(1_000_000_000));
         if !pool.attendant.stop.load(SeqCst) {
             parker.park(next);
         }
@@ -271,41 +306,59 @@ fn attend(pool: &Pool, told: &Mutex<Option<Option<&'static Parker>>>, starter: &
 /// Ends every acquire that can be ended; tells when to look again.
 fn look(pool: &Pool) -> Deadline {
     while let Some((pending, end)) = take_ended(pool) {
-        let Pending { waiter, demand, deadline, hearer, number } = pending;
-        let mut entered = None;
-        let mut wait = || entered = Some(pool.waiters.enter_again(&waiter));
-        let leased = pool
-            .conclude(&waiter, end)
-            .and_then(|grants| grants.first().map_or(Ok(None), |grant| pool.lease(*grant, demand, &mut wait)));
-        let outcome = match leased {
-            Ok(Some(leased)) => Ok(leased),
-            // It was not fit any more: it waits again, as a caller would.
-            Ok(None) => {
-                let again = entered.unwrap_or_else(|| pool.waiters.enter_again(&waiter));
-                let pending = again.map(|waiter| Pending { number, waiter, demand, deadline, hearer });
-                match pending.map_err(AcquireError::from).and_then(|pending| wait_again(pool, pending)) {
-                    Ok(()) => continue,
-                    Err(error) => Err(error),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        pool.tell_acquired(hearer, number, outcome);
+        let (number, hearer, since_ns) = (pending.number, pending.hearer, pending.waiter.want.since_ns);
+        let outcome = panics::catch(|| attend_to(pool, pending, end)).unwrap_or_else(|caught| {
+            log::warn(format_args!("{}: the attendant panicked: {}", pool.config.name, caught.message()));
+            handles::quarantine(pool.owner);
+            Some(Err(AcquireError::Panicked))
+        });
+        if let Some(outcome) = outcome {
+            pool.counters.waits.note(clock::now_ns().saturating_sub(since_ns));
+            pool.tell_acquired(hearer, number, outcome);
+        }
+        pool.attendant.pending.lock().looked_at = 0;
     }
     let pending = pool.attendant.pending.lock();
-    let deadlines = pending.iter().map(|pending| pending.deadline);
+    let deadlines = pending.waiting.iter().map(|pending| pending.deadline);
     deadlines.min().map_or(Deadline::NEVER, |first| first.min(pool.next_attempt()))
+}
+
+/// What became of one whose wait has ended. Nothing when it waits again.
+fn attend_to(
+    pool: &Pool,
+    pending: Pending,
+    end: Result<Waited, WaitEnd>,
+) -> Option<Result<(Lease, Resource), AcquireError>> {
+    let Pending { waiter, demand, .. } = &pending;
+    let mut entered = None;
+    let mut wait = || entered = Some(pool.waiters.enter_again(waiter));
+    let leased = pool
+        .conclude(waiter, end)
+        .and_then(|grants| grants.first().map_or(Ok(None), |grant| pool.lease(*grant, *demand, &mut wait)));
+    match leased {
+        Ok(Some(leased)) => Some(Ok(leased)),
+        // It was not fit any more: it waits again, as a caller would.
+        Ok(None) => {
+            let again = entered.unwrap_or_else(|| pool.waiters.enter_again(waiter));
+            let waits =
+                again.map_err(AcquireError::from).and_then(|waiter| wait_again(pool, Pending { waiter, ..pending }));
+            waits.err().map(Err)
+        }
+        Err(error) => Some(Err(error)),
+    }
 }
 
 fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
     pool.recall();
     let mut pending = pool.attendant.pending.lock();
-    if let Err(error) = alloc::try_reserve_one(&mut pending) {
+    let room = pending.reserve_one();
+    if room.is_err() || pending.is_given_up {
         drop(pending);
         pool.abandon(&again.waiter, again.demand);
-        return Err(error.into());
+        room?;
+        return Err(pool.waited_in_vain(again.waiter.want.thread, WaitEnd::Cancelled));
     }
-    pending.push(again);
+    pending.waiting.push(again);
     drop(pending);
     pool.serve();
     pool.creators.ring();
@@ -315,10 +368,23 @@ fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
 fn take_ended(pool: &Pool) -> Option<(Pending, Result<Waited, WaitEnd>)> {
     pool.serve();
     let mut pending = pool.attendant.pending.lock();
-    let end_of = |pending: &Pending| match pool.end_of_wait(&pending.waiter) {
-        Some(waited) => Some(Ok(waited)),
-        None => pending.deadline.has_passed().then_some(Err(WaitEnd::TimedOut)),
-    };
-    let (place, end) = pending.iter().enumerate().find_map(|(place, pending)| Some((place, end_of(pending)?)))?;
-    Some((pending.swap_remove(place), end))
+    if pending.ended.is_empty() {
+        let PendingList { waiting, ended, .. } = &mut *pending;
+        let mut place = 0;
+        while let Some(next) = waiting.get(place) {
+            let end = match pool.end_of_wait(&next.waiter) {
+                Some(waited) => Some(Ok(waited)),
+                None => next.deadline.has_passed().then_some(Err(WaitEnd::TimedOut)),
+            };
+            match end {
+                Some(end) => ended.push_back((waiting.swap_remove(place), end)),
+                None => place += 1,
+            }
+        }
+        // In the order of their coming, which the removals have disturbed.
+        ended.make_contiguous().sort_unstable_by_key(|(pending, _)| pending.number);
+    }
+    let (taken, end) = pending.ended.pop_front()?;
+    (pending.looked_at, pending.is_given_up) = (taken.number, false);
+    Some((taken, end))
 }

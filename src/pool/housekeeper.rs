@@ -22,6 +22,8 @@ pub struct Housekeeper {
     thread: Mutex<Option<JoinHandle<()>>>,
     is_there: AtomicBool,
     parker: AtomicPtr<Parker>,
+    /// Somebody rang since it began to look: what a wait inside a callback may have slept through.
+    rung: AtomicBool,
     /// The time of its last look, in nanoseconds.
     tick_ns: AtomicU64,
     stop: AtomicBool,
@@ -39,6 +41,7 @@ impl Housekeeper {
 
     /// Asks it to look now.
     pub fn ring(&self) {
+        self.rung.store(true, SeqCst);
         // SAFETY: parkers are never freed.
         if let Some(parker) = unsafe { self.parker.load(SeqCst).as_ref() } {
             parker.unpark();
@@ -79,11 +82,12 @@ fn keep(pool: &Pool) {
     housekeeper.parker.store((&raw const *parker).cast_mut(), SeqCst);
     let mut round = Round { next_tick_ns: 0, next_check_ns: Vec::new(), overdue: Vec::new() };
     while !housekeeper.stop.load(SeqCst) {
+        housekeeper.rung.store(false, SeqCst);
         let next = panics::catch(|| round.look(pool)).unwrap_or_else(|caught| {
             log::warn(format_args!("{}: the housekeeper panicked: {}", pool.config.name, caught.message()));
             Deadline::after(1_000_000_000)
         });
-        if !housekeeper.stop.load(SeqCst) {
+        if !housekeeper.stop.load(SeqCst) && !housekeeper.rung.load(SeqCst) {
             parker.park(next);
         }
     }

@@ -456,8 +456,7 @@ impl Pool {
         if self.settle(number) {
             self.note_idle_since(number);
             self.slots.get(number).make_idle();
-            if let Some(number) = self.put_at_hand(number, me) {
-                self.push_idle(number);
+            if self.put_at_hand(number, me) {
                 self.after_idle();
             }
         }
@@ -553,6 +552,10 @@ impl Pool {
     /// To be called when something was put among the idle ones.
     #[inline]
     pub(super) fn after_idle(&self) {
+        if self.is_too_large() {
+            // A resize that came before has not seen it.
+            self.withdraw_what_is_free();
+        }
         if !self.waiters.is_empty() {
             self.serve();
         }

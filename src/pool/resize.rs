@@ -157,7 +157,7 @@ impl Pool {
     }
 
     /// Withdraws slots with nothing in use, while there are too many.
-    fn withdraw_what_is_free(&self) {
+    pub(super) fn withdraw_what_is_free(&self) {
         while self.is_too_large() {
             if let Some((number, _)) = self.vacant.pop() {
                 self.vacate(number);

@@ -58,7 +58,7 @@ const PHASES: [Phase; 8] = [
     Phase::Unlinked,
 ];
 
-// The word of a slot: generation | phase:4. A lease: generation | salt:16 | slot, of which the slot takes as few bits as it
+// The word of a slot: generation | phase:4. A lease: generation | slot | salt:16, of which the slot takes as few bits as it
 // needs: a pool of 16 has 44 for the generation, which last for days of nothing but leasing.
 const GENERATION_SHIFT: u32 = 4;
 const SALT_BITS: u32 = 16;
@@ -313,7 +313,7 @@ impl Slots {
 
     #[inline]
     fn lease_of(&self, number: u32, generation: u64) -> Lease {
-        Lease((generation << (SALT_BITS + self.slot_bits)) | (self.salt << self.slot_bits) | u64::from(number))
+        Lease((generation << (SALT_BITS + self.slot_bits)) | (u64::from(number) << SALT_BITS) | self.salt)
     }
 
     #[inline]
@@ -368,14 +368,14 @@ impl Slots {
     /// The slot that a lease names.
     #[inline]
     fn number_of(&self, lease: Lease) -> u32 {
-        (lease.0 & ((1 << self.slot_bits) - 1)) as u32
+        ((lease.0 >> SALT_BITS) & ((1 << self.slot_bits) - 1)) as u32
     }
 
     /// The slot that a lease names, and its word while the lease is good.
     #[inline]
     fn find(&self, lease: Lease) -> Result<(u32, &Slot, u64), StaleLease> {
         let stale = StaleLease { lease: lease.0 };
-        if lease.0 == 0 || (lease.0 >> self.slot_bits) & SALT_MASK != self.salt {
+        if lease.0 == 0 || lease.0 & SALT_MASK != self.salt {
             return Err(stale);
         }
         let number = self.number_of(lease);

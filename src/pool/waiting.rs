@@ -60,6 +60,8 @@ pub enum AcquireError {
         .target_ns / 1_000_000, .waited_ns / 1_000_000
     )]
     TooLate { target_ns: u64, waited_ns: u64 },
+    #[error("the library, or a callback, panicked while the resource was made ready")]
+    Panicked,
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     #[error(transparent)]
@@ -224,7 +226,7 @@ impl Pool {
         })
     }
 
-    fn waited_in_vain(&self, thread: u32, end: WaitEnd) -> AcquireError {
+    pub(super) fn waited_in_vain(&self, thread: u32, end: WaitEnd) -> AcquireError {
         if end == WaitEnd::TimedOut {
             self.counters.timeouts.fetch_add(1, Relaxed);
         }
