@@ -1,5 +1,5 @@
 /* What went wrong in the pool that most have used and mended for twenty years: each test is named by the fault, and
- * cites the issue in which Apache Commons Pool tells of it (POOL-..., of its list of changes). */
+ * cites the entry (POOL-...) of Apache Commons Pool in its list of changes. */
 #define _GNU_SOURCE
 #include "farm.h"
 #include <dirent.h>
