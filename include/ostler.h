@@ -1486,35 +1486,6 @@ typedef struct ostler_pool_callbacks {
     void (*event)(void *user_data, uint32_t event, void *resource);
 } ostler_pool_callbacks;
 
-/** How a resource is acquired. */
-typedef struct ostler_acquire {
-    /** sizeof(ostler_acquire). */
-    uint32_t struct_size;
-    /** OSTLER_PRIORITY_...: whose turn it is among those who wait; 0: normal. */
-    uint32_t priority;
-    /** How long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. */
-    uint64_t timeout_ns;
-    /** Borrowed during the call; ends the wait; may be NULL. */
-    ostler_cancel *cancel;
-    /**
-     * The settings that the resource shall have, of the host's own choice: one that has them is preferred, another is
-     * given them with retag; 0: as create makes it.
-     */
-    uint64_t tag;
-} ostler_acquire;
-
-/**
- * Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
- * lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
- * ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not wait for a lease
- * of its own pool, nor close or destroy that.
- */
-typedef void (*ostler_acquired_callback)(void *user_data,
-                                         ostler_ticket ticket,
-                                         ostler_status status,
-                                         struct ostler_lease lease,
-                                         void *resource);
-
 /** How long things took, in nanoseconds, exact to a hundredth. */
 typedef struct ostler_times {
     /** How many were measured. */
@@ -1594,6 +1565,18 @@ typedef struct ostler_pool_stats {
 } ostler_pool_stats;
 
 /**
+ * Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
+ * lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
+ * ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not wait for a lease
+ * of its own pool, nor close or destroy that.
+ */
+typedef void (*ostler_acquired_callback)(void *user_data,
+                                         ostler_ticket ticket,
+                                         ostler_status status,
+                                         struct ostler_lease lease,
+                                         void *resource);
+
+/**
  * Fills a configuration with the defaults.
  *
  * Parameters:
@@ -1651,248 +1634,6 @@ ostler_status ostler_pool_create(const struct ostler_pool_config *config,
                                  struct ostler_pool **out);
 
 /**
- * Leases a resource: an idle one, the one used last first; else a new one, made on this thread; else, when max_size
- * are out, the next that comes back. Callers that wait are served in the order of their coming.
- *
- * Parameters:
- * - pool: borrowed.
- * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
- *   validate take is not bounded by it.
- * - cancel: borrowed during the call; ends the wait.
- * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
- * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
- * callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
- * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
- * timeout.
- * Since: 0.1
- */
-ostler_status ostler_pool_acquire(struct ostler_pool *pool,
-                                  uint64_t timeout_ns,
-                                  ostler_cancel *cancel,
-                                  struct ostler_lease *lease,
-                                  void **resource);
-
-/**
- * Fills the ways of acquiring with the defaults: normal priority, no wait, no tag.
- *
- * Parameters:
- * - how: written only on success.
- * - struct_size: sizeof(ostler_acquire).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: how must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_acquire_init(struct ostler_acquire *how, uint32_t struct_size);
-
-/**
- * Leases a resource as ostler_pool_acquire does, with a priority among those who wait, and with a tag: a resource that
- * has it is preferred, else one without a tag, else any, which is given it with retag.
- *
- * Parameters:
- * - pool: borrowed.
- * - how: borrowed during the call.
- * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
- * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create or
- * retag callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; how, lease and resource must not be NULL.
- * Blocking: up to timeout_ns, and as long as create, validate and retag take. A callback of the same pool may call it
- * with a timeout.
- * Since: 0.1
- */
-ostler_status ostler_pool_acquire_with(struct ostler_pool *pool,
-                                       const struct ostler_acquire *how,
-                                       struct ostler_lease *lease,
-                                       void **resource);
-
-/**
- * Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
- * comes as that of one who waits, and then the callback hears of it, or it is there for ostler_pool_take_acquired.
- *
- * Parameters:
- * - pool: borrowed.
- * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, the acquire fails with OSTLER_E_TIMEOUT.
- * - callback: called when it was not had at once; NULL: it is to be taken with ostler_pool_take_acquired.
- * - user_data: handed to callback.
- * - ticket: written; names the acquire until its callback is called or it is taken, for ostler_pool_cancel_async; 0 when
- *   the lease was had at once, and after a failure.
- * - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.
- * - resource: written; NULL unless it was had at once.
- *
- * Returns: OSTLER_OK, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT,
- * OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_SYSTEM (no thread for the callbacks),
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; callback and user_data may be NULL; how, ticket, lease and resource must not
- * be NULL.
- * Blocking: as long as create, validate and retag take, where the pool has no creator threads; may be called from any
- * callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_acquire_async(struct ostler_pool *pool,
-                                        const struct ostler_acquire *how,
-                                        ostler_acquired_callback callback,
-                                        void *user_data,
-                                        ostler_ticket *ticket,
-                                        struct ostler_lease *lease,
-                                        void **resource);
-
-/**
- * Ends an acquire that is on its way: on OSTLER_OK its callback is not called, and it does not come to be taken.
- *
- * Parameters:
- * - pool: borrowed, also when it was destroyed.
- * - ticket: what ostler_pool_acquire_async gave.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_TICKET (it has been told, or is being told now), OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_cancel_async(struct ostler_pool *pool,
-                                       ostler_ticket ticket);
-
-/**
- * Gives a descriptor for an event loop: it can be read while ostler_pool_take_acquired has something to give. The library
- * reads and writes it; the host only waits for it.
- *
- * Parameters:
- * - pool: borrowed.
- * - descriptor: written only on success, else 0; the pool's: it can be read when the pool is destroyed, and is closed when
- *   the last of its leases is back.
- *
- * Returns: OSTLER_OK, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
- * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; descriptor must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_get_event(struct ostler_pool *pool,
-                                    int32_t *descriptor);
-
-/**
- * Takes what became of an acquire without a callback, the oldest first, and does not wait.
- *
- * Parameters:
- * - pool: borrowed.
- * - ticket: written; that of the acquire, stale from now on; 0 after a failure.
- * - outcome: written; OSTLER_OK, or why there is no lease, as for ostler_pool_acquire_with.
- * - lease: written; 0 unless outcome is OSTLER_OK; ends with ostler_pool_release or ostler_pool_discard.
- * - resource: written; NULL unless outcome is OSTLER_OK.
- *
- * Returns: OSTLER_OK, OSTLER_E_NOT_READY (there is nothing to take), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; ticket, outcome, lease and resource must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_take_acquired(struct ostler_pool *pool,
-                                        ostler_ticket *ticket,
-                                        ostler_status *outcome,
-                                        struct ostler_lease *lease,
-                                        void **resource);
-
-/**
- * Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
- *
- * Parameters:
- * - pool: borrowed.
- * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
- * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
- *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
- * OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
- * Blocking: as long as create and validate take; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_try_acquire(struct ostler_pool *pool,
-                                      struct ostler_lease *lease,
-                                      void **resource);
-
-/**
- * Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on
- * a closing or destroyed pool, where it destroys the resource.
- *
- * Parameters:
- * - pool: borrowed.
- * - lease: consumed.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe; any thread may release.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as reset or destroy takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_release(struct ostler_pool *pool,
-                                  struct ostler_lease lease);
-
-/**
- * Gives a resource back that nobody shall have any more: it is destroyed on this thread, and another may be made.
- *
- * Parameters:
- * - pool: borrowed.
- * - lease: consumed.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe; any thread may discard.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as destroy takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_discard(struct ostler_pool *pool,
-                                  struct ostler_lease lease);
-
-/**
- * Tells which resource a lease names.
- *
- * Parameters:
- * - pool: borrowed.
- * - lease: stays valid.
- * - resource: written only on success, else NULL.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; resource must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
-                                       struct ostler_lease lease,
-                                       void **resource);
-
-/**
  * Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
  * OSTLER_E_CLOSED.
  *
@@ -1910,81 +1651,6 @@ ostler_status ostler_pool_get_resource(struct ostler_pool *pool,
  */
 ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
                                     struct ostler_pool_stats *out);
-
-/**
- * Leases many resources: all of them or none. Callers that wait are served in the order of their coming, and one that
- * wants several collects them before the next gets any, so that two of them cannot hold up one another.
- *
- * Parameters:
- * - pool: borrowed.
- * - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
- * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
- *   validate take is not bounded by it.
- * - cancel: borrowed during the call; ends the wait.
- * - leases: an array of count elements, written only on success, else 0; each ends on its own.
- * - resources: an array of count elements, written only on success, else NULL; what create made.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED (with the words of
- * the create callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not
- * be NULL.
- * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
- * timeout.
- * Since: 0.1
- */
-ostler_status ostler_pool_acquire_n(struct ostler_pool *pool,
-                                    uint32_t count,
-                                    uint64_t timeout_ns,
-                                    ostler_cancel *cancel,
-                                    struct ostler_lease *leases,
-                                    void **resources);
-
-/**
- * Gives many resources back. Those whose leases are good are, also when another one is not.
- *
- * Parameters:
- * - pool: borrowed, also when it was destroyed.
- * - leases: borrowed during the call; an array of count leases from this pool, each of which is stale afterwards.
- * - count: how many; 0 does nothing; at most 1048576.
- * - released: written; how many were good, also after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE (one or more were not good; the message names the first),
- * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases (unless count is 0) must not be NULL; released may be NULL.
- * Blocking: as long as reset and destroy take; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_release_n(struct ostler_pool *pool,
-                                    const struct ostler_lease *leases,
-                                    uint32_t count,
-                                    uint32_t *released);
-
-/**
- * Lists the leases that are out: who has what, for how long.
- *
- * Parameters:
- * - pool: borrowed.
- * - leases: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
- * - capacity: its elements; 0 only counts.
- * - count: written; how many leases are out, which may be more than capacity; 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe. Each lease was out at some moment of the call; nobody is held up.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases may be NULL when capacity is 0; count must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_list_leases(struct ostler_pool *pool,
-                                      struct ostler_lease_info *leases,
-                                      uint64_t capacity,
-                                      uint64_t *count);
 
 /**
  * Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
@@ -2013,26 +1679,6 @@ ostler_status ostler_pool_wait_warm(struct ostler_pool *pool,
                                     ostler_cancel *cancel,
                                     uint32_t *ready,
                                     uint32_t *wanted);
-
-/**
- * Takes a lease away from its holder, which may still be using the resource: the lease is stale from now on, the resource
- * is leased to nobody else and not destroyed yet, and the pool may make another in its place. The holder's release or
- * discard is then OSTLER_E_STALE_LEASE, and destroys the resource.
- *
- * Parameters:
- * - pool: borrowed, also when it was destroyed.
- * - lease: a lease from this pool, of whatever thread.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_revoke(struct ostler_pool *pool,
-                                 struct ostler_lease lease);
 
 /**
  * Destroys idle resources beyond a number, as when memory is needed elsewhere: those first that were idle longest, where
@@ -2165,6 +1811,371 @@ ostler_status ostler_pool_close(struct ostler_pool *pool,
  * Since: 0.1
  */
 ostler_status ostler_pool_destroy(struct ostler_pool *pool);
+
+
+/* ======================================================================
+ * Acquire: the ways to lease a resource of a pool. Who waits is served by class, and within a class in the order of their
+ * coming.
+ * ====================================================================== */
+
+/** How a resource is acquired. */
+typedef struct ostler_acquire {
+    /** sizeof(ostler_acquire). */
+    uint32_t struct_size;
+    /** OSTLER_PRIORITY_...: whose turn it is among those who wait; 0: normal. */
+    uint32_t priority;
+    /** How long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. */
+    uint64_t timeout_ns;
+    /** Borrowed during the call; ends the wait; may be NULL. */
+    ostler_cancel *cancel;
+    /**
+     * The settings that the resource shall have, of the host's own choice: one that has them is preferred, another is
+     * given them with retag; 0: as create makes it.
+     */
+    uint64_t tag;
+} ostler_acquire;
+
+/**
+ * Leases a resource: an idle one, the one used last first; else a new one, made on this thread; else, when max_size
+ * are out, the next that comes back. Callers that wait are served in the order of their coming.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
+ *   validate take is not bounded by it.
+ * - cancel: borrowed during the call; ends the wait.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
+ * callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
+ * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+ * timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire(ostler_pool *pool,
+                                  uint64_t timeout_ns,
+                                  ostler_cancel *cancel,
+                                  ostler_lease *lease,
+                                  void **resource);
+
+/**
+ * Fills the ways of acquiring with the defaults: normal priority, no wait, no tag.
+ *
+ * Parameters:
+ * - how: written only on success.
+ * - struct_size: sizeof(ostler_acquire).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: how must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_acquire_init(struct ostler_acquire *how, uint32_t struct_size);
+
+/**
+ * Leases a resource as ostler_pool_acquire does, with a priority among those who wait, and with a tag: a resource that
+ * has it is preferred, else one without a tag, else any, which is given it with retag.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - how: borrowed during the call.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create or
+ * retag callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; how, lease and resource must not be NULL.
+ * Blocking: up to timeout_ns, and as long as create, validate and retag take. A callback of the same pool may call it
+ * with a timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire_with(ostler_pool *pool,
+                                       const struct ostler_acquire *how,
+                                       ostler_lease *lease,
+                                       void **resource);
+
+/**
+ * Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
+ * comes as that of one who waits, and then the callback hears of it, or it is there for ostler_pool_take_acquired.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, the acquire fails with OSTLER_E_TIMEOUT.
+ * - callback: called when it was not had at once; NULL: it is to be taken with ostler_pool_take_acquired.
+ * - user_data: handed to callback.
+ * - ticket: written; names the acquire until its callback is called or it is taken, for ostler_pool_cancel_async; 0 when
+ *   the lease was had at once, and after a failure.
+ * - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written; NULL unless it was had at once.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_SYSTEM (no thread for the callbacks),
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; callback and user_data may be NULL; how, ticket, lease and resource must not
+ * be NULL.
+ * Blocking: as long as create, validate and retag take, where the pool has no creator threads; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire_async(ostler_pool *pool,
+                                        const struct ostler_acquire *how,
+                                        ostler_acquired_callback callback,
+                                        void *user_data,
+                                        ostler_ticket *ticket,
+                                        ostler_lease *lease,
+                                        void **resource);
+
+/**
+ * Ends an acquire that is on its way: on OSTLER_OK its callback is not called, and it does not come to be taken.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - ticket: what ostler_pool_acquire_async gave.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_TICKET (it has been told, or is being told now), OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_cancel_async(ostler_pool *pool,
+                                       ostler_ticket ticket);
+
+/**
+ * Gives a descriptor for an event loop: it can be read while ostler_pool_take_acquired has something to give. The library
+ * reads and writes it; the host only waits for it.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - descriptor: written only on success, else 0; the pool's: it can be read when the pool is destroyed, and is closed when
+ *   the last of its leases is back.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; descriptor must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_get_event(ostler_pool *pool,
+                                    int32_t *descriptor);
+
+/**
+ * Takes what became of an acquire without a callback, the oldest first, and does not wait.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - ticket: written; that of the acquire, stale from now on; 0 after a failure.
+ * - outcome: written; OSTLER_OK, or why there is no lease, as for ostler_pool_acquire_with.
+ * - lease: written; 0 unless outcome is OSTLER_OK; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written; NULL unless outcome is OSTLER_OK.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_NOT_READY (there is nothing to take), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; ticket, outcome, lease and resource must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_take_acquired(ostler_pool *pool,
+                                        ostler_ticket *ticket,
+                                        ostler_status *outcome,
+                                        ostler_lease *lease,
+                                        void **resource);
+
+/**
+ * Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
+ * OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
+ * Blocking: as long as create and validate take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_try_acquire(ostler_pool *pool,
+                                      ostler_lease *lease,
+                                      void **resource);
+
+/**
+ * Leases many resources: all of them or none. Callers that wait are served in the order of their coming, and one that
+ * wants several collects them before the next gets any, so that two of them cannot hold up one another.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
+ *   validate take is not bounded by it.
+ * - cancel: borrowed during the call; ends the wait.
+ * - leases: an array of count elements, written only on success, else 0; each ends on its own.
+ * - resources: an array of count elements, written only on success, else NULL; what create made.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED (with the words of
+ * the create callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not
+ * be NULL.
+ * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+ * timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_acquire_n(ostler_pool *pool,
+                                    uint32_t count,
+                                    uint64_t timeout_ns,
+                                    ostler_cancel *cancel,
+                                    ostler_lease *leases,
+                                    void **resources);
+
+
+/* ======================================================================
+ * Lease: what is done with the use of one resource, until it ends. A second end is an error and harms nobody.
+ * ====================================================================== */
+
+/**
+ * Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on
+ * a closing or destroyed pool, where it destroys the resource.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: consumed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; any thread may release.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as reset or destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_release(ostler_pool *pool,
+                                  ostler_lease lease);
+
+/**
+ * Gives a resource back that nobody shall have any more: it is destroyed on this thread, and another may be made.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: consumed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; any thread may discard.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_discard(ostler_pool *pool,
+                                  ostler_lease lease);
+
+/**
+ * Tells which resource a lease names.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - lease: stays valid.
+ * - resource: written only on success, else NULL.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; resource must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_get_resource(ostler_pool *pool,
+                                       ostler_lease lease,
+                                       void **resource);
+
+/**
+ * Gives many resources back. Those whose leases are good are, also when another one is not.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - leases: borrowed during the call; an array of count leases from this pool, each of which is stale afterwards.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - released: written; how many were good, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE (one or more were not good; the message names the first),
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases (unless count is 0) must not be NULL; released may be NULL.
+ * Blocking: as long as reset and destroy take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_release_n(ostler_pool *pool,
+                                    const ostler_lease *leases,
+                                    uint32_t count,
+                                    uint32_t *released);
+
+/**
+ * Lists the leases that are out: who has what, for how long.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - leases: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many leases are out, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each lease was out at some moment of the call; nobody is held up.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_list_leases(ostler_pool *pool,
+                                      ostler_lease_info *leases,
+                                      uint64_t capacity,
+                                      uint64_t *count);
+
+/**
+ * Takes a lease away from its holder, which may still be using the resource: the lease is stale from now on, the resource
+ * is leased to nobody else and not destroyed yet, and the pool may make another in its place. The holder's release or
+ * discard is then OSTLER_E_STALE_LEASE, and destroys the resource.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - lease: a lease from this pool, of whatever thread.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_revoke(ostler_pool *pool,
+                                 ostler_lease lease);
 
 
 /* ======================================================================

@@ -3,24 +3,21 @@
 
 use super::arguments::{clear, flag, name, null, optional_output, out_of_range, output};
 use super::cancel::{given, ostler_cancel};
-use super::guard::{destroy, guard, with, with_child};
+use super::guard::{destroy, guard, with};
 use super::library::OSTLER_NAME_BYTES;
-use super::request::{ostler_ticket, priority_of};
+use super::request::ostler_ticket;
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT,
-    OSTLER_E_NOT_READY, OSTLER_E_OVERLOADED, OSTLER_E_PANIC, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE,
-    OSTLER_E_STALE_TICKET, OSTLER_E_SYSTEM, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_OVERLOADED,
+    OSTLER_E_PANIC, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
 use crate::base::callback::Refusal;
-use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, Acquired, Begun, CloseError, CreateError, Demand, Event, Factory, Hearer, IdleOrder, Lease,
-    LeaseInfo, MOST_SLOTS, Outcome, Pool, PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot,
-    WarmError,
+    AcquireError, CloseError, CreateError, Event, Factory, Hearer, IdleOrder, Lease, LeaseInfo, Outcome, Pool,
+    PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
 
@@ -77,16 +74,24 @@ pub struct ostler_pool_callbacks {
 
 /// A resource was made.
 pub const OSTLER_POOL_EVENT_CREATED: u32 = 1;
+
 /// A resource is about to be destroyed.
 pub const OSTLER_POOL_EVENT_DESTROYED: u32 = 2;
+
 /// create has failed breaker_failures times in a row.
 pub const OSTLER_POOL_EVENT_BREAKER_OPENED: u32 = 3;
+
 /// create has succeeded again.
 pub const OSTLER_POOL_EVENT_BREAKER_CLOSED: u32 = 4;
+
 pub const OSTLER_POOL_EVENT_PAUSED: u32 = 5;
+
 pub const OSTLER_POOL_EVENT_RESUMED: u32 = 6;
+
 pub const OSTLER_POOL_EVENT_RESIZED: u32 = 7;
+
 pub const OSTLER_POOL_EVENT_REFRESHED: u32 = 8;
+
 /// By a close or a destroy, before any resource goes.
 pub const OSTLER_POOL_EVENT_CLOSED: u32 = 9;
 
@@ -181,23 +186,6 @@ pub struct ostler_pool_config {
     pub wait_interval_ns: u64,
 }
 
-/// How a resource is acquired.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct ostler_acquire {
-    /// sizeof(ostler_acquire).
-    pub struct_size: u32,
-    /// OSTLER_PRIORITY_...: whose turn it is among those who wait; 0: normal.
-    pub priority: u32,
-    /// How long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
-    pub timeout_ns: u64,
-    /// Borrowed during the call; ends the wait; may be NULL.
-    pub cancel: *mut ostler_cancel,
-    /// The settings that the resource shall have, of the host's own choice: one that has them is preferred, another is
-    /// given them with retag; 0: as create makes it.
-    pub tag: u64,
-}
-
 /// Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
 /// lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
 /// ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not wait for a lease
@@ -215,6 +203,7 @@ pub type ostler_acquired_callback = Option<
 /// Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
 /// is not needed grows old and can go.
 pub const OSTLER_IDLE_LAST_USED_FIRST: u32 = 0;
+
 /// Each resource is leased in its turn, so that all stay in use.
 pub const OSTLER_IDLE_LONGEST_FIRST: u32 = 1;
 
@@ -284,7 +273,7 @@ pub struct ostler_pool_stats {
     pub revoked: u64,
 }
 
-versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats, ostler_acquire);
+versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats);
 
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
@@ -369,6 +358,7 @@ struct Callbacks {
 
 // SAFETY: the host's functions and its pointer for them; the header says on which threads they are called.
 unsafe impl Send for Callbacks {}
+
 // SAFETY: as above.
 unsafe impl Sync for Callbacks {}
 
@@ -449,7 +439,7 @@ impl Factory for Callbacks {
     }
 }
 
-fn lease_info(info: &LeaseInfo) -> ostler_lease_info {
+pub fn lease_info(info: &LeaseInfo) -> ostler_lease_info {
     ostler_lease_info {
         lease: ostler_lease { value: info.lease.0 },
         resource: info.resource.0,
@@ -600,416 +590,6 @@ fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
     })
 }
 
-/// Leases a resource: an idle one, the one used last first; else a new one, made on this thread; else, when max_size
-/// are out, the next that comes back. Callers that wait are served in the order of their coming.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
-///   validate take is not bounded by it.
-/// - cancel: borrowed during the call; ends the wait.
-/// - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
-/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
-///
-/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create
-/// callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
-/// Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
-/// timeout.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_acquire(
-    pool: *mut ostler_pool,
-    timeout_ns: u64,
-    cancel: *mut ostler_cancel,
-    lease: *mut ostler_lease,
-    resource: *mut *mut c_void,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear_lease(lease, resource) };
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
-        let cancel = given(cancel)?;
-        let me = pool.caller();
-        let (leased, made) = match pool.acquire_at_hand(me) {
-            Some(at_hand) => at_hand,
-            None => acquire(pool, Demand::plain(me), timeout_ns, cancel.as_deref())?,
-        };
-        *lease = ostler_lease { value: leased.0 };
-        *resource = made.0;
-        Ok(())
-    })
-}
-
-/// The way of one who has nothing at hand.
-fn acquire(
-    pool: &Pool,
-    demand: Demand,
-    timeout_ns: u64,
-    cancel: Option<&Cancel>,
-) -> Result<(Lease, Resource), AcquireError> {
-    // A resource that is there needs no clock.
-    match pool.acquire_now(demand)? {
-        Some(now) => Ok(now),
-        None => pool.acquire_later(demand, Deadline::after(timeout_ns), cancel),
-    }
-}
-
-/// Fills the ways of acquiring with the defaults: normal priority, no wait, no tag.
-///
-/// Parameters:
-/// - how: written only on success.
-/// - struct_size: sizeof(ostler_acquire).
-///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: how must not be NULL.
-/// Blocking: never blocks; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_acquire_init(how: *mut ostler_acquire, struct_size: u32) -> ostler_status {
-    // SAFETY: as the header asks.
-    guard(|| unsafe { init("how", how, struct_size) })
-}
-
-/// Leases a resource as ostler_pool_acquire does, with a priority among those who wait, and with a tag: a resource that
-/// has it is preferred, else one without a tag, else any, which is given it with retag.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - how: borrowed during the call.
-/// - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
-/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
-///
-/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED (with the words of the create or
-/// retag callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED,
-/// OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; how, lease and resource must not be NULL.
-/// Blocking: up to timeout_ns, and as long as create, validate and retag take. A callback of the same pool may call it
-/// with a timeout.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_acquire_with(
-    pool: *mut ostler_pool,
-    how: *const ostler_acquire,
-    lease: *mut ostler_lease,
-    resource: *mut *mut c_void,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear_lease(lease, resource) };
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
-        // SAFETY: as the header asks.
-        let how = unsafe { read("how", how)? };
-        let cancel = given(how.cancel)?;
-        let demand = Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag };
-        let (leased, made) = acquire(pool, demand, how.timeout_ns, cancel.as_deref())?;
-        *lease = ostler_lease { value: leased.0 };
-        *resource = made.0;
-        Ok(())
-    })
-}
-
-/// Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
-/// comes as that of one who waits, and then the callback hears of it, or it is there for ostler_pool_take_acquired.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, the acquire fails with OSTLER_E_TIMEOUT.
-/// - callback: called when it was not had at once; NULL: it is to be taken with ostler_pool_take_acquired.
-/// - user_data: handed to callback.
-/// - ticket: written; names the acquire until its callback is called or it is taken, for ostler_pool_cancel_async; 0 when
-///   the lease was had at once, and after a failure.
-/// - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.
-/// - resource: written; NULL unless it was had at once.
-///
-/// Returns: OSTLER_OK, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT,
-/// OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_SYSTEM (no thread for the callbacks),
-/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; callback and user_data may be NULL; how, ticket, lease and resource must not
-/// be NULL.
-/// Blocking: as long as create, validate and retag take, where the pool has no creator threads; may be called from any
-/// callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_acquire_async(
-    pool: *mut ostler_pool,
-    how: *const ostler_acquire,
-    callback: ostler_acquired_callback,
-    user_data: *mut c_void,
-    ticket: *mut ostler_ticket,
-    lease: *mut ostler_lease,
-    resource: *mut *mut c_void,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe {
-        clear(ticket, ostler_ticket { value: 0 });
-        clear_lease(lease, resource);
-    }
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (ticket, (lease, resource)) =
-            unsafe { (output("ticket", ticket, ostler_ticket { value: 0 })?, lease_outputs(lease, resource)?) };
-        // SAFETY: as the header asks.
-        let how = unsafe { read("how", how)? };
-        if !how.cancel.is_null() {
-            let words = format_args!("how->cancel is not NULL, but must be: ostler_pool_cancel_async takes the ticket");
-            return Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, words));
-        }
-        let demand = Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag };
-        let hearer = callback.map(|callback| Hearer { acquired: Acquired(callback as *const ()), user_data });
-        match pool.share().begin_acquire(demand, Deadline::after(how.timeout_ns), hearer)? {
-            Begun::AtOnce(leased, made) => {
-                *lease = ostler_lease { value: leased.0 };
-                *resource = made.0;
-            }
-            Begun::Later(number) => ticket.value = number,
-        }
-        Ok(())
-    })
-}
-
-/// Ends an acquire that is on its way: on OSTLER_OK its callback is not called, and it does not come to be taken.
-///
-/// Parameters:
-/// - pool: borrowed, also when it was destroyed.
-/// - ticket: what ostler_pool_acquire_async gave.
-///
-/// Returns: OSTLER_OK, OSTLER_E_STALE_TICKET (it has been told, or is being told now), OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
-/// Blocking: never blocks; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_cancel_async(pool: *mut ostler_pool, ticket: ostler_ticket) -> ostler_status {
-    with_child(pool, |pool: &Pin<Pool>| {
-        if pool.cancel_acquire(ticket.value) {
-            return Ok(());
-        }
-        let words = format_args!("ticket {:#x} is stale: it was told or taken, or is of another pool", ticket.value);
-        Err(Failure::new(OSTLER_E_STALE_TICKET, words))
-    })
-}
-
-/// Gives a descriptor for an event loop: it can be read while ostler_pool_take_acquired has something to give. The library
-/// reads and writes it; the host only waits for it.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - descriptor: written only on success, else 0; the pool's: it can be read when the pool is destroyed, and is closed when
-///   the last of its leases is back.
-///
-/// Returns: OSTLER_OK, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
-/// OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; descriptor must not be NULL.
-/// Blocking: never blocks; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_get_event(pool: *mut ostler_pool, descriptor: *mut i32) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear(descriptor, 0) };
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let descriptor = unsafe { output("descriptor", descriptor, 0)? };
-        *descriptor = pool
-            .event()
-            .map_err(|error| Failure::new(OSTLER_E_SYSTEM, format_args!("eventfd was refused: {error}")))?;
-        Ok(())
-    })
-}
-
-/// Takes what became of an acquire without a callback, the oldest first, and does not wait.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - ticket: written; that of the acquire, stale from now on; 0 after a failure.
-/// - outcome: written; OSTLER_OK, or why there is no lease, as for ostler_pool_acquire_with.
-/// - lease: written; 0 unless outcome is OSTLER_OK; ends with ostler_pool_release or ostler_pool_discard.
-/// - resource: written; NULL unless outcome is OSTLER_OK.
-///
-/// Returns: OSTLER_OK, OSTLER_E_NOT_READY (there is nothing to take), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; ticket, outcome, lease and resource must not be NULL.
-/// Blocking: never blocks; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_take_acquired(
-    pool: *mut ostler_pool,
-    ticket: *mut ostler_ticket,
-    outcome: *mut ostler_status,
-    lease: *mut ostler_lease,
-    resource: *mut *mut c_void,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe {
-        clear(ticket, ostler_ticket { value: 0 });
-        clear(outcome, OSTLER_OK);
-        clear_lease(lease, resource);
-    }
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (ticket, outcome, (lease, resource)) = unsafe {
-            (
-                output("ticket", ticket, ostler_ticket { value: 0 })?,
-                output("outcome", outcome, OSTLER_OK)?,
-                lease_outputs(lease, resource)?,
-            )
-        };
-        let taken = pool
-            .take_acquired()
-            .ok_or_else(|| Failure::new(OSTLER_E_NOT_READY, format_args!("nothing was acquired since")))?;
-        ticket.value = taken.number;
-        match taken.leased {
-            Ok((leased, made)) => {
-                *lease = ostler_lease { value: leased.0 };
-                *resource = made.0;
-            }
-            Err(status) => *outcome = status,
-        }
-        Ok(())
-    })
-}
-
-/// Leases a resource without waiting: an idle one, or a new one when there are fewer than max_size.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
-/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
-///
-/// Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
-/// OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
-/// OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
-/// Blocking: as long as create and validate take; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_try_acquire(
-    pool: *mut ostler_pool,
-    lease: *mut ostler_lease,
-    resource: *mut *mut c_void,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear_lease(lease, resource) };
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
-        let (leased, made) = pool.try_acquire(Demand::plain(pool.caller()))?;
-        *lease = ostler_lease { value: leased.0 };
-        *resource = made.0;
-        Ok(())
-    })
-}
-
-/// # Safety
-/// As for [`clear`].
-#[inline]
-unsafe fn clear_lease(lease: *mut ostler_lease, resource: *mut *mut c_void) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        clear(lease, ostler_lease { value: 0 });
-        clear(resource, std::ptr::null_mut());
-    }
-}
-
-/// # Safety
-/// As for [`output`].
-#[inline]
-unsafe fn lease_outputs<'a>(
-    lease: *mut ostler_lease,
-    resource: *mut *mut c_void,
-) -> Result<(&'a mut ostler_lease, &'a mut *mut c_void), Failure> {
-    // SAFETY: the caller's promise.
-    unsafe {
-        Ok((output("lease", lease, ostler_lease { value: 0 })?, output("resource", resource, std::ptr::null_mut())?))
-    }
-}
-
-/// Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on
-/// a closing or destroyed pool, where it destroys the resource.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - lease: consumed.
-///
-/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
-/// OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe; any thread may release.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
-/// Blocking: as long as reset or destroy takes; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_release(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
-    with_child(pool, |pool: &Pin<Pool>| Ok(pool.release(Lease(lease.value), pool.caller())?))
-}
-
-/// Gives a resource back that nobody shall have any more: it is destroyed on this thread, and another may be made.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - lease: consumed.
-///
-/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
-/// OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe; any thread may discard.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
-/// Blocking: as long as destroy takes; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_discard(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
-    with_child(pool, |pool: &Pin<Pool>| Ok(pool.discard(Lease(lease.value), pool.caller())?))
-}
-
-/// Tells which resource a lease names.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - lease: stays valid.
-/// - resource: written only on success, else NULL.
-///
-/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
-/// OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; resource must not be NULL.
-/// Blocking: never blocks; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_get_resource(
-    pool: *mut ostler_pool,
-    lease: ostler_lease,
-    resource: *mut *mut c_void,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear(resource, std::ptr::null_mut()) };
-    with_child(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let resource = unsafe { output("resource", resource, std::ptr::null_mut())? };
-        *resource = pool.resource_of(Lease(lease.value))?.0;
-        Ok(())
-    })
-}
-
 /// Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
 /// OSTLER_E_CLOSED.
 ///
@@ -1069,181 +649,6 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
     })
 }
 
-/// Leases many resources: all of them or none. Callers that wait are served in the order of their coming, and one that
-/// wants several collects them before the next gets any, so that two of them cannot hold up one another.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
-/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound. The time that create and
-///   validate take is not bounded by it.
-/// - cancel: borrowed during the call; ends the wait.
-/// - leases: an array of count elements, written only on success, else 0; each ends on its own.
-/// - resources: an array of count elements, written only on success, else NULL; what create made.
-///
-/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED (with the words of
-/// the create callback), OSTLER_E_OVERLOADED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not
-/// be NULL.
-/// Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
-/// timeout.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_acquire_n(
-    pool: *mut ostler_pool,
-    count: u32,
-    timeout_ns: u64,
-    cancel: *mut ostler_cancel,
-    leases: *mut ostler_lease,
-    resources: *mut *mut c_void,
-) -> ostler_status {
-    let empty = || {
-        // SAFETY: as the header asks: arrays of count elements, or NULL.
-        unsafe {
-            for place in 0..(if count <= MOST_SLOTS { count as usize } else { 0 }) {
-                if !leases.is_null() {
-                    leases.add(place).write(ostler_lease { value: 0 });
-                }
-                if !resources.is_null() {
-                    resources.add(place).write(std::ptr::null_mut());
-                }
-            }
-        }
-    };
-    empty();
-    let status = with(pool, |pool: &Pin<Pool>| {
-        if count == 0 {
-            return Ok(());
-        }
-        check_count(count)?;
-        if leases.is_null() {
-            return Err(null("leases"));
-        }
-        if resources.is_null() {
-            return Err(null("resources"));
-        }
-        let cancel = given(cancel)?;
-        // SAFETY: as the header asks; both types are one word, and the words were written just now.
-        let (leases, resources) = unsafe {
-            (
-                std::slice::from_raw_parts_mut(leases.cast::<Lease>(), count as usize),
-                std::slice::from_raw_parts_mut(resources.cast::<Resource>(), count as usize),
-            )
-        };
-        let demand = Demand::plain(pool.caller());
-        Ok(pool.acquire_many(demand, Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
-    });
-    if status != OSTLER_OK {
-        empty();
-    }
-    status
-}
-
-/// Gives many resources back. Those whose leases are good are, also when another one is not.
-///
-/// Parameters:
-/// - pool: borrowed, also when it was destroyed.
-/// - leases: borrowed during the call; an array of count leases from this pool, each of which is stale afterwards.
-/// - count: how many; 0 does nothing; at most 1048576.
-/// - released: written; how many were good, also after a failure.
-///
-/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE (one or more were not good; the message names the first),
-/// OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases (unless count is 0) must not be NULL; released may be NULL.
-/// Blocking: as long as reset and destroy take; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_release_n(
-    pool: *mut ostler_pool,
-    leases: *const ostler_lease,
-    count: u32,
-    released: *mut u32,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear(released, 0) };
-    with_child(pool, |pool: &Pin<Pool>| {
-        if count == 0 {
-            return Ok(());
-        }
-        check_count(count)?;
-        if leases.is_null() {
-            return Err(null("leases"));
-        }
-        // SAFETY: as the header asks.
-        let each = (0..count as usize).map(|place| Lease(unsafe { leases.add(place).read() }.value));
-        let (good, result) = pool.release_many(each, pool.caller());
-        // SAFETY: as the header asks.
-        unsafe { clear(released, good) };
-        Ok(result?)
-    })
-}
-
-fn check_count(count: u32) -> Result<(), Failure> {
-    if count <= MOST_SLOTS {
-        return Ok(());
-    }
-    Err(out_of_range("count", u64::from(count), "must be at most 1048576"))
-}
-
-/// Lists the leases that are out: who has what, for how long.
-///
-/// Parameters:
-/// - pool: borrowed.
-/// - leases: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
-/// - capacity: its elements; 0 only counts.
-/// - count: written; how many leases are out, which may be more than capacity; 0 after a failure.
-///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
-/// OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe. Each lease was out at some moment of the call; nobody is held up.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; leases may be NULL when capacity is 0; count must not be NULL.
-/// Blocking: never blocks; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_list_leases(
-    pool: *mut ostler_pool,
-    leases: *mut ostler_lease_info,
-    capacity: u64,
-    count: *mut u64,
-) -> ostler_status {
-    let none = ostler_lease_info {
-        lease: ostler_lease { value: 0 },
-        resource: std::ptr::null_mut(),
-        held_ns: 0,
-        thread_id: 0,
-        reserved: 0,
-    };
-    // SAFETY: as the header asks.
-    unsafe {
-        clear(count, 0);
-        if capacity > 0 {
-            clear(leases, none);
-        }
-    }
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let count = unsafe { output("count", count, 0)? };
-        if leases.is_null() && capacity > 0 {
-            return Err(null("leases"));
-        }
-        let mut place = 0;
-        *count = pool.leases(|info| {
-            if place < capacity {
-                // SAFETY: as the header asks, and there are `capacity` places.
-                unsafe { leases.add(place as usize).write(lease_info(&info)) };
-                place += 1;
-            }
-        });
-        Ok(())
-    })
-}
-
 /// Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
 /// failed before the call does not end it: a program that starts beside its server may call it again until it is
 /// OSTLER_OK, and waits for the next attempt each time.
@@ -1291,26 +696,6 @@ pub unsafe extern "C" fn ostler_pool_wait_warm(
         }
         Ok(warm.map(drop)?)
     })
-}
-
-/// Takes a lease away from its holder, which may still be using the resource: the lease is stale from now on, the resource
-/// is leased to nobody else and not destroyed yet, and the pool may make another in its place. The holder's release or
-/// discard is then OSTLER_E_STALE_LEASE, and destroys the resource.
-///
-/// Parameters:
-/// - pool: borrowed, also when it was destroyed.
-/// - lease: a lease from this pool, of whatever thread.
-///
-/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
-/// OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
-/// Blocking: never blocks; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_pool_revoke(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
-    with_child(pool, |pool: &Pin<Pool>| Ok(pool.revoke(Lease(lease.value), pool.caller())?))
 }
 
 /// Destroys idle resources beyond a number, as when memory is needed elsewhere: those first that were idle longest, where

@@ -1,5 +1,7 @@
 //! A host whose callbacks do at random what callbacks may do, note it, and watch over every resource.
 
+use ostler_rlib::abi::acquire::*;
+use ostler_rlib::abi::lease::*;
 use ostler_rlib::abi::pool::*;
 use ostler_rlib::abi::request::OSTLER_PRIORITY_HIGH;
 use ostler_rlib::abi::status::{OSTLER_E_CALLBACK_FAILED, OSTLER_OK, ostler_status};

@@ -16,6 +16,8 @@ const NOUNS: &[&str] = &[
     "cursor",
     "request",
     "pool",
+    "acquire",
+    "lease",
     "deferred",
     "templates",
     "orchestrator",
