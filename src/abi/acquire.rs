@@ -1,10 +1,9 @@
 //! Acquire: the ways to lease a resource of a pool. Who waits is served by class, and within a class in the order of their
 //! coming.
 
-use super::arguments::{clear, null, output};
+use super::arguments::{MOST_ELEMENTS, check_count, clear, null, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{guard, with, with_child};
-use super::lease::check_count;
 use super::pool::{ostler_acquired_callback, ostler_lease, ostler_pool};
 use super::request::{ostler_ticket, priority_of};
 use super::status::{
@@ -15,7 +14,7 @@ use super::structs::{init, read, versioned};
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::handles::Pin;
-use crate::pool::{AcquireError, Acquired, Begun, Demand, Hearer, Lease, MOST_SLOTS, Pool, Resource};
+use crate::pool::{AcquireError, Acquired, Begun, Demand, Hearer, Lease, Pool, Resource};
 use std::ffi::c_void;
 
 /// How a resource is acquired.
@@ -65,17 +64,35 @@ pub unsafe extern "C" fn ostler_pool_acquire(
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
 ) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear_lease(lease, resource) };
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
+    let take = |pool: &Pin<Pool>| {
         let cancel = given(cancel)?;
         let me = pool.caller();
-        let (leased, made) = match pool.acquire_at_hand(me) {
-            Some(at_hand) => at_hand,
-            None => acquire(pool, Demand::plain(me), timeout_ns, cancel.as_deref())?,
-        };
+        match pool.acquire_at_hand(me) {
+            Some(at_hand) => Ok(at_hand),
+            None => Ok(acquire(pool, Demand::plain(me), timeout_ns, cancel.as_deref())?),
+        }
+    };
+    // SAFETY: as the header asks.
+    unsafe { leasing(pool, lease, resource, take) }
+}
+
+/// A call that leases one resource.
+///
+/// # Safety
+/// As for [`output`].
+#[inline(always)]
+unsafe fn leasing(
+    pool: *mut ostler_pool,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+    take: impl FnOnce(&Pin<Pool>) -> Result<(Lease, Resource), Failure>,
+) -> ostler_status {
+    // SAFETY: the caller's promise.
+    unsafe { clear_lease(lease, resource) };
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: the caller's promise.
+        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
+        let (leased, made) = take(pool)?;
         *lease = ostler_lease { value: leased.0 };
         *resource = made.0;
         Ok(())
@@ -139,20 +156,18 @@ pub unsafe extern "C" fn ostler_pool_acquire_with(
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
 ) -> ostler_status {
-    // SAFETY: as the header asks.
-    unsafe { clear_lease(lease, resource) };
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
+    let take = |pool: &Pin<Pool>| {
         // SAFETY: as the header asks.
         let how = unsafe { read("how", how)? };
         let cancel = given(how.cancel)?;
-        let demand = Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag };
-        let (leased, made) = acquire(pool, demand, how.timeout_ns, cancel.as_deref())?;
-        *lease = ostler_lease { value: leased.0 };
-        *resource = made.0;
-        Ok(())
-    })
+        Ok(acquire(pool, demand(pool, &how)?, how.timeout_ns, cancel.as_deref())?)
+    };
+    // SAFETY: as the header asks.
+    unsafe { leasing(pool, lease, resource, take) }
+}
+
+fn demand(pool: &Pin<Pool>, how: &ostler_acquire) -> Result<Demand, Failure> {
+    Ok(Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag })
 }
 
 /// Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
@@ -203,7 +218,7 @@ pub unsafe extern "C" fn ostler_pool_acquire_async(
             let words = format_args!("how->cancel is not NULL, but must be: ostler_pool_cancel_async takes the ticket");
             return Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, words));
         }
-        let demand = Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag };
+        let demand = demand(pool, &how)?;
         let hearer = callback.map(|callback| Hearer { acquired: Acquired(callback as *const ()), user_data });
         match pool.share().begin_acquire(demand, Deadline::after(how.timeout_ns), hearer)? {
             Begun::AtOnce(leased, made) => {
@@ -344,16 +359,9 @@ pub unsafe extern "C" fn ostler_pool_try_acquire(
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
 ) -> ostler_status {
+    let take = |pool: &Pin<Pool>| Ok(pool.try_acquire(Demand::plain(pool.caller()))?);
     // SAFETY: as the header asks.
-    unsafe { clear_lease(lease, resource) };
-    with(pool, |pool: &Pin<Pool>| {
-        // SAFETY: as the header asks.
-        let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
-        let (leased, made) = pool.try_acquire(Demand::plain(pool.caller()))?;
-        *lease = ostler_lease { value: leased.0 };
-        *resource = made.0;
-        Ok(())
-    })
+    unsafe { leasing(pool, lease, resource, take) }
 }
 
 /// # Safety
@@ -414,7 +422,7 @@ pub unsafe extern "C" fn ostler_pool_acquire_n(
     let empty = || {
         // SAFETY: as the header asks: arrays of count elements, or NULL.
         unsafe {
-            for place in 0..(if count <= MOST_SLOTS { count as usize } else { 0 }) {
+            for place in 0..(if count <= MOST_ELEMENTS { count as usize } else { 0 }) {
                 if !leases.is_null() {
                     leases.add(place).write(ostler_lease { value: 0 });
                 }

@@ -69,6 +69,16 @@ pub unsafe fn string<'a>(name: &str, pointer: *const c_char) -> Result<&'a CStr,
     Ok(unsafe { CStr::from_ptr(pointer) })
 }
 
+/// How many elements an array may have: no pool, set of cells or table has more.
+pub const MOST_ELEMENTS: u32 = 1 << 20;
+
+pub fn check_count(count: u32) -> Result<(), Failure> {
+    if count <= MOST_ELEMENTS {
+        return Ok(());
+    }
+    Err(out_of_range("count", u64::from(count), "must be at most 1048576"))
+}
+
 /// A text of C that must be there.
 ///
 /// # Safety

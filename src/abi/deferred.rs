@@ -1,7 +1,7 @@
 //! Deferred: one-shot cells that carry a result from whoever makes it to whoever takes it. All cells of a set are made
 //! beforehand and used again; the name of one use is never valid for another. Nothing here takes a lock or allocates.
 
-use super::arguments::{clear, null, out_of_range, output};
+use super::arguments::{MOST_ELEMENTS, check_count, clear, null, out_of_range, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{destroy, guard, with, with_child};
 use super::pool::{ostler_times, times};
@@ -12,7 +12,7 @@ use super::status::{
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
-use crate::pool::cells::{Key, MOST_CELLS};
+use crate::pool::cells::Key;
 use crate::pool::{Completion, CreateDeferredError, Deferred, DeferredError, End, Recipient, Settled};
 use std::ffi::c_void;
 
@@ -249,7 +249,7 @@ pub unsafe extern "C" fn ostler_deferred_acquire_n(
     cells: *mut ostler_cell,
 ) -> ostler_status {
     let empty = || {
-        for place in 0..(if count <= MOST_CELLS && !cells.is_null() { count as usize } else { 0 }) {
+        for place in 0..(if count <= MOST_ELEMENTS && !cells.is_null() { count as usize } else { 0 }) {
             // SAFETY: as the header asks: an array of count elements.
             unsafe { cells.add(place).write(ostler_cell { value: 0 }) };
         }
@@ -269,9 +269,7 @@ pub unsafe extern "C" fn ostler_deferred_acquire_n(
 
 /// Checks an array of cells; none when it is empty.
 fn list(cells: *const ostler_cell, count: u32) -> Result<Option<*const Key>, Failure> {
-    if count > MOST_CELLS {
-        return Err(out_of_range("count", u64::from(count), "must be at most 1048576"));
-    }
+    check_count(count)?;
     if cells.is_null() && count > 0 {
         return Err(null("cells"));
     }
@@ -351,18 +349,42 @@ pub unsafe extern "C" fn ostler_deferred_wait(
     outcome: *mut ostler_status,
     value: *mut *mut c_void,
 ) -> ostler_status {
+    let take = |deferred: &Deferred| {
+        let cancel = given(cancel)?;
+        // What is there needs no clock.
+        match deferred.poll(Key(cell.value)) {
+            Err(DeferredError::NotReady) => {
+                Ok(deferred.wait(Key(cell.value), Deadline::after(timeout_ns), cancel.as_deref())?)
+            }
+            polled => Ok(polled?),
+        }
+    };
     // SAFETY: as the header asks.
+    unsafe { taking(deferred, outcome, value, take) }
+}
+
+/// A call that takes what came.
+///
+/// # Safety
+/// As for [`output`].
+#[inline(always)]
+unsafe fn taking(
+    deferred: *mut ostler_deferred,
+    outcome: *mut ostler_status,
+    value: *mut *mut c_void,
+    take: impl FnOnce(&Deferred) -> Result<Settled, Failure>,
+) -> ostler_status {
+    // SAFETY: the caller's promise.
     unsafe {
         clear(outcome, OSTLER_OK);
         clear(value, std::ptr::null_mut());
     }
     with_child(deferred, |deferred: &Pin<Deferred>| {
-        // SAFETY: as the header asks.
+        // SAFETY: the caller's promise.
         let outcome = unsafe { output("outcome", outcome, OSTLER_OK)? };
-        let cancel = given(cancel)?;
-        let settled = deferred.wait(Key(cell.value), Deadline::after(timeout_ns), cancel.as_deref())?;
+        let settled = take(deferred)?;
         *outcome = outcome_of(settled.end);
-        // SAFETY: as the header asks.
+        // SAFETY: the caller's promise.
         unsafe { clear(value, settled.value) };
         Ok(())
     })
@@ -392,19 +414,7 @@ pub unsafe extern "C" fn ostler_deferred_poll(
     value: *mut *mut c_void,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    unsafe {
-        clear(outcome, OSTLER_OK);
-        clear(value, std::ptr::null_mut());
-    }
-    with_child(deferred, |deferred: &Pin<Deferred>| {
-        // SAFETY: as the header asks.
-        let outcome = unsafe { output("outcome", outcome, OSTLER_OK)? };
-        let settled = deferred.poll(Key(cell.value))?;
-        *outcome = outcome_of(settled.end);
-        // SAFETY: as the header asks.
-        unsafe { clear(value, settled.value) };
-        Ok(())
-    })
+    unsafe { taking(deferred, outcome, value, |deferred| Ok(deferred.poll(Key(cell.value))?)) }
 }
 
 /// Waits until something has come to one of several cells, and leaves it there.

@@ -1,11 +1,11 @@
 //! Lease: what is done with the use of one resource, until it ends. A second end is an error and harms nobody.
 
-use super::arguments::{clear, null, out_of_range, output};
+use super::arguments::{check_count, clear, null, output};
 use super::guard::{with, with_child};
 use super::pool::{lease_info, ostler_lease, ostler_lease_info, ostler_pool};
-use super::status::{Failure, ostler_status};
+use super::status::ostler_status;
 use crate::base::handles::Pin;
-use crate::pool::{Lease, MOST_SLOTS, Pool};
+use crate::pool::{Lease, Pool};
 use std::ffi::c_void;
 
 /// Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on
@@ -114,13 +114,6 @@ pub unsafe extern "C" fn ostler_pool_release_n(
         unsafe { clear(released, good) };
         Ok(result?)
     })
-}
-
-pub fn check_count(count: u32) -> Result<(), Failure> {
-    if count <= MOST_SLOTS {
-        return Ok(());
-    }
-    Err(out_of_range("count", u64::from(count), "must be at most 1048576"))
 }
 
 /// Lists the leases that are out: who has what, for how long.

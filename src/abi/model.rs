@@ -1,7 +1,7 @@
 //! Model: what requests run on. Its workers are threads that load a state once and keep it warm; each takes batches of
 //! requests, the most urgent first.
 
-use super::arguments::{clear, name, null, out_of_range, output};
+use super::arguments::{MOST_ELEMENTS, check_count, clear, name, null, out_of_range, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{destroy, guard, with};
 use super::library::OSTLER_NAME_BYTES;
@@ -16,7 +16,6 @@ use crate::base::alloc;
 use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
-use crate::orchestrator::table::MOST_SLOTS;
 use crate::orchestrator::{
     Backend, Completion, Item, Model, ModelConfig, Orchestrator, Outcome, State, SubmitError, Ticket,
 };
@@ -151,9 +150,6 @@ impl From<NotReady> for Failure {
         Self::new(status, format_args!("{error}"))
     }
 }
-
-/// No orchestrator has more slots for requests.
-const MOST_AT_ONCE: u32 = MOST_SLOTS;
 
 /// The callbacks of one model; load and run are there.
 struct Callbacks {
@@ -396,7 +392,7 @@ pub unsafe extern "C" fn ostler_model_submit_n(
 ) -> ostler_status {
     // SAFETY: as the header asks.
     unsafe { clear(accepted, 0) };
-    if !tickets.is_null() && count <= MOST_AT_ONCE {
+    if !tickets.is_null() && count <= MOST_ELEMENTS {
         for place in 0..count as usize {
             // SAFETY: as the header asks.
             unsafe { tickets.add(place).write(ostler_ticket { value: 0 }) };
@@ -408,9 +404,7 @@ pub unsafe extern "C" fn ostler_model_submit_n(
         if count == 0 {
             return Ok(());
         }
-        if count > MOST_AT_ONCE {
-            return Err(out_of_range("count", u64::from(count), "must be at most 1048576"));
-        }
+        check_count(count)?;
         if tickets.is_null() {
             return Err(null("tickets"));
         }

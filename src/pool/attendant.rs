@@ -21,6 +21,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 /// A function of the host that takes what was acquired. Only the [`Factory`](super::Factory) knows its type.
@@ -166,7 +167,7 @@ impl Pool {
         let room = pending.reserve_one().and_then(|()| self.reserve_outcomes(&pending));
         if let Err(error) = room {
             drop(pending);
-            self.abandon(&waiter, demand);
+            self.abandon(&waiter);
             return Err(error.into());
         }
         pending.waiting.push(Pending { number, waiter, demand, deadline, hearer });
@@ -180,15 +181,15 @@ impl Pool {
 
     /// Ends an acquire before it was told; false when it was, or is being told now.
     pub fn cancel_acquire(&self, number: u64) -> bool {
-        let Some(Pending { waiter, demand, .. }) = self.attendant.take(number) else { return false };
-        self.abandon(&waiter, demand);
+        let Some(Pending { waiter, .. }) = self.attendant.take(number) else { return false };
+        self.abandon(&waiter);
         true
     }
 
     /// Leaves the queue; what it was handed meanwhile is given back.
-    fn abandon(&self, waiter: &Arc<Waiter>, demand: Demand) {
+    fn abandon(&self, waiter: &Arc<Waiter>) {
         if let Ok(grants) = self.conclude(waiter, Err(WaitEnd::Cancelled)) {
-            grants.into_iter().for_each(|grant| self.give_back(grant, demand.priority));
+            grants.into_iter().for_each(|grant| self.give_back(grant, waiter.want.priority));
         }
     }
 
@@ -202,16 +203,13 @@ impl Pool {
     }
 
     fn tell_acquired(&self, hearer: Option<Hearer>, number: u64, outcome: Result<(Lease, Resource), AcquireError>) {
+        let outcome = Outcome { number, leased: outcome.map_err(|error| self.factory.status_of(error)) };
         let Some(hearer) = hearer else {
-            let outcome = Outcome { number, leased: outcome.map_err(|error| self.factory.status_of(error)) };
             let mut done = self.attendant.done.lock();
             done.outcomes.push_back(outcome);
             return done.signal();
         };
-        callback::run(self.owner, || {
-            let leased = outcome.map_err(|error| self.factory.status_of(error));
-            self.factory.acquired(hearer, Outcome { number, leased });
-        });
+        callback::run(self.owner, || self.factory.acquired(hearer, outcome));
     }
 
     /// What was acquired since, or failed to be, for which there is no hearer.
@@ -267,18 +265,13 @@ impl Pool {
             if attendant.stop.load(SeqCst) {
                 return Err(AcquireError::Closed);
             }
-            let (told, parker) = (Arc::new(Mutex::new(None)), cancel::current_parker()?);
-            let (mine, answer) = (self.clone(), told.clone());
-            *thread = Some(thread::spawn("pool", move || attend(&mine, &answer, parker))?);
-            while told.lock().is_none() {
-                parker.park(Deadline::NEVER);
-            }
-            let its = told.lock().take().flatten();
-            if let Some(its) = its {
-                attendant.parker.store((&raw const *its).cast_mut(), SeqCst);
-            } else {
-                *thread = None;
-            }
+            let (tell, told) = mpsc::sync_channel(1);
+            let mine = self.clone();
+            let started = thread::spawn("pool", move || attend(&mine, &tell))?;
+            // Without memory for one it ends at once, and its side of the channel with it.
+            let parker: &'static Parker = told.recv().map_err(|_| OutOfMemory { bytes: size_of::<Parker>() as u64 })?;
+            attendant.parker.store((&raw const *parker).cast_mut(), SeqCst);
+            *thread = Some(started);
         }
         drop(thread);
         // SAFETY: parkers are never freed.
@@ -287,11 +280,10 @@ impl Pool {
 }
 
 /// The life of the attendant. It tells its parker to the one who started it.
-fn attend(pool: &Pool, told: &Mutex<Option<Option<&'static Parker>>>, starter: &'static Parker) {
-    let parker = cancel::current_parker().ok();
-    *told.lock() = Some(parker);
-    starter.unpark();
-    let Some(parker) = parker else { return };
+fn attend(pool: &Pool, told: &mpsc::SyncSender<&'static Parker>) {
+    let Ok(parker) = cancel::current_parker() else { return };
+    // Refused only where nobody listens.
+    let _ = told.send(parker);
     while !pool.attendant.stop.load(SeqCst) {
         // What panics outside of one acquire is this thread's, which then looks again.
         let next = panics::catch(|| look(pool)).unwrap_or(Deadline::after(1_000_000_000));
@@ -354,7 +346,7 @@ fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
     let room = pending.reserve_one();
     if room.is_err() || pending.is_given_up {
         drop(pending);
-        pool.abandon(&again.waiter, again.demand);
+        pool.abandon(&again.waiter);
         room?;
         return Err(pool.waited_in_vain(again.waiter.want.thread, WaitEnd::Cancelled));
     }

@@ -263,14 +263,18 @@ impl Deferred {
             End::Failed(_) => Some(&self.counters.failed),
             End::Cancelled | End::Closed => Some(&self.counters.cancelled),
         };
-        count.inspect(|count| _ = count.fetch_add(1, SeqCst));
+        if let Some(count) = count {
+            count.fetch_add(1, SeqCst);
+        }
         match self.cells.finish(number, FILLING) {
             Finished::Kept => {}
             Finished::Attached => self.call_completion(number, cell),
             // Released while it was written.
             Finished::Unwanted => {
                 self.counters.released.fetch_add(1, SeqCst);
-                count.inspect(|count| _ = count.fetch_sub(1, SeqCst));
+                if let Some(count) = count {
+                    count.fetch_sub(1, SeqCst);
+                }
                 return Err(DeferredError::Stale { cell: cell.0 });
             }
         }
@@ -293,16 +297,12 @@ impl Deferred {
         self.cells.poll(cell, Content::read).map_err(|error| DeferredError::of(cell, error))
     }
 
-    /// Waits for what comes and takes it.
-    #[inline]
+    /// Waits for what comes and takes it; for one who has found nothing to [`poll`](Self::poll).
     pub fn wait(&self, cell: Key, deadline: Deadline, cancel: Option<&Cancel>) -> Result<Settled, DeferredError> {
-        match self.poll(cell) {
-            Err(DeferredError::NotReady) => self.measured(&[cell], || {
-                let taken = self.cells.wait(cell, deadline, cancel, Content::read);
-                taken.map_err(|error| DeferredError::of(cell, error))
-            }),
-            polled => polled,
-        }
+        self.measured(&[cell], || {
+            let taken = self.cells.wait(cell, deadline, cancel, Content::read);
+            taken.map_err(|error| DeferredError::of(cell, error))
+        })
     }
 
     /// Waits until so many of these have ended, and leaves what came where it is; tells the place of the first that has.
