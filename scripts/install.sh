@@ -31,6 +31,9 @@ link() { ln -sfn "$1" "$destdir$2"; }
 lay include/ostler.h "$prefix/include/ostler.h"
 lay include/ostler_inline.h "$prefix/include/ostler_inline.h"
 lay bindings/cpp/ostler.hpp "$prefix/include/ostler.hpp"
+for header in bindings/cpp/ostler/*.hpp; do
+    lay "$header" "$prefix/include/ostler/${header##*/}"
+done
 
 lay "$from/libostler.so" "$libdir/libostler.so.$version"
 link "libostler.so.$version" "$libdir/libostler.so.$major"

@@ -8,7 +8,7 @@ strict=(-fsyntax-only -Wall -Wextra -Wpedantic -Werror)
 
 # compiles COMPILER LANGUAGE STANDARD HEADER: alone, and then once more in the same file.
 compiles() {
-    printf '#include "%s"\n#include "%s"\n' "$4" "$4" |
+    printf '#include "%s"\n#include "%s"\n' "${4#bindings/cpp/}" "${4#bindings/cpp/}" |
         "$1" "${strict[@]}" -x "$2" "-std=$3" -Iinclude -Ibindings/cpp -
 }
 
@@ -21,9 +21,9 @@ for compiler in gcc clang; do
             check "$header alone and twice, $compiler, $standard" compiles $compiler c $standard $header
         done
     done
-    for header in ostler.h ostler_inline.h ostler.hpp; do
+    for header in ostler.h ostler_inline.h ostler.hpp bindings/cpp/ostler/*.hpp; do
         for standard in c++17 c++20; do
-            check "$header alone and twice, $compiler, $standard" compiles $compiler c++ $standard $header
+            check "${header#bindings/cpp/} alone and twice, $compiler, $standard" compiles $compiler c++ $standard $header
         done
     done
 done

@@ -28,6 +28,7 @@ expected_files() { # LIBDIR, relative to the prefix
     sort <<FILES
 include/ostler.h
 include/ostler.hpp
+$(cd bindings/cpp && printf 'include/%s\n' ostler/*.hpp)
 include/ostler_inline.h
 $1/libostler.a
 $1/libostler.so
