@@ -23,10 +23,13 @@ template <typename Batch> double time_blocks(Batch &&batch) {
 
 ostler_arena *arena() {
     static ostler_arena *const one = [] {
+        ostler_page_source source;
+        must(ostler_page_source_init(&source, sizeof source));
+        source.prefault = 1;
         ostler_arena_config config;
         must(ostler_arena_config_init(&config, sizeof config));
+        config.source = &source;
         config.chunk_bytes = 16 << 20;
-        config.prefault = 1;
         ostler_arena *made = nullptr;
         must(ostler_arena_create(&config, &made));
         return made;

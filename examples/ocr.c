@@ -218,7 +218,8 @@ int main(int argc, char **argv)
 
     ostler_arena *arena;
     ostler_cursor *cursor;
-    ostler_arena_config arena_config = {.struct_size = sizeof arena_config, .page_policy = OSTLER_PAGES_BEST};
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BEST};
+    ostler_arena_config arena_config = {.struct_size = sizeof arena_config, .source = &source};
     CHECK(ostler_arena_create(&arena_config, &arena));
     CHECK(ostler_cursor_open(arena, &cursor));
 

@@ -119,6 +119,24 @@ typedef int32_t ostler_status;
 /** The mark is of another arena, or the arena was reset or rewound past it. */
 #define OSTLER_E_STALE_MARK -102
 
+/** The address is not one that this object gave out. */
+#define OSTLER_E_FOREIGN_POINTER -103
+
+/** What lay at this address was given back before. */
+#define OSTLER_E_DOUBLE_FREE -104
+
+/** Memory beside a block was written; the message says which block and where. */
+#define OSTLER_E_OVERRUN -105
+
+/** The block was given back, or is of another object. */
+#define OSTLER_E_STALE_BLOCK -106
+
+/** The buffer was given back, or is of another set. */
+#define OSTLER_E_STALE_BUFFER -107
+
+/** The governor grants no more memory; the message has its limit and the largest holders. */
+#define OSTLER_E_MEMORY_PRESSURE -108
+
 /** Every resource that the pool may have is leased, or every cell or reference is out. */
 #define OSTLER_E_EXHAUSTED -200
 
@@ -627,8 +645,8 @@ ostler_status ostler_topology_destroy(struct ostler_topology *topology);
 
 
 /* ======================================================================
- * Arena: memory on the pages and nodes asked for, in chunks that many threads allocate from and that are given back
- * all at once. A huge page that is not to be had becomes the next smaller, never a SIGBUS.
+ * Page source: on which pages and which NUMA nodes memory is asked for. What is not to be had becomes the next best,
+ * which the receipt tells, and a huge page that is not there is never a SIGBUS.
  * ====================================================================== */
 
 /** Base pages, aligned and advised so that the kernel makes them huge where it can (MADV_HUGEPAGE). The default. */
@@ -637,39 +655,30 @@ ostler_status ostler_topology_destroy(struct ostler_topology *topology);
 /** Base pages: 4 KiB on x86-64. */
 #define OSTLER_PAGES_BASE 1
 
-/** Explicit huge pages of 2 MiB from the machine's pool (MAP_HUGETLB), populated when a chunk is mapped. */
+/** Explicit huge pages of 2 MiB from the machine's pool (MAP_HUGETLB), populated when they are mapped. */
 #define OSTLER_PAGES_2M 2
 
 /** Explicit huge pages of 1 GiB. */
 #define OSTLER_PAGES_1G 3
 
-/** The largest that is free and not larger than the chunk. */
+/** The largest that is free and not larger than what is mapped. */
 #define OSTLER_PAGES_BEST 4
 
 /** Memory comes from wherever the kernel takes it, mostly the node of the thread that touches it first. */
 #define OSTLER_NODE_ANY 0
 
-/** From the node of the thread that maps the chunk. */
+/** From the node of the thread that maps it. */
 #define OSTLER_NODE_LOCAL 1
 
-/** From the node that ostler_arena_config.node names. */
+/** From the node that ostler_page_source.node names. */
 #define OSTLER_NODE_ONE 2
 
 /** Page by page from all nodes that this process may use. */
 #define OSTLER_NODE_INTERLEAVE 3
 
-/** A reset keeps the pages for what comes next; no system call. */
-#define OSTLER_RESET_KEEP_PAGES 0
-
-/** A reset gives every page back to the system. */
-#define OSTLER_RESET_RETURN_PAGES 1
-
-/** Memory on the pages and the node asked for, shared by many threads and given back all at once. */
-typedef struct ostler_arena ostler_arena;
-
-/** How an arena gets its memory. */
-typedef struct ostler_arena_config {
-    /** sizeof(ostler_arena_config). */
+/** Where memory shall come from. Every object that maps memory takes one. */
+typedef struct ostler_page_source {
+    /** sizeof(ostler_page_source). */
     uint32_t struct_size;
     /**
      * OSTLER_PAGES_...; 0: transparent huge pages. What is not to be had becomes the next smaller, and the receipt
@@ -686,10 +695,53 @@ typedef struct ostler_arena_config {
     /** 1: other pages or another node than asked are an error. */
     uint32_t strict;
     /**
-     * 1: pages are brought in when a chunk is mapped, as long as that cannot end in an out-of-memory kill. 0: when
-     * they are touched; explicit huge pages always are when a chunk is mapped.
+     * 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
+     * they are touched; explicit huge pages always are when memory is mapped.
      */
     uint32_t prefault;
+} ostler_page_source;
+
+/**
+ * Fills a page source with the defaults.
+ *
+ * Parameters:
+ * - source: written only on success.
+ * - struct_size: sizeof(ostler_page_source).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: source must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_page_source_init(struct ostler_page_source *source, uint32_t struct_size);
+
+
+/* ======================================================================
+ * Arena: memory in chunks that many threads allocate from and that are given back all at once.
+ * ====================================================================== */
+
+/** A reset keeps the pages for what comes next; no system call. */
+#define OSTLER_RESET_KEEP_PAGES 0
+
+/** A reset gives every page back to the system. */
+#define OSTLER_RESET_RETURN_PAGES 1
+
+/** Memory on the pages and the node asked for, shared by many threads and given back all at once. */
+typedef struct ostler_arena ostler_arena;
+
+/** How an arena gets its memory. */
+typedef struct ostler_arena_config {
+    /** sizeof(ostler_arena_config). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * What memory the arena is made of; borrowed while the arena is created; NULL: the defaults of
+     * ostler_page_source_init.
+     */
+    const ostler_page_source *source;
     /**
      * Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size got; 0: 2 MiB. A larger allocation gets a
      * larger chunk.

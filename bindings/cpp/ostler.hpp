@@ -14,6 +14,7 @@
 #include "ostler/library.hpp"
 #include "ostler/model.hpp"
 #include "ostler/orchestrator.hpp"
+#include "ostler/page_source.hpp"
 #include "ostler/pool.hpp"
 #include "ostler/request.hpp"
 #include "ostler/templates.hpp"

@@ -9,37 +9,12 @@ import (
 	"unsafe"
 )
 
-// PagePolicy is which pages an arena asks for.
-type PagePolicy uint32
-
-const (
-	PagesTransparent PagePolicy = C.OSTLER_PAGES_TRANSPARENT // what the kernel makes huge by itself
-	PagesBase        PagePolicy = C.OSTLER_PAGES_BASE        // the smallest there are
-	Pages2M          PagePolicy = C.OSTLER_PAGES_2M
-	Pages1G          PagePolicy = C.OSTLER_PAGES_1G
-	PagesBest        PagePolicy = C.OSTLER_PAGES_BEST // the largest to be had
-)
-
-// NodePolicy is on which NUMA nodes an arena wants its memory.
-type NodePolicy uint32
-
-const (
-	NodeAny        NodePolicy = C.OSTLER_NODE_ANY
-	NodeLocal      NodePolicy = C.OSTLER_NODE_LOCAL
-	NodeOne        NodePolicy = C.OSTLER_NODE_ONE // the one that ArenaConfig.Node names
-	NodeInterleave NodePolicy = C.OSTLER_NODE_INTERLEAVE
-)
-
 // ArenaConfig says what memory an arena is made of. The zero value is a good arena.
 type ArenaConfig struct {
 	Name       string
-	Pages      PagePolicy
-	NodePolicy NodePolicy
-	Node       int
-	Strict     bool // what cannot be had is an error, and not a step down that the receipt tells of
-	Prefault   bool // bring pages in when they are mapped, and not when they are touched
-	ChunkBytes int  // how much to map at a time; 0 is 2 MiB
-	LimitBytes int  // the most to map; 0 is no limit
+	Source     PageSource
+	ChunkBytes int // how much to map at a time; 0 is 2 MiB
+	LimitBytes int // the most to map; 0 is no limit
 }
 
 // ArenaStats is what an arena has done up to now.
@@ -69,18 +44,14 @@ func NewArena(config ArenaConfig) (*Arena, error) {
 	if err := failure(C.ostler_go_arena_config_init(&c)); err != nil {
 		return nil, err
 	}
-	c.page_policy = C.uint32_t(config.Pages)
-	c.node_policy = C.uint32_t(config.NodePolicy)
-	c.node = given.count("Node", config.Node)
-	c.strict = flag(config.Strict)
-	c.prefault = flag(config.Prefault)
+	source := config.Source.given(&given)
 	c.chunk_bytes = given.amount("ChunkBytes", config.ChunkBytes)
 	c.limit_bytes = given.amount("LimitBytes", config.LimitBytes)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err
 	}
-	created := C.ostler_go_arena_create(&c)
+	created := C.ostler_go_arena_create(&c, &source)
 	if err := failure(created.failure); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func newArena(t *testing.T, config ArenaConfig) *Arena {
 func addressOf(memory []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(memory))) }
 
 func TestArenaGivesOutMemoryThatIsAlignedAndNobodyElses(t *testing.T) {
-	arena := newArena(t, ArenaConfig{Name: "pieces", Pages: PagesBase, ChunkBytes: 1 << 20})
+	arena := newArena(t, ArenaConfig{Name: "pieces", Source: PageSource{Pages: PagesBase}, ChunkBytes: 1 << 20})
 	var group sync.WaitGroup
 	for number := range 4 {
 		group.Add(1)
@@ -84,7 +84,7 @@ func TestArenaComesBackToItsMark(t *testing.T) {
 }
 
 func TestArenaRefusesWhatIsWrongOrTooMuch(t *testing.T) {
-	arena := newArena(t, ArenaConfig{ChunkBytes: 1 << 20, LimitBytes: 4 << 20, Pages: PagesBase})
+	arena := newArena(t, ArenaConfig{ChunkBytes: 1 << 20, LimitBytes: 4 << 20, Source: PageSource{Pages: PagesBase}})
 	for _, wrong := range []struct {
 		size, align int
 		word        string
@@ -104,7 +104,7 @@ func TestArenaRefusesWhatIsWrongOrTooMuch(t *testing.T) {
 }
 
 func TestArenaShowsItsReceipts(t *testing.T) {
-	arena := newArena(t, ArenaConfig{Name: "receipts", Pages: PagesBase, Prefault: true, ChunkBytes: 1 << 20})
+	arena := newArena(t, ArenaConfig{Name: "receipts", Source: PageSource{Pages: PagesBase, Prefault: true}, ChunkBytes: 1 << 20})
 	_, err := arena.Alloc(100, 0)
 	succeeds(t, err)
 	receipt, err := arena.Receipt(0)
@@ -128,7 +128,7 @@ func TestArenaShowsItsReceipts(t *testing.T) {
 }
 
 func TestStrictArenaRefusesPagesThatAreNotThere(t *testing.T) {
-	config := ArenaConfig{Pages: Pages1G, ChunkBytes: 1 << 30}
+	config := ArenaConfig{Source: PageSource{Pages: Pages1G}, ChunkBytes: 1 << 30}
 	arena, err := NewArena(config)
 	succeeds(t, err)
 	closes(t, arena)
@@ -142,7 +142,7 @@ func TestStrictArenaRefusesPagesThatAreNotThere(t *testing.T) {
 	if len(receipt.Steps) == 0 || receipt.Steps[0].Tried != Pages1G || receipt.Steps[0].Limit == LimitNone {
 		t.Errorf("the receipt does not say why: %+v", receipt)
 	}
-	config.Strict = true
+	config.Source.Strict = true
 	strict, err := NewArena(config)
 	if err == nil {
 		closes(t, strict)

@@ -170,7 +170,7 @@ func smallProgram(ctx context.Context) (err error) {
 	keep := func(closer interface{ Close() error }) func() {
 		return func() { err = errors.Join(err, closer.Close()) }
 	}
-	arena, err := NewArena(ArenaConfig{Pages: PagesBase, ChunkBytes: 1 << 20})
+	arena, err := NewArena(ArenaConfig{Source: PageSource{Pages: PagesBase}, ChunkBytes: 1 << 20})
 	if err != nil {
 		return err
 	}

@@ -124,8 +124,9 @@ ostler_go_failure ostler_go_arena_config_init(ostler_arena_config *config)
     return failure(ostler_arena_config_init(config, sizeof *config));
 }
 
-ostler_go_created ostler_go_arena_create(const ostler_arena_config *config)
+ostler_go_created ostler_go_arena_create(ostler_arena_config *config, const ostler_page_source *source)
 {
+    config->source = source;
     ostler_arena *arena = NULL;
     ostler_go_failure failed = failure(ostler_arena_create(config, &arena));
     return (ostler_go_created){failed, (uintptr_t)arena};

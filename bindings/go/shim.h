@@ -94,7 +94,7 @@ ostler_go_failure ostler_go_topology_get_pages(uintptr_t topology, uint32_t node
 ostler_go_failure ostler_go_topology_destroy(uintptr_t topology);
 
 ostler_go_failure ostler_go_arena_config_init(ostler_arena_config *config);
-ostler_go_created ostler_go_arena_create(const ostler_arena_config *config);
+ostler_go_created ostler_go_arena_create(ostler_arena_config *config, const ostler_page_source *source);
 ostler_go_memory ostler_go_arena_alloc(uintptr_t arena, uint64_t size_bytes, uint64_t align_bytes);
 ostler_go_failure ostler_go_arena_mark(uintptr_t arena, ostler_mark *out);
 ostler_go_failure ostler_go_arena_rewind(uintptr_t arena, ostler_mark mark);

@@ -34,6 +34,12 @@ const (
 	ErrPagesUnavailable Status = C.OSTLER_E_PAGES_UNAVAILABLE // a strict arena cannot have its pages
 	ErrNodeUnavailable  Status = C.OSTLER_E_NODE_UNAVAILABLE  // a strict arena cannot have its node
 	ErrStaleMark        Status = C.OSTLER_E_STALE_MARK        // the mark was reset, rewound past, or is of another arena
+	ErrForeignPointer   Status = C.OSTLER_E_FOREIGN_POINTER   // the address is not one that this object gave out
+	ErrDoubleFree       Status = C.OSTLER_E_DOUBLE_FREE       // what lay at this address was given back before
+	ErrOverrun          Status = C.OSTLER_E_OVERRUN           // memory beside a block was written
+	ErrStaleBlock       Status = C.OSTLER_E_STALE_BLOCK       // the block was given back before
+	ErrStaleBuffer      Status = C.OSTLER_E_STALE_BUFFER      // the buffer was given back before
+	ErrMemoryPressure   Status = C.OSTLER_E_MEMORY_PRESSURE   // the governor grants no more memory
 	ErrExhausted        Status = C.OSTLER_E_EXHAUSTED         // all resources of the pool are leased
 	ErrCreateFailed     Status = C.OSTLER_E_CREATE_FAILED     // the pool could not create a resource
 	ErrStaleLease       Status = C.OSTLER_E_STALE_LEASE       // the lease was given back before

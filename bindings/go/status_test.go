@@ -85,7 +85,7 @@ func TestWordsBelongToTheCallThatFailed(t *testing.T) {
 		go func() {
 			for range times {
 				// Each names another value, and the goroutines change threads between their calls.
-				_, err := NewArena(ArenaConfig{Pages: PagePolicy(1000 + number)})
+				_, err := NewArena(ArenaConfig{Source: PageSource{Pages: PagePolicy(1000 + number)}})
 				if !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), strconv.Itoa(1000+number)) {
 					wrong <- fmt.Errorf("page policy %d: %v", 1000+number, err)
 					return

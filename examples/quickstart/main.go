@@ -31,7 +31,7 @@ func main() {
 	defer cancel()
 
 	// An arena gives out memory on the pages that you ask for, and says which it really got.
-	arena := must(ostler.NewArena(ostler.ArenaConfig{Pages: ostler.PagesBest}))
+	arena := must(ostler.NewArena(ostler.ArenaConfig{Source: ostler.PageSource{Pages: ostler.PagesBest}}))
 	defer arena.Close()
 	output := must(arena.Alloc(64, 0))
 	receipt := must(arena.Receipt(0))

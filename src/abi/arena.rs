@@ -1,20 +1,18 @@
-//! Arena: memory on the pages and nodes asked for, in chunks that many threads allocate from and that are given back
-//! all at once. A huge page that is not to be had becomes the next smaller, never a SIGBUS.
+//! Arena: memory in chunks that many threads allocate from and that are given back all at once.
 
-use super::arguments::{clear, flag, name, optional_output, out_of_range, output};
+use super::arguments::{clear, name, optional_output, out_of_range, output};
 use super::guard::{destroy, guard, with};
 use super::library::OSTLER_NAME_BYTES;
+use super::page_source::{self, ostler_page_source};
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_NODE_UNAVAILABLE,
-    OSTLER_E_OUT_OF_MEMORY, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_STALE_MARK, ostler_status,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_STALE_MARK,
+    ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use super::{cancel, cancel::ostler_cancel};
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::memory::arena::{Arena, ArenaConfig, ArenaError, Reset};
-use crate::memory::pages::PagesError;
-use crate::memory::policy::{NodePolicy, Pages};
 use std::ffi::{c_char, c_void};
 
 /// Memory on the pages and the node asked for, shared by many threads and given back all at once.
@@ -22,53 +20,17 @@ pub struct ostler_arena {
     _opaque: [u8; 0],
 }
 
-/// Base pages, aligned and advised so that the kernel makes them huge where it can (MADV_HUGEPAGE). The default.
-pub const OSTLER_PAGES_TRANSPARENT: u32 = 0;
-/// Base pages: 4 KiB on x86-64.
-pub const OSTLER_PAGES_BASE: u32 = 1;
-/// Explicit huge pages of 2 MiB from the machine's pool (MAP_HUGETLB), populated when a chunk is mapped.
-pub const OSTLER_PAGES_2M: u32 = 2;
-/// Explicit huge pages of 1 GiB.
-pub const OSTLER_PAGES_1G: u32 = 3;
-/// The largest that is free and not larger than the chunk.
-pub const OSTLER_PAGES_BEST: u32 = 4;
-
-/// Memory comes from wherever the kernel takes it, mostly the node of the thread that touches it first.
-pub const OSTLER_NODE_ANY: u32 = 0;
-/// From the node of the thread that maps the chunk.
-pub const OSTLER_NODE_LOCAL: u32 = 1;
-/// From the node that ostler_arena_config.node names.
-pub const OSTLER_NODE_ONE: u32 = 2;
-/// Page by page from all nodes that this process may use.
-pub const OSTLER_NODE_INTERLEAVE: u32 = 3;
-
-const _: () = assert!(
-    OSTLER_PAGES_TRANSPARENT == Pages::Transparent as u32
-        && OSTLER_PAGES_BASE == Pages::Base as u32
-        && OSTLER_PAGES_2M == Pages::Huge2M as u32
-        && OSTLER_PAGES_1G == Pages::Huge1G as u32
-        && OSTLER_PAGES_BEST == Pages::Best as u32
-);
-
 /// How an arena gets its memory.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ostler_arena_config {
     /// sizeof(ostler_arena_config).
     pub struct_size: u32,
-    /// OSTLER_PAGES_...; 0: transparent huge pages. What is not to be had becomes the next smaller, and the receipt
-    /// says why.
-    pub page_policy: u32,
-    /// OSTLER_NODE_...; 0: any.
-    pub node_policy: u32,
-    /// The number of the node, below 1024, for OSTLER_NODE_ONE; else 0. Unless strict, a node that this process may not
-    /// use becomes any, and the receipt says so.
-    pub node: u32,
-    /// 1: other pages or another node than asked are an error.
-    pub strict: u32,
-    /// 1: pages are brought in when a chunk is mapped, as long as that cannot end in an out-of-memory kill. 0: when
-    /// they are touched; explicit huge pages always are when a chunk is mapped.
-    pub prefault: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What memory the arena is made of; borrowed while the arena is created; NULL: the defaults of
+    /// ostler_page_source_init.
+    pub source: *const ostler_page_source,
     /// Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size got; 0: 2 MiB. A larger allocation gets a
     /// larger chunk.
     pub chunk_bytes: u64,
@@ -118,12 +80,10 @@ impl From<ArenaError> for Failure {
     fn from(error: ArenaError) -> Self {
         let status = match error {
             ArenaError::Field(_) | ArenaError::NoSuchChunk { .. } => OSTLER_E_INVALID_ARGUMENT,
-            ArenaError::NoSuchNode { .. } | ArenaError::Pages(PagesError::NodeUnavailable { .. }) => {
-                OSTLER_E_NODE_UNAVAILABLE
-            }
-            ArenaError::Pages(PagesError::PagesUnavailable { .. }) => OSTLER_E_PAGES_UNAVAILABLE,
-            ArenaError::Pages(PagesError::OutOfMemory { .. }) | ArenaError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
-            ArenaError::Pages(PagesError::OverLimit { .. }) | ArenaError::Limit { .. } => OSTLER_E_LIMIT,
+            ArenaError::Source(error) => return error.into(),
+            ArenaError::Pages(error) => return error.into(),
+            ArenaError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
+            ArenaError::Limit { .. } => OSTLER_E_LIMIT,
             ArenaError::Closed => OSTLER_E_CLOSED,
             ArenaError::MarkOfAnother { .. } | ArenaError::StaleMark { .. } => OSTLER_E_STALE_MARK,
             ArenaError::Cursor(error) => return error.into(),
@@ -151,25 +111,12 @@ pub unsafe extern "C" fn ostler_arena_config_init(config: *mut ostler_arena_conf
     guard(|| unsafe { init("config", config, struct_size) })
 }
 
-fn checked(config: &ostler_arena_config) -> Result<ArenaConfig, Failure> {
-    let range = |field, value: u32, bound| out_of_range(field, u64::from(value), bound);
-    let pages = Pages::from_number(config.page_policy)
-        .ok_or_else(|| range("page_policy", config.page_policy, "must be one of OSTLER_PAGES_... (0 to 4)"))?;
-    if config.node != 0 && config.node_policy != OSTLER_NODE_ONE {
-        return Err(range("node", config.node, "must be 0 unless node_policy is OSTLER_NODE_ONE"));
-    }
-    let nodes = match config.node_policy {
-        OSTLER_NODE_ANY => NodePolicy::Any,
-        OSTLER_NODE_LOCAL => NodePolicy::Local,
-        OSTLER_NODE_ONE => NodePolicy::One(config.node),
-        OSTLER_NODE_INTERLEAVE => NodePolicy::Interleave,
-        other => return Err(range("node_policy", other, "must be one of OSTLER_NODE_... (0 to 3)")),
-    };
+/// # Safety
+/// A non-null `source` is as the header asks.
+unsafe fn checked(config: &ostler_arena_config) -> Result<ArenaConfig, Failure> {
     Ok(ArenaConfig {
-        pages,
-        nodes,
-        strict: flag("strict", config.strict)?,
-        prefault: flag("prefault", config.prefault)?,
+        // SAFETY: the caller's promise.
+        source: unsafe { page_source::given(config.source)? },
         chunk_bytes: config.chunk_bytes,
         limit_bytes: config.limit_bytes,
         name: name(&config.name)?,
@@ -203,7 +150,8 @@ pub unsafe extern "C" fn ostler_arena_create(
             // SAFETY: as the header asks.
             unsafe { read("config", config)? }
         };
-        let config = checked(&config)?;
+        // SAFETY: as the header asks of the source in it.
+        let config = unsafe { checked(&config)? };
         let slot = handles::reserve(Kind::Arena)?;
         let arena = Arena::new(slot.owner(), config)?;
         *out = slot.publish(arena) as *mut ostler_arena;

@@ -17,6 +17,7 @@ pub mod library;
 pub mod mark;
 pub mod model;
 pub mod orchestrator;
+pub mod page_source;
 pub mod pool;
 pub mod receipt;
 pub mod request;

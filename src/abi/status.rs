@@ -51,6 +51,18 @@ pub const OSTLER_E_PAGES_UNAVAILABLE: ostler_status = -100;
 pub const OSTLER_E_NODE_UNAVAILABLE: ostler_status = -101;
 /// The mark is of another arena, or the arena was reset or rewound past it.
 pub const OSTLER_E_STALE_MARK: ostler_status = -102;
+/// The address is not one that this object gave out.
+pub const OSTLER_E_FOREIGN_POINTER: ostler_status = -103;
+/// What lay at this address was given back before.
+pub const OSTLER_E_DOUBLE_FREE: ostler_status = -104;
+/// Memory beside a block was written; the message says which block and where.
+pub const OSTLER_E_OVERRUN: ostler_status = -105;
+/// The block was given back, or is of another object.
+pub const OSTLER_E_STALE_BLOCK: ostler_status = -106;
+/// The buffer was given back, or is of another set.
+pub const OSTLER_E_STALE_BUFFER: ostler_status = -107;
+/// The governor grants no more memory; the message has its limit and the largest holders.
+pub const OSTLER_E_MEMORY_PRESSURE: ostler_status = -108;
 /// Every resource that the pool may have is leased, or every cell or reference is out.
 pub const OSTLER_E_EXHAUSTED: ostler_status = -200;
 /// The create callback failed; the message has its words.
@@ -103,6 +115,12 @@ pub const STATUSES: &[(ostler_status, &CStr)] = &[
     (OSTLER_E_PAGES_UNAVAILABLE, c"OSTLER_E_PAGES_UNAVAILABLE"),
     (OSTLER_E_NODE_UNAVAILABLE, c"OSTLER_E_NODE_UNAVAILABLE"),
     (OSTLER_E_STALE_MARK, c"OSTLER_E_STALE_MARK"),
+    (OSTLER_E_FOREIGN_POINTER, c"OSTLER_E_FOREIGN_POINTER"),
+    (OSTLER_E_DOUBLE_FREE, c"OSTLER_E_DOUBLE_FREE"),
+    (OSTLER_E_OVERRUN, c"OSTLER_E_OVERRUN"),
+    (OSTLER_E_STALE_BLOCK, c"OSTLER_E_STALE_BLOCK"),
+    (OSTLER_E_STALE_BUFFER, c"OSTLER_E_STALE_BUFFER"),
+    (OSTLER_E_MEMORY_PRESSURE, c"OSTLER_E_MEMORY_PRESSURE"),
     (OSTLER_E_EXHAUSTED, c"OSTLER_E_EXHAUSTED"),
     (OSTLER_E_CREATE_FAILED, c"OSTLER_E_CREATE_FAILED"),
     (OSTLER_E_STALE_LEASE, c"OSTLER_E_STALE_LEASE"),

@@ -30,16 +30,30 @@ pub enum Kind {
     Cancel = 6,
     Deferred = 7,
     Templates = 8,
+    Heap = 9,
+    Slab = 10,
+    Buffers = 11,
+    Lazy = 12,
+    Segment = 13,
+    File = 14,
+    Account = 15,
 }
 
 /// In the order of a shutdown: what depends on others goes first.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 15] = [
     Kind::Model,
     Kind::Orchestrator,
     Kind::Pool,
     Kind::Templates,
     Kind::Deferred,
+    Kind::Lazy,
+    Kind::Buffers,
+    Kind::Slab,
+    Kind::Heap,
+    Kind::Segment,
+    Kind::File,
     Kind::Arena,
+    Kind::Account,
     Kind::Topology,
     Kind::Cancel,
 ];
@@ -55,6 +69,13 @@ impl Kind {
             Kind::Cancel => "cancel",
             Kind::Deferred => "deferred",
             Kind::Templates => "templates",
+            Kind::Heap => "heap",
+            Kind::Slab => "slab",
+            Kind::Buffers => "buffers",
+            Kind::Lazy => "lazy",
+            Kind::Segment => "segment",
+            Kind::File => "file",
+            Kind::Account => "account",
         }
     }
 

@@ -3,13 +3,13 @@
 
 use super::chunks::{Chunks, Position, SPAN_ALIGN, Span};
 use super::cursor::{Cursor, CursorError, Slot};
-use super::kernel;
+use super::governor::{Account, Holder};
 use super::lane::Lanes;
 use super::pages::{Mapping, PagesError, Request};
-use super::policy::{MASK_BITS, NodePolicy, Pages};
 use super::receipt::Receipt;
 use super::region::{Block, MAX_ALIGN, Region};
 use super::round_up;
+use super::source::{PageSource, SourceError};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::Deadline;
@@ -33,12 +33,7 @@ const LARGEST_IN_REGION: u64 = 16 << 10;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ArenaConfig {
-    pub pages: Pages,
-    pub nodes: NodePolicy,
-    /// A step down is an error.
-    pub strict: bool,
-    /// Bring pages in when a chunk is mapped, not when they are first touched.
-    pub prefault: bool,
+    pub source: PageSource,
     /// 0: [`DEFAULT_CHUNK_BYTES`].
     pub chunk_bytes: u64,
     /// 0: none.
@@ -50,8 +45,8 @@ pub struct ArenaConfig {
 pub enum ArenaError {
     #[error(transparent)]
     Field(#[from] InvalidField),
-    #[error("node is {node}, but must be one of the nodes with memory that this process may use: {allowed:?}")]
-    NoSuchNode { node: u32, allowed: Vec<u32> },
+    #[error(transparent)]
+    Source(#[from] SourceError),
     #[error("the arena is closing: it takes no new work")]
     Closed,
     #[error("{wanted} bytes more would pass limit_bytes {limit}: {mapped} bytes are mapped")]
@@ -102,6 +97,7 @@ pub struct ArenaStats {
 pub struct Arena {
     owner: Owner,
     config: ArenaConfig,
+    account: Arc<Account>,
     /// Goes on whenever the lanes must be empty: at a mark, a rewind, a reset, and when the arena closes.
     epoch: AtomicU64,
     lanes: Lanes,
@@ -155,6 +151,7 @@ impl Arena {
         let arena = alloc::try_arc(Self {
             owner,
             config,
+            account: Account::open(Holder::Arena, config.name)?,
             epoch: AtomicU64::new(1),
             lanes: Lanes::default(),
             state: Mutex::new(State {
@@ -279,10 +276,8 @@ impl Arena {
         let request = Request {
             bytes: self.config.chunk_bytes.min(at_most).max(needed),
             at_most,
-            pages: self.config.pages,
-            nodes: self.config.nodes,
-            strict: self.config.strict,
-            prefault: self.config.prefault,
+            source: self.config.source,
+            account: &self.account,
             name: self.config.name.as_str(),
         };
         Mapping::new(&request).map_err(|error| match error {
@@ -509,16 +504,7 @@ fn checked(mut config: ArenaConfig) -> Result<ArenaConfig, ArenaError> {
         let bound = "must be 0, or at least 65536 (64 KiB)";
         return Err(InvalidField { field: "limit_bytes", value: config.limit_bytes, bound }.into());
     }
-    if let NodePolicy::One(node) = config.nodes {
-        const _: () = assert!(MASK_BITS == 1024);
-        if node as usize >= MASK_BITS {
-            return Err(InvalidField { field: "node", value: node.into(), bound: "must be below 1024" }.into());
-        }
-        let allowed = kernel::allowed_nodes();
-        if config.strict && !allowed.contains(&node) {
-            return Err(ArenaError::NoSuchNode { node, allowed });
-        }
-    }
+    config.source = config.source.checked()?;
     Ok(config)
 }
 

@@ -151,7 +151,8 @@ impl Chunks {
 #[cfg(test)]
 mod tests {
     use super::super::pages::Request;
-    use super::super::policy::{NodePolicy, Pages};
+    use super::super::policy::Pages;
+    use super::super::source::PageSource;
     use super::*;
 
     fn chunks(sizes: &[u64]) -> Chunks {
@@ -160,10 +161,8 @@ mod tests {
             let request = Request {
                 bytes: *bytes,
                 at_most: u64::MAX,
-                pages: Pages::Base,
-                nodes: NodePolicy::Any,
-                strict: false,
-                prefault: false,
+                source: PageSource { pages: Pages::Base, prefault: false, ..PageSource::default() },
+                account: &super::super::testing::ACCOUNT,
                 name: "chunks",
             };
             chunks.push(Arc::new(Mapping::new(&request).expect("memory"))).expect("memory");

@@ -2,13 +2,16 @@
 //! step. Nothing here ends in a signal: huge pages are populated when they are mapped, where the kernel can still
 //! answer with an error, and nothing is populated past a limit whose answer would be a kill.
 
+use super::governor::{Account, Charge, Refused};
 use super::headroom::Admission;
 use super::policy::{NodePolicy, Pages, Placement};
+use super::source::PageSource;
 use super::system::{self, Errno};
 use super::{cgroup, kernel, residency, round_up};
 use std::ffi::CString;
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// What kept a page size or a node from being had. The numbers are those of OSTLER_LIMIT_.
@@ -95,16 +98,15 @@ impl fmt::Display for Steps {
 }
 
 /// What a chunk is asked to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// At least this much.
     pub bytes: u64,
     /// What a limit leaves; rounding up to a page must not pass it.
     pub at_most: u64,
-    pub pages: Pages,
-    pub nodes: NodePolicy,
-    pub strict: bool,
-    pub prefault: bool,
+    pub source: PageSource,
+    /// Is charged for what is mapped, until the mapping is dropped.
+    pub account: &'a Arc<Account>,
     pub name: &'a str,
 }
 
@@ -116,6 +118,8 @@ pub enum PagesError {
     NodeUnavailable { steps: Steps },
     #[error("{bytes} bytes are not to be had ({steps})")]
     OutOfMemory { bytes: u64, steps: Steps },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error("{bytes} bytes of {asked} pages are more than the {at_most} that the limit leaves")]
     OverLimit { asked: Pages, bytes: u64, at_most: u64 },
 }
@@ -134,6 +138,8 @@ pub struct Mapping {
     pub asked_nodes: NodePolicy,
     pub asked_bytes: u64,
     pub steps: Steps,
+    /// Ends after the memory is unmapped.
+    _charge: Charge,
 }
 
 // SAFETY: a mapping is a range of plain memory; who may touch which part is the arena's business.
@@ -146,23 +152,16 @@ const ABSURD: u64 = 1 << 56;
 /// Populated at once, between two looks at the headroom.
 const SLICE: u64 = 32 << 20;
 
-/// Bytes of all mappings of this process.
-static MAPPED: AtomicU64 = AtomicU64::new(0);
-
-pub fn mapped_bytes() -> u64 {
-    MAPPED.load(Relaxed)
-}
-
 impl Mapping {
     /// Maps a chunk, down the ladder until a step holds.
     pub fn new(request: &Request) -> Result<Self, PagesError> {
-        let placement = request.nodes.placement(request.strict);
+        let placement = request.source.nodes.placement(request.source.strict);
         let mut steps = Steps::default();
         if request.bytes > ABSURD {
             steps.note(Step { tried: Pages::Base, limit: Limit::AddressSpace, errno: 0 });
             return Err(PagesError::OutOfMemory { bytes: request.bytes, steps });
         }
-        for tried in request.pages.ladder() {
+        for tried in request.source.pages.ladder() {
             let attempt = Attempt { request, placement: placement.as_ref(), tried: *tried };
             match attempt.run(&mut steps)? {
                 Some(mut mapping) => {
@@ -170,7 +169,7 @@ impl Mapping {
                     mapping.verify(request, placement.as_ref())?;
                     return Ok(mapping);
                 }
-                None if request.strict && request.pages == *tried => {
+                None if request.source.strict && request.source.pages == *tried => {
                     return Err(PagesError::PagesUnavailable { asked: *tried, bytes: request.bytes, steps });
                 }
                 None => {}
@@ -188,18 +187,18 @@ impl Mapping {
         (self.asked_pages != Pages::Best && self.pages != self.asked_pages) || self.nodes != self.asked_nodes
     }
 
-    fn own(address: NonNull<u8>, bytes: u64, attempt: &Attempt, page_bytes: u64) -> Self {
-        MAPPED.fetch_add(bytes, Relaxed);
+    fn own(address: NonNull<u8>, bytes: u64, attempt: &Attempt, page_bytes: u64, charge: Charge) -> Self {
         Self {
             address,
             bytes,
             pages: attempt.tried,
             page_bytes,
             nodes: NodePolicy::Any,
-            asked_pages: attempt.request.pages,
-            asked_nodes: attempt.request.nodes,
+            asked_pages: attempt.request.source.pages,
+            asked_nodes: attempt.request.source.nodes,
             asked_bytes: attempt.request.bytes,
             steps: Steps::default(),
+            _charge: charge,
         }
     }
 
@@ -210,11 +209,11 @@ impl Mapping {
 
     /// What strict promises is looked up, not believed.
     fn verify(&self, request: &Request, placement: Option<&Placement>) -> Result<(), PagesError> {
-        if !request.strict {
+        if !request.source.strict {
             return Ok(());
         }
         let mut steps = self.steps;
-        if self.nodes != request.nodes {
+        if self.nodes != request.source.nodes {
             return Err(PagesError::NodeUnavailable { steps });
         }
         let found = residency::measure(self);
@@ -224,9 +223,9 @@ impl Mapping {
             return Err(PagesError::NodeUnavailable { steps });
         }
         let measured = found.pages_by != residency::Method::Not;
-        if measured && request.prefault && self.pages == Pages::Transparent && found.huge_bytes < self.bytes {
+        if measured && request.source.prefault && self.pages == Pages::Transparent && found.huge_bytes < self.bytes {
             steps.note(Step { tried: self.pages, limit: Limit::NodeMemory, errno: 0 });
-            return Err(PagesError::PagesUnavailable { asked: request.pages, bytes: request.bytes, steps });
+            return Err(PagesError::PagesUnavailable { asked: request.source.pages, bytes: request.bytes, steps });
         }
         Ok(())
     }
@@ -234,7 +233,6 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        MAPPED.fetch_sub(self.bytes, Relaxed);
         // SAFETY: the range is this mapping, whose last user is gone.
         if let Err(errno) = unsafe { system::unmap(self.address(), self.bytes) } {
             crate::base::log::warn(format_args!("munmap of {} bytes failed: errno {errno}", self.bytes));
@@ -257,24 +255,25 @@ impl Attempt<'_> {
             steps.note(self.step(limit, 0));
             return Ok(None);
         };
-        let explicit = self.request.pages == self.tried && self.tried != Pages::Transparent;
+        let explicit = self.request.source.pages == self.tried && self.tried != Pages::Transparent;
         if self.request.bytes < page_bytes && !explicit && self.tried != Pages::Base {
             steps.note(self.step(Limit::ChunkTooSmall, 0));
             return Ok(None);
         }
         let bytes = round_up(self.request.bytes.max(1), page_bytes).unwrap_or(ABSURD);
         if bytes > self.request.at_most {
-            if self.tried == Pages::Base || (self.request.strict && explicit) {
+            if self.tried == Pages::Base || (self.request.source.strict && explicit) {
                 let at_most = self.request.at_most;
                 return Err(PagesError::OverLimit { asked: self.tried, bytes, at_most });
             }
             steps.note(self.step(Limit::ChunkTooSmall, 0));
             return Ok(None);
         }
+        let charge = self.request.account.charge(bytes)?;
         let made = match self.tried {
-            Pages::Huge2M | Pages::Huge1G => self.huge(bytes, page_bytes, steps),
-            Pages::Transparent => self.transparent(bytes, page_bytes, steps),
-            Pages::Base | Pages::Best => self.base(bytes, page_bytes, steps),
+            Pages::Huge2M | Pages::Huge1G => self.huge(bytes, page_bytes, charge, steps),
+            Pages::Transparent => self.transparent(bytes, page_bytes, charge, steps),
+            Pages::Base | Pages::Best => self.base(bytes, page_bytes, charge, steps),
         };
         match made {
             Ok(mapping) => Ok(Some(mapping)),
@@ -291,7 +290,7 @@ impl Attempt<'_> {
 
     /// Explicit huge pages: the thread's policy stands before mmap, and they are populated at once, because a touch
     /// later could be answered with SIGBUS.
-    fn huge(&self, bytes: u64, page_bytes: u64, steps: &mut Steps) -> Result<Mapping, Step> {
+    fn huge(&self, bytes: u64, page_bytes: u64, charge: Charge, steps: &mut Steps) -> Result<Mapping, Step> {
         let size_flag = (page_bytes.trailing_zeros() as i32) << libc::MAP_HUGE_SHIFT;
         let map = || system::map(bytes, libc::MAP_HUGETLB | size_flag);
         let (mapped, policy) = match self.placement {
@@ -303,7 +302,7 @@ impl Attempt<'_> {
         }
         let refused = |errno| self.step(self.why_no_huge_pages(page_bytes, bytes, errno), errno);
         let address = mapped.map_err(refused)?;
-        let mut mapping = Mapping::own(address, bytes, self, page_bytes);
+        let mut mapping = Mapping::own(address, bytes, self, page_bytes, charge);
         self.place(&mut mapping, steps);
         // A forked child would share the pages copy-on-write, and with an empty pool its first write is a SIGBUS.
         mapping.advise(libc::MADV_DONTFORK).map_err(|errno| self.step(Limit::KernelTooOld, errno))?;
@@ -317,17 +316,17 @@ impl Attempt<'_> {
     }
 
     /// Base pages, aligned and advised so that the kernel makes them huge.
-    fn transparent(&self, bytes: u64, page_bytes: u64, steps: &mut Steps) -> Result<Mapping, Step> {
+    fn transparent(&self, bytes: u64, page_bytes: u64, charge: Charge, steps: &mut Steps) -> Result<Mapping, Step> {
         if kernel::transparent_pages_off() {
             return Err(self.step(Limit::ThpDisabled, 0));
         }
         let no_room = |errno| self.step(Limit::AddressSpace, errno);
         let address = map_aligned(bytes, page_bytes).map_err(no_room)?;
-        let mut mapping = Mapping::own(address, bytes, self, page_bytes);
+        let mut mapping = Mapping::own(address, bytes, self, page_bytes, charge);
         self.place(&mut mapping, steps);
         mapping.advise(libc::MADV_HUGEPAGE).map_err(|errno| self.step(Limit::ThpDisabled, errno))?;
         self.prefault(&mapping)?;
-        if self.request.strict && self.request.prefault {
+        if self.request.source.strict && self.request.source.prefault {
             // Takes what stayed small together. Whether that worked is looked up afterwards.
             let _ = mapping.advise(libc::MADV_COLLAPSE);
         }
@@ -335,11 +334,11 @@ impl Attempt<'_> {
         Ok(mapping)
     }
 
-    fn base(&self, bytes: u64, page_bytes: u64, steps: &mut Steps) -> Result<Mapping, Step> {
+    fn base(&self, bytes: u64, page_bytes: u64, charge: Charge, steps: &mut Steps) -> Result<Mapping, Step> {
         let address = system::map(bytes, 0).map_err(|errno| self.step(Limit::AddressSpace, errno))?;
-        let mut mapping = Mapping::own(address, bytes, self, page_bytes);
+        let mut mapping = Mapping::own(address, bytes, self, page_bytes, charge);
         self.place(&mut mapping, steps);
-        if self.request.pages == Pages::Base {
+        if self.request.source.pages == Pages::Base {
             // Refused by kernels that have no other pages anyway.
             let _ = mapping.advise(libc::MADV_NOHUGEPAGE);
         }
@@ -351,20 +350,20 @@ impl Attempt<'_> {
     /// Gives the mapping its node policy, before any page of it is there. A refusal leaves it to the kernel.
     fn place(&self, mapping: &mut Mapping, steps: &mut Steps) {
         let Some(placement) = self.placement else {
-            if self.request.nodes != mapping.nodes {
+            if self.request.source.nodes != mapping.nodes {
                 steps.note(self.step(Limit::NodeMemory, 0));
             }
             return;
         };
         // SAFETY: the range is this mapping.
         match unsafe { system::bind(mapping.address(), mapping.bytes, &placement.raw) } {
-            Ok(()) => mapping.nodes = self.request.nodes,
+            Ok(()) => mapping.nodes = self.request.source.nodes,
             Err(errno) => steps.note(self.step(Limit::PolicyRefused, errno)),
         }
     }
 
     fn prefault(&self, mapping: &Mapping) -> Result<(), Step> {
-        if !self.request.prefault {
+        if !self.request.source.prefault {
             return Ok(());
         }
         let nodes = self.placement.and_then(Placement::bound_to);

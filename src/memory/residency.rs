@@ -199,17 +199,15 @@ fn numa_maps(text: &str, start: u64, end: u64) -> Option<Vec<(u32, u64)>> {
 #[cfg(test)]
 mod tests {
     use super::super::pages::Request;
-    use super::super::policy::NodePolicy;
+    use super::super::source::PageSource;
     use super::*;
 
     fn mapping(bytes: u64, pages: Pages, prefault: bool) -> Mapping {
         let request = Request {
             bytes,
             at_most: u64::MAX,
-            pages,
-            nodes: NodePolicy::Any,
-            strict: false,
-            prefault,
+            source: PageSource { pages, prefault, ..PageSource::default() },
+            account: &super::super::testing::ACCOUNT,
             name: "residency",
         };
         Mapping::new(&request).expect("memory")

@@ -1,6 +1,14 @@
 //! What the tests of this room share.
 
+use super::governor::{Account, Holder};
+use crate::base::Name;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use std::sync::{Arc, LazyLock};
+
+/// Who pays for the mappings of tests.
+pub static ACCOUNT: LazyLock<Arc<Account>> =
+    LazyLock::new(|| Account::open(Holder::Arena, Name::from("tests")).expect("memory"));
 
 static ROOM: RwLock<()> = RwLock::new(());
 

@@ -114,6 +114,7 @@ int resources_alive(void);
 
 /* Valid contents of each struct that a function reads, and a callback for each type of one. */
 void fill_ostler_arena_config(void *target, uint32_t struct_size);
+void fill_ostler_page_source(void *target, uint32_t struct_size);
 void fill_ostler_pool_config(void *target, uint32_t struct_size);
 void fill_ostler_pool_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_orchestrator_config(void *target, uint32_t struct_size);

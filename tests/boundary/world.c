@@ -90,8 +90,15 @@ static void begin(void *target, uint32_t struct_size)
 
 void fill_ostler_arena_config(void *target, uint32_t struct_size)
 {
+    static const ostler_page_source base_pages = {.struct_size = sizeof base_pages, .page_policy = OSTLER_PAGES_BASE};
     begin(target, struct_size);
-    SET(ostler_arena_config, page_policy, OSTLER_PAGES_BASE);
+    SET(ostler_arena_config, source, &base_pages);
+}
+
+void fill_ostler_page_source(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_page_source, page_policy, OSTLER_PAGES_BASE);
 }
 
 void fill_ostler_pool_config(void *target, uint32_t struct_size)

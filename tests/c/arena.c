@@ -278,7 +278,7 @@ static void *use_many_arenas(void *argument)
         ostler_arena *arenas[6];
         ostler_arena_config config;
         ostler_arena_config_init(&config, sizeof config);
-        config.page_policy = OSTLER_PAGES_BASE;
+        config.source = &base_pages;
         config.chunk_bytes = CHUNK_BYTES;
         for (int i = 0; i < 6; i++)
             EXPECT_STATUS(ostler_arena_create(&config, &arenas[i]), OSTLER_OK);

@@ -7,11 +7,14 @@
 
 #define CHUNK_BYTES ((uint64_t)256 << 10)
 
+/* Base pages, which every machine has. */
+static const ostler_page_source base_pages = {.struct_size = sizeof base_pages, .page_policy = OSTLER_PAGES_BASE};
+
 static inline ostler_arena_config small_chunks(void)
 {
     ostler_arena_config config;
     CHECK_STATUS(ostler_arena_config_init(&config, sizeof config), OSTLER_OK);
-    config.page_policy = OSTLER_PAGES_BASE;
+    config.source = &base_pages;
     config.chunk_bytes = CHUNK_BYTES;
     return config;
 }

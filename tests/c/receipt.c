@@ -97,12 +97,27 @@ static bool transparent_pages_are_on(void)
     return strstr(text, "[always]") || strstr(text, "[madvise]");
 }
 
-static ostler_arena_config asking_for(uint32_t page_policy)
+static ostler_page_source asking_for(uint32_t page_policy)
+{
+    ostler_page_source source;
+    CHECK_STATUS(ostler_page_source_init(&source, sizeof source), OSTLER_OK);
+    source.page_policy = page_policy;
+    return source;
+}
+
+static ostler_status create_from(ostler_page_source source, ostler_arena **arena)
 {
     ostler_arena_config config = small_chunks();
-    config.page_policy = page_policy;
+    config.source = &source;
     config.chunk_bytes = 2 * HUGE_BYTES;
-    return config;
+    return ostler_arena_create(&config, arena);
+}
+
+static ostler_arena *make_arena_from(ostler_page_source source)
+{
+    ostler_arena *arena;
+    CHECK_STATUS(create_from(source, &arena), OSTLER_OK);
+    return arena;
 }
 
 /* Touches every chunk of an arena from end to end. */
@@ -126,7 +141,7 @@ static void check_against_kernel(const ostler_receipt *receipt)
 
 TEST(base_pages_are_counted_one_by_one)
 {
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_BASE));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_BASE));
     unsigned char *bytes = take(arena, HUGE_BYTES, 4096);
     for (int i = 0; i < 37; i++)
         bytes[i * 3 * 4096] = 1;
@@ -144,7 +159,7 @@ TEST(base_pages_are_counted_one_by_one)
 
 TEST(receipt_asks_the_kernel_anew)
 {
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_BASE));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_BASE));
     unsigned char *bytes = take(arena, HUGE_BYTES, 4096);
     uint64_t before = receipt_of(arena, 0).resident_bytes;
     memset(bytes, 1, HUGE_BYTES / 2);
@@ -157,7 +172,7 @@ TEST(receipt_asks_the_kernel_anew)
 
 TEST(transparent_pages_count_only_where_the_kernel_has_made_them)
 {
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_TRANSPARENT));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_TRANSPARENT));
     fill(arena, HUGE_BYTES);
     ostler_receipt receipt = receipt_of(arena, 0);
     CHECK_EQ(receipt.asked_pages, OSTLER_PAGES_TRANSPARENT);
@@ -173,9 +188,9 @@ TEST(transparent_pages_count_only_where_the_kernel_has_made_them)
 
 TEST(prefault_makes_every_page_resident)
 {
-    ostler_arena_config config = asking_for(OSTLER_PAGES_BASE);
-    config.prefault = 1;
-    ostler_arena *arena = make_arena(config);
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+    source.prefault = 1;
+    ostler_arena *arena = make_arena_from(source);
     take(arena, 1, 0);
     ostler_receipt receipt = receipt_of(arena, 0);
     CHECK_EQ(receipt.resident_bytes, receipt.mapped_bytes);
@@ -187,7 +202,7 @@ TEST(without_huge_pages_the_arena_steps_down_and_says_why)
 {
     if (read_number(HUGE_POOL "free_hugepages") > 0)
         SKIP("this machine has free 2 MiB pages");
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_2M));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_2M));
     fill(arena, 4 * HUGE_BYTES);
     ostler_receipt receipt = receipt_of(arena, 0);
     CHECK_EQ(receipt.asked_pages, OSTLER_PAGES_2M);
@@ -202,12 +217,12 @@ TEST(without_huge_pages_the_arena_steps_down_and_says_why)
 }
 
 /* Where a strict refusal is told: at the latest when memory is first asked for. */
-static ostler_status ask_strictly(ostler_arena_config config)
+static ostler_status ask_strictly(ostler_page_source source)
 {
     ostler_arena *arena;
     void *bytes;
-    config.strict = 1;
-    ostler_status status = ostler_arena_create(&config, &arena);
+    source.strict = 1;
+    ostler_status status = create_from(source, &arena);
     if (status != OSTLER_OK)
         return status;
     status = ostler_arena_alloc(arena, 64, 0, &bytes);
@@ -230,7 +245,7 @@ TEST(strict_turns_a_step_down_into_an_error)
 
 TEST(best_goes_down_from_the_largest)
 {
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_BEST));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_BEST));
     fill(arena, HUGE_BYTES);
     ostler_receipt receipt = receipt_of(arena, 0);
     CHECK_EQ(receipt.asked_pages, OSTLER_PAGES_BEST);
@@ -254,7 +269,7 @@ TEST(huge_pages_are_real_and_a_short_pool_is_no_sigbus)
         set_huge_pool(before);
         SKIP("the kernel has only %lld of 4 more 2 MiB pages", got - before);
     }
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_2M));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_2M));
     fill(arena, (uint64_t)(got + 6) * HUGE_BYTES);
     ostler_receipt first = receipt_of(arena, 0), last = receipt_of(arena, arena_stats(arena).chunks - 1);
     set_huge_pool(before);
@@ -289,9 +304,9 @@ static void kernel_nodes(uint64_t address, uint64_t bytes, uint64_t on_node[64])
 static void check_nodes(uint32_t node_policy)
 {
     uint64_t on_node[64], sum = 0;
-    ostler_arena_config config = asking_for(OSTLER_PAGES_BASE);
-    config.node_policy = node_policy;
-    ostler_arena *arena = make_arena(config);
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+    source.node_policy = node_policy;
+    ostler_arena *arena = make_arena_from(source);
     fill(arena, HUGE_BYTES);
     ostler_receipt receipt = receipt_of(arena, 0);
     CHECK_EQ(receipt.asked_node_policy, node_policy);
@@ -345,9 +360,9 @@ TEST(node_policy_that_was_got_is_the_one_of_numa_maps)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char policy[64];
-        ostler_arena_config config = asking_for(OSTLER_PAGES_BASE);
-        config.node_policy = cases[i].policy;
-        ostler_arena *arena = make_arena(config);
+        ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+        source.node_policy = cases[i].policy;
+        ostler_arena *arena = make_arena_from(source);
         fill(arena, HUGE_BYTES);
         ostler_receipt receipt = receipt_of(arena, 0);
         kernel_policy(receipt.address, policy);
@@ -360,15 +375,15 @@ TEST(node_policy_that_was_got_is_the_one_of_numa_maps)
 
 TEST(node_that_does_not_exist_is_told_or_refused)
 {
-    ostler_arena_config config = asking_for(OSTLER_PAGES_BASE);
-    config.node_policy = OSTLER_NODE_ONE;
-    config.node = 63;
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+    source.node_policy = OSTLER_NODE_ONE;
+    source.node = 63;
     if (access("/sys/devices/system/node/node63", F_OK) == 0)
         SKIP("this machine has a node 63");
-    CHECK_STATUS(ask_strictly(config), OSTLER_E_NODE_UNAVAILABLE);
+    CHECK_STATUS(ask_strictly(source), OSTLER_E_NODE_UNAVAILABLE);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "63");
 
-    ostler_arena *arena = make_arena(config);
+    ostler_arena *arena = make_arena_from(source);
     fill(arena, HUGE_BYTES);
     ostler_receipt receipt = receipt_of(arena, 0);
     CHECK_EQ(receipt.asked_node_policy, OSTLER_NODE_ONE);
@@ -379,7 +394,7 @@ TEST(node_that_does_not_exist_is_told_or_refused)
 
 TEST(chunk_that_does_not_exist_is_refused)
 {
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_BASE));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_BASE));
     ostler_receipt receipt = {.struct_size = sizeof receipt};
     take(arena, 1, 0);
     uint64_t chunks = arena_stats(arena).chunks;
@@ -390,7 +405,7 @@ TEST(chunk_that_does_not_exist_is_refused)
 
 TEST(receipts_print_as_a_table_that_is_cut_where_room_ends)
 {
-    ostler_arena *arena = make_arena(asking_for(OSTLER_PAGES_2M));
+    ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_2M));
     uint64_t needed = 0, again = 0;
     fill(arena, 3 * HUGE_BYTES);
     CHECK_STATUS(ostler_arena_print_receipts(arena, NULL, 0, &needed), OSTLER_OK);

@@ -258,13 +258,14 @@ TEST(instance_in_an_arena_is_aligned_and_stays)
 TEST(arena_that_is_full_says_so)
 {
     struct workshop workshop;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BASE};
     ostler_arena_config config;
     ostler_arena *arena;
     void *instance = &config;
     ostler_status status = OSTLER_OK;
     CHECK_STATUS(ostler_arena_config_init(&config, sizeof config), OSTLER_OK);
     config.limit_bytes = config.chunk_bytes = 64 << 10;
-    config.page_policy = OSTLER_PAGES_BASE;
+    config.source = &source;
     CHECK_STATUS(ostler_arena_create(&config, &arena), OSTLER_OK);
     open_workshop(&workshop, plain_config());
     for (int i = 0; i < 2000 && status == OSTLER_OK; i++)

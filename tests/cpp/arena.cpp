@@ -80,7 +80,7 @@ TEST(marks_and_resets)
 
 TEST(receipts_say_what_was_got)
 {
-    ostler::arena arena(ostler::arena_config().on(ostler::pages::base).prefaulted());
+    ostler::arena arena(ostler::arena_config().on(ostler::page_source(ostler::pages::base).prefaulted()));
     std::memset(arena.allocate(10000), 1, 10000);
     const ostler_receipt receipt = arena.receipt(0);
     CHECK_EQ(receipt.got_pages, OSTLER_PAGES_BASE);

@@ -104,8 +104,10 @@ static ostler_status use_topology(void)
 static ostler_status use_arena(void)
 {
     ostler_status status = OSTLER_OK;
-    ostler_arena_config config = {.struct_size = sizeof config, .page_policy = OSTLER_PAGES_BEST, .prefault = 1,
-                                  .node_policy = OSTLER_NODE_INTERLEAVE, .chunk_bytes = 1 << 20, .name = "ostler-test"};
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BEST, .prefault = 1,
+                                 .node_policy = OSTLER_NODE_INTERLEAVE};
+    ostler_arena_config config = {.struct_size = sizeof config, .source = &source, .chunk_bytes = 1 << 20,
+                                  .name = "ostler-test"};
     ostler_receipt receipt = {.struct_size = sizeof receipt};
     ostler_arena *arena = NULL;
     ostler_cursor *cursor = NULL;

@@ -2,7 +2,7 @@
 #ifndef OSTLER_ARENA_HPP
 #define OSTLER_ARENA_HPP
 
-#include "handle.hpp"
+#include "page_source.hpp"
 
 #include <cstddef>
 #include <memory_resource>
@@ -12,33 +12,14 @@
 
 namespace ostler {
 
-enum class pages : std::uint32_t {
-    transparent = OSTLER_PAGES_TRANSPARENT,
-    base = OSTLER_PAGES_BASE,
-    huge_2m = OSTLER_PAGES_2M,
-    huge_1g = OSTLER_PAGES_1G,
-    best = OSTLER_PAGES_BEST,
-};
-
-enum class nodes : std::uint32_t {
-    any = OSTLER_NODE_ANY,
-    local = OSTLER_NODE_LOCAL,
-    one = OSTLER_NODE_ONE,
-    interleave = OSTLER_NODE_INTERLEAVE,
-};
-
 enum class reset_mode : std::uint32_t { keep_pages = OSTLER_RESET_KEEP_PAGES, return_pages = OSTLER_RESET_RETURN_PAGES };
 
 /// The C struct with its defaults, and setters that can be chained.
 struct arena_config : ostler_arena_config {
+    /// What memory the arena is made of, unless the pointer of the C struct names another.
+    page_source from;
     arena_config() noexcept : ostler_arena_config(detail::sized<ostler_arena_config>()) {}
-    arena_config &on(ostler::pages policy) noexcept { return page_policy = static_cast<std::uint32_t>(policy), *this; }
-    arena_config &on(ostler::nodes policy, std::uint32_t number = 0) noexcept
-    {
-        return node_policy = static_cast<std::uint32_t>(policy), node = number, *this;
-    }
-    arena_config &strictly() noexcept { return strict = 1, *this; }
-    arena_config &prefaulted() noexcept { return prefault = 1, *this; }
+    arena_config &on(const page_source &pages) noexcept { return from = pages, *this; }
     arena_config &chunks_of(std::uint64_t bytes) noexcept { return chunk_bytes = bytes, *this; }
     arena_config &at_most(std::uint64_t bytes) noexcept { return limit_bytes = bytes, *this; }
     arena_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
@@ -47,14 +28,15 @@ struct arena_config : ostler_arena_config {
 /// Memory on the pages and the node asked for, shared by many threads and given back all at once.
 class arena : public handle<ostler_arena, ostler_arena_destroy> {
   public:
-    explicit arena(const ostler_arena_config &config = arena_config())
+    explicit arena(const arena_config &config = arena_config())
     {
         *this = detail::thrown([&](std::error_code &failure) { return open(config, failure); });
     }
-    static arena open(const ostler_arena_config &config, std::error_code &failure) noexcept
+    static arena open(const arena_config &config, std::error_code &failure) noexcept
     {
         ostler_arena *made = nullptr;
-        detail::note(ostler_arena_create(&config, &made), failure);
+        const ostler_arena_config given = detail::with_source<ostler_arena_config>(config);
+        detail::note(ostler_arena_create(&given, &made), failure);
         return arena(made);
     }
 

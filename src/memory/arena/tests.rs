@@ -1,3 +1,4 @@
+use super::super::policy::{NodePolicy, Pages};
 use super::super::testing::{alone, quiet};
 use super::*;
 use crate::base::handles;
@@ -22,8 +23,12 @@ impl Drop for Made {
     }
 }
 
+fn from(source: PageSource) -> ArenaConfig {
+    ArenaConfig { source, name: Name::from("test"), ..ArenaConfig::default() }
+}
+
 fn base() -> ArenaConfig {
-    ArenaConfig { pages: Pages::Base, name: Name::from("test"), ..ArenaConfig::default() }
+    from(PageSource { pages: Pages::Base, ..PageSource::default() })
 }
 
 fn try_arena(config: ArenaConfig) -> Result<Made, ArenaError> {
@@ -185,7 +190,7 @@ fn mapped_bytes_never_pass_the_limit() {
     let _quiet = quiet();
     for pages in [Pages::Base, Pages::Transparent, Pages::Best, Pages::Huge2M] {
         let limit_bytes = (3 << 20) + 4096;
-        let arena = arena(ArenaConfig { limit_bytes, pages, ..base() });
+        let arena = arena(ArenaConfig { limit_bytes, ..from(PageSource { pages, ..PageSource::default() }) });
         let mut taken = 0;
         let error = loop {
             match arena.alloc(3000, 8) {
@@ -233,7 +238,9 @@ fn configurations_that_cannot_be_had_are_named() {
     assert!(refused(ArenaConfig { chunk_bytes: 1, ..base() }).starts_with("chunk_bytes is 1, but must be"));
     assert!(refused(ArenaConfig { chunk_bytes: u64::MAX, ..base() }).starts_with("chunk_bytes is"));
     assert!(refused(ArenaConfig { limit_bytes: 4096, ..base() }).starts_with("limit_bytes is 4096, but must be"));
-    let on = |node, strict| ArenaConfig { nodes: NodePolicy::One(node), strict, ..base() };
+    let on = |node, strict| {
+        from(PageSource { nodes: NodePolicy::One(node), strict, pages: Pages::Base, ..PageSource::default() })
+    };
     assert!(refused(on(777, true)).starts_with("node is 777, but must be one of the nodes"));
     assert_eq!(refused(on(1024, false)), "node is 1024, but must be below 1024");
     let elsewhere = arena(on(777, false)).receipt(0).unwrap();
@@ -243,7 +250,7 @@ fn configurations_that_cannot_be_had_are_named() {
 #[test]
 fn a_destroyed_arena_keeps_its_memory_for_open_cursors() {
     let _alone = alone();
-    let before = super::super::pages::mapped_bytes();
+    let before = super::super::governor::account::held();
     let made = arena(base());
     let cursor = made.open_cursor().unwrap();
     let memory = made.alloc_through(slot_of(cursor), 100, 0).unwrap();
@@ -256,9 +263,9 @@ fn a_destroyed_arena_keeps_its_memory_for_open_cursors() {
     assert_eq!(arena, handle);
     let closed = for_cursor(handle, |arena| arena.alloc_through(slot, 1, 1));
     assert!(matches!(closed, Err(ArenaError::Closed)));
-    assert!(super::super::pages::mapped_bytes() > before);
+    assert!(super::super::governor::account::held() > before);
     close(cursor);
-    assert_eq!(super::super::pages::mapped_bytes(), before);
+    assert_eq!(super::super::governor::account::held(), before);
     assert!(Slot::find(cursor).is_err());
 }
 
@@ -331,7 +338,7 @@ fn refused_calls_end_in_an_error_or_a_recorded_step_down_and_leak_nothing() {
         return;
     }
     drop(arena(base()));
-    let before = super::super::pages::mapped_bytes();
+    let before = super::super::governor::account::held();
     let mut outcomes = [0u64; 2];
     for point in [Point::Mmap, Point::Mbind, Point::Madvise, Point::Allocation] {
         for nth in 1.. {
@@ -340,7 +347,7 @@ fn refused_calls_end_in_an_error_or_a_recorded_step_down_and_leak_nothing() {
             let ended = whole_life();
             let untouched = faults::hits(point as usize) < nth;
             faults::set(point as usize, 0, 0, false);
-            assert_eq!(super::super::pages::mapped_bytes(), before, "{point:?} {nth} leaks");
+            assert_eq!(super::super::governor::account::held(), before, "{point:?} {nth} leaks");
             assert_eq!(handles::live_count(), 0, "{point:?} {nth} leaks a handle");
             match ended {
                 Ok(_) if untouched => break,
@@ -355,7 +362,7 @@ fn refused_calls_end_in_an_error_or_a_recorded_step_down_and_leak_nothing() {
 #[cfg(feature = "faults")]
 fn whole_life() -> Result<(), ArenaError> {
     let nodes = NodePolicy::Local;
-    let arena = try_arena(ArenaConfig { pages: Pages::Best, nodes, prefault: true, ..ArenaConfig::default() })?;
+    let arena = try_arena(from(PageSource { pages: Pages::Best, nodes, prefault: true, ..PageSource::default() }))?;
     let cursor = arena.open_cursor()?;
     let used = arena.alloc_through(slot_of(cursor), 100, 0).and_then(|_| {
         arena.alloc(3 << 20, 0)?;

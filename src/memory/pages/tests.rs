@@ -1,10 +1,20 @@
+use super::super::governor::account::held;
+use super::super::policy::NodePolicy;
 use super::super::residency::Method;
-use super::super::testing::{alone, quiet};
+use super::super::testing::{ACCOUNT, alone, quiet};
 use super::*;
 use std::fs;
 
+fn from(source: PageSource, bytes: u64) -> Request<'static> {
+    Request { bytes, at_most: u64::MAX, source, account: &ACCOUNT, name: "pages" }
+}
+
+fn populated(pages: Pages) -> PageSource {
+    PageSource { pages, prefault: true, ..PageSource::default() }
+}
+
 fn request(bytes: u64, pages: Pages) -> Request<'static> {
-    Request { bytes, at_most: u64::MAX, pages, nodes: NodePolicy::Any, strict: false, prefault: true, name: "pages" }
+    from(populated(pages), bytes)
 }
 
 const MIB: u64 = 1 << 20;
@@ -48,7 +58,7 @@ fn explicit_huge_pages_are_there_before_anybody_touches_them() {
     let Some(_pool) = Pool::with(6) else { return };
     for strict in [false, true] {
         for nodes in [NodePolicy::Any, NodePolicy::Local, NodePolicy::One(0), NodePolicy::Interleave] {
-            let asked = Request { strict, nodes, prefault: false, ..request(5 * MIB, Pages::Huge2M) };
+            let asked = from(PageSource { strict, nodes, prefault: false, ..populated(Pages::Huge2M) }, 5 * MIB);
             let mapping = Mapping::new(&asked).expect("three huge pages");
             assert_eq!((mapping.pages, mapping.bytes, mapping.nodes), (Pages::Huge2M, 6 * MIB, nodes));
             assert!(mapping.steps.as_slice().is_empty() && !mapping.stepped_down());
@@ -78,7 +88,7 @@ fn a_short_pool_steps_down_or_fails_but_never_kills() {
         unsafe { mapping.address().write_bytes(1, mapping.bytes as usize) };
         assert!(mapping.stepped_down());
     }
-    let strict = Request { strict: true, ..request(4 * HUGE, Pages::Huge2M) };
+    let strict = from(PageSource { strict: true, ..populated(Pages::Huge2M) }, 4 * HUGE);
     let error = Mapping::new(&strict).expect_err("strict");
     assert!(matches!(error, PagesError::PagesUnavailable { asked: Pages::Huge2M, .. }));
     assert!(error.to_string().contains("nr_hugepages"), "{error}");
@@ -133,7 +143,8 @@ fn transparent_pages_are_aligned_and_huge() {
     let found = residency::measure(&mapping);
     assert_eq!((found.resident_bytes, found.pages_by), (mapping.bytes, Method::PagemapScan));
     assert!(found.huge_bytes >= page_bytes, "{found:?}");
-    let lazy = Mapping::new(&Request { prefault: false, ..request(page_bytes, Pages::Transparent) }).expect("memory");
+    let lazy = Mapping::new(&from(PageSource { prefault: false, ..populated(Pages::Transparent) }, page_bytes))
+        .expect("memory");
     assert_eq!(residency::measure(&lazy).resident_bytes, 0);
 }
 
@@ -158,7 +169,7 @@ fn more_than_the_machine_has_is_an_error_not_a_kill() {
     for (bytes, limit) in
         [(all * 9 / 10, None), (1 << 46, Some(Limit::AddressSpace)), (u64::MAX, Some(Limit::AddressSpace))]
     {
-        let strict = Request { strict: true, ..request(bytes, Pages::Base) };
+        let strict = from(PageSource { strict: true, ..populated(Pages::Base) }, bytes);
         // Mapped under the heuristic of overcommit or not: it must not be populated unless it fits.
         let Some(limit) = limit else { continue };
         match Mapping::new(&strict) {
@@ -186,7 +197,7 @@ fn a_refused_policy_is_recorded() {
     }
     for strict in [false, true] {
         set(Point::Mbind as usize, 1, libc::EPERM, true);
-        let asked = Request { strict, nodes: NodePolicy::One(0), ..request(HUGE, Pages::Base) };
+        let asked = from(PageSource { strict, nodes: NodePolicy::One(0), ..populated(Pages::Base) }, HUGE);
         let made = Mapping::new(&asked);
         set(Point::Mbind as usize, 0, 0, false);
         let refused = [Step { tried: Pages::Base, limit: Limit::PolicyRefused, errno: libc::EPERM }];
@@ -217,12 +228,12 @@ fn a_failed_population_gives_every_page_back() {
         return;
     }
     let Some(_pool) = Pool::with(4) else { return };
-    let before = mapped_bytes();
+    let before = held();
     // The first advice is DONTFORK, the second populates.
     set(Point::Madvise as usize, 2, libc::EFAULT, false);
-    let made = Mapping::new(&Request { strict: true, ..request(4 * HUGE, Pages::Huge2M) });
+    let made = Mapping::new(&from(PageSource { strict: true, ..populated(Pages::Huge2M) }, 4 * HUGE));
     set(Point::Madvise as usize, 0, 0, false);
     let Err(PagesError::PagesUnavailable { steps, .. }) = made else { panic!("{made:?}") };
     assert_eq!(steps.as_slice()[0].errno, libc::EFAULT);
-    assert_eq!((mapped_bytes(), Pool::unpromised()), (before, 4));
+    assert_eq!((held(), Pool::unpromised()), (before, 4));
 }

@@ -10,6 +10,7 @@ const NOUNS: &[&str] = &[
     "library",
     "cancel",
     "topology",
+    "page_source",
     "arena",
     "mark",
     "receipt",
