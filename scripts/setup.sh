@@ -9,9 +9,11 @@ packages_of() {
         build) echo ca-certificates gcc libc6-dev make pkg-config libhwloc-dev libudev-dev ;;
         demo) echo libtesseract-dev libleptonica-dev tesseract-ocr-eng ;;
         test) echo g++ clang cmake binutils valgrind abigail-tools python3 libpq-dev postgresql ;;
+        numa) echo qemu-system-x86 busybox-static cpio ;;
         lint) echo shellcheck python3 ;;
-        bench) echo g++ libapr1-dev libaprutil1-dev libmimalloc-dev libtbb-dev ;;
-        *) fail "there is no set-up group \"$1\"; the groups are build, demo, test, lint and bench" ;;
+        bench) echo g++ libapr1-dev libaprutil1-dev libmimalloc-dev libtbb-dev libjemalloc-dev libprotobuf-dev \
+            libboost-dev libdpdk-dev libconcurrentqueue-dev ;;
+        *) fail "there is no set-up group \"$1\"; the groups are build, demo, test, numa, lint and bench" ;;
     esac
 }
 

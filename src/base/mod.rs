@@ -21,6 +21,7 @@ pub mod settle;
 pub mod sync;
 pub mod text;
 pub mod thread;
+pub mod tracing;
 pub mod watchers;
 
 /// Bytes of a message that a callback leaves and a result carries, the NUL included.

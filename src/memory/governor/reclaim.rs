@@ -1,5 +1,9 @@
 //! What can be given back when memory runs short.
 
+use crate::base::alloc::{self, OutOfMemory};
+use parking_lot::Mutex;
+use std::sync::Weak;
+
 /// In the order of what it costs to get it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
@@ -25,4 +29,16 @@ pub trait Reclaimer: Send + Sync {
     fn last_used_ns(&self) -> u64;
     /// Gives back about `bytes`, and says how much it was.
     fn reclaim(&self, bytes: u64) -> u64;
+}
+
+/// Who can be asked; the dead are forgotten when the next one comes.
+static RECLAIMERS: Mutex<Vec<Weak<dyn Reclaimer>>> = Mutex::new(Vec::new());
+
+/// Makes an object one that is asked when memory runs short, for as long as it lives.
+pub fn register(reclaimer: Weak<dyn Reclaimer>) -> Result<(), OutOfMemory> {
+    let mut list = RECLAIMERS.lock();
+    list.retain(|known| known.strong_count() > 0);
+    alloc::try_reserve_one(&mut list)?;
+    list.push(reclaimer);
+    Ok(())
 }
