@@ -1,4 +1,3 @@
-use super::super::governor::account::held;
 use super::super::policy::NodePolicy;
 use super::super::residency::Method;
 use super::super::testing::{ACCOUNT, alone, quiet};
@@ -228,12 +227,12 @@ fn a_failed_population_gives_every_page_back() {
         return;
     }
     let Some(_pool) = Pool::with(4) else { return };
-    let before = held();
+    let before = super::super::governor::account::held();
     // The first advice is DONTFORK, the second populates.
     set(Point::Madvise as usize, 2, libc::EFAULT, false);
     let made = Mapping::new(&from(PageSource { strict: true, ..populated(Pages::Huge2M) }, 4 * HUGE));
     set(Point::Madvise as usize, 0, 0, false);
     let Err(PagesError::PagesUnavailable { steps, .. }) = made else { panic!("{made:?}") };
     assert_eq!(steps.as_slice()[0].errno, libc::EFAULT);
-    assert_eq!((held(), Pool::unpromised()), (before, 4));
+    assert_eq!((super::super::governor::account::held(), Pool::unpromised()), (before, 4));
 }
