@@ -1,6 +1,6 @@
 package ostler
 
-// #include "shim.h"
+// #include "shim_arena.h"
 // #cgo nocallback ostler_go_arena_alloc
 import "C"
 

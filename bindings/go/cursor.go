@@ -1,6 +1,6 @@
 package ostler
 
-// #include "shim.h"
+// #include "shim_cursor.h"
 // #cgo noescape ostler_go_cursor_alloc
 // #cgo nocallback ostler_go_cursor_alloc
 import "C"

@@ -1,6 +1,6 @@
 package ostler
 
-// #include "shim.h"
+// #include "shim_model.h"
 // #cgo noescape ostler_go_model_submit
 // #cgo nocallback ostler_go_model_submit
 // #cgo noescape ostler_go_model_submit_n

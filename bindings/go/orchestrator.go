@@ -1,6 +1,6 @@
 package ostler
 
-// #include "shim.h"
+// #include "shim_orchestrator.h"
 import "C"
 
 import (

@@ -1,6 +1,6 @@
 package ostler
 
-// #include "shim.h"
+// #include "shim_pool.h"
 // #cgo nocallback ostler_go_pool_get_resource
 import "C"
 

@@ -1,6 +1,7 @@
 package ostler
 
-// #include "shim.h"
+// #include "shim_model.h"
+// #include "shim_orchestrator.h"
 import "C"
 
 import (

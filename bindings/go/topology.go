@@ -1,7 +1,7 @@
 package ostler
 
 // #include <stdlib.h>
-// #include "shim.h"
+// #include "shim_topology.h"
 import "C"
 
 import (

@@ -1,6 +1,6 @@
 package ostler
 
-// #include "shim.h"
+// #include "shim_cancel.h"
 import "C"
 
 import (

@@ -1,0 +1,20 @@
+#include "shim_cursor.h"
+
+ostler_go_memory ostler_go_cursor_open(uintptr_t arena)
+{
+    ostler_cursor *cursor = NULL;
+    ostler_go_failure failed = failure(ostler_cursor_open((ostler_arena *)arena, &cursor));
+    return (ostler_go_memory){failed, cursor};
+}
+
+ostler_go_memory ostler_go_cursor_alloc(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes)
+{
+    ostler_go_memory memory = {0};
+    memory.failure = failure(ostler_cursor_alloc(cursor, size_bytes, align_bytes, &memory.address));
+    return memory;
+}
+
+ostler_go_failure ostler_go_cursor_close(ostler_cursor *cursor)
+{
+    return failure(ostler_cursor_close(cursor));
+}
