@@ -7,7 +7,8 @@ use super::headroom::Admission;
 use super::policy::{NodePolicy, Pages, Placement};
 use super::source::PageSource;
 use super::system::{self, Errno};
-use super::{cgroup, kernel, residency, round_up};
+use super::{cgroup, kernel, residency, round_up, sanitizers};
+use parking_lot::Mutex;
 use std::ffi::CString;
 use std::fmt;
 use std::ptr::NonNull;
@@ -139,7 +140,7 @@ pub struct Mapping {
     pub asked_bytes: u64,
     pub steps: Steps,
     /// Ends after the memory is unmapped.
-    _charge: Charge,
+    charge: Mutex<Charge>,
 }
 
 // SAFETY: a mapping is a range of plain memory; who may touch which part is the arena's business.
@@ -187,7 +188,13 @@ impl Mapping {
         (self.asked_pages != Pages::Best && self.pages != self.asked_pages) || self.nodes != self.asked_nodes
     }
 
+    /// Lets another account pay for it from now on.
+    pub fn hand_over(&self, to: &Arc<Account>) -> Result<(), Refused> {
+        self.charge.lock().hand_over(to)
+    }
+
     fn own(address: NonNull<u8>, bytes: u64, attempt: &Attempt, page_bytes: u64, charge: Charge) -> Self {
+        sanitizers::mapped(address.as_ptr(), bytes);
         Self {
             address,
             bytes,
@@ -198,7 +205,7 @@ impl Mapping {
             asked_nodes: attempt.request.source.nodes,
             asked_bytes: attempt.request.bytes,
             steps: Steps::default(),
-            _charge: charge,
+            charge: Mutex::new(charge),
         }
     }
 
@@ -233,6 +240,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        sanitizers::unmapping(self.address(), self.bytes);
         // SAFETY: the range is this mapping, whose last user is gone.
         if let Err(errno) = unsafe { system::unmap(self.address(), self.bytes) } {
             crate::base::log::warn(format_args!("munmap of {} bytes failed: errno {errno}", self.bytes));

@@ -73,6 +73,16 @@ pub struct Charge {
     bytes: u64,
 }
 
+impl Charge {
+    /// Moves to another account. The process holds no more and no less for that.
+    pub fn hand_over(&mut self, to: &Arc<Account>) -> Result<(), Refused> {
+        to.held.fetch_add(self.bytes, Relaxed);
+        self.account.held.fetch_sub(self.bytes, Relaxed);
+        self.account = to.clone();
+        Ok(())
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         self.account.held.fetch_sub(self.bytes, Relaxed);
