@@ -4,7 +4,8 @@
 use super::chunks::{Chunks, Position, SPAN_ALIGN, Span};
 use super::cursor::{Cursor, CursorError, Slot};
 use super::governor::{Account, Holder};
-use super::lane::Lanes;
+use super::lane::Lane;
+use super::lanes::Lanes;
 use super::pages::{Mapping, PagesError, Request};
 use super::receipt::Receipt;
 use super::region::{Block, MAX_ALIGN, Region};
@@ -100,7 +101,7 @@ pub struct Arena {
     account: Arc<Account>,
     /// Goes on whenever the lanes must be empty: at a mark, a rewind, a reset, and when the arena closes.
     epoch: AtomicU64,
-    lanes: Lanes,
+    lanes: Lanes<Lane>,
     state: Mutex<State>,
     /// Held by the thread that maps the next chunk, so that others can go on meanwhile with what is left.
     growth: Mutex<()>,

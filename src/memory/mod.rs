@@ -3,7 +3,9 @@
 //! From the kernel upwards: [`system`] makes the calls, [`kernel`] and [`cgroup`] read what the kernel tells,
 //! [`headroom`] says whether a request would end in an out-of-memory kill, [`policy`] places, [`pages`] climbs down the
 //! ladder of page sizes and keeps a record of why, [`residency`] asks what was really got and [`receipt`] puts both
-//! side by side; [`sanitizers`] tells the tools that watch the host's memory. A [`source`] is what an object asks for, and the [`governor`] counts what it holds. [`chunks`] cuts mappings into spans, [`region`] cuts spans into allocations, [`cursor`] and [`lane`]
+//! side by side; [`sanitizers`] tells the tools that watch the host's memory. A [`source`] is what an object asks for, and
+//! the [`governor`] counts what it holds. [`chunks`] cuts mappings into spans, [`region`] cuts spans into allocations,
+//! [`cursor`] and [`lane`] (one of the [`lanes`] of an object)
 //! give each thread its own region, and [`arena`] is the object that holds it all. [`topology`] describes the machine.
 
 pub mod arena;
@@ -14,6 +16,7 @@ pub mod governor;
 pub mod headroom;
 pub mod kernel;
 pub mod lane;
+pub mod lanes;
 pub mod pages;
 pub mod policy;
 pub mod receipt;
