@@ -6,7 +6,7 @@ use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Lease, Resource, StaleLease};
-use crate::base::pockets::{Pocket, Window};
+use crate::base::pockets::{Pocket, Reach, Window};
 use crate::base::thread::{self, Caller};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -74,6 +74,17 @@ impl Pool {
             None => {}
         }
         self.end_lease_of_another(lease)
+    }
+
+    /// The same for one that is the thread's own, in a window that lasts as long as there are such; nothing when it is
+    /// not, or the pockets are shut.
+    #[inline(always)]
+    pub(super) fn end_own_lease<'a>(&'a self, lease: Lease, me: Caller, window: &mut Option<Reach<'a>>) -> Option<u32> {
+        if window.is_none() && self.has_pockets {
+            *window = self.pockets.reach(me.pocket(self.owner)?);
+        }
+        window.as_ref()?;
+        self.slots.end_own_lease(lease, me.number()).ok()?
     }
 
     #[cold]

@@ -173,7 +173,7 @@ fn retire_worn(pool: &Pool) {
         let slot = pool.slots.get(number);
         if slot.phase() == Phase::Idle
             && let idle_since_ns = slot.since_ns.load(Relaxed)
-            && let Some(reason) = pool.wear_of(slot)
+            && let Some(reason) = pool.wear_of(number)
         {
             pool.retire(number, idle_since_ns, reason);
         }

@@ -1,10 +1,11 @@
 //! The numbers of idle slots, in the order in which they are leased again.
 
 use super::config::IdleOrder;
-use super::stack::{Chain, Stack};
+use super::stack::{Chain, Links, Stack};
 use crate::base::alloc::{self, OutOfMemory};
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst, fence};
 
 pub enum IdleSet {
@@ -16,13 +17,13 @@ pub enum IdleSet {
 
 impl IdleSet {
     /// An empty set for the numbers below `slots`.
-    pub fn new(order: IdleOrder, by_tag: bool, slots: u32) -> Result<Self, OutOfMemory> {
+    pub fn new(order: IdleOrder, by_tag: bool, slots: u32, links: &Arc<Links>) -> Result<Self, OutOfMemory> {
         if by_tag {
             let numbers = Mutex::new(alloc::try_vec(slots as usize)?);
             return Ok(Self::ByTag(ByTag { numbers, depth: AtomicU32::new(0) }));
         }
         Ok(match order {
-            IdleOrder::LastUsedFirst => Self::LastUsedFirst(Stack::new(slots)?),
+            IdleOrder::LastUsedFirst => Self::LastUsedFirst(Stack::with(links)),
             IdleOrder::LongestIdleFirst => {
                 alloc::check(slots as usize * 2 * size_of::<usize>())?;
                 Self::LongestIdleFirst(alloc::try_box(ArrayQueue::new(slots as usize))?)

@@ -114,7 +114,7 @@ impl Pool {
             return Err(AcquireError::CreateFailed(failure));
         }
         self.counters.created.fetch_add(1, SeqCst);
-        self.slots.get(number).begin_life(resource, Life { generation, expires_ns: self.lifetime_end_ns() });
+        self.slots.begin_life(number, resource, Life { generation, expires_ns: self.lifetime_end_ns() });
         self.tell(Event::Created, resource);
         self.warmed.wake_all();
         if self.breaker.succeeded() {
@@ -263,7 +263,7 @@ impl Pool {
     pub(super) fn destroy_doomed(&self) {
         while let Some((number, _)) = self.doomed.pop() {
             self.replace_first();
-            let reason = self.wear_of(self.slots.get(number)).unwrap_or(Reason::Surplus);
+            let reason = self.wear_of(number).unwrap_or(Reason::Surplus);
             self.destroy_resource(number, reason);
             self.leaving.fetch_sub(1, SeqCst);
             self.vacate(number);
@@ -407,7 +407,7 @@ impl Pool {
         self.recall();
         let mut fresh = alloc::try_vec(self.config.capacity as usize)?;
         while let Some((number, _)) = self.idle.pop(0) {
-            match self.wear_of(self.slots.get(number)) {
+            match self.wear_of(number) {
                 Some(reason) => {
                     self.replace_first();
                     self.destroy_resource(number, reason);

@@ -63,11 +63,10 @@ impl Pool {
         let Some(left) = self.idle.pop_all(leases.len(), |place, number| leases[place] = Lease(number.into())) else {
             return false;
         };
-        let wear_of = |number: u32| self.wear_of(self.slots.get(number));
-        if leases.iter().any(|number| wear_of(number.0 as u32).is_some()) {
+        if leases.iter().any(|number| self.wear_of(number.0 as u32).is_some()) {
             // Worn out, or of an earlier generation: back through the ordinary ways, which sort that out.
             for number in leases.iter().map(|number| number.0 as u32) {
-                match wear_of(number) {
+                match self.wear_of(number) {
                     Some(reason) => {
                         self.slots.get(number).set_phase(Phase::Returning);
                         self.let_go(number, reason);
@@ -78,6 +77,7 @@ impl Pool {
             return false;
         }
         self.note_peak(left);
+        self.note_calm();
         for (lease, resource) in leases.iter_mut().zip(resources.iter_mut()) {
             (*lease, *resource) = self.begin_lease(lease.0 as u32, demand);
         }
@@ -117,21 +117,32 @@ impl Pool {
     pub fn release_many(&self, leases: impl Iterator<Item = Lease>, me: Caller) -> (u32, Result<(), StaleLease>) {
         let (mut released, mut result) = (0, Ok(()));
         let (mut chain, mut shares) = (Chain::default(), 0);
+        let mut window = None;
         for lease in leases {
-            match self.end_lease(lease, me) {
+            // One window for all that are this thread's own; none while a callback may run.
+            let own = self.end_own_lease(lease, me, &mut window);
+            let ended = match own {
+                Some(number) if !self.may_not_keep(number) => Ok(number),
+                own => {
+                    window = None;
+                    own.map_or_else(|| self.end_lease(lease, me), Ok)
+                }
+            };
+            match ended {
                 Ok(number) => {
                     released += 1;
                     shares += u32::from(self.has_share(number));
                     self.note_use(number);
-                    if self.settle(number) {
+                    if window.is_some() || self.settle(number) {
                         self.note_idle_since(number);
                         self.slots.get(number).make_idle();
-                        self.idle.link(&mut chain, number, self.slots.get(number).tag());
+                        self.idle.link(&mut chain, number, self.slots.tag(number));
                     }
                 }
                 Err(stale) => result = result.and(Err(self.end_if_revoked(stale))),
             }
         }
+        drop(window);
         self.idle.push_chain(chain);
         self.after_idle();
         (0..shares).for_each(|_| self.end_share(true));

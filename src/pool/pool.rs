@@ -14,8 +14,8 @@ use super::numbers::{Counters, Reason};
 use super::overload::Overload;
 use super::reclaim::Revoked;
 use super::resize::Limits;
-use super::slots::{Borrower, Claim, Lease, Phase, Resource, Slot, Slots, StaleLease};
-use super::stack::Stack;
+use super::slots::{Borrower, Claim, Lease, Memory, Phase, Resource, Slots, StaleLease};
+use super::stack::{Links, Stack};
 use super::waiters::{Grant, Source, Waiters, Want};
 use super::waiting::AcquireError;
 use crate::base::alloc::{self, OutOfMemory};
@@ -112,6 +112,9 @@ impl Pool {
     pub fn new(owner: Owner, config: PoolConfig, factory: Box<dyn Factory>) -> Result<Arc<Self>, CreateError> {
         config.check()?;
         let capacity = config.capacity;
+        let links = Links::new(capacity)?;
+        let memory =
+            Memory { uses: config.max_uses > 0, lifetimes: config.max_lifetime_ns > 0, tags: factory.retags() };
         let pool = alloc::try_arc(Self {
             owner,
             config,
@@ -122,8 +125,8 @@ impl Pool {
             ages: config.tick_length_ns().is_some(),
             mode: AtomicU32::new(0),
             generation: AtomicU32::new(0),
-            slots: Slots::new(capacity)?,
-            idle: IdleSet::new(config.idle_order, factory.retags(), capacity)?,
+            slots: Slots::new(capacity, memory)?,
+            idle: IdleSet::new(config.idle_order, factory.retags(), capacity, &links)?,
             pockets: Pockets::new(owner),
             has_pockets: config.idle_order == IdleOrder::LastUsedFirst
                 && config.min_idle == 0
@@ -132,10 +135,10 @@ impl Pool {
             reserve: Reserve::new(config.reserved_high),
             revoked: Revoked::default(),
             overload: Overload::new(config.target_wait_ns, config.wait_interval_ns, config.refuses_hopeless),
-            vacant: Stack::new(capacity)?,
-            doomed: Stack::new(capacity)?,
+            vacant: Stack::with(&links),
+            doomed: Stack::with(&links),
             leaving: AtomicU32::new(0),
-            limits: Limits::new(&config)?,
+            limits: Limits::new(&config, &links),
             waiters: Waiters::default(),
             breaker: Breaker::new(config.breaker_failures),
             creators: Creators::default(),
@@ -146,8 +149,9 @@ impl Pool {
             counters: Counters::default(),
             factory,
         })?;
-        // The lowest number is on top: a pool that is little used stays in few cache lines.
-        (0..config.max_size).rev().for_each(|slot| pool.vacant.push(slot));
+        // On top the low even numbers: a pool that is little used stays in few cache lines, of which each has one user.
+        let (even, odd) = ((0..config.max_size).step_by(2), (1..config.max_size).step_by(2));
+        odd.rev().chain(even.rev()).for_each(|slot| pool.vacant.push(slot));
         pool.start().inspect_err(|_| {
             // A thread that did start may have made something.
             pool.begin_destroy();
@@ -340,14 +344,13 @@ impl Pool {
 
     /// Gives a resource the settings that are wanted.
     fn retag(&self, number: u32, wanted: u64) -> Result<(), CallbackFailure> {
-        let slot = self.slots.get(number);
-        let (resource, tag) = (slot.resource(), slot.tag());
+        let (resource, tag) = (self.slots.get(number).resource(), self.slots.tag(number));
         if tag == wanted {
             return Ok(());
         }
         self.counters.retags.fetch_add(1, Relaxed);
         callback::run_checked(self.owner, Callback::Retag, || self.factory.retag(resource, tag, wanted))
-            .inspect(|()| slot.set_tag(wanted))
+            .inspect(|()| self.slots.set_tag(number, wanted))
             .inspect_err(|failure| {
                 log::info(format_args!("{}: a resource could not be retagged: {failure}", self.config.name));
             })
@@ -356,7 +359,7 @@ impl Pool {
     /// Why an idle resource must not be leased again.
     #[inline]
     pub(super) fn fault_of(&self, number: u32) -> Option<Reason> {
-        let wear = self.wear_of(self.slots.get(number));
+        let wear = self.wear_of(number);
         if wear.is_none() && self.validates && !self.is_still_valid(number) {
             return Some(Reason::Invalid);
         }
@@ -365,19 +368,20 @@ impl Pool {
 
     /// Why a resource has had its last use.
     #[inline]
-    pub(super) fn wear_of(&self, slot: &Slot) -> Option<Reason> {
-        if slot.generation() != self.generation.load(Relaxed) {
+    pub(super) fn wear_of(&self, number: u32) -> Option<Reason> {
+        if self.slots.get(number).generation() != self.generation.load(Relaxed) {
             return Some(Reason::Refreshed);
         }
-        if self.wears { self.wear_by_age(slot) } else { None }
+        if self.wears { self.wear_by_age(number) } else { None }
     }
 
-    fn wear_by_age(&self, slot: &Slot) -> Option<Reason> {
-        if self.config.max_uses > 0 && slot.uses_of_resource() >= self.config.max_uses {
+    fn wear_by_age(&self, number: u32) -> Option<Reason> {
+        if self.config.max_uses > 0 && self.slots.uses_of_resource(number) >= self.config.max_uses {
             return Some(Reason::Used);
         }
         // By the housekeeper's clock.
-        (self.config.max_lifetime_ns > 0 && slot.expires_ns() <= self.housekeeper.tick_ns()).then_some(Reason::Old)
+        (self.config.max_lifetime_ns > 0 && self.slots.expires_ns(number) <= self.housekeeper.tick_ns())
+            .then_some(Reason::Old)
     }
 
     /// In place of a resource with a fault, the next idle one without, else a new one.
@@ -464,13 +468,19 @@ impl Pool {
         Ok(())
     }
 
+    /// Whether a released resource is to be looked at closer, and with a callback, before it is kept.
+    #[inline]
+    pub(super) fn may_not_keep(&self, number: u32) -> bool {
+        self.wears || self.resets || self.is_too_large() || self.wear_of(number).is_some()
+    }
+
     /// Whether a released resource is kept. Otherwise it is on its way out.
     #[inline(always)]
     pub(super) fn settle(&self, number: u32) -> bool {
         if self.withdraw_surplus(number) {
             return false;
         }
-        if let Some(reason) = self.wear_of(self.slots.get(number)).or_else(|| self.surplus()) {
+        if let Some(reason) = self.wear_of(number).or_else(|| self.surplus()) {
             self.let_go(number, reason);
             return false;
         }
@@ -546,7 +556,7 @@ impl Pool {
 
     #[inline]
     pub(super) fn push_idle(&self, number: u32) {
-        self.idle.push(number, self.slots.get(number).tag());
+        self.idle.push(number, self.slots.tag(number));
     }
 
     /// To be called when something was put among the idle ones.

@@ -6,9 +6,8 @@ use super::housekeeper;
 use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Claim, Phase, Resource};
-use super::stack::Stack;
+use super::stack::{Links, Stack};
 use crate::base::InvalidField;
-use crate::base::alloc::OutOfMemory;
 use crate::base::thread::SpawnError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
@@ -23,14 +22,14 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub fn new(config: &PoolConfig) -> Result<Self, OutOfMemory> {
-        let withdrawn = Stack::new(config.capacity)?;
+    pub fn new(config: &PoolConfig, links: &Arc<Links>) -> Self {
+        let withdrawn = Stack::with(links);
         (config.max_size..config.capacity).rev().for_each(|slot| withdrawn.push(slot));
-        Ok(Self {
+        Self {
             bounds: AtomicU64::new(Self::pack(config.min_size, config.max_size)),
             circulating: AtomicU32::new(config.max_size),
             withdrawn,
-        })
+        }
     }
 
     fn pack(min_size: u32, max_size: u32) -> u64 {

@@ -58,9 +58,10 @@ const PHASES: [Phase; 8] = [
     Phase::Unlinked,
 ];
 
-// The word of a slot: generation | phase:4. A lease: generation | slot | salt:16, of which the slot takes as few bits as it
-// needs: a pool of 16 has 44 for the generation, which last for days of nothing but leasing.
-const GENERATION_SHIFT: u32 = 4;
+// The word of a slot: uses:60 | phase:4. A lease: the low bits of uses | slot | salt:16, of which the slot takes as few bits
+// as it needs: a pool of 16 has 44 for the uses, which last for days of nothing but leasing.
+const USES_SHIFT: u32 = 4;
+const PHASE: u64 = 0xf;
 const SALT_BITS: u32 = 16;
 const SALT_MASK: u64 = (1 << SALT_BITS) - 1;
 
@@ -85,23 +86,19 @@ pub enum Hold {
     Unlinked,
 }
 
-#[repr(align(64))]
+/// A place for one resource, half a cache line.
+#[repr(C, align(32))]
 pub struct Slot {
+    /// How often it was leased, and its phase.
     word: AtomicU64,
     resource: AtomicPtr<c_void>,
     /// Since when it is idle, or leased, as exactly as the pool needs it. Of a lease: 0 when nobody looked at the clock,
     /// and odd when it was looked at for this lease.
     pub since_ns: AtomicU64,
-    /// How often it was leased; written by whoever owns the slot.
-    uses: AtomicU64,
-    /// What `uses` was when its resource was made.
-    uses_before: AtomicU64,
-    expires_ns: AtomicU64,
-    generation: AtomicU32,
     /// The number of its thread, and `ORDINARY`.
     borrower: AtomicU32,
-    /// The settings of its resource.
-    tag: AtomicU64,
+    /// The pool's when its resource was begun.
+    generation: AtomicU32,
 }
 
 /// In a borrower: it has a share of what is for everybody. Above any number of a thread.
@@ -136,8 +133,10 @@ impl Slot {
         Resource(self.resource.load(Relaxed))
     }
 
+    /// How often it was leased.
+    #[inline]
     pub fn uses(&self) -> u64 {
-        self.uses.load(Relaxed)
+        self.word.load(Relaxed) >> USES_SHIFT
     }
 
     pub fn borrower(&self) -> Borrower {
@@ -149,44 +148,15 @@ impl Slot {
         }
     }
 
-    #[inline]
-    pub fn tag(&self) -> u64 {
-        self.tag.load(Relaxed)
-    }
-
-    /// For the owner of the slot.
-    pub fn set_tag(&self, tag: u64) {
-        self.tag.store(tag, Relaxed);
-    }
-
     /// For a lease whose begin nobody has seen.
     pub fn note_since_if_unknown(&self, now_ns: u64) {
         // Whether it was known, or is another's by now, does not matter.
         let _ = self.since_ns.compare_exchange(0, now_ns & !1, Relaxed, Relaxed);
     }
 
-    /// How often its resource was leased.
-    pub fn uses_of_resource(&self) -> u64 {
-        // Somebody who does not own the slot may see the one without the other.
-        self.uses().saturating_sub(self.uses_before.load(Relaxed))
-    }
-
-    pub fn expires_ns(&self) -> u64 {
-        self.expires_ns.load(Relaxed)
-    }
-
     #[inline]
     pub fn generation(&self) -> u32 {
         self.generation.load(Relaxed)
-    }
-
-    /// For the owner of the slot: a resource was made in it.
-    pub fn begin_life(&self, resource: Resource, life: Life) {
-        self.resource.store(resource.0, Release);
-        self.uses_before.store(self.uses(), Relaxed);
-        self.expires_ns.store(life.expires_ns, Relaxed);
-        self.generation.store(life.generation, Relaxed);
-        self.set_tag(0);
     }
 
     /// For the owner of the slot: the resource is the caller's, to be destroyed.
@@ -198,21 +168,21 @@ impl Slot {
     /// For the owner of the slot, when no other thread can move it.
     pub fn set_phase(&self, phase: Phase) {
         let word = self.word.load(Relaxed);
-        self.word.store((word & !7) | phase as u64, SeqCst);
+        self.word.store((word & !PHASE) | phase as u64, SeqCst);
     }
 
     /// For the owner of the slot, right before its number goes onto the idle stack.
     #[inline]
     pub fn make_idle(&self) {
         let word = self.word.load(Relaxed);
-        self.word.store((word & !7) | Phase::Idle as u64, Release);
+        self.word.store((word & !PHASE) | Phase::Idle as u64, Release);
     }
 
     /// When several may want to move it.
     pub fn move_phase(&self, from: Phase, to: Phase) -> bool {
         let word = self.word.load(Relaxed);
-        let expected = (word & !7) | from as u64;
-        self.word.compare_exchange(expected, (word & !7) | to as u64, SeqCst, SeqCst).is_ok()
+        let expected = (word & !PHASE) | from as u64;
+        self.word.compare_exchange(expected, (word & !PHASE) | to as u64, SeqCst, SeqCst).is_ok()
     }
 
     /// For one who popped its number from among the idle ones, while others may hold it.
@@ -261,30 +231,82 @@ impl Slot {
     }
 }
 
+/// What is remembered of each resource, for a pool that asks for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    pub uses: bool,
+    pub lifetimes: bool,
+    pub tags: bool,
+}
+
 pub struct Slots {
     slots: Vec<Slot>,
+    // By slot, or empty.
+    /// How often the slot was leased before its resource was made.
+    uses_before: Vec<AtomicU64>,
+    expires_ns: Vec<AtomicU64>,
+    /// The settings of its resource.
+    tags: Vec<AtomicU64>,
     salt: u64,
     /// Of a lease: how many bits name the slot.
     slot_bits: u32,
 }
 
 impl Slots {
-    pub fn new(count: u32) -> Result<Self, OutOfMemory> {
-        static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    pub fn new(count: u32, memory: Memory) -> Result<Self, OutOfMemory> {
+        static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let mut slots = alloc::try_vec(count as usize)?;
         slots.extend((0..count).map(|_| Slot {
             word: AtomicU64::new(0),
             resource: AtomicPtr::new(std::ptr::null_mut()),
             since_ns: AtomicU64::new(0),
-            uses: AtomicU64::new(0),
-            uses_before: AtomicU64::new(0),
-            expires_ns: AtomicU64::new(0),
-            generation: AtomicU32::new(0),
             borrower: AtomicU32::new(0),
-            tag: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
         }));
-        let slot_bits = u32::BITS - count.saturating_sub(1).leading_zeros();
-        Ok(Self { slots, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK, slot_bits })
+        let one_each = |is_wanted: bool| {
+            let mut numbers = alloc::try_vec(if is_wanted { count as usize } else { 0 })?;
+            numbers.resize_with(numbers.capacity(), AtomicU64::default);
+            Ok(numbers)
+        };
+        Ok(Self {
+            slots,
+            uses_before: one_each(memory.uses)?,
+            expires_ns: one_each(memory.lifetimes)?,
+            tags: one_each(memory.tags)?,
+            // Never 0, so that no lease is.
+            salt: SALT.fetch_add(1, Relaxed) % SALT_MASK + 1,
+            slot_bits: u32::BITS - count.saturating_sub(1).leading_zeros(),
+        })
+    }
+
+    /// For the owner of the slot: a resource was made in it.
+    pub fn begin_life(&self, number: u32, resource: Resource, life: Life) {
+        let slot = self.get(number);
+        slot.resource.store(resource.0, Release);
+        slot.generation.store(life.generation, Relaxed);
+        note(&self.uses_before, number, slot.uses());
+        note(&self.expires_ns, number, life.expires_ns);
+        self.set_tag(number, 0);
+    }
+
+    /// How often the resource of a slot was leased.
+    pub fn uses_of_resource(&self, number: u32) -> u64 {
+        // Somebody who does not own the slot may see the one without the other.
+        self.get(number).uses().saturating_sub(noted(&self.uses_before, number).unwrap_or(0))
+    }
+
+    pub fn expires_ns(&self, number: u32) -> u64 {
+        noted(&self.expires_ns, number).unwrap_or(u64::MAX)
+    }
+
+    #[inline]
+    pub fn tag(&self, number: u32) -> u64 {
+        noted(&self.tags, number).unwrap_or(0)
+    }
+
+    /// For the owner of the slot.
+    pub fn set_tag(&self, number: u32, tag: u64) {
+        note(&self.tags, number, tag);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
@@ -298,27 +320,20 @@ impl Slots {
     }
 
     /// From now on the slot is leased. For its owner.
-    #[inline]
+    #[inline(always)]
     pub fn begin_lease(&self, number: u32, borrower: Borrower) -> Lease {
         let slot = self.get(number);
         let flag = if borrower.is_ordinary { ORDINARY } else { 0 };
         slot.borrower.store(borrower.thread | flag, Relaxed);
         slot.since_ns.store(borrower.since_ns, Relaxed);
-        // 0 is left out, so that no lease is.
-        let generation = (((slot.word.load(Relaxed) >> GENERATION_SHIFT) + 1) & self.generation_mask()).max(1);
-        slot.uses.store(slot.uses.load(Relaxed) + 1, Relaxed);
-        slot.word.store((generation << GENERATION_SHIFT) | Phase::Leased as u64, Release);
-        self.lease_of(number, generation)
+        let uses = slot.uses() + 1;
+        slot.word.store((uses << USES_SHIFT) | Phase::Leased as u64, Release);
+        self.lease_of(number, uses)
     }
 
     #[inline]
-    fn lease_of(&self, number: u32, generation: u64) -> Lease {
-        Lease((generation << (SALT_BITS + self.slot_bits)) | (u64::from(number) << SALT_BITS) | self.salt)
-    }
-
-    #[inline]
-    fn generation_mask(&self) -> u64 {
-        u64::MAX >> (SALT_BITS + self.slot_bits)
+    fn lease_of(&self, number: u32, uses: u64) -> Lease {
+        Lease((uses << (SALT_BITS + self.slot_bits)) | (u64::from(number) << SALT_BITS) | self.salt)
     }
 
     /// The slots that are leased at this moment, each with its lease.
@@ -329,8 +344,8 @@ impl Slots {
     pub fn lease_in(&self, number: u32) -> Option<(Lease, &Slot)> {
         let slot = self.get(number);
         let word = slot.word.load(Acquire);
-        let is_leased = word & 7 == Phase::Leased as u64;
-        is_leased.then(|| (self.lease_of(number, word >> GENERATION_SHIFT), slot))
+        let is_leased = word & PHASE == Phase::Leased as u64;
+        is_leased.then(|| (self.lease_of(number, word >> USES_SHIFT), slot))
     }
 
     /// Ends a lease: of several who try one gets the slot, in `RETURNING`.
@@ -348,9 +363,6 @@ impl Slots {
     #[inline]
     pub fn end_own_lease(&self, lease: Lease, thread: u32) -> Result<Option<u32>, StaleLease> {
         let (number, slot, leased) = self.find(lease)?;
-        if slot.word.load(Acquire) != leased {
-            return Err(StaleLease { lease: lease.0 });
-        }
         if slot.borrower.load(Relaxed) != thread {
             return Ok(None);
         }
@@ -371,16 +383,25 @@ impl Slots {
         ((lease.0 >> SALT_BITS) & ((1 << self.slot_bits) - 1)) as u32
     }
 
-    /// The slot that a lease names, and its word while the lease is good.
+    /// The slot that a good lease names, and its word.
     #[inline]
     fn find(&self, lease: Lease) -> Result<(u32, &Slot, u64), StaleLease> {
         let stale = StaleLease { lease: lease.0 };
-        if lease.0 == 0 || lease.0 & SALT_MASK != self.salt {
-            return Err(stale);
-        }
         let number = self.number_of(lease);
         let slot = self.slots.get(number as usize).ok_or(stale)?;
-        let generation = lease.0 >> (SALT_BITS + self.slot_bits);
-        Ok((number, slot, (generation << GENERATION_SHIFT) | Phase::Leased as u64))
+        let word = slot.word.load(Acquire);
+        let is_good = word & PHASE == Phase::Leased as u64 && self.lease_of(number, word >> USES_SHIFT) == lease;
+        if is_good { Ok((number, slot, word)) } else { Err(stale) }
     }
+}
+
+fn note(numbers: &[AtomicU64], number: u32, value: u64) {
+    if let Some(place) = numbers.get(number as usize) {
+        place.store(value, Relaxed);
+    }
+}
+
+#[inline]
+fn noted(numbers: &[AtomicU64], number: u32) -> Option<u64> {
+    Some(numbers.get(number as usize)?.load(Relaxed))
 }

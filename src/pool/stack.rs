@@ -5,6 +5,7 @@
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
+use std::sync::Arc;
 
 // The head: tag:22 | depth:21 | slot:21, where the slot that is all ones is none.
 const FIELD: u64 = (1 << 21) - 1;
@@ -20,18 +21,40 @@ pub struct Chain {
     count: u32,
 }
 
-#[repr(align(128))]
-pub struct Stack {
-    head: AtomicU64,
+/// What lies below each number: of all stacks that share it a number is on one at most.
+pub struct Links {
     below: Vec<AtomicU32>,
 }
 
-impl Stack {
-    /// An empty stack for the numbers below `slots`, of which there are at most 2^20.
-    pub fn new(slots: u32) -> Result<Self, OutOfMemory> {
+impl Links {
+    /// For the numbers below `slots`, of which there are at most 2^20.
+    pub fn new(slots: u32) -> Result<Arc<Self>, OutOfMemory> {
         let mut below = alloc::try_vec(slots as usize)?;
         below.extend((0..slots).map(|_| AtomicU32::new(NONE as u32)));
-        Ok(Self { head: AtomicU64::new(NONE), below })
+        alloc::try_arc(Self { below })
+    }
+
+    #[inline]
+    fn below(&self, slot: u32) -> Option<&AtomicU32> {
+        self.below.get(slot as usize)
+    }
+}
+
+#[repr(align(128))]
+pub struct Stack {
+    head: AtomicU64,
+    links: Arc<Links>,
+}
+
+impl Stack {
+    /// An empty stack with links of its own.
+    pub fn new(slots: u32) -> Result<Self, OutOfMemory> {
+        Ok(Self::with(&Links::new(slots)?))
+    }
+
+    /// An empty stack of numbers that may be on others with the same links, on one at a time.
+    pub fn with(links: &Arc<Links>) -> Self {
+        Self { head: AtomicU64::new(NONE), links: links.clone() }
     }
 
     pub fn depth(&self) -> u32 {
@@ -47,7 +70,7 @@ impl Stack {
     /// Puts a number on top of a chain, which is not on the stack yet.
     #[inline]
     pub fn link(&self, chain: &mut Chain, slot: u32) {
-        let Some(below) = self.below.get(slot as usize) else { return };
+        let Some(below) = self.links.below(slot) else { return };
         match chain.count {
             0 => chain.bottom = slot,
             _ => below.store(chain.top, Relaxed),
@@ -62,7 +85,7 @@ impl Stack {
         if chain.count == 0 {
             return;
         }
-        let Some(below) = self.below.get(chain.bottom as usize) else { return };
+        let Some(below) = self.links.below(chain.bottom) else { return };
         let mut head = self.head.load(Relaxed);
         loop {
             below.store((head & FIELD) as u32, Relaxed);
@@ -88,7 +111,7 @@ impl Stack {
             for place in 0..count {
                 each(place, next as u32);
                 // A link that another thread changes meanwhile may lead anywhere; the exchange below then fails.
-                next = self.below.get(next as usize).map_or(NONE, |below| u64::from(below.load(Relaxed)));
+                next = self.links.below(next as u32).map_or(NONE, |below| u64::from(below.load(Relaxed)));
             }
             let popped = (head & !((1 << TAG_SHIFT) - 1)) | (left << DEPTH_SHIFT) | (next & FIELD);
             match self.head.compare_exchange_weak(head, popped, SeqCst, SeqCst) {
@@ -106,7 +129,7 @@ impl Stack {
             let slot = head & FIELD;
             // None when empty. A link that another thread changes meanwhile is read in vain: then the tag, or what is
             // on top, has changed too.
-            let below = u64::from(self.below.get(slot as usize)?.load(Relaxed));
+            let below = u64::from(self.links.below(slot as u32)?.load(Relaxed));
             let left = ((head >> DEPTH_SHIFT) & FIELD) - 1;
             let popped = (head & !((1 << TAG_SHIFT) - 1)) | (left << DEPTH_SHIFT) | below;
             match self.head.compare_exchange_weak(head, popped, SeqCst, SeqCst) {

@@ -5,7 +5,7 @@ use crate::base::Owner;
 use crate::base::pockets::{Pocket, Pockets, Window};
 use crate::base::sync::{AtomicU32, Ordering::*};
 use crate::explore;
-use crate::pool::slots::{Borrower, Lease, Slots};
+use crate::pool::slots::{Borrower, Lease, Memory, Slots};
 use crate::pool::stack::Stack;
 use shuttle::thread;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Barn {
             pockets: Pockets::new(Owner(7)),
             places: (0..THREADS).map(|_| Pocket::EMPTY).collect(),
             idle: Stack::new(count).unwrap(),
-            slots: Slots::new(count).unwrap(),
+            slots: Slots::new(count, Memory::default()).unwrap(),
             users: (0..count).map(|_| AtomicU32::new(0)).collect(),
             closed: AtomicU32::new(0),
         };

@@ -14,7 +14,7 @@ use crate::base::park::Parker;
 use crate::base::priority::Priority;
 use crate::explore;
 use shuttle::thread;
-use slots::{Borrower, Claim, Hold, Slots};
+use slots::{Borrower, Claim, Hold, Memory, Slots};
 use stack::{Chain, Stack};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -37,7 +37,7 @@ struct Stable {
 impl Stable {
     fn new(count: u32) -> Arc<Self> {
         let stable = Self {
-            slots: Slots::new(count).unwrap(),
+            slots: Slots::new(count, Memory::default()).unwrap(),
             idle: Stack::new(count).unwrap(),
             waiters: Waiters::default(),
             riders: (0..count).map(|_| AtomicU32::new(0)).collect(),
@@ -381,7 +381,7 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
 #[test]
 fn lease_ends_once() {
     explore(|| {
-        let slots = Arc::new(Slots::new(1).unwrap());
+        let slots = Arc::new(Slots::new(1, Memory::default()).unwrap());
         let lease = slots.begin_lease(0, Borrower { thread: 0, is_ordinary: false, since_ns: 0 });
         let enders: Vec<_> = (0..3)
             .map(|_| {
