@@ -1421,7 +1421,8 @@ typedef struct ostler_pool_config {
     char name[OSTLER_NAME_BYTES];
     /**
      * The most that a later ostler_pool_resize may set max_size to; max_size to 1048576; 0: max_size. The memory for
-     * so many slots is taken at once, 80 bytes each.
+     * so many places is taken at once: 36 bytes each, 16 more with OSTLER_IDLE_LONGEST_FIRST or retag, and 8 more for
+     * each of retag, max_uses and max_lifetime_ns.
      */
     uint32_t capacity;
     /** Resources that are made in the background so that as many are idle, as far as max_size allows; at most max_size. */
@@ -1484,7 +1485,10 @@ typedef struct ostler_pool_config {
     uint64_t wait_interval_ns;
 } ostler_pool_config;
 
-/** Names one use of one resource. A value of 0 is never a lease. */
+/**
+ * Names one use of one resource. A value of 0 is never a lease. One that has ended stays stale until its place in the pool
+ * has been leased another 2^(48 - s) - 1 times, where s is how many bits the capacity less 1 has.
+ */
 typedef struct ostler_lease {
     uint64_t value;
 } ostler_lease;
