@@ -7,12 +7,12 @@ DESTDIR ?=
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test bench header lint install
+.PHONY: help setup demo test test-numa bench header lint install
 
 help:
 	@echo 'Ostler: memory, pools and warm workers behind one C header.'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 	@echo
 	@echo 'demo and test do the set-up that they need by themselves. install takes PREFIX, LIBDIR and DESTDIR.'
 
@@ -26,7 +26,12 @@ demo: ## read pages of text with Tesseract: a new engine for each page beside wa
 
 test: ## run every test suite; the last line counts all of them
 	@scripts/setup.sh build demo test
+	@scripts/setup.sh numa || true
 	@tests/run.sh
+
+test-numa: ## test memory on a virtual machine with four NUMA nodes; a part of test where QEMU is to be had
+	@scripts/setup.sh build numa
+	@tests/run.sh numa
 
 bench: ## measure Ostler beside its peers and write target/bench/results.json
 	@scripts/setup.sh build bench
