@@ -5,12 +5,14 @@
 // comment, which becomes the header's.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
+pub mod account;
 pub mod acquire;
 pub mod arena;
 mod arguments;
 pub mod cancel;
 pub mod cursor;
 pub mod deferred;
+pub mod governor;
 mod guard;
 pub mod lease;
 pub mod library;

@@ -109,9 +109,27 @@ impl fmt::Display for Lossy<'_> {
     }
 }
 
+/// A number of bytes for people: exact where that is short, else with one decimal of the largest unit.
+#[derive(Clone, Copy)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let power = (self.0.max(1).ilog2() / 10) as usize;
+        let unit = UNITS.get(power).copied().unwrap_or_default();
+        let (whole, rest) = (self.0 >> (10 * power), self.0 & ((1 << (10 * power)) - 1));
+        if rest == 0 {
+            return write!(formatter, "{whole} {unit}");
+        }
+        let tenths = (u128::from(rest) * 10) >> (10 * power);
+        write!(formatter, "{whole}.{tenths} {unit}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Lossy, Text};
+    use super::{Lossy, Size, Text};
 
     #[test]
     fn cuts_at_a_character_boundary_and_stays_terminated() {
@@ -129,6 +147,13 @@ mod tests {
             Text::<32>::format(format_args!("{}", Lossy(b"refus\xe9: \xc3\xa9t\xc3"))).as_str(),
             "refus\u{fffd}: ét\u{fffd}"
         );
+    }
+
+    #[test]
+    fn sizes_are_cut_not_rounded_up() {
+        let sizes = [0, 1023, 1024, 1536, (64 << 20) - 1, 64 << 20, u64::MAX];
+        let words = sizes.map(|bytes| Size(bytes).to_string());
+        assert_eq!(words, ["0 bytes", "1023 bytes", "1 KiB", "1.5 KiB", "63.9 MiB", "64 MiB", "15.9 EiB"]);
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! The limits of the control groups that this process is in: each counts for all groups below it, so every ancestor
 //! is asked. Version 1, version 2, and machines that have a part of each.
 
-use super::kernel::read_number;
+use super::kernel::{Reread, read_number};
+use parking_lot::Mutex;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// A limit of a group, and how far it is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     pub limit: u64,
     pub used: u64,
-    /// The file that holds the limit.
-    pub file: PathBuf,
 }
 
 impl Bound {
@@ -23,28 +23,170 @@ impl Bound {
 /// Version 1 writes "unlimited" as a number near this.
 const UNLIMITED: u64 = 1 << 62;
 
-/// The tightest limit on memory of this process, in bytes that are left. Past the `high` limit of version 2 the kernel
-/// stalls a process for seconds, so that counts as well.
-pub fn memory() -> Option<Bound> {
-    let groups = Groups::of_this_process()?;
-    let newer = groups.levels("").into_iter().flat_map(|folder| {
-        ["memory.max", "memory.high"].map(|limit| memory_bound(&folder, limit, "memory.current", "inactive_file "))
-    });
-    let older = groups
-        .levels("memory")
-        .into_iter()
-        .map(|folder| memory_bound(&folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "));
-    newer.chain(older).flatten().min_by_key(Bound::left)
+/// The limits on memory that a group can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryLimit {
+    /// memory.max: past it the kernel kills.
+    Max,
+    /// memory.high: past it the kernel stalls a process for seconds, so that counts as well.
+    High,
+    /// memory.limit_in_bytes of version 1: past it the kernel kills.
+    Older,
 }
 
-/// Pages of files that nobody writes to go before anybody is killed, so they do not count as used.
-fn memory_bound(folder: &Path, limit: &str, usage: &str, inactive: &str) -> Option<Bound> {
-    let file = folder.join(limit);
-    let limit = read_number(file.to_str()?).filter(|limit| *limit < UNLIMITED)?;
-    let usage = read_number(folder.join(usage).to_str()?)?;
-    let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-    let inactive = stat.lines().find_map(|line| line.strip_prefix(inactive)?.trim().parse().ok()).unwrap_or(0);
-    Some(Bound { limit, used: usage.saturating_sub(inactive), file })
+impl MemoryLimit {
+    pub fn file(self) -> &'static str {
+        match self {
+            MemoryLimit::Max => "memory.max",
+            MemoryLimit::High => "memory.high",
+            MemoryLimit::Older => "memory.limit_in_bytes",
+        }
+    }
+}
+
+/// The limits on memory of a group and of every group above it. Their files stay open, because they are asked again
+/// and again: a limit may change at any time.
+pub struct MemoryGroups {
+    /// The group to ask instead of this process's own.
+    folder: Option<PathBuf>,
+    membership: Reread,
+    /// What the membership was when the groups were looked for.
+    seen: Option<String>,
+    groups: Vec<MemoryGroup>,
+    /// Goes on whenever the groups are others.
+    generation: u64,
+}
+
+struct MemoryGroup {
+    limits: Vec<(MemoryLimit, Reread)>,
+    usage: Reread,
+    stat: Reread,
+    /// The line of the statistics that tells of files which can go.
+    inactive: &'static str,
+}
+
+impl MemoryGroup {
+    fn newer(folder: &Path) -> Self {
+        let limits = [MemoryLimit::Max, MemoryLimit::High];
+        Self {
+            limits: limits.map(|limit| (limit, Reread::new(folder.join(limit.file())))).into(),
+            usage: Reread::new(folder.join("memory.current")),
+            stat: Reread::new(folder.join("memory.stat")),
+            inactive: "inactive_file ",
+        }
+    }
+
+    fn older(folder: &Path) -> Self {
+        let limit = MemoryLimit::Older;
+        Self {
+            limits: vec![(limit, Reread::new(folder.join(limit.file())))],
+            usage: Reread::new(folder.join("memory.usage_in_bytes")),
+            stat: Reread::new(folder.join("memory.stat")),
+            inactive: "total_inactive_file ",
+        }
+    }
+
+    fn bounds(&mut self, each: &mut impl FnMut(MemoryLimit, Bound)) {
+        let mut used = None;
+        for (kind, file) in &mut self.limits {
+            let Some(limit) = file.number().filter(|limit| *limit < UNLIMITED) else { continue };
+            if used.is_none() {
+                used = self.usage.number().map(|usage| in_earnest(usage, limit, &mut self.stat, self.inactive));
+            }
+            if let Some(used) = used {
+                each(*kind, Bound { limit, used });
+            }
+        }
+    }
+}
+
+/// Pages of files that nobody writes to go before anybody is killed, so they do not count as used. The kernel takes long
+/// to add them up, so it is asked only once it matters.
+fn in_earnest(usage: u64, limit: u64, stat: &mut Reread, inactive: &str) -> u64 {
+    if usage < limit / 2 {
+        return usage;
+    }
+    let mut buffer = [0; 8192];
+    let text = stat.read(&mut buffer).unwrap_or_default();
+    let inactive = text.lines().find_map(|line| line.strip_prefix(inactive)?.trim().parse().ok());
+    usage.saturating_sub(inactive.unwrap_or(0))
+}
+
+impl Default for MemoryGroups {
+    fn default() -> Self {
+        let membership = Reread::new("/proc/self/cgroup");
+        Self { folder: None, membership, seen: None, groups: Vec::new(), generation: 0 }
+    }
+}
+
+impl MemoryGroups {
+    /// From now on asks this group and those above it, as far as there are any; `None`: those of this process.
+    pub fn ask_instead(&mut self, folder: Option<PathBuf>) {
+        self.folder = folder;
+        self.seen = None;
+    }
+
+    /// Tells every limit there is, the process's own group first. The same generation as before means the same limits in
+    /// the same order, unless one was set or taken away.
+    pub fn bounds(&mut self, mut each: impl FnMut(MemoryLimit, Bound)) -> u64 {
+        self.look_for_groups();
+        for group in &mut self.groups {
+            group.bounds(&mut each);
+        }
+        self.generation
+    }
+
+    fn look_for_groups(&mut self) {
+        let mut buffer = [0; 4096];
+        let membership = match &self.folder {
+            Some(_) => "",
+            None => self.membership.read(&mut buffer).unwrap_or_default(),
+        };
+        if self.seen.as_deref() == Some(membership) {
+            return;
+        }
+        self.generation += 1;
+        self.groups = match &self.folder {
+            Some(folder) => groups_above(folder),
+            None => groups_of_this_process(),
+        };
+        self.seen = Some(membership.to_owned());
+    }
+}
+
+fn groups_of_this_process() -> Vec<MemoryGroup> {
+    let Some(groups) = Groups::of_this_process() else { return Vec::new() };
+    let newer = groups.levels("").into_iter().map(|folder| MemoryGroup::newer(&folder));
+    let older = groups.levels("memory").into_iter().map(|folder| MemoryGroup::older(&folder));
+    newer.chain(older).collect()
+}
+
+fn groups_above(folder: &Path) -> Vec<MemoryGroup> {
+    let group = |folder: &Path| if is_newer(folder) { MemoryGroup::newer(folder) } else { MemoryGroup::older(folder) };
+    folder.ancestors().take_while(|folder| is_memory_group(folder)).map(group).collect()
+}
+
+fn is_newer(folder: &Path) -> bool {
+    folder.join("memory.current").exists()
+}
+
+/// Whether the folder is one of a group that counts memory.
+pub fn is_memory_group(folder: &Path) -> bool {
+    is_newer(folder) || folder.join("memory.usage_in_bytes").exists()
+}
+
+/// Who asks shares the files that are open.
+pub static MEMORY: LazyLock<Mutex<MemoryGroups>> = LazyLock::new(Mutex::default);
+
+/// The tightest limit on memory of this process, in bytes that are left.
+pub fn memory() -> Option<Bound> {
+    let mut tightest: Option<Bound> = None;
+    MEMORY.lock().bounds(|_, bound| {
+        if tightest.is_none_or(|tightest| bound.left() < tightest.left()) {
+            tightest = Some(bound);
+        }
+    });
+    tightest
 }
 
 /// The limit on huge pages of this size that leaves no room for `bytes` more, if one does: on pages in use, which
@@ -54,10 +196,9 @@ pub fn hugetlb_refusal(page_bytes: u64, bytes: u64) -> Option<Bound> {
     let size = size_name(page_bytes);
     let bounds = |folder: PathBuf, limit: &'static str, used: &'static str| {
         ["", "rsvd."].map(|kind| {
-            let file = folder.join(format!("hugetlb.{size}.{kind}{limit}"));
-            let limit = read_number(file.to_str()?).filter(|limit| *limit < UNLIMITED)?;
-            let used = read_number(folder.join(format!("hugetlb.{size}.{kind}{used}")).to_str()?)?;
-            Some(Bound { limit, used, file })
+            let number = |name| read_number(folder.join(format!("hugetlb.{size}.{kind}{name}")).to_str()?);
+            let limit = number(limit).filter(|limit| *limit < UNLIMITED)?;
+            Some(Bound { limit, used: number(used)? })
         })
     };
     let newer = groups.levels("").into_iter().flat_map(|folder| bounds(folder, "max", "current"));
@@ -153,18 +294,68 @@ mod tests {
         assert_eq!(levels("0::/../elsewhere\n", mounts, ""), ["/sys/fs/cgroup"]);
     }
 
+    /// A folder with the files of a group, which goes with it.
+    struct Fake(PathBuf);
+
+    impl Fake {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("ostler-{name}-{}", std::process::id()));
+            fs::create_dir_all(folder.join("inner")).unwrap();
+            Self(folder)
+        }
+
+        fn write(&self, file: &str, text: &str) {
+            fs::write(self.0.join(file), text).unwrap();
+        }
+
+        fn bounds(&self, groups: &mut MemoryGroups) -> (u64, Vec<(MemoryLimit, u64, u64)>) {
+            let mut found = Vec::new();
+            let generation = groups.bounds(|kind, bound| found.push((kind, bound.limit, bound.used)));
+            (generation, found)
+        }
+    }
+
+    impl Drop for Fake {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
     #[test]
-    fn the_bound_leaves_out_files_that_can_go() {
-        let folder = std::env::temp_dir().join(format!("ostler-cgroup-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("memory.max"), "1000\n").unwrap();
-        fs::write(folder.join("memory.high"), "max\n").unwrap();
-        fs::write(folder.join("memory.current"), "900\n").unwrap();
-        fs::write(folder.join("memory.stat"), "anon 5\ninactive_file 300\n").unwrap();
-        let bound = memory_bound(&folder, "memory.max", "memory.current", "inactive_file ").unwrap();
-        assert_eq!((bound.left(), bound.used), (400, 600));
-        assert_eq!(memory_bound(&folder, "memory.high", "memory.current", "inactive_file "), None);
-        fs::remove_dir_all(&folder).unwrap();
+    fn limits_of_every_level_are_read_anew_and_leave_out_files_that_can_go() {
+        let fake = Fake::new("cgroup");
+        for (file, text) in [
+            ("memory.max", "1000\n"),
+            ("memory.high", "max\n"),
+            ("memory.current", "900\n"),
+            ("memory.stat", "anon 5\ninactive_file 300\n"),
+            ("inner/memory.max", "max\n"),
+            ("inner/memory.high", "800\n"),
+            ("inner/memory.current", "100\n"),
+        ] {
+            fake.write(file, text);
+        }
+        let mut groups = MemoryGroups::default();
+        groups.ask_instead(Some(fake.0.join("inner")));
+        let (first, found) = fake.bounds(&mut groups);
+        assert_eq!(found, [(MemoryLimit::High, 800, 100), (MemoryLimit::Max, 1000, 600)]);
+        fake.write("inner/memory.high", "700\n");
+        fake.write("memory.max", "max\n");
+        let (second, found) = fake.bounds(&mut groups);
+        assert_eq!((second, found), (first, vec![(MemoryLimit::High, 700, 100)]));
+    }
+
+    #[test]
+    fn limits_of_version_1_are_read_and_no_limit_is_none() {
+        let fake = Fake::new("cgroup-1");
+        fake.write("memory.limit_in_bytes", "4096\n");
+        fake.write("memory.usage_in_bytes", "3000\n");
+        fake.write("memory.stat", "total_cache 5\ntotal_inactive_file 1000\n");
+        let mut groups = MemoryGroups::default();
+        groups.ask_instead(Some(fake.0.clone()));
+        assert_eq!(fake.bounds(&mut groups).1, [(MemoryLimit::Older, 4096, 2000)]);
+        fake.write("memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(fake.bounds(&mut groups).1, []);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use super::{cgroup, kernel};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// Kept free of the machine's and of a node's memory.
-const MACHINE_MARGIN: u64 = 64 << 20;
+pub(super) const MACHINE_MARGIN: u64 = 64 << 20;
 const NODE_MARGIN: u64 = 16 << 20;
 /// Kept free under a limit of a control group, for page tables and for what each CPU charges ahead.
-const GROUP_MARGIN: u64 = 2 << 20;
+pub(super) const GROUP_MARGIN: u64 = 2 << 20;
 
 /// What other threads of this process are about to touch, and nobody has counted yet.
 static UNDERWAY: AtomicU64 = AtomicU64::new(0);

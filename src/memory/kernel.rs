@@ -1,7 +1,9 @@
 //! What the kernel tells in /sys and /proc about pages, nodes and free memory. Read anew each time.
 
 use super::system;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 /// A pool of huge pages of one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,38 @@ pub struct Memory {
 
 pub(super) fn read_number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// A file of the kernel's that is read again and again. It is opened once, and reading it needs no memory.
+pub(super) struct Reread {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Reread {
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None }
+    }
+
+    /// What the file says now, cut to the buffer's size. One that is gone is looked for again the next time.
+    pub fn read<'a>(&mut self, buffer: &'a mut [u8]) -> Option<&'a str> {
+        if self.file.is_none() {
+            self.file = File::open(&self.path).ok();
+        }
+        let read = self.file.as_ref()?.read_at(buffer, 0);
+        if read.is_err() {
+            self.file = None;
+        }
+        let text = buffer.get(..read.ok()?)?;
+        Some(match std::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(text.get(..error.valid_up_to())?).unwrap_or_default(),
+        })
+    }
+
+    pub fn number(&mut self) -> Option<u64> {
+        self.read(&mut [0; 64])?.trim().parse().ok()
+    }
 }
 
 /// Sizes of huge pages that this kernel can map, smallest first.
@@ -67,21 +101,37 @@ fn pool_in(place: &str, page_bytes: u64) -> Option<HugePool> {
 
 /// Memory of one node.
 pub fn node_memory(node: u32) -> Option<Memory> {
-    let text = fs::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).ok()?;
-    let free = meminfo(&text, "MemFree:")?;
-    let files = meminfo(&text, "Inactive(file):").unwrap_or(0);
-    Some(Memory { total: meminfo(&text, "MemTotal:")?, free, available: free + files })
+    node_memory_in(&fs::read_to_string(node_meminfo(node)).ok()?)
+}
+
+pub(super) fn node_meminfo(node: u32) -> String {
+    format!("/sys/devices/system/node/node{node}/meminfo")
+}
+
+/// The same, of the text of the node's meminfo.
+pub(super) fn node_memory_in(text: &str) -> Option<Memory> {
+    let free = meminfo(text, "MemFree:")?;
+    let files = meminfo(text, "Inactive(file):").unwrap_or(0);
+    Some(Memory { total: meminfo(text, "MemTotal:")?, free, available: free + files })
 }
 
 /// Memory of the machine.
 pub fn machine_memory() -> Option<Memory> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let free = meminfo(&text, "MemFree:")?;
-    Some(Memory {
-        total: meminfo(&text, "MemTotal:")?,
-        free,
-        available: meminfo(&text, "MemAvailable:").unwrap_or(free),
-    })
+    machine_memory_in(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// The same, of the text of /proc/meminfo.
+pub(super) fn machine_memory_in(text: &str) -> Option<Memory> {
+    let free = meminfo(text, "MemFree:")?;
+    Some(Memory { total: meminfo(text, "MemTotal:")?, free, available: meminfo(text, "MemAvailable:").unwrap_or(free) })
+}
+
+/// Bytes of address space that this process has mapped, and those of them that are resident, of the text of
+/// /proc/self/statm.
+pub(super) fn process_memory_in(text: &str) -> Option<(u64, u64)> {
+    let mut pages = text.split_ascii_whitespace().map(|word| word.parse::<u64>().ok());
+    let page_bytes = system::base_page_bytes();
+    Some((pages.next()??.checked_mul(page_bytes)?, pages.next()??.checked_mul(page_bytes)?))
 }
 
 /// The bytes in the line `MemFree:  123 kB`, or `Node 0 MemFree:  123 kB`.

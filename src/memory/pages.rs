@@ -2,6 +2,7 @@
 //! step. Nothing here ends in a signal: huge pages are populated when they are mapped, where the kernel can still
 //! answer with an error, and nothing is populated past a limit whose answer would be a kill.
 
+use super::governor::account::Backing;
 use super::governor::{Account, Charge, Refused};
 use super::headroom::Admission;
 use super::policy::{NodePolicy, Pages, Placement};
@@ -277,7 +278,9 @@ impl Attempt<'_> {
             steps.note(self.step(Limit::ChunkTooSmall, 0));
             return Ok(None);
         }
-        let charge = self.request.account.charge(bytes)?;
+        let from_pool = matches!(self.tried, Pages::Huge2M | Pages::Huge1G);
+        let backing = if from_pool { Backing::HugePool } else { Backing::Memory };
+        let charge = self.request.account.charge_backed(bytes, backing)?;
         let made = match self.tried {
             Pages::Huge2M | Pages::Huge1G => self.huge(bytes, page_bytes, charge, steps),
             Pages::Transparent => self.transparent(bytes, page_bytes, charge, steps),

@@ -23,6 +23,7 @@ enum kind {
     MODEL,
     DEFERRED,
     TEMPLATES,
+    ACCOUNT,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
     MARK = HANDLES,
     LEASE,
@@ -114,6 +115,8 @@ int resources_alive(void);
 
 /* Valid contents of each struct that a function reads, and a callback for each type of one. */
 void fill_ostler_arena_config(void *target, uint32_t struct_size);
+void fill_ostler_governor_config(void *target, uint32_t struct_size);
+void fill_ostler_account_config(void *target, uint32_t struct_size);
 void fill_ostler_page_source(void *target, uint32_t struct_size);
 void fill_ostler_pool_config(void *target, uint32_t struct_size);
 void fill_ostler_pool_callbacks(void *target, uint32_t struct_size);

@@ -27,6 +27,7 @@ KINDS = {
     "ostler_model": "MODEL",
     "ostler_deferred": "DEFERRED",
     "ostler_templates": "TEMPLATES",
+    "ostler_account": "ACCOUNT",
 }
 # What belongs to an object and travels as a plain struct, which may go stale.
 TOKENS = {
@@ -36,6 +37,8 @@ TOKENS = {
     "ostler_cell": "CELL",
     "ostler_template": "TEMPLATE",
 }
+# What functions list, as arrays of plain structs.
+LISTED = ("ostler_lease_info", "ostler_account_info")
 
 # A valid value for a number, by its name.
 NUMBERS = {
@@ -55,11 +58,15 @@ NUMBERS = {
     "status": "OSTLER_OK",
     "outcome": "OSTLER_OK",
     "by_ns": "1",
+    "flags": "0",
     "callback": "OSTLER_TESTKIT_CREATE",
 }
 
 # The same where one name stands for several things.
 NUMBERS_OF = {
+    ("ostler_account_reserve", "bytes"): "64",
+    ("ostler_account_release", "bytes"): "0",
+    ("ostler_account_report", "bytes"): "64",
     ("ostler_testkit_model_clear", "callback"): "OSTLER_TESTKIT_RUN",
     ("ostler_testkit_model_get_injected", "callback"): "OSTLER_TESTKIT_RUN",
 }
@@ -131,7 +138,7 @@ def parameter(header, function, name, text):
         return of("IN_TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
     if stars == 1 and base == "char":
         return of("TEXT") if constant else of("BUFFER", bytes="ROOM_BYTES")
-    if stars == 1 and base == "ostler_lease_info" and "capacity" in names:
+    if stars == 1 and base in LISTED and "capacity" in names:
         return of("BUFFER", bytes=f"ITEMS * sizeof({base})")
     if stars == 1 and base == "void" and f"{name}_bytes" in names:
         return of("BYTES", bytes=bytes_of(name))

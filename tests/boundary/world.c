@@ -101,6 +101,18 @@ void fill_ostler_page_source(void *target, uint32_t struct_size)
     SET(ostler_page_source, page_policy, OSTLER_PAGES_BASE);
 }
 
+void fill_ostler_governor_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_governor_config, limit_percent, 90);
+}
+
+void fill_ostler_account_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_account_config, holder, OSTLER_HOLDER_EXTERNAL);
+}
+
 void fill_ostler_pool_config(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
@@ -201,6 +213,12 @@ static void make_handle(struct world *world, enum kind kind)
         fill_ostler_arena_config(&config, sizeof config);
         CHECK_STATUS(ostler_arena_create(&config, (ostler_arena **)out), OSTLER_OK);
         CHECK_STATUS(ostler_arena_alloc(*out, 16, 0, &bytes), OSTLER_OK); /* so that there is a chunk */
+        break;
+    }
+    case ACCOUNT: {
+        ostler_account_config config;
+        fill_ostler_account_config(&config, sizeof config);
+        CHECK_STATUS(ostler_account_create(&config, (ostler_account **)out), OSTLER_OK);
         break;
     }
     case CURSOR:
@@ -312,7 +330,7 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 void world_end(struct world *world)
 {
     static const enum kind children_first[] = {CURSOR,   MODEL, ORCHESTRATOR, POOL,  TEMPLATES,
-                                               DEFERRED, ARENA, TOPOLOGY,     CANCEL};
+                                               DEFERRED, ARENA, ACCOUNT,      TOPOLOGY, CANCEL};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
     end_token(world, TEMPLATE, &world->template);
@@ -332,6 +350,7 @@ bool world_is_well(const struct world *world)
     ostler_model_stats model = {.struct_size = sizeof model};
     ostler_deferred_stats deferred = {.struct_size = sizeof deferred};
     ostler_templates_stats templates = {.struct_size = sizeof templates};
+    ostler_account_stats account = {.struct_size = sizeof account};
     void *bytes;
     return EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
            EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
@@ -342,7 +361,8 @@ bool world_is_well(const struct world *world)
            EXPECT_STATUS(ostler_model_get_stats(world->handles[MODEL], &model), OSTLER_OK) &&
            EXPECT_STATUS(ostler_deferred_get_stats(world->handles[DEFERRED], &deferred), OSTLER_OK) &&
            EXPECT_STATUS(ostler_templates_get_stats(world->handles[TEMPLATES], &templates), OSTLER_OK) &&
-           EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
+           EXPECT_STATUS(ostler_account_get_stats(world->handles[ACCOUNT], &account), OSTLER_OK) &&
+           EXPECT_EQ(account.held_bytes, 0) && EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
            EXPECT_EQ(model.accepted, 0);
 }
 
@@ -367,6 +387,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_deferred_destroy(handle);
     case TEMPLATES:
         return ostler_templates_destroy(handle);
+    case ACCOUNT:
+        return ostler_account_destroy(handle);
     default:
         return OSTLER_OK;
     }
@@ -395,6 +417,7 @@ const char *kind_name(enum kind kind)
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
         [MARK] = "mark",         [LEASE] = "lease",   [TICKET] = "ticket",
         [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
+        [ACCOUNT] = "account",
     };
     return names[kind];
 }

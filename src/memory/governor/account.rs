@@ -1,11 +1,15 @@
 //! Accounts: bytes held are bytes charged, in one tree whose root is the process.
 
+use super::root::{self, Refused};
 use crate::base::Name;
 use crate::base::alloc::{self, OutOfMemory};
-use std::sync::Arc;
+use crate::base::text::Size;
+use parking_lot::Mutex;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Weak};
 
-/// What kind of object an account belongs to.
+/// What kind of object an account belongs to. The numbers are those of OSTLER_HOLDER_.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Holder {
@@ -21,48 +25,262 @@ pub enum Holder {
     Shared = 7,
     Pool = 8,
     Worker = 9,
-    /// What a program reports of its own: a device's memory, another runtime's heap.
+    /// What a program reports of its own: another runtime's heap, a cache.
     External = 10,
+    /// Memory of a device, which counts against no limit of the machine's.
+    Device = 11,
 }
 
-/// The governor does not let an account grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{wanted} bytes more would pass the governor's limit of {limit}: {held} bytes are held")]
-pub struct Refused {
+impl Holder {
+    pub fn word(self) -> &'static str {
+        match self {
+            Holder::Process => "process",
+            Holder::Arena => "arena",
+            Holder::Heap => "heap",
+            Holder::Slab => "slab",
+            Holder::Buffers => "buffers",
+            Holder::Lazy => "lazy",
+            Holder::File => "file",
+            Holder::Shared => "shared",
+            Holder::Pool => "pool",
+            Holder::Worker => "worker",
+            Holder::External => "external",
+            Holder::Device => "device",
+        }
+    }
+}
+
+/// Where the memory of a charge comes from, which says what limits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backing {
+    Memory,
+    /// The pool of huge pages, which the kernel counts apart: only the host's own limit holds for it.
+    HugePool,
+    Device,
+}
+
+/// How a charge is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    Ordinary,
+    /// Granted while memory is critically short, too, as long as no limit is passed.
+    Essential,
+    /// What is held already, and only told: it cannot be refused.
+    Fact,
+}
+
+/// The account's own limit leaves no room, or that of an account above it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{} more would pass the limit of {} of account \"{name}\": it holds {}", Size(*.wanted), Size(*.limit), Size(*.held))]
+pub struct OverLimit {
+    pub name: Name,
     pub wanted: u64,
     pub held: u64,
     pub limit: u64,
 }
 
-#[derive(Debug)]
-pub struct Account {
-    pub holder: Holder,
-    pub name: Name,
-    held: AtomicU64,
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum ChargeError {
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
-/// Bytes of all accounts.
-static HELD: AtomicU64 = AtomicU64::new(0);
+#[derive(Debug)]
+pub struct Account {
+    /// Never used again.
+    pub id: u64,
+    pub holder: Holder,
+    pub name: Name,
+    /// Charged for the same bytes; `None`: only the root is.
+    parent: Option<Arc<Account>>,
+    limit: u64,
+    held: AtomicU64,
+    peak: AtomicU64,
+}
 
-/// Bytes that all accounts of this process hold together.
+/// Every account that is open. Those that are gone are struck out when room is needed for the next.
+static ACCOUNTS: Mutex<Vec<Weak<Account>>> = Mutex::new(Vec::new());
+
+/// Bytes that all accounts of this process hold together, those of devices left out.
 pub fn held() -> u64 {
-    HELD.load(Relaxed)
+    root::totals().held
+}
+
+/// What an account is and holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub id: u64,
+    /// 0: the root.
+    pub parent: u64,
+    pub holder: Holder,
+    pub name: Name,
+    pub held: u64,
+    pub peak: u64,
+    /// 0: none.
+    pub limit: u64,
+}
+
+/// Every open account, largest first.
+pub fn list() -> Result<Vec<Entry>, OutOfMemory> {
+    let mut entries = alloc::try_vec(ACCOUNTS.lock().len())?;
+    let mut refused = None;
+    each(|account| match alloc::try_reserve_one(&mut entries) {
+        Ok(()) => entries.push(account.entry()),
+        Err(error) => refused = Some(error),
+    });
+    entries.sort_unstable_by_key(|entry| (std::cmp::Reverse(entry.held), entry.id));
+    refused.map_or(Ok(entries), Err)
+}
+
+/// How many accounts are open.
+pub fn count() -> u64 {
+    ACCOUNTS.lock().iter().filter(|account| account.strong_count() > 0).count() as u64
+}
+
+/// Shows every open account to `each`.
+pub fn each(mut each: impl FnMut(&Arc<Account>)) {
+    let mut place = 0;
+    // One at a time, so that an account whose last share this is ends outside the lock.
+    loop {
+        let account = match ACCOUNTS.lock().get(place) {
+            Some(account) => account.upgrade(),
+            None => return,
+        };
+        if let Some(account) = account {
+            each(&account);
+        }
+        place += 1;
+    }
 }
 
 impl Account {
     pub fn open(holder: Holder, name: Name) -> Result<Arc<Self>, OutOfMemory> {
-        alloc::try_arc(Self { holder, name, held: AtomicU64::new(0) })
+        Self::open_below(None, holder, name, u64::MAX)
+    }
+
+    /// An account whose charges another one pays as well, with a limit of its own.
+    pub fn open_below(
+        parent: Option<Arc<Account>>,
+        holder: Holder,
+        name: Name,
+        limit: u64,
+    ) -> Result<Arc<Self>, OutOfMemory> {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let id = IDS.fetch_add(1, Relaxed);
+        let (held, peak) = (AtomicU64::new(0), AtomicU64::new(0));
+        let account = alloc::try_arc(Self { id, holder, name, parent, limit, held, peak })?;
+        let mut accounts = ACCOUNTS.lock();
+        if accounts.len() == accounts.capacity() {
+            accounts.retain(|known| known.strong_count() > 0);
+            // Twice as much as is left, so that this is seldom done.
+            let spare = accounts.len().max(16);
+            if accounts.capacity() - accounts.len() < spare {
+                alloc::check(spare * size_of::<Weak<Account>>())?;
+                accounts.reserve(spare);
+            }
+        }
+        accounts.push(Arc::downgrade(&account));
+        Ok(account)
     }
 
     /// Counts bytes that are about to be held, until the charge is dropped.
     pub fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Refused> {
-        self.held.fetch_add(bytes, Relaxed);
-        HELD.fetch_add(bytes, Relaxed);
-        Ok(Charge { account: self.clone(), bytes })
+        self.charge_backed(bytes, Backing::Memory)
+    }
+
+    /// [`charge`](Self::charge) for memory that comes from elsewhere.
+    pub fn charge_backed(self: &Arc<Self>, bytes: u64, backing: Backing) -> Result<Charge, Refused> {
+        root::take(bytes, backing, Need::Ordinary)?;
+        self.add(bytes);
+        Ok(Charge { account: self.clone(), bytes, backing })
+    }
+
+    /// Counts bytes until they are given back; nothing is counted after a failure.
+    pub fn take(&self, bytes: u64, need: Need) -> Result<(), ChargeError> {
+        self.take_below_limits(bytes, need)?;
+        if let Err(refused) = root::take(bytes, self.backing(), need) {
+            self.give_below(bytes, None);
+            return Err(refused.into());
+        }
+        self.and_above().for_each(|account| account.note_peak(account.held()));
+        Ok(())
+    }
+
+    pub fn give(&self, bytes: u64) {
+        self.give_below(bytes, None);
+        root::give(bytes, self.backing());
+    }
+
+    fn backing(&self) -> Backing {
+        if self.holder == Holder::Device { Backing::Device } else { Backing::Memory }
+    }
+
+    /// Counts in this account and those above it, or in none of them.
+    fn take_below_limits(&self, bytes: u64, need: Need) -> Result<(), OverLimit> {
+        for account in self.and_above() {
+            let fits = |sum: &u64| *sum <= account.limit || need == Need::Fact;
+            let within = |held: u64| held.checked_add(bytes).filter(fits);
+            if let Err(held) = account.held.fetch_update(Relaxed, Relaxed, within) {
+                self.give_below(bytes, Some(account));
+                return Err(OverLimit { name: account.name, wanted: bytes, held, limit: account.limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what was counted in this account and those above it, up to `end`.
+    fn give_below(&self, bytes: u64, end: Option<&Account>) {
+        for account in self.and_above().take_while(|account| !end.is_some_and(|end| std::ptr::eq(*account, end))) {
+            account.held.fetch_sub(bytes, Relaxed);
+        }
+    }
+
+    fn and_above(&self) -> impl Iterator<Item = &Account> {
+        std::iter::successors(Some(self), |account| account.parent.as_deref())
+    }
+
+    #[inline]
+    fn add(&self, bytes: u64) {
+        let before = self.held.fetch_add(bytes, Relaxed);
+        self.note_peak(before.wrapping_add(bytes));
+    }
+
+    #[inline]
+    fn note_peak(&self, held: u64) {
+        if held > self.peak.load(Relaxed) {
+            self.peak.fetch_max(held, Relaxed);
+        }
     }
 
     pub fn held(&self) -> u64 {
         self.held.load(Relaxed)
+    }
+
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Relaxed)
+    }
+
+    /// `None`: it has none.
+    pub fn limit(&self) -> Option<u64> {
+        (self.limit < u64::MAX).then_some(self.limit)
+    }
+
+    fn entry(&self) -> Entry {
+        Entry {
+            id: self.id,
+            parent: self.parent.as_ref().map_or(0, |parent| parent.id),
+            holder: self.holder,
+            name: self.name,
+            held: self.held(),
+            peak: self.peak(),
+            limit: self.limit().unwrap_or(0),
+        }
+    }
+
+    pub fn parent(&self) -> Option<&Arc<Account>> {
+        self.parent.as_ref()
     }
 }
 
@@ -71,6 +289,7 @@ impl Account {
 pub struct Charge {
     account: Arc<Account>,
     bytes: u64,
+    backing: Backing,
 }
 
 impl Charge {
@@ -86,6 +305,39 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         self.account.held.fetch_sub(self.bytes, Relaxed);
-        HELD.fetch_sub(self.bytes, Relaxed);
+        root::give(self.bytes, self.backing);
+    }
+}
+
+/// The accounts that hold most, for people, with what the others hold together.
+pub struct LargestHolders;
+
+const NAMED: usize = 4;
+
+impl fmt::Display for LargestHolders {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut largest = [(0, Holder::Process, Name::new()); NAMED];
+        let (mut others, mut others_held) = (0, 0);
+        each(|account| {
+            // What is held below an account is held by it as well.
+            if account.holder == Holder::Device || account.parent.is_some() {
+                return;
+            }
+            let mut next = (account.held(), account.holder, account.name);
+            for place in &mut largest {
+                if place.0 < next.0 {
+                    std::mem::swap(place, &mut next);
+                }
+            }
+            others += u64::from(next.0 > 0);
+            others_held += next.0;
+        });
+        for (held, holder, name) in largest.iter().filter(|(held, ..)| *held > 0) {
+            write!(formatter, ", {} \"{name}\" {}", holder.word(), Size(*held))?;
+        }
+        if others > 0 {
+            write!(formatter, ", {others} more {}", Size(others_held))?;
+        }
+        Ok(())
     }
 }

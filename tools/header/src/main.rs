@@ -15,6 +15,8 @@ const NOUNS: &[&str] = &[
     "mark",
     "receipt",
     "cursor",
+    "governor",
+    "account",
     "request",
     "pool",
     "acquire",

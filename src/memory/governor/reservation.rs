@@ -1,0 +1,159 @@
+//! An account of the host's own: what it is about to take, which can be refused, and what it holds already, which can
+//! only be told.
+
+use super::account::{Account, ChargeError, Holder, Need};
+use crate::base::alloc::{self, OutOfMemory};
+use crate::base::handles::{Handled, Kind};
+use crate::base::{InvalidField, Name};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+pub struct ReservationConfig {
+    /// [`Holder::External`] or [`Holder::Device`], or another kind whose memory the library does not map itself.
+    pub holder: Holder,
+    pub parent: Option<Arc<Account>>,
+    /// 0: none.
+    pub limit: u64,
+    /// Whether all of it is granted while memory is critically short.
+    pub essential: bool,
+    pub name: Name,
+}
+
+/// How many accounts can be below each other.
+const MOST_LEVELS: usize = 8;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReservationError {
+    #[error(transparent)]
+    Field(#[from] InvalidField),
+    #[error("{MOST_LEVELS} accounts are below each other: no more are allowed")]
+    TooDeep,
+    #[error("a {child} cannot be part of a {parent}: what counts against other limits has an account of its own", child = .child.word(), parent = .parent.word())]
+    OtherLimits { child: Holder, parent: Holder },
+    #[error(transparent)]
+    Charge(#[from] ChargeError),
+    #[error("bytes is {given}, but only {reserved} are reserved")]
+    NotReserved { given: u64, reserved: u64 },
+    #[error("the account is closing: it takes no new work")]
+    Closed,
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+}
+
+/// What makes up the bytes that the account holds.
+#[derive(Default)]
+struct Parts {
+    reserved: u64,
+    reported: u64,
+    closed: bool,
+}
+
+pub struct Reservation {
+    pub account: Arc<Account>,
+    essential: bool,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReservationStats {
+    pub held: u64,
+    pub reserved: u64,
+    pub reported: u64,
+    pub peak: u64,
+    pub limit: u64,
+}
+
+impl Reservation {
+    pub fn new(config: ReservationConfig) -> Result<Arc<Self>, ReservationError> {
+        let limit = if config.limit == 0 { u64::MAX } else { config.limit };
+        if let Some(parent) = &config.parent {
+            let levels = std::iter::successors(Some(parent), |account| account.parent()).count();
+            if levels >= MOST_LEVELS {
+                return Err(ReservationError::TooDeep);
+            }
+            if (parent.holder == Holder::Device) != (config.holder == Holder::Device) {
+                return Err(ReservationError::OtherLimits { child: config.holder, parent: parent.holder });
+            }
+        }
+        let account = Account::open_below(config.parent, config.holder, config.name, limit)?;
+        Ok(alloc::try_arc(Self { account, essential: config.essential, parts: Mutex::default() })?)
+    }
+
+    /// Grants bytes that are about to be taken, or refuses them.
+    pub fn reserve(&self, bytes: u64, essential: bool) -> Result<(), ReservationError> {
+        check(bytes)?;
+        let need = if essential || self.essential { Need::Essential } else { Need::Ordinary };
+        self.account.take(bytes, need)?;
+        let mut parts = self.parts.lock();
+        if parts.closed {
+            drop(parts);
+            self.account.give(bytes);
+            return Err(ReservationError::Closed);
+        }
+        // The account holds as much, so the sum fits.
+        parts.reserved += bytes;
+        Ok(())
+    }
+
+    /// Ends a part of what was reserved.
+    pub fn release(&self, bytes: u64) -> Result<(), ReservationError> {
+        {
+            let mut parts = self.parts.lock();
+            let left = parts.reserved.checked_sub(bytes);
+            parts.reserved = left.ok_or(ReservationError::NotReserved { given: bytes, reserved: parts.reserved })?;
+        }
+        self.account.give(bytes);
+        Ok(())
+    }
+
+    /// Tells what is held beside all reservations, in place of what was told before.
+    pub fn report(&self, bytes: u64) -> Result<(), ReservationError> {
+        check(bytes)?;
+        let mut parts = self.parts.lock();
+        if parts.closed {
+            return Err(ReservationError::Closed);
+        }
+        // Under the lock, so that of two reports the later one holds.
+        match bytes.checked_sub(parts.reported) {
+            Some(more) => self.account.take(more, Need::Fact)?,
+            None => self.account.give(parts.reported - bytes),
+        }
+        parts.reported = bytes;
+        Ok(())
+    }
+
+    pub fn stats(&self) -> ReservationStats {
+        let parts = self.parts.lock();
+        ReservationStats {
+            held: self.account.held(),
+            reserved: parts.reserved,
+            reported: parts.reported,
+            peak: self.account.peak(),
+            limit: self.account.limit().unwrap_or(0),
+        }
+    }
+}
+
+/// So that sums fit where nothing else limits them.
+fn check(bytes: u64) -> Result<(), InvalidField> {
+    const MOST: u64 = 1 << 56;
+    if bytes <= MOST {
+        return Ok(());
+    }
+    Err(InvalidField { field: "bytes", value: bytes, bound: "must be at most 72057594037927936 (2^56)" })
+}
+
+impl Handled for Reservation {
+    const KIND: Kind = Kind::Account;
+
+    fn begin_destroy(&self) {
+        self.parts.lock().closed = true;
+    }
+
+    /// What was reserved or reported is held no more.
+    fn finish_destroy(&self) {
+        let mut parts = self.parts.lock();
+        let held = std::mem::take(&mut parts.reserved) + std::mem::take(&mut parts.reported);
+        self.account.give(held);
+    }
+}

@@ -1,0 +1,170 @@
+//! The root of all accounts: what the process holds, and how much it may. A charge is admitted here by comparisons and
+//! one exchange; only one that does not fit, or that comes long after the last look at the kernel, looks again.
+
+use super::account::{Backing, LargestHolders, Need};
+use super::limit::{Limits, Source};
+use super::look;
+use crate::base::clock;
+use crate::base::text::Size;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+/// What the process holds and may hold, on cache lines of its own.
+#[repr(align(128))]
+struct Root {
+    /// All but the memory of devices.
+    held: AtomicU64,
+    /// Part of `held`: never counted here before it is there, nor after.
+    in_huge_pool: AtomicU64,
+    on_devices: AtomicU64,
+    peak: AtomicU64,
+    refusals: AtomicU64,
+    /// What `held` may become.
+    limit: AtomicU64,
+    /// What `held` without the pool of huge pages may become.
+    ceiling: AtomicU64,
+    /// When the kernel is to be looked at again, on the coarse clock.
+    look_again_ms: AtomicU64,
+}
+
+static ROOT: Root = Root {
+    held: AtomicU64::new(0),
+    in_huge_pool: AtomicU64::new(0),
+    on_devices: AtomicU64::new(0),
+    peak: AtomicU64::new(0),
+    refusals: AtomicU64::new(0),
+    limit: AtomicU64::new(u64::MAX),
+    ceiling: AtomicU64::new(u64::MAX),
+    look_again_ms: AtomicU64::new(0),
+};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub held: u64,
+    pub in_huge_pool: u64,
+    pub on_devices: u64,
+    pub peak: u64,
+    pub refusals: u64,
+}
+
+pub fn totals() -> Totals {
+    // In this order, so that the part is never more than the whole.
+    let in_huge_pool = ROOT.in_huge_pool.load(Acquire);
+    let held = ROOT.held.load(Acquire).max(in_huge_pool);
+    Totals {
+        held,
+        in_huge_pool,
+        on_devices: ROOT.on_devices.load(Relaxed),
+        peak: ROOT.peak.load(Relaxed).max(held),
+        refusals: ROOT.refusals.load(Relaxed),
+    }
+}
+
+/// The governor does not let an account grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub wanted: u64,
+    pub held: u64,
+    pub limit: u64,
+    pub source: Source,
+    /// Used by what no account is charged for.
+    pub beside: u64,
+}
+
+impl std::error::Error for Refused {}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wanted, limit, held) = (Size(self.wanted), Size(self.limit), Size(self.held));
+        write!(formatter, "{wanted} more would pass the limit of {limit} ({}): held {held}", self.source.words())?;
+        write!(formatter, "{LargestHolders}")?;
+        if self.beside > 0 {
+            write!(formatter, "; used beside that {}", Size(self.beside))?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts bytes, or refuses them.
+#[inline]
+pub fn take(bytes: u64, backing: Backing, need: Need) -> Result<(), Refused> {
+    if clock::coarse_ms() >= ROOT.look_again_ms.load(Relaxed) {
+        look::again_if_due();
+    }
+    if try_take(bytes, backing, need) { Ok(()) } else { take_after_a_look(bytes, backing, need) }
+}
+
+#[inline]
+fn try_take(bytes: u64, backing: Backing, need: Need) -> bool {
+    if backing == Backing::Device {
+        ROOT.on_devices.fetch_add(bytes, Relaxed);
+        return true;
+    }
+    let mut held = ROOT.held.load(Relaxed);
+    loop {
+        let Some(sum) = held.checked_add(bytes) else { return false };
+        let fits = sum <= ROOT.limit.load(Relaxed)
+            && (backing == Backing::HugePool
+                || sum.saturating_sub(ROOT.in_huge_pool.load(Relaxed)) <= ROOT.ceiling.load(Relaxed));
+        if !fits && need != Need::Fact {
+            return false;
+        }
+        match ROOT.held.compare_exchange_weak(held, sum, AcqRel, Relaxed) {
+            Ok(_) => {
+                if backing == Backing::HugePool {
+                    ROOT.in_huge_pool.fetch_add(bytes, Release);
+                }
+                if sum > ROOT.peak.load(Relaxed) {
+                    ROOT.peak.fetch_max(sum, Relaxed);
+                }
+                return true;
+            }
+            Err(changed) => held = changed,
+        }
+    }
+}
+
+/// Nothing is refused by what was true some time ago.
+#[cold]
+fn take_after_a_look(bytes: u64, backing: Backing, need: Need) -> Result<(), Refused> {
+    let limits = look::now().limits;
+    if try_take(bytes, backing, need) {
+        return Ok(());
+    }
+    ROOT.refusals.fetch_add(1, Relaxed);
+    let totals = totals();
+    let of_host = totals.held.saturating_add(bytes) > limits.configured.bytes;
+    let (limit, beside) = if of_host { (limits.configured, 0) } else { (limits.ceiling.limit, limits.ceiling.beside) };
+    let held = if of_host { totals.held } else { totals.held - totals.in_huge_pool };
+    Err(Refused { wanted: bytes, held, limit: limit.bytes, source: limit.source, beside })
+}
+
+#[inline]
+pub fn give(bytes: u64, backing: Backing) {
+    match backing {
+        Backing::Memory => {}
+        Backing::HugePool => {
+            ROOT.in_huge_pool.fetch_sub(bytes, Release);
+        }
+        Backing::Device => {
+            ROOT.on_devices.fetch_sub(bytes, Relaxed);
+            return;
+        }
+    }
+    ROOT.held.fetch_sub(bytes, Release);
+}
+
+/// From now on these limits hold, until the kernel is looked at again at that time of the coarse clock.
+pub fn set_limits(limits: &Limits, look_again_ms: u64) {
+    ROOT.limit.store(limits.configured.bytes, Relaxed);
+    ROOT.ceiling.store(limits.ceiling.held, Relaxed);
+    ROOT.look_again_ms.store(look_again_ms, Relaxed);
+}
+
+/// Whether the last look is too old. One of those who ask at the same time is told so.
+pub fn is_look_due() -> bool {
+    let now_ms = clock::coarse_ms();
+    let due_ms = ROOT.look_again_ms.load(Relaxed);
+    let next_ms = now_ms + look::PERIOD_MS;
+    now_ms >= due_ms && ROOT.look_again_ms.compare_exchange(due_ms, next_ms, Relaxed, Relaxed).is_ok()
+}

@@ -1,0 +1,122 @@
+/* The governor for tests: what it tells, accounts, and control groups that are only files. */
+#ifndef OSTLER_TESTS_GOVERNED_H
+#define OSTLER_TESTS_GOVERNED_H
+
+#include "check.h"
+#include <errno.h>
+#include <ostler.h>
+#include <sys/stat.h>
+
+#define MIB ((uint64_t)1 << 20)
+
+static inline ostler_governor_stats governor_stats(void)
+{
+    ostler_governor_stats stats = {.struct_size = sizeof stats};
+    EXPECT_STATUS(ostler_governor_get_stats(&stats), OSTLER_OK);
+    return stats;
+}
+
+static inline ostler_governor_config governor_config(void)
+{
+    ostler_governor_config config;
+    CHECK_STATUS(ostler_governor_config_init(&config, sizeof config), OSTLER_OK);
+    return config;
+}
+
+/* The process as it was before any test, for the next one. */
+static inline void govern_no_more(void)
+{
+    EXPECT_STATUS(ostler_governor_configure(NULL), OSTLER_OK);
+}
+
+static inline void limit_to(uint64_t limit_bytes)
+{
+    ostler_governor_config config = governor_config();
+    config.limit_bytes = limit_bytes;
+    CHECK_STATUS(ostler_governor_configure(&config), OSTLER_OK);
+}
+
+static inline ostler_account *open_account(const char *name, ostler_account *parent, uint64_t limit_bytes)
+{
+    ostler_account_config config;
+    ostler_account *account;
+    CHECK_STATUS(ostler_account_config_init(&config, sizeof config), OSTLER_OK);
+    config.parent = parent;
+    config.limit_bytes = limit_bytes;
+    snprintf(config.name, sizeof config.name, "%s", name);
+    CHECK_STATUS(ostler_account_create(&config, &account), OSTLER_OK);
+    return account;
+}
+
+static inline ostler_account_stats account_stats(ostler_account *account)
+{
+    ostler_account_stats stats = {.struct_size = sizeof stats};
+    EXPECT_STATUS(ostler_account_get_stats(account, &stats), OSTLER_OK);
+    return stats;
+}
+
+/* A folder of files as a control group has them, below another. */
+struct group {
+    char folder[96];
+    char inner[128];
+};
+
+static inline void write_file(const char *folder, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static inline void write_file(const char *folder, const char *name, const char *format, ...)
+{
+    char path[256];
+    va_list arguments;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    if (!EXPECT(file != NULL))
+        return;
+    va_start(arguments, format);
+    vfprintf(file, format, arguments);
+    va_end(arguments);
+    fclose(file);
+}
+
+/* Both groups of version 2, without a limit, and with `used` bytes. */
+static inline struct group fake_group(uint64_t used)
+{
+    struct group group;
+    const char *room = getenv("TMPDIR");
+    snprintf(group.folder, sizeof group.folder, "%s/ostler-group-XXXXXX", room ? room : "/tmp");
+    CHECK(mkdtemp(group.folder) != NULL);
+    snprintf(group.inner, sizeof group.inner, "%s/inner", group.folder);
+    CHECK(mkdir(group.inner, 0700) == 0);
+    for (int level = 0; level < 2; level++) {
+        const char *folder = level ? group.inner : group.folder;
+        write_file(folder, "memory.max", "max\n");
+        write_file(folder, "memory.high", "max\n");
+        write_file(folder, "memory.current", "%llu\n", (unsigned long long)used);
+        write_file(folder, "memory.stat", "anon 0\ninactive_file 0\n");
+    }
+    return group;
+}
+
+static inline void obey(const struct group *group)
+{
+    ostler_governor_config config = governor_config();
+    config.cgroup_folder = group->inner;
+    CHECK_STATUS(ostler_governor_configure(&config), OSTLER_OK);
+}
+
+static inline void remove_group(const struct group *group)
+{
+    static const char *const files[] = {"memory.max",  "memory.high",     "memory.current",
+                                        "memory.stat", "memory.pressure", "memory.usage_in_bytes", "memory.limit_in_bytes"};
+    char path[256];
+    for (int level = 0; level < 2; level++) {
+        const char *folder = level ? group->folder : group->inner;
+        for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+            snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+            remove(path);
+        }
+        rmdir(folder);
+    }
+}
+
+#endif
