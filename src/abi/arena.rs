@@ -129,8 +129,9 @@ unsafe fn checked(config: &ostler_arena_config) -> Result<ArenaConfig, Failure> 
 /// - config: borrowed during the call.
 /// - out: written only on success, else NULL; owned by the caller, ends with ostler_arena_destroy.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
-/// OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: config may be NULL, which takes every default; out must not be NULL.
@@ -169,8 +170,8 @@ pub unsafe extern "C" fn ostler_arena_create(
 /// - out: written only on success, else NULL; belongs to the arena.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
-/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
-/// OSTLER_E_PANIC
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE,
+/// OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.

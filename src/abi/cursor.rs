@@ -91,8 +91,8 @@ pub unsafe extern "C" fn ostler_cursor_open(arena: *mut ostler_arena, out: *mut 
 /// - out: written only on success, else NULL; belongs to the arena.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
-/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
-/// OSTLER_E_PANIC
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE,
+/// OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-bound: one thread at a time uses a cursor.
 /// NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.

@@ -222,9 +222,11 @@ fn sizes_and_alignments_that_cannot_be_had_are_named() {
     }
     for bytes in [u64::MAX, u64::MAX - 15, i64::MAX as u64, 1 << 50] {
         let error = arena.alloc(bytes, 0).unwrap_err();
-        let out_of_memory =
-            matches!(error, ArenaError::OutOfMemory(_) | ArenaError::Pages(PagesError::OutOfMemory { .. }));
-        assert!(out_of_memory, "{error}");
+        let is_refused = matches!(
+            error,
+            ArenaError::OutOfMemory(_) | ArenaError::Pages(PagesError::OutOfMemory { .. } | PagesError::Refused(_))
+        );
+        assert!(is_refused, "{error}");
     }
     let aligned = arena.alloc(10, 2 << 20).unwrap();
     assert_eq!(aligned as u64 % (2 << 20), 0);
