@@ -673,8 +673,23 @@ ostler_status ostler_topology_destroy(struct ostler_topology *topology);
 /** From the node that ostler_page_source.node names. */
 #define OSTLER_NODE_ONE 2
 
-/** Page by page from all nodes that this process may use. */
+/** Page by page from the nodes of ostler_page_source.node_set; when that is empty, from all that this process may use. */
 #define OSTLER_NODE_INTERLEAVE 3
+
+/** From any of the nodes of ostler_page_source.node_set. */
+#define OSTLER_NODE_SET 4
+
+/** From the nodes nearest to the CPUs of ostler_page_source.cpu_set, as hwloc and the firmware tell. */
+#define OSTLER_NODE_NEAREST_CPUS 5
+
+/** From the nodes nearest to ostler_page_source.device. */
+#define OSTLER_NODE_NEAREST_DEVICE 6
+
+/** Words of a set of nodes or CPUs: number n is bit n % 64 of word n / 64. */
+#define OSTLER_SET_WORDS 16
+
+/** Bytes of the name of a device, its NUL included. */
+#define OSTLER_DEVICE_BYTES 64
 
 /** Where memory shall come from. Every object that maps memory takes one. */
 typedef struct ostler_page_source {
@@ -692,13 +707,33 @@ typedef struct ostler_page_source {
      * use becomes any, and the receipt says so.
      */
     uint32_t node;
-    /** 1: other pages or another node than asked are an error. */
+    /** 1: other pages, other nodes or fewer options than asked are an error. 0: they are told in the receipt. */
     uint32_t strict;
     /**
      * 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
      * they are touched; explicit huge pages always are when memory is mapped.
      */
     uint32_t prefault;
+    /** 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do. */
+    uint32_t lock;
+    /** 1: on either side of each mapping is a page that nobody may touch. */
+    uint32_t guard;
+    /** 1: a forked child does not get the memory (MADV_DONTFORK). Explicit huge pages it never gets. */
+    uint32_t exclude_fork;
+    /** 1: core dumps do not have the memory (MADV_DONTDUMP). */
+    uint32_t exclude_dump;
+    /**
+     * Nodes, for OSTLER_NODE_SET and OSTLER_NODE_INTERLEAVE; else empty. Unless strict, nodes that this process may not
+     * use are left out.
+     */
+    uint64_t node_set[OSTLER_SET_WORDS];
+    /** CPUs, for OSTLER_NODE_NEAREST_CPUS; else empty. */
+    uint64_t cpu_set[OSTLER_SET_WORDS];
+    /**
+     * For OSTLER_NODE_NEAREST_DEVICE: its address on the PCI bus ("0000:3b:00.0"), or its class and name ("net/eth0",
+     * "nvme/nvme0", as in /sys/class), NUL-terminated; else empty.
+     */
+    char device[OSTLER_DEVICE_BYTES];
 } ostler_page_source;
 
 /**
@@ -1001,8 +1036,17 @@ ostler_status ostler_arena_rewind(ostler_arena *arena,
 /** The chunk is smaller than such a page. */
 #define OSTLER_LIMIT_CHUNK_TOO_SMALL 9
 
-/** The kernel is too old to bring such pages in without the risk of a signal (before Linux 5.14). */
+/** The kernel is too old for that: before Linux 5.15 it prefers one node, not several. */
 #define OSTLER_LIMIT_KERNEL_TOO_OLD 10
+
+/** So much memory may not be locked (RLIMIT_MEMLOCK). */
+#define OSTLER_LIMIT_LOCKED_MEMORY 11
+
+/** No node with memory that this process may use is known to be the one. */
+#define OSTLER_LIMIT_NODE_UNKNOWN 12
+
+/** The kernel or a sandbox refused to keep the memory out of forks or core dumps. */
+#define OSTLER_LIMIT_OPTION_REFUSED 13
 
 /** The kernel told nothing that can be relied on. */
 #define OSTLER_VERIFIED_NOT 0
@@ -1019,11 +1063,29 @@ ostler_status ostler_arena_rewind(ostler_arena *arena,
 /** /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each. */
 #define OSTLER_VERIFIED_NUMA_MAPS 4
 
+/** All of it was brought in when it was mapped. */
+#define OSTLER_OPTION_PREFAULTED 1
+
+/** It stays in memory. */
+#define OSTLER_OPTION_LOCKED 2
+
+/** It lies between guard pages. */
+#define OSTLER_OPTION_GUARDED 4
+
+/** Forked children do not get it. */
+#define OSTLER_OPTION_NOT_FORKED 8
+
+/** Core dumps do not have it. */
+#define OSTLER_OPTION_NOT_DUMPED 16
+
+/** The kernel's list of mappings shows its name. */
+#define OSTLER_OPTION_NAMED 32
+
 /** Nodes that a receipt lists. */
 #define OSTLER_RECEIPT_NODES 8
 
 /** Steps that a receipt lists. */
-#define OSTLER_RECEIPT_STEPS 6
+#define OSTLER_RECEIPT_STEPS 8
 
 /** Part of a chunk on one node. */
 typedef struct ostler_receipt_node {
@@ -1085,6 +1147,12 @@ typedef struct ostler_receipt {
     struct ostler_receipt_node nodes[OSTLER_RECEIPT_NODES];
     /** In the order in which they were tried. */
     struct ostler_receipt_step steps[OSTLER_RECEIPT_STEPS];
+    /** OSTLER_OPTION_... as configured. */
+    uint32_t asked_options;
+    /** OSTLER_OPTION_... really got. */
+    uint32_t got_options;
+    /** The nodes that got_node_policy stands for; empty for OSTLER_NODE_ANY. */
+    uint64_t node_set[OSTLER_SET_WORDS];
 } ostler_receipt;
 
 /**

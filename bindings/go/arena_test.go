@@ -151,6 +151,31 @@ func TestStrictArenaRefusesPagesThatAreNotThere(t *testing.T) {
 	failsWith(t, err, ErrPagesUnavailable)
 }
 
+func TestArenaGetsTheOptionsAndNodesOfItsSource(t *testing.T) {
+	source := PageSource{Pages: PagesBase, NodePolicy: NodeNearCPUs, CPUs: []int{0}, Strict: true, Prefault: true,
+		Guard: true, ExcludeFork: true, ExcludeDump: true}
+	receipt, err := newArena(t, ArenaConfig{Source: source}).Receipt(0)
+	succeeds(t, err)
+	want := OptionPrefaulted | OptionGuarded | OptionNotForked | OptionNotDumped
+	if receipt.AskedOptions != want || receipt.GotOptions&want != want || len(receipt.NodeSet) != 1 {
+		t.Errorf("asked for %b near one CPU, and got %+v", want, receipt)
+	}
+	for _, wrong := range []PageSource{
+		{NodePolicy: NodeSet, Nodes: []int{1024}},
+		{NodePolicy: NodeSet, Nodes: []int{-1}},
+		{NodePolicy: NodeSet},
+		{NodePolicy: NodeNearCPUs},
+		{Nodes: []int{0}},
+		{NodePolicy: NodeNearDevice, Device: "net/none"},
+		{NodePolicy: NodeNearDevice, Device: strings.Repeat("x", 64)},
+	} {
+		_, err := NewArena(ArenaConfig{Source: wrong})
+		failsWith(t, err, ErrInvalidArgument)
+	}
+	_, err = NewArena(ArenaConfig{Source: PageSource{NodePolicy: NodeSet, Nodes: []int{0, 1000}, Strict: true}})
+	failsWith(t, err, ErrNodeUnavailable)
+}
+
 func TestArenaDrainWaitsForCursors(t *testing.T) {
 	arena := newArena(t, ArenaConfig{})
 	cursor, err := arena.OpenCursor()

@@ -44,14 +44,30 @@ func (a *arguments) span(name string, value time.Duration) C.uint64_t {
 }
 
 func (a *arguments) name(value string, to *[C.OSTLER_NAME_BYTES]C.char) {
+	a.fixed("Name", value, to[:])
+}
+
+// fixed writes a string of fixed room.
+func (a *arguments) fixed(name, value string, to []C.char) {
 	if room := len(to) - 1; len(value) > room {
-		a.refuse("Name %q has %d bytes, but there is room for %d", value, len(value), room)
+		a.refuse("%s %q has %d bytes, but there is room for %d", name, value, len(value), room)
 	} else if strings.ContainsRune(value, 0) {
-		a.refuse("Name %q has a byte of 0", value)
+		a.refuse("%s %q has a byte of 0", name, value)
 	} else {
 		for i := range len(value) {
 			to[i] = C.char(value[i])
 		}
+	}
+}
+
+// set writes numbers as bits.
+func (a *arguments) set(name string, numbers []int, to *[C.OSTLER_SET_WORDS]C.uint64_t) {
+	for _, number := range numbers {
+		if most := len(to)*64 - 1; number < 0 || number > most {
+			a.refuse("%s has %d, but must have numbers from 0 to %d", name, number, most)
+			return
+		}
+		to[number/64] |= 1 << (number % 64)
 	}
 }
 

@@ -24,6 +24,21 @@ const (
 	LimitPageSizeUnknown Limit = C.OSTLER_LIMIT_PAGE_SIZE_UNKNOWN
 	LimitChunkTooSmall   Limit = C.OSTLER_LIMIT_CHUNK_TOO_SMALL
 	LimitKernelTooOld    Limit = C.OSTLER_LIMIT_KERNEL_TOO_OLD
+	LimitLockedMemory    Limit = C.OSTLER_LIMIT_LOCKED_MEMORY
+	LimitNodeUnknown     Limit = C.OSTLER_LIMIT_NODE_UNKNOWN
+	LimitOptionRefused   Limit = C.OSTLER_LIMIT_OPTION_REFUSED
+)
+
+// Options is what a chunk is beside its pages and nodes.
+type Options uint32
+
+const (
+	OptionPrefaulted Options = C.OSTLER_OPTION_PREFAULTED
+	OptionLocked     Options = C.OSTLER_OPTION_LOCKED
+	OptionGuarded    Options = C.OSTLER_OPTION_GUARDED
+	OptionNotForked  Options = C.OSTLER_OPTION_NOT_FORKED
+	OptionNotDumped  Options = C.OSTLER_OPTION_NOT_DUMPED
+	OptionNamed      Options = C.OSTLER_OPTION_NAMED
 )
 
 // Verification is how the kernel was asked.
@@ -43,9 +58,12 @@ type Receipt struct {
 	AskedNodePolicy NodePolicy
 	AskedNode       int
 	AskedBytes      uint64
+	AskedOptions    Options
 
 	GotPages      PagePolicy
 	GotNodePolicy NodePolicy
+	GotOptions    Options
+	NodeSet       []int // that GotNodePolicy stands for
 	PageBytes     uint64
 	Address       uintptr
 	MappedBytes   uint64
@@ -83,8 +101,9 @@ func (a *Arena) Receipt(chunk int) (Receipt, error) {
 	}
 	receipt := Receipt{
 		AskedPages: PagePolicy(c.asked_pages), AskedNodePolicy: NodePolicy(c.asked_node_policy),
-		AskedNode: int(c.asked_node), AskedBytes: uint64(c.asked_bytes),
+		AskedNode: int(c.asked_node), AskedBytes: uint64(c.asked_bytes), AskedOptions: Options(c.asked_options),
 		GotPages: PagePolicy(c.got_pages), GotNodePolicy: NodePolicy(c.got_node_policy),
+		GotOptions: Options(c.got_options), NodeSet: numbers(&c.node_set),
 		PageBytes: uint64(c.page_bytes), Address: uintptr(c.address), MappedBytes: uint64(c.mapped_bytes),
 		ResidentBytes: uint64(c.resident_bytes), HugeBytes: uint64(c.huge_bytes),
 		PagesVerifiedBy: Verification(c.pages_verified_by), NodesVerifiedBy: Verification(c.nodes_verified_by),

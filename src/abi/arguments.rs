@@ -92,17 +92,20 @@ pub unsafe fn text<'a>(name: &str, pointer: *const c_char) -> Result<&'a str, Fa
 
 /// The name in a configuration.
 pub fn name(bytes: &[c_char; NAME_BYTES]) -> Result<Name, Failure> {
+    Ok(Name::from(fixed_text("name", bytes)?.as_str()))
+}
+
+/// A text in a field of fixed room.
+pub fn fixed_text(field: &str, bytes: &[c_char]) -> Result<String, Failure> {
     let end = bytes.iter().position(|byte| *byte == 0).ok_or_else(|| {
         Failure::new(
             OSTLER_E_INVALID_ARGUMENT,
-            format_args!("name has no NUL in its {NAME_BYTES} bytes, but must end with one"),
+            format_args!("{field} has no NUL in its {} bytes, but must end with one", bytes.len()),
         )
     })?;
     let bytes: Vec<u8> = bytes[..end].iter().map(|byte| *byte as u8).collect();
-    match std::str::from_utf8(&bytes) {
-        Ok(name) => Ok(Name::from(name)),
-        Err(_) => Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("name is not UTF-8, but must be"))),
-    }
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{field} is not UTF-8, but must be")))
 }
 
 /// A field that is 0 or 1.

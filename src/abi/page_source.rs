@@ -1,7 +1,7 @@
 //! Page source: on which pages and which NUMA nodes memory is asked for. What is not to be had becomes the next best,
 //! which the receipt tells, and a huge page that is not there is never a SIGBUS.
 
-use super::arguments::{flag, out_of_range};
+use super::arguments::{fixed_text, flag, out_of_range};
 use super::guard::guard;
 use super::status::{
     Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_NODE_UNAVAILABLE,
@@ -9,8 +9,9 @@ use super::status::{
 };
 use super::structs::{init, read, versioned};
 use crate::memory::pages::PagesError;
-use crate::memory::policy::{NodePolicy, Pages};
+use crate::memory::policy::{MASK_BITS, NodeMask, NodePolicy, Pages};
 use crate::memory::source::{PageSource, SourceError};
+use std::ffi::c_char;
 
 /// Base pages, aligned and advised so that the kernel makes them huge where it can (MADV_HUGEPAGE). The default.
 pub const OSTLER_PAGES_TRANSPARENT: u32 = 0;
@@ -29,8 +30,19 @@ pub const OSTLER_NODE_ANY: u32 = 0;
 pub const OSTLER_NODE_LOCAL: u32 = 1;
 /// From the node that ostler_page_source.node names.
 pub const OSTLER_NODE_ONE: u32 = 2;
-/// Page by page from all nodes that this process may use.
+/// Page by page from the nodes of ostler_page_source.node_set; when that is empty, from all that this process may use.
 pub const OSTLER_NODE_INTERLEAVE: u32 = 3;
+/// From any of the nodes of ostler_page_source.node_set.
+pub const OSTLER_NODE_SET: u32 = 4;
+/// From the nodes nearest to the CPUs of ostler_page_source.cpu_set, as hwloc and the firmware tell.
+pub const OSTLER_NODE_NEAREST_CPUS: u32 = 5;
+/// From the nodes nearest to ostler_page_source.device.
+pub const OSTLER_NODE_NEAREST_DEVICE: u32 = 6;
+
+/// Words of a set of nodes or CPUs: number n is bit n % 64 of word n / 64.
+pub const OSTLER_SET_WORDS: usize = 16;
+/// Bytes of the name of a device, its NUL included.
+pub const OSTLER_DEVICE_BYTES: usize = 64;
 
 const _: () = assert!(
     OSTLER_PAGES_TRANSPARENT == Pages::Transparent as u32
@@ -38,6 +50,7 @@ const _: () = assert!(
         && OSTLER_PAGES_2M == Pages::Huge2M as u32
         && OSTLER_PAGES_1G == Pages::Huge1G as u32
         && OSTLER_PAGES_BEST == Pages::Best as u32
+        && OSTLER_SET_WORDS * 64 == MASK_BITS
 );
 
 /// Where memory shall come from. Every object that maps memory takes one.
@@ -54,11 +67,27 @@ pub struct ostler_page_source {
     /// The number of the node, below 1024, for OSTLER_NODE_ONE; else 0. Unless strict, a node that this process may not
     /// use becomes any, and the receipt says so.
     pub node: u32,
-    /// 1: other pages or another node than asked are an error.
+    /// 1: other pages, other nodes or fewer options than asked are an error. 0: they are told in the receipt.
     pub strict: u32,
     /// 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
     /// they are touched; explicit huge pages always are when memory is mapped.
     pub prefault: u32,
+    /// 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do.
+    pub lock: u32,
+    /// 1: on either side of each mapping is a page that nobody may touch.
+    pub guard: u32,
+    /// 1: a forked child does not get the memory (MADV_DONTFORK). Explicit huge pages it never gets.
+    pub exclude_fork: u32,
+    /// 1: core dumps do not have the memory (MADV_DONTDUMP).
+    pub exclude_dump: u32,
+    /// Nodes, for OSTLER_NODE_SET and OSTLER_NODE_INTERLEAVE; else empty. Unless strict, nodes that this process may not
+    /// use are left out.
+    pub node_set: [u64; OSTLER_SET_WORDS],
+    /// CPUs, for OSTLER_NODE_NEAREST_CPUS; else empty.
+    pub cpu_set: [u64; OSTLER_SET_WORDS],
+    /// For OSTLER_NODE_NEAREST_DEVICE: its address on the PCI bus ("0000:3b:00.0"), or its class and name ("net/eth0",
+    /// "nvme/nvme0", as in /sys/class), NUL-terminated; else empty.
+    pub device: [c_char; OSTLER_DEVICE_BYTES],
 }
 
 versioned!(ostler_page_source);
@@ -66,8 +95,10 @@ versioned!(ostler_page_source);
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let status = match error {
-            SourceError::Field(_) => OSTLER_E_INVALID_ARGUMENT,
-            SourceError::NoSuchNode { .. } => OSTLER_E_NODE_UNAVAILABLE,
+            SourceError::Field(_) | SourceError::NoSuchDevice(_) => OSTLER_E_INVALID_ARGUMENT,
+            SourceError::NoSuchNode { .. } | SourceError::NothingNear { .. } | SourceError::Topology(_) => {
+                OSTLER_E_NODE_UNAVAILABLE
+            }
         };
         Self::new(status, format_args!("{error}"))
     }
@@ -79,7 +110,7 @@ impl From<PagesError> for Failure {
             PagesError::PagesUnavailable { .. } => OSTLER_E_PAGES_UNAVAILABLE,
             PagesError::NodeUnavailable { .. } => OSTLER_E_NODE_UNAVAILABLE,
             PagesError::OutOfMemory { .. } => OSTLER_E_OUT_OF_MEMORY,
-            PagesError::OverLimit { .. } => OSTLER_E_LIMIT,
+            PagesError::OverLimit { .. } | PagesError::LockRefused { .. } => OSTLER_E_LIMIT,
             PagesError::Refused(_) => OSTLER_E_MEMORY_PRESSURE,
         };
         Self::new(status, format_args!("{error}"))
@@ -120,17 +151,43 @@ pub(super) unsafe fn given(source: *const ostler_page_source) -> Result<PageSour
     if source.node != 0 && source.node_policy != OSTLER_NODE_ONE {
         return Err(range("node", source.node, "must be 0 unless node_policy is OSTLER_NODE_ONE"));
     }
+    let node_set = NodeMask::from_words(source.node_set);
+    if !node_set.is_empty() && !matches!(source.node_policy, OSTLER_NODE_SET | OSTLER_NODE_INTERLEAVE) {
+        let bound = "must be empty unless node_policy is OSTLER_NODE_SET or OSTLER_NODE_INTERLEAVE";
+        return Err(out_of_range("node_set", node_set.words()[0], bound));
+    }
+    let cpus = NodeMask::from_words(source.cpu_set);
+    if cpus.is_empty() == (source.node_policy == OSTLER_NODE_NEAREST_CPUS) {
+        let bound = "must name CPUs for OSTLER_NODE_NEAREST_CPUS, and else be empty";
+        return Err(out_of_range("cpu_set", cpus.words()[0], bound));
+    }
+    let device = fixed_text("device", &source.device)?;
+    if device.is_empty() == (source.node_policy == OSTLER_NODE_NEAREST_DEVICE) {
+        let bound = "must name a device for OSTLER_NODE_NEAREST_DEVICE, and else be empty";
+        return Err(out_of_range("device", device.len() as u64, bound));
+    }
     let nodes = match source.node_policy {
-        OSTLER_NODE_ANY => NodePolicy::Any,
+        OSTLER_NODE_ANY | OSTLER_NODE_NEAREST_CPUS | OSTLER_NODE_NEAREST_DEVICE => NodePolicy::Any,
         OSTLER_NODE_LOCAL => NodePolicy::Local,
         OSTLER_NODE_ONE => NodePolicy::One(source.node),
         OSTLER_NODE_INTERLEAVE => NodePolicy::Interleave,
-        other => return Err(range("node_policy", other, "must be one of OSTLER_NODE_... (0 to 3)")),
+        OSTLER_NODE_SET => NodePolicy::Set,
+        other => return Err(range("node_policy", other, "must be one of OSTLER_NODE_... (0 to 6)")),
     };
-    Ok(PageSource {
+    let asked = PageSource {
         pages,
         nodes,
+        node_set,
         strict: flag("strict", source.strict)?,
         prefault: flag("prefault", source.prefault)?,
+        lock: flag("lock", source.lock)?,
+        guard: flag("guard", source.guard)?,
+        exclude_fork: flag("exclude_fork", source.exclude_fork)?,
+        exclude_dump: flag("exclude_dump", source.exclude_dump)?,
+    };
+    Ok(match source.node_policy {
+        OSTLER_NODE_NEAREST_CPUS => asked.near_cpus(&cpus)?,
+        OSTLER_NODE_NEAREST_DEVICE => asked.near_device(&device)?,
+        _ => asked,
     })
 }

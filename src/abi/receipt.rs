@@ -3,11 +3,12 @@
 use super::arena::ostler_arena;
 use super::arguments::{clear, null, optional_output};
 use super::guard::with;
+use super::page_source::OSTLER_SET_WORDS;
 use super::status::ostler_status;
 use super::structs::{prepare, versioned, zeroed};
 use crate::base::handles::Pin;
 use crate::memory::arena::Arena;
-use crate::memory::pages::{Limit, MAX_STEPS};
+use crate::memory::pages::{Limit, MAX_STEPS, Options};
 use crate::memory::policy::NodePolicy;
 use crate::memory::receipt::{Receipt, Table};
 use crate::memory::residency::Method;
@@ -33,8 +34,14 @@ pub const OSTLER_LIMIT_ADDRESS_SPACE: u32 = 7;
 pub const OSTLER_LIMIT_PAGE_SIZE_UNKNOWN: u32 = 8;
 /// The chunk is smaller than such a page.
 pub const OSTLER_LIMIT_CHUNK_TOO_SMALL: u32 = 9;
-/// The kernel is too old to bring such pages in without the risk of a signal (before Linux 5.14).
+/// The kernel is too old for that: before Linux 5.15 it prefers one node, not several.
 pub const OSTLER_LIMIT_KERNEL_TOO_OLD: u32 = 10;
+/// So much memory may not be locked (RLIMIT_MEMLOCK).
+pub const OSTLER_LIMIT_LOCKED_MEMORY: u32 = 11;
+/// No node with memory that this process may use is known to be the one.
+pub const OSTLER_LIMIT_NODE_UNKNOWN: u32 = 12;
+/// The kernel or a sandbox refused to keep the memory out of forks or core dumps.
+pub const OSTLER_LIMIT_OPTION_REFUSED: u32 = 13;
 
 const _: () = assert!(
     OSTLER_LIMIT_NONE == Limit::None as u32
@@ -48,6 +55,9 @@ const _: () = assert!(
         && OSTLER_LIMIT_PAGE_SIZE_UNKNOWN == Limit::PageSizeUnknown as u32
         && OSTLER_LIMIT_CHUNK_TOO_SMALL == Limit::ChunkTooSmall as u32
         && OSTLER_LIMIT_KERNEL_TOO_OLD == Limit::KernelTooOld as u32
+        && OSTLER_LIMIT_LOCKED_MEMORY == Limit::LockedMemory as u32
+        && OSTLER_LIMIT_NODE_UNKNOWN == Limit::NodeUnknown as u32
+        && OSTLER_LIMIT_OPTION_REFUSED == Limit::OptionRefused as u32
 );
 
 /// The kernel told nothing that can be relied on.
@@ -69,10 +79,32 @@ const _: () = assert!(
         && OSTLER_VERIFIED_NUMA_MAPS == Method::NumaMaps as u32
 );
 
+/// All of it was brought in when it was mapped.
+pub const OSTLER_OPTION_PREFAULTED: u32 = 1;
+/// It stays in memory.
+pub const OSTLER_OPTION_LOCKED: u32 = 2;
+/// It lies between guard pages.
+pub const OSTLER_OPTION_GUARDED: u32 = 4;
+/// Forked children do not get it.
+pub const OSTLER_OPTION_NOT_FORKED: u32 = 8;
+/// Core dumps do not have it.
+pub const OSTLER_OPTION_NOT_DUMPED: u32 = 16;
+/// The kernel's list of mappings shows its name.
+pub const OSTLER_OPTION_NAMED: u32 = 32;
+
+const _: () = assert!(
+    OSTLER_OPTION_PREFAULTED == Options::PREFAULTED.0
+        && OSTLER_OPTION_LOCKED == Options::LOCKED.0
+        && OSTLER_OPTION_GUARDED == Options::GUARDED.0
+        && OSTLER_OPTION_NOT_FORKED == Options::NOT_FORKED.0
+        && OSTLER_OPTION_NOT_DUMPED == Options::NOT_DUMPED.0
+        && OSTLER_OPTION_NAMED == Options::NAMED.0
+);
+
 /// Nodes that a receipt lists.
 pub const OSTLER_RECEIPT_NODES: usize = 8;
 /// Steps that a receipt lists.
-pub const OSTLER_RECEIPT_STEPS: usize = 6;
+pub const OSTLER_RECEIPT_STEPS: usize = 8;
 
 const _: () = assert!(OSTLER_RECEIPT_STEPS == MAX_STEPS);
 
@@ -142,6 +174,12 @@ pub struct ostler_receipt {
     pub nodes: [ostler_receipt_node; OSTLER_RECEIPT_NODES],
     /// In the order in which they were tried.
     pub steps: [ostler_receipt_step; OSTLER_RECEIPT_STEPS],
+    /// OSTLER_OPTION_... as configured.
+    pub asked_options: u32,
+    /// OSTLER_OPTION_... really got.
+    pub got_options: u32,
+    /// The nodes that got_node_policy stands for; empty for OSTLER_NODE_ANY.
+    pub node_set: [u64; OSTLER_SET_WORDS],
 }
 
 versioned!(ostler_receipt);
@@ -150,9 +188,9 @@ impl From<&Receipt> for ostler_receipt {
     fn from(receipt: &Receipt) -> Self {
         let found = &receipt.found;
         let mut out = Self {
-            asked_pages: receipt.asked_pages as u32,
-            asked_node_policy: receipt.asked_nodes.number(),
-            asked_node: if let NodePolicy::One(node) = receipt.asked_nodes { node } else { 0 },
+            asked_pages: receipt.asked.pages as u32,
+            asked_node_policy: receipt.asked.nodes.number(),
+            asked_node: if let NodePolicy::One(node) = receipt.asked.nodes { node } else { 0 },
             asked_bytes: receipt.asked_bytes,
             got_pages: receipt.got_pages as u32,
             got_node_policy: receipt.got_nodes.number(),
@@ -164,13 +202,16 @@ impl From<&Receipt> for ostler_receipt {
             pages_verified_by: found.pages_by as u32,
             nodes_verified_by: found.nodes_by as u32,
             node_count: found.nodes.len() as u32,
-            step_count: receipt.steps.len() as u32,
+            step_count: receipt.steps.as_slice().len() as u32,
+            asked_options: Options::asked(&receipt.asked).0,
+            got_options: receipt.got_options.0,
+            node_set: *receipt.node_set.words(),
             ..zeroed()
         };
         for (place, (node, bytes)) in out.nodes.iter_mut().zip(&found.nodes) {
             *place = ostler_receipt_node { node: *node, reserved: 0, bytes: *bytes };
         }
-        for (place, step) in out.steps.iter_mut().zip(&receipt.steps) {
+        for (place, step) in out.steps.iter_mut().zip(receipt.steps.as_slice()) {
             let (page_policy, limit) = (step.tried as u32, step.limit as u32);
             *place = ostler_receipt_step { page_policy, limit, os_errno: step.errno, reserved: 0 };
         }

@@ -14,6 +14,12 @@ pub enum Point {
     Call = 7,
     /// A worker thread's own loop, outside any callback.
     Worker = 8,
+    Mlock = 9,
+    MovePages = 10,
+    /// The ioctl PAGEMAP_SCAN.
+    Scan = 11,
+    /// Opening, asking and reading a file.
+    Open = 12,
 }
 
 /// The errno with which this visit to `point` must fail, if it must. May panic when the test asked for that.
@@ -31,7 +37,7 @@ mod injected {
     use super::Point;
     use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
 
-    const POINTS: usize = 9;
+    const POINTS: usize = 13;
 
     struct Plan {
         hits: AtomicU64,

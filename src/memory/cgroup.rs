@@ -189,9 +189,9 @@ pub fn memory() -> Option<Bound> {
     tightest
 }
 
-/// The limit on huge pages of this size that leaves no room for `bytes` more, if one does: on pages in use, which
-/// is enforced when they are touched, or on promised ones, which is enforced by mmap.
-pub fn hugetlb_refusal(page_bytes: u64, bytes: u64) -> Option<Bound> {
+/// The tightest limit on huge pages of this size: on pages in use, which is enforced when they are touched, or on
+/// promised ones, which is enforced by mmap.
+pub fn hugetlb(page_bytes: u64) -> Option<Bound> {
     let groups = Groups::of_this_process()?;
     let size = size_name(page_bytes);
     let bounds = |folder: PathBuf, limit: &'static str, used: &'static str| {
@@ -204,7 +204,13 @@ pub fn hugetlb_refusal(page_bytes: u64, bytes: u64) -> Option<Bound> {
     let newer = groups.levels("").into_iter().flat_map(|folder| bounds(folder, "max", "current"));
     let older =
         groups.levels("hugetlb").into_iter().flat_map(|folder| bounds(folder, "limit_in_bytes", "usage_in_bytes"));
-    newer.chain(older).flatten().find(|bound| bound.left() < bytes)
+    newer.chain(older).flatten().min_by_key(Bound::left)
+}
+
+/// Whether control groups count explicit huge pages as memory (Linux 6.6, a mount option).
+pub fn counts_huge_pages() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().any(|line| line.contains(" - cgroup2 ") && line.contains("memory_hugetlb_accounting"))
 }
 
 /// The size as names of files have it: 64KB, 2MB, 1GB.

@@ -1,7 +1,8 @@
 //! Whether pages can be touched now without an out-of-memory kill. The kernel answers a shortage under a limit with
 //! SIGKILL instead of an error, so it is asked beforehand, by arithmetic.
 
-use super::pages::Limit;
+use super::steps::Limit;
+use super::policy::NodeMask;
 use super::{cgroup, kernel};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
@@ -20,31 +21,48 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Admits `bytes`, or names the limit that leaves no room for them. With `nodes`, each of them alone must hold
-    /// the bytes, because the kernel may not go elsewhere.
-    pub fn ask(bytes: u64, nodes: Option<&[u32]>) -> Result<Self, Limit> {
-        let others = UNDERWAY.fetch_add(bytes, SeqCst);
-        let admission = Self { bytes };
-        let wanted = bytes.saturating_add(others);
-        if let Some(bound) = cgroup::memory()
-            && bound.left() < wanted.saturating_add(GROUP_MARGIN)
-        {
-            return Err(Limit::MemoryCgroup);
+    /// Admits `bytes`, or names the limit that leaves no room for them. With `nodes`, they together must hold the bytes,
+    /// because the kernel may not go elsewhere.
+    pub fn ask(bytes: u64, nodes: Option<&NodeMask>) -> Result<Self, Limit> {
+        let admission = Self::ask_group(bytes)?;
+        let wanted = UNDERWAY.load(SeqCst);
+        if machine_left() < wanted {
+            return Err(Limit::NodeMemory);
         }
-        if let Some(memory) = kernel::machine_memory()
-            && memory.available < wanted.saturating_add(MACHINE_MARGIN)
+        let on_nodes = nodes.map(|nodes| nodes.iter().filter_map(node_left).collect::<Vec<_>>());
+        if let Some(left) = on_nodes
+            && !left.is_empty()
+            && left.into_iter().fold(0, u64::saturating_add) < wanted
         {
             return Err(Limit::NodeMemory);
         }
-        for node in nodes.unwrap_or_default() {
-            if let Some(memory) = kernel::node_memory(*node)
-                && memory.available < wanted.saturating_add(NODE_MARGIN)
-            {
-                return Err(Limit::NodeMemory);
-            }
-        }
         Ok(admission)
     }
+
+    /// Looks at the control groups only: for pages that the machine has set aside already.
+    pub fn ask_group(bytes: u64) -> Result<Self, Limit> {
+        let others = UNDERWAY.fetch_add(bytes, SeqCst);
+        let admission = Self { bytes };
+        match group_left() {
+            Some(left) if left < bytes.saturating_add(others) => Err(Limit::MemoryCgroup),
+            _ => Ok(admission),
+        }
+    }
+}
+
+/// Bytes that the tightest control group leaves; `None`: no limit.
+pub fn group_left() -> Option<u64> {
+    cgroup::memory().map(|bound| bound.left().saturating_sub(GROUP_MARGIN))
+}
+
+/// Bytes that the machine can give.
+pub fn machine_left() -> u64 {
+    kernel::machine_memory().map_or(u64::MAX, |memory| memory.available.saturating_sub(MACHINE_MARGIN))
+}
+
+/// Bytes that a node can give.
+pub fn node_left(node: u32) -> Option<u64> {
+    kernel::node_memory(node).map(|memory| memory.available.saturating_sub(NODE_MARGIN))
 }
 
 impl Drop for Admission {
@@ -61,7 +79,7 @@ mod tests {
     fn more_than_the_machine_has_is_refused_and_nothing_stays_counted() {
         let _quiet = super::super::testing::quiet();
         assert!(Admission::ask(1 << 50, None).is_err());
-        assert!(Admission::ask(1 << 50, Some(&[0])).is_err());
+        assert!(Admission::ask(1 << 50, Some(&NodeMask::from_iter([0]))).is_err());
         assert_eq!(UNDERWAY.load(SeqCst), 0);
         let admission = Admission::ask(1 << 20, None);
         assert!(admission.is_ok());

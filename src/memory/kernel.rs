@@ -1,6 +1,7 @@
 //! What the kernel tells in /sys and /proc about pages, nodes and free memory. Read anew each time.
 
 use super::system;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -154,6 +155,34 @@ pub fn allowed_nodes() -> Vec<u32> {
         nodes.push(0);
     }
     nodes
+}
+
+/// From each node to each, as the firmware tells: 10 is the node itself.
+pub fn distances() -> BTreeMap<u32, BTreeMap<u32, u32>> {
+    let online = fs::read_to_string("/sys/devices/system/node/online").unwrap_or_default();
+    let nodes = number_list(online.trim());
+    let row = |node: &u32| {
+        let text = fs::read_to_string(format!("/sys/devices/system/node/node{node}/distance")).ok()?;
+        let distances = text.split_ascii_whitespace().filter_map(|word| word.parse().ok());
+        Some((*node, nodes.iter().copied().zip(distances).collect()))
+    };
+    nodes.iter().filter_map(row).collect()
+}
+
+/// The node of a device: its address on the PCI bus (`0000:3b:00.0`), or its class and name (`net/eth0`). Negative when
+/// it belongs to none; `None` when there is no such device.
+pub fn node_of_device(name: &str) -> Option<i32> {
+    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('/');
+    let link = match name.split_once('/') {
+        Some((class, device)) if is_part(class) && is_part(device) => format!("/sys/class/{class}/{device}"),
+        None if is_part(name) => format!("/sys/bus/pci/devices/{name}"),
+        _ => return None,
+    };
+    let device = fs::canonicalize(link).ok()?;
+    // What has no node of its own sits on a bus that may have one.
+    let above = device.ancestors().take_while(|folder| folder.starts_with("/sys/devices"));
+    let node = above.filter_map(|folder| fs::read_to_string(folder.join("numa_node")).ok()).next();
+    Some(node.and_then(|text| text.trim().parse().ok()).unwrap_or(-1))
 }
 
 /// The numbers of a list such as `0-2,5`.

@@ -1,11 +1,12 @@
 //! Memory: where it comes from, on which pages and nodes, and how it is handed out.
 //!
 //! From the kernel upwards: [`system`] makes the calls, [`kernel`] and [`cgroup`] read what the kernel tells,
-//! [`headroom`] says whether a request would end in an out-of-memory kill, [`policy`] places, [`pages`] climbs down the
-//! ladder of page sizes and keeps a record of why, [`residency`] asks what was really got and [`receipt`] puts both
-//! side by side; [`sanitizers`] tells the tools that watch the host's memory. A [`source`] is what an object asks for, and
-//! the [`governor`] counts what it holds. [`chunks`] cuts mappings into spans, [`region`] cuts spans into allocations,
-//! [`cursor`] and [`lane`] (one of the [`lanes`] of an object)
+//! [`headroom`] says whether a request would end in an out-of-memory kill. A [`policy`] names sizes and nodes;
+//! [`planning`] computes what it stands for on any machine, [`this_machine`] describes the one that runs, [`placement`]
+//! tells the kernel. [`pages`] climbs down the ladder of page sizes and records in [`steps`] why, [`residency`] asks what
+//! was really got and [`receipt`] puts both side by side; [`sanitizers`] tells the tools that watch the host's memory. A
+//! [`source`] is what an object asks for, and the [`governor`] counts what it holds. [`chunks`] cuts mappings into spans,
+//! [`region`] cuts spans into allocations, [`cursor`] and [`lane`] (one of the [`lanes`] of an object)
 //! give each thread its own region, and [`arena`] is the object that holds it all. [`topology`] describes the machine.
 
 pub mod arena;
@@ -18,13 +19,17 @@ pub mod kernel;
 pub mod lane;
 pub mod lanes;
 pub mod pages;
+pub mod placement;
+pub mod planning;
 pub mod policy;
 pub mod receipt;
 pub mod region;
 pub mod residency;
 pub mod sanitizers;
 pub mod source;
+pub mod steps;
 pub mod system;
+pub mod this_machine;
 pub mod topology;
 
 /// The smallest multiple of `unit` (a power of two) that is at least `value`; `None` when there is none.

@@ -1,7 +1,6 @@
-//! Where pages shall come from: which size, which node.
+//! Where pages shall come from: which size, which nodes.
 
-use super::kernel;
-use super::system::{self, Errno, RawPolicy};
+use super::{kernel, system};
 use std::fmt;
 
 /// Bits of a node mask; more nodes than any kernel is built for.
@@ -72,11 +71,17 @@ impl fmt::Display for Pages {
 pub enum NodePolicy {
     #[default]
     Any,
-    /// The node of the thread that maps the chunk.
+    /// The node of the thread that maps the chunk, or the nearest with memory.
     Local,
     One(u32),
-    /// Page by page over all allowed nodes.
+    /// Page by page over the nodes of the set; over all that are allowed when the set is empty.
     Interleave,
+    /// Any of the nodes of the set.
+    Set,
+    /// The nodes nearest to some CPUs; the set has them.
+    NearestCpus,
+    /// The nodes nearest to a device; the set has them.
+    NearestDevice,
 }
 
 impl NodePolicy {
@@ -86,6 +91,9 @@ impl NodePolicy {
             NodePolicy::Local => 1,
             NodePolicy::One(_) => 2,
             NodePolicy::Interleave => 3,
+            NodePolicy::Set => 4,
+            NodePolicy::NearestCpus => 5,
+            NodePolicy::NearestDevice => 6,
         }
     }
 
@@ -95,97 +103,101 @@ impl NodePolicy {
             NodePolicy::Local => "local",
             NodePolicy::One(_) => "node",
             NodePolicy::Interleave => "interleave",
+            NodePolicy::Set => "set",
+            NodePolicy::NearestCpus => "near CPUs",
+            NodePolicy::NearestDevice => "near device",
         }
     }
-
-    /// Resolves the policy for a mapping made now by this thread. `None` leaves the choice to the kernel.
-    pub fn placement(self, strict: bool) -> Option<Placement> {
-        let (mode, nodes) = match self {
-            NodePolicy::Any => return None,
-            NodePolicy::Local => {
-                // A node without memory of its own has no pages to prefer.
-                let node = system::current_node().filter(|node| kernel::allowed_nodes().contains(node))?;
-                (single_node_mode(strict), vec![node])
-            }
-            NodePolicy::One(node) => (single_node_mode(strict), vec![node]),
-            NodePolicy::Interleave => (libc::MPOL_INTERLEAVE, kernel::allowed_nodes()),
-        };
-        Some(Placement { raw: RawPolicy { mode, nodes: NodeMask::of(&nodes) }, nodes })
-    }
 }
 
-fn single_node_mode(strict: bool) -> i32 {
-    if strict { libc::MPOL_BIND } else { libc::MPOL_PREFERRED }
-}
-
-/// A node policy with its nodes, as the kernel takes it.
-#[derive(Clone, Debug)]
-pub struct Placement {
-    pub raw: RawPolicy,
-    pub nodes: Vec<u32>,
-}
-
-impl Placement {
-    /// The nodes that alone may hold the pages.
-    pub fn bound_to(&self) -> Option<&[u32]> {
-        (self.raw.mode == libc::MPOL_BIND).then_some(&self.nodes)
-    }
-
-    /// Runs `body` while this is the thread's own policy: only so does mmap of huge pages look at the pool of the
-    /// right node. Says also whether the kernel refused the policy; then `body` runs without it.
-    pub fn during<R>(&self, body: impl FnOnce() -> R) -> (R, Result<(), Errno>) {
-        let before = match system::thread_policy() {
-            Ok(before) => before,
-            Err(errno) => return (body(), Err(errno)),
-        };
-        if let Err(errno) = system::set_thread_policy(&self.raw) {
-            return (body(), Err(errno));
-        }
-        let _restore = Restore { before };
-        (body(), Ok(()))
-    }
-}
-
-/// Puts the thread's policy back, also when the body unwinds.
-struct Restore {
-    before: RawPolicy,
-}
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        if let Err(errno) = system::restore_thread_policy(&self.before) {
-            crate::base::log::warn(format_args!("set_mempolicy could not put a thread's policy back: errno {errno}"));
+impl fmt::Display for NodePolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NodePolicy::One(node) => formatter.pad(&format!("node {node}")),
+            policy => formatter.pad(policy.name()),
         }
     }
 }
 
 /// A set of nodes as the kernel takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeMask([u64; MASK_BITS / 64]);
 
 impl NodeMask {
     pub const EMPTY: Self = Self([0; MASK_BITS / 64]);
 
-    pub fn of(nodes: &[u32]) -> Self {
-        let mut mask = Self::EMPTY;
-        for node in nodes {
-            if let Some(word) = mask.0.get_mut(*node as usize / 64) {
-                *word |= 1 << (node % 64);
-            }
-        }
-        mask
+    pub fn from_words(words: [u64; MASK_BITS / 64]) -> Self {
+        Self(words)
+    }
+
+    pub fn has(&self, node: u32) -> bool {
+        self.0.get(node as usize / 64).is_some_and(|word| word & (1 << (node % 64)) != 0)
+    }
+
+    /// Lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().zip(0u32..).flat_map(|(word, index)| {
+            (0..64u32).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index * 64 + bit)
+        })
+    }
+
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    pub fn first(&self) -> Option<u32> {
+        self.iter().next()
+    }
+
+    /// The nodes that are in both.
+    pub fn both(&self, other: &Self) -> Self {
+        let mut both = *self;
+        both.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+        both
     }
 
     pub fn is_empty(&self) -> bool {
         *self == Self::EMPTY
     }
 
-    pub fn words(&self) -> &[u64] {
+    pub fn words(&self) -> &[u64; MASK_BITS / 64] {
         &self.0
     }
 
     pub fn words_mut(&mut self) -> &mut [u64] {
         &mut self.0
+    }
+}
+
+impl FromIterator<u32> for NodeMask {
+    fn from_iter<I: IntoIterator<Item = u32>>(nodes: I) -> Self {
+        let mut mask = Self::EMPTY;
+        for node in nodes {
+            if let Some(word) = mask.0.get_mut(node as usize / 64) {
+                *word |= 1 << (node % 64);
+            }
+        }
+        mask
+    }
+}
+
+impl fmt::Display for NodeMask {
+    /// As the kernel writes lists: 0-2,5.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut nodes = self.iter().peekable();
+        let mut comma = "";
+        while let Some(first) = nodes.next() {
+            let mut last = first;
+            while let Some(next) = nodes.next_if(|next| *next == last + 1) {
+                last = next;
+            }
+            write!(formatter, "{comma}{first}")?;
+            if last > first {
+                write!(formatter, "-{last}")?;
+            }
+            comma = ",";
+        }
+        Ok(())
     }
 }
 
@@ -195,28 +207,17 @@ mod tests {
 
     #[test]
     fn the_mask_has_a_bit_for_each_node() {
-        let mask = NodeMask::of(&[0, 65, 1023, 5000]);
+        let mask = NodeMask::from_iter([0, 65, 1023, 5000]);
         assert_eq!((mask.words()[0], mask.words()[1], mask.words()[15]), (1, 2, 1 << 63));
-        assert!(NodeMask::of(&[]).is_empty());
+        assert_eq!(mask.iter().collect::<Vec<_>>(), [0, 65, 1023]);
+        assert_eq!((mask.count(), mask.first(), mask.has(65), mask.has(64)), (3, Some(0), true, false));
+        assert!(NodeMask::from_iter([]).is_empty() && !mask.has(5000));
+        assert_eq!(mask.both(&NodeMask::from_iter([1, 65])), NodeMask::from_iter([65]));
     }
 
     #[test]
-    fn the_threads_own_policy_is_put_back() {
-        let _quiet = super::super::testing::quiet();
-        let before = system::thread_policy().expect("get_mempolicy");
-        let placement = NodePolicy::Interleave.placement(false).expect("nodes");
-        let (inside, applied) = placement.during(|| system::thread_policy().expect("get_mempolicy"));
-        assert_eq!(applied, Ok(()));
-        assert_eq!((inside.mode, inside.nodes), (libc::MPOL_INTERLEAVE, placement.raw.nodes));
-        assert_eq!(system::thread_policy(), Ok(before));
-        assert!(std::panic::catch_unwind(|| placement.during(|| panic!("inside"))).is_err());
-        assert_eq!(system::thread_policy(), Ok(before));
-    }
-
-    #[test]
-    fn a_node_that_does_not_exist_is_refused_by_the_kernel() {
-        let _quiet = super::super::testing::quiet();
-        let placement = NodePolicy::One(1000).placement(true).expect("a placement");
-        assert_eq!(placement.during(|| ()).1, Err(libc::EINVAL));
+    fn masks_are_written_as_the_kernel_writes_lists() {
+        assert_eq!(NodeMask::from_iter([0, 1, 2, 5, 7, 8]).to_string(), "0-2,5,7-8");
+        assert_eq!(NodeMask::EMPTY.to_string(), "");
     }
 }

@@ -1,22 +1,25 @@
 //! What a chunk was asked to be, what it got, and why: the two sides of its mapping.
 
-use super::pages::{Mapping, Step};
-use super::policy::{NodePolicy, Pages};
+use super::pages::{Mapping, Options, Steps};
+use super::policy::{NodeMask, NodePolicy, Pages};
 use super::residency::{self, Residency};
+use super::source::PageSource;
 use std::fmt;
 
 #[derive(Clone, Debug)]
 pub struct Receipt {
-    pub asked_pages: Pages,
-    pub asked_nodes: NodePolicy,
+    pub asked: PageSource,
     pub asked_bytes: u64,
     pub got_pages: Pages,
     pub got_nodes: NodePolicy,
+    /// The nodes that the policy stood for.
+    pub node_set: NodeMask,
+    pub got_options: Options,
     pub page_bytes: u64,
     pub address: u64,
     pub mapped_bytes: u64,
     pub found: Residency,
-    pub steps: Vec<Step>,
+    pub steps: Steps,
 }
 
 impl Receipt {
@@ -27,16 +30,17 @@ impl Receipt {
         let none_huge = found.resident_bytes > 0 && found.huge_bytes == 0 && found.pages_by != residency::Method::Not;
         let got_pages = if mapping.pages == Pages::Transparent && none_huge { Pages::Base } else { mapping.pages };
         Self {
-            asked_pages: mapping.asked_pages,
-            asked_nodes: mapping.asked_nodes,
+            asked: mapping.asked,
             asked_bytes: mapping.asked_bytes,
             got_pages,
             got_nodes: mapping.nodes,
+            node_set: mapping.node_set,
+            got_options: mapping.options,
             page_bytes: if got_pages == mapping.pages { mapping.page_bytes } else { super::system::base_page_bytes() },
             address: mapping.address() as u64,
             mapped_bytes: mapping.bytes,
             found,
-            steps: mapping.steps.as_slice().to_vec(),
+            steps: mapping.steps,
         }
     }
 }
@@ -56,19 +60,23 @@ impl fmt::Display for Table<'_> {
             write!(
                 formatter,
                 "{index:>5}  {:<12} {:<12} {:>10} {:>10} {:>10}  {:<11} {:<11} ",
-                receipt.asked_pages,
+                receipt.asked.pages,
                 receipt.got_pages,
                 Bytes(receipt.mapped_bytes).to_string(),
                 Bytes(found.resident_bytes).to_string(),
                 Bytes(found.huge_bytes).to_string(),
-                NodeWords(receipt.asked_nodes).to_string(),
-                NodeWords(receipt.got_nodes).to_string(),
+                receipt.asked.nodes,
+                receipt.got_nodes,
             )?;
             for (node, bytes) in &found.nodes {
                 write!(formatter, "{node}:{} ", Bytes(*bytes))?;
             }
             writeln!(formatter, "(by {}, {})", found.pages_by.name(), found.nodes_by.name())?;
-            for step in &receipt.steps {
+            let mut words = receipt.got_options.names().peekable();
+            if words.peek().is_some() {
+                writeln!(formatter, "       {}", words.collect::<Vec<_>>().join(", "))?;
+            }
+            for step in receipt.steps.as_slice() {
                 write!(formatter, "       not {}: {}", step.tried, step.limit.words())?;
                 match step.errno {
                     0 => writeln!(formatter)?,
@@ -77,17 +85,6 @@ impl fmt::Display for Table<'_> {
             }
         }
         Ok(())
-    }
-}
-
-struct NodeWords(NodePolicy);
-
-impl fmt::Display for NodeWords {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            NodePolicy::One(node) => write!(formatter, "node {node}"),
-            policy => formatter.write_str(policy.name()),
-        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::policy::{MASK_BITS, NodeMask};
 use crate::base::faults::{self, Point};
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 pub type Errno = i32;
@@ -29,25 +30,96 @@ pub fn base_page_bytes() -> u64 {
     }
 }
 
-/// Maps private anonymous memory; `flags` are added.
-pub fn map(bytes: u64, flags: i32) -> Result<NonNull<u8>, Errno> {
-    map_with(bytes, libc::PROT_READ | libc::PROT_WRITE, flags)
+/// Maps private anonymous memory, where the kernel likes or at an address that nobody has; `flags` are added. EEXIST
+/// when somebody has it.
+pub fn map_at(at: Option<NonNull<u8>>, bytes: u64, flags: i32) -> Result<NonNull<u8>, Errno> {
+    map_with(at, bytes, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_ANONYMOUS | flags, -1)
+}
+
+/// Maps explicit huge pages. The kernel names no anonymous huge pages, so these are a private mapping of a file in memory
+/// that has the name, where that can be made; says also whether they have it.
+pub fn map_huge(
+    at: Option<NonNull<u8>>,
+    bytes: u64,
+    page_bytes: u64,
+    name: &CStr,
+) -> Result<(NonNull<u8>, bool), Errno> {
+    let size_flag = page_bytes.trailing_zeros() << libc::MAP_HUGE_SHIFT;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the name is a string; a new descriptor is nobody else's.
+    let file = seam(Point::Open).and_then(|()| unsafe {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_HUGETLB | size_flag;
+        let descriptor = check(libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags))?;
+        Ok(OwnedFd::from_raw_fd(descriptor as i32))
+    });
+    match file {
+        Ok(file) => map_with(at, bytes, protection, 0, file.as_raw_fd()).map(|address| (address, true)),
+        Err(_) => {
+            let flags = libc::MAP_ANONYMOUS | libc::MAP_HUGETLB | size_flag as i32;
+            map_with(at, bytes, protection, flags, -1).map(|address| (address, false))
+        }
+    }
 }
 
 /// Takes address space without memory; [`commit`] makes parts of it usable.
 pub fn reserve(bytes: u64) -> Result<NonNull<u8>, Errno> {
-    map_with(bytes, libc::PROT_NONE, libc::MAP_NORESERVE)
+    map_with(None, bytes, libc::PROT_NONE, libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1)
 }
 
-fn map_with(bytes: u64, protection: i32, flags: i32) -> Result<NonNull<u8>, Errno> {
+fn map_with(at: Option<NonNull<u8>>, bytes: u64, protection: i32, flags: i32, file: i32) -> Result<NonNull<u8>, Errno> {
     seam(Point::Mmap)?;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
-    // SAFETY: a new mapping wherever the kernel likes; nothing existing is touched.
-    let address = unsafe { libc::mmap(std::ptr::null_mut(), bytes as usize, protection, flags, -1, 0) };
+    let flags = libc::MAP_PRIVATE | flags | if at.is_some() { libc::MAP_FIXED_NOREPLACE } else { 0 };
+    let wanted = at.map_or(std::ptr::null_mut(), NonNull::as_ptr);
+    // SAFETY: a new mapping where nothing is; nothing existing is touched.
+    let address = unsafe { libc::mmap(wanted.cast(), bytes as usize, protection, flags, file, 0) };
     if address == libc::MAP_FAILED {
         return Err(last_errno());
     }
-    NonNull::new(address.cast()).ok_or(libc::ENOMEM)
+    let address = NonNull::new(address.cast::<u8>()).ok_or(libc::ENOMEM)?;
+    if at.is_some_and(|at| at != address) {
+        // Before Linux 4.17 the address was only a wish.
+        // SAFETY: just mapped, and nobody knows it.
+        unsafe { unmap(address.as_ptr(), bytes)? };
+        return Err(libc::EEXIST);
+    }
+    Ok(address)
+}
+
+/// Lets the kernel write to fresh, zeroed memory, which brings its page in: EFAULT where there is none to be had. It is
+/// zero afterwards.
+///
+/// # Safety
+/// The address is mapped by this library, aligned, and nobody else knows it yet.
+pub unsafe fn touch(address: *mut u32) -> Result<(), Errno> {
+    let none = std::ptr::null_mut::<c_void>();
+    // SAFETY: the caller's promise; the kernel writes one u32, the number of a CPU. The page is there for the zero.
+    unsafe {
+        check(libc::syscall(libc::SYS_getcpu, address, none, none))?;
+        address.write_volatile(0);
+    }
+    Ok(())
+}
+
+/// Locks the pages of a range in memory, those that are there and those that come.
+///
+/// # Safety
+/// The range is mapped by this library.
+pub unsafe fn lock_on_fault(address: *mut u8, bytes: u64) -> Result<(), Errno> {
+    /// `MLOCK_ONFAULT` (Linux 4.4).
+    const ON_FAULT: libc::c_uint = 1;
+    seam(Point::Mlock)?;
+    // SAFETY: the caller's promise; locking changes no contents.
+    check(unsafe { libc::syscall(libc::SYS_mlock2, address, bytes, ON_FAULT) }).map(drop)
+}
+
+/// Bytes that this process may lock; `u64::MAX`: as many as it likes.
+pub fn locked_memory_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the output is live.
+    match unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } {
+        0 => limit.rlim_cur,
+        _ => u64::MAX,
+    }
 }
 
 /// Makes reserved address space readable and writable.
@@ -80,10 +152,10 @@ pub unsafe fn advise(address: *mut u8, bytes: u64, advice: i32) -> Result<(), Er
     check(i64::from(unsafe { libc::madvise(address.cast(), bytes as usize, advice) })).map(drop)
 }
 
-/// Gives a mapping the name that smaps, numa_maps and debuggers show. Kernels without such names stay silent.
-pub fn name(address: *mut u8, bytes: u64, name: &std::ffi::CStr) {
+/// Gives a mapping the name that smaps, numa_maps and debuggers show. Kernels without such names refuse.
+pub fn name(address: *mut u8, bytes: u64, name: &CStr) -> Result<(), Errno> {
     // SAFETY: prctl copies the name; naming changes no contents.
-    unsafe {
+    let result = unsafe {
         libc::prctl(
             libc::PR_SET_VMA,
             libc::PR_SET_VMA_ANON_NAME as libc::c_ulong,
@@ -92,6 +164,7 @@ pub fn name(address: *mut u8, bytes: u64, name: &std::ffi::CStr) {
             name.as_ptr(),
         )
     };
+    check(i64::from(result)).map(drop)
 }
 
 /// Whether this process switched transparent huge pages off for itself.
@@ -123,6 +196,7 @@ pub unsafe fn bind(address: *mut u8, bytes: u64, policy: &RawPolicy) -> Result<(
 
 /// The calling thread's own memory policy.
 pub fn thread_policy() -> Result<RawPolicy, Errno> {
+    seam(Point::Mbind)?;
     let mut mode = 0i32;
     let mut nodes = NodeMask::EMPTY;
     let words = nodes.words_mut();
@@ -151,6 +225,7 @@ pub fn nodes_of_pages(pages: &[*const u8], nodes: &mut [i32]) -> Result<(), Errn
     if pages.len() != nodes.len() {
         return Err(libc::EINVAL);
     }
+    seam(Point::MovePages)?;
     let ask = std::ptr::null::<i32>();
     // SAFETY: with no target nodes move_pages only asks; both lists have `pages.len()` entries.
     let result =
@@ -215,6 +290,7 @@ pub fn scan_pages(pagemap: i32, start: u64, end: u64, regions: &mut [PageRegion]
         category_anyof_mask: 0,
         return_mask: PAGE_IS_PRESENT | PAGE_IS_HUGE | PAGE_IS_ZERO_PAGE,
     };
+    seam(Point::Scan)?;
     // SAFETY: the kernel writes at most `vec_len` regions, and `walk_end` of the live argument.
     let found = check(i64::from(unsafe { libc::ioctl(pagemap, PAGEMAP_SCAN, &raw mut argument) }))?;
     Ok((found as usize, argument.walk_end))

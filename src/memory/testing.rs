@@ -23,9 +23,8 @@ pub fn alone() -> RwLockWriteGuard<'static, ()> {
     ROOM.write()
 }
 
-/// Runs the calling test in a process of its own, because the failures that it injects would meet tests of other rooms
-/// too. `true` in that process, where the test goes on.
-#[cfg(feature = "faults")]
+/// Runs the calling test in a process of its own, because what it does to its process would meet other tests too. `true`
+/// in that process, where the test goes on.
 pub fn in_own_process() -> bool {
     const INSIDE: &str = "OSTLER_TEST_IN_OWN_PROCESS";
     if std::env::var_os(INSIDE).is_some() {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #define HUGE_BYTES ((uint64_t)2 << 20)
 
@@ -390,6 +391,105 @@ TEST(node_that_does_not_exist_is_told_or_refused)
     CHECK_EQ(receipt.asked_node, 63);
     CHECK(receipt.got_node_policy != OSTLER_NODE_ONE);
     CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+/* Whether the kernel reads a byte; it answers with an error where a read of ours would be a signal. */
+static int is_readable(const void *address)
+{
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    int readable = write(ends[1], address, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return readable;
+}
+
+TEST(options_are_got_and_told)
+{
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+    source.prefault = source.lock = source.guard = source.exclude_fork = source.exclude_dump = source.strict = 1;
+    const uint32_t all = OSTLER_OPTION_PREFAULTED | OSTLER_OPTION_LOCKED | OSTLER_OPTION_GUARDED |
+                         OSTLER_OPTION_NOT_FORKED | OSTLER_OPTION_NOT_DUMPED;
+    ostler_arena *arena = make_arena_from(source);
+    unsigned char *bytes = take(arena, 64, 0);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    CHECK_EQ(receipt.asked_options, all);
+    CHECK_EQ(receipt.got_options & all, all);
+    CHECK(is_readable(bytes));
+    CHECK(!is_readable((char *)(uintptr_t)receipt.address - 1));
+    CHECK(!is_readable((char *)(uintptr_t)(receipt.address + receipt.mapped_bytes)));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(is_readable(bytes) ? 1 : 0);
+    int ended = 0;
+    CHECK(waitpid(child, &ended, 0) == child);
+    CHECK(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+TEST(sets_of_nodes_stand_for_what_may_be_used)
+{
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+    source.node_policy = OSTLER_NODE_SET;
+    source.node_set[0] = 1;
+    source.node_set[15] = 1;
+    CHECK_STATUS(ask_strictly(source), OSTLER_E_NODE_UNAVAILABLE);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "960");
+    ostler_arena *arena = make_arena_from(source);
+    fill(arena, HUGE_BYTES);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_SET);
+    CHECK(receipt.node_set[0] == 1 && receipt.node_set[15] == 0);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    source.node_set[15] = 0;
+    CHECK_STATUS(ask_strictly(source), OSTLER_OK);
+}
+
+TEST(nearest_nodes_are_found_for_cpus_and_devices)
+{
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+    source.node_policy = OSTLER_NODE_NEAREST_CPUS;
+    source.cpu_set[0] = 1;
+    ostler_arena *arena = make_arena_from(source);
+    fill(arena, HUGE_BYTES);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    CHECK_EQ(receipt.asked_node_policy, OSTLER_NODE_NEAREST_CPUS);
+    CHECK(receipt.node_count == 1 && receipt.nodes[0].node < 64);
+    CHECK_EQ(receipt.node_set[0], (uint64_t)1 << receipt.nodes[0].node);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+
+    source = asking_for(OSTLER_PAGES_BASE);
+    source.node_policy = OSTLER_NODE_NEAREST_DEVICE;
+    strcpy(source.device, "net/lo");
+    arena = make_arena_from(source);
+    receipt = receipt_of(arena, 0);
+    CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_ANY);
+    CHECK_EQ(receipt.steps[0].limit, OSTLER_LIMIT_NODE_UNKNOWN);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    CHECK_STATUS(ask_strictly(source), OSTLER_E_NODE_UNAVAILABLE);
+    strcpy(source.device, "net/none");
+    CHECK_STATUS(ask_strictly(source), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "net/none");
+}
+
+TEST(fields_of_other_policies_are_refused)
+{
+    static const uint32_t policies[] = {OSTLER_NODE_ANY, OSTLER_NODE_SET, OSTLER_NODE_NEAREST_CPUS, 7};
+    for (int i = 0; i < 12; i++) {
+        ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+        source.node_policy = policies[i % 4];
+        if (i / 4 == 0)
+            source.node_set[3] = policies[i % 4] != OSTLER_NODE_SET;
+        if (i / 4 == 1)
+            source.cpu_set[3] = policies[i % 4] != OSTLER_NODE_NEAREST_CPUS;
+        if (i / 4 == 2)
+            strcpy(source.device, "net/lo");
+        CHECK_STATUS(ask_strictly(source), OSTLER_E_INVALID_ARGUMENT);
+    }
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE);
+    memset(source.device, 'x', sizeof source.device);
+    CHECK_STATUS(ask_strictly(source), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "device");
 }
 
 TEST(chunk_that_does_not_exist_is_refused)

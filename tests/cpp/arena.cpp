@@ -91,6 +91,23 @@ TEST(receipts_say_what_was_got)
     CHECK(failure == ostler::errc::invalid_argument);
 }
 
+TEST(options_and_nodes_of_a_source_are_got)
+{
+    ostler::page_source source(ostler::pages::base);
+    source.near_cpus({0}).guarded().not_forked().not_dumped().prefaulted().strictly();
+    const ostler_receipt receipt = ostler::arena(ostler::arena_config().on(source)).receipt(0);
+    const std::uint32_t all = OSTLER_OPTION_GUARDED | OSTLER_OPTION_NOT_FORKED | OSTLER_OPTION_NOT_DUMPED |
+                              OSTLER_OPTION_PREFAULTED;
+    CHECK_EQ(receipt.got_options & all, all);
+    CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_NEAREST_CPUS);
+    std::error_code failure;
+    ostler::arena::open(ostler::arena_config().on(ostler::page_source().on_set({0, 1000}).strictly()), failure);
+    CHECK(failure == ostler::errc::node_unavailable);
+    ostler::arena::open(ostler::arena_config().on(ostler::page_source().near_device("net/none")), failure);
+    CHECK(failure == ostler::errc::invalid_argument);
+    CHECK(ostler::arena(ostler::arena_config().on(ostler::page_source().interleaved())).receipt(0).node_set[0] != 0);
+}
+
 TEST(close_tells_how_many_cursors_are_open)
 {
     ostler::arena arena;

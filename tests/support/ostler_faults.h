@@ -11,12 +11,16 @@ extern "C" {
 /* Points at which the library visits the outside world, and where a visit can be made to fail. */
 #define OSTLER_FAULT_ALLOCATION 1
 #define OSTLER_FAULT_MMAP 2
-#define OSTLER_FAULT_MBIND 3 /* mbind and set_mempolicy */
+#define OSTLER_FAULT_MBIND 3 /* mbind, set_mempolicy and get_mempolicy */
 #define OSTLER_FAULT_MADVISE 4
 #define OSTLER_FAULT_THREAD_START 5
 #define OSTLER_FAULT_CALLBACK 6 /* as if the host's callback had failed; it is not run */
 #define OSTLER_FAULT_CALL 7     /* each entry into a guarded call */
 #define OSTLER_FAULT_WORKER 8   /* a worker thread's own loop, outside any callback */
+#define OSTLER_FAULT_MLOCK 9
+#define OSTLER_FAULT_MOVE_PAGES 10
+#define OSTLER_FAULT_SCAN 11 /* the ioctl PAGEMAP_SCAN */
+#define OSTLER_FAULT_OPEN 12 /* opening, asking and reading a file */
 
 /* The nth visit of a point from now (1 is the next, 0 clears) fails with os_errno, or panics when that is negative;
  * when persistent is not 0, so does every later one. */

@@ -4,6 +4,9 @@
 
 #include "handle.hpp"
 
+#include <initializer_list>
+#include <string_view>
+
 namespace ostler {
 
 enum class pages : std::uint32_t {
@@ -19,7 +22,24 @@ enum class nodes : std::uint32_t {
     local = OSTLER_NODE_LOCAL,
     one = OSTLER_NODE_ONE,
     interleave = OSTLER_NODE_INTERLEAVE,
+    set = OSTLER_NODE_SET,
+    nearest_cpus = OSTLER_NODE_NEAREST_CPUS,
+    nearest_device = OSTLER_NODE_NEAREST_DEVICE,
 };
+
+namespace detail {
+
+/// Numbers beyond the set are left out; the library refuses them where it takes a single one.
+inline void set_numbers(std::uint64_t (&set)[OSTLER_SET_WORDS], std::initializer_list<std::uint32_t> numbers) noexcept
+{
+    for (std::uint64_t &word : set)
+        word = 0;
+    for (const std::uint32_t number : numbers)
+        if (number / 64 < OSTLER_SET_WORDS)
+            set[number / 64] |= std::uint64_t{1} << number % 64;
+}
+
+} // namespace detail
 
 /// The C struct with its defaults, and setters that can be chained. A policy of pages is a source by itself.
 struct page_source : ostler_page_source {
@@ -29,6 +49,28 @@ struct page_source : ostler_page_source {
     {
         return node_policy = static_cast<std::uint32_t>(policy), node = number, *this;
     }
+    page_source &on_set(std::initializer_list<std::uint32_t> numbers) noexcept
+    {
+        return detail::set_numbers(node_set, numbers), on(nodes::set);
+    }
+    page_source &interleaved(std::initializer_list<std::uint32_t> numbers = {}) noexcept
+    {
+        return detail::set_numbers(node_set, numbers), on(nodes::interleave);
+    }
+    /// On the nodes nearest to these CPUs.
+    page_source &near_cpus(std::initializer_list<std::uint32_t> numbers) noexcept
+    {
+        return detail::set_numbers(cpu_set, numbers), on(nodes::nearest_cpus);
+    }
+    /// On the nodes nearest to a device: "0000:3b:00.0", "net/eth0".
+    page_source &near_device(std::string_view name) noexcept
+    {
+        return detail::set_name(device, name), on(nodes::nearest_device);
+    }
+    page_source &locked() noexcept { return lock = 1, *this; }
+    page_source &guarded() noexcept { return guard = 1, *this; }
+    page_source &not_forked() noexcept { return exclude_fork = 1, *this; }
+    page_source &not_dumped() noexcept { return exclude_dump = 1, *this; }
     page_source &strictly() noexcept { return strict = 1, *this; }
     page_source &prefaulted() noexcept { return prefault = 1, *this; }
 };

@@ -376,8 +376,8 @@ fn whole_life() -> Result<(), ArenaError> {
     });
     close(cursor);
     for receipt in arena.receipts() {
-        assert!(receipt.got_pages == Pages::Transparent || !receipt.steps.is_empty());
-        assert!(receipt.got_nodes == receipt.asked_nodes || !receipt.steps.is_empty());
+        assert!(receipt.got_pages == Pages::Transparent || !receipt.steps.as_slice().is_empty());
+        assert!(receipt.got_nodes == receipt.asked.nodes || !receipt.steps.as_slice().is_empty());
     }
     used.map(drop)
 }

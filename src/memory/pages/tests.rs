@@ -1,6 +1,7 @@
 use super::super::policy::NodePolicy;
 use super::super::residency::Method;
 use super::super::testing::{ACCOUNT, alone, quiet};
+use super::super::kernel;
 use super::*;
 use std::fs;
 
@@ -56,8 +57,12 @@ fn explicit_huge_pages_are_there_before_anybody_touches_them() {
     let _alone = alone();
     let Some(_pool) = Pool::with(6) else { return };
     for strict in [false, true] {
-        for nodes in [NodePolicy::Any, NodePolicy::Local, NodePolicy::One(0), NodePolicy::Interleave] {
-            let asked = from(PageSource { strict, nodes, prefault: false, ..populated(Pages::Huge2M) }, 5 * MIB);
+        for nodes in
+            [NodePolicy::Any, NodePolicy::Local, NodePolicy::One(0), NodePolicy::Interleave, NodePolicy::Set]
+        {
+            let node_set = if nodes == NodePolicy::Set { NodeMask::from_iter([0]) } else { NodeMask::EMPTY };
+            let asked =
+                from(PageSource { strict, nodes, node_set, prefault: false, ..populated(Pages::Huge2M) }, 5 * MIB);
             let mapping = Mapping::new(&asked).expect("three huge pages");
             assert_eq!((mapping.pages, mapping.bytes, mapping.nodes), (Pages::Huge2M, 6 * MIB, nodes));
             assert!(mapping.steps.as_slice().is_empty() && !mapping.stepped_down());
@@ -148,20 +153,6 @@ fn transparent_pages_are_aligned_and_huge() {
 }
 
 #[test]
-fn alignment_does_not_hang_on_the_kernels_own() {
-    let _quiet = quiet();
-    for shift in [21, 22, 25, 30] {
-        let address = map_aligned(1 << 21, 1 << shift).expect("address space");
-        assert_eq!(address.as_ptr() as u64 % (1 << shift), 0);
-        // SAFETY: just mapped, known to nobody; the ends beside it are gone.
-        unsafe {
-            address.as_ptr().add((1 << 21) - 1).write(1);
-            system::unmap(address.as_ptr(), 1 << 21).expect("unmapped");
-        }
-    }
-}
-
-#[test]
 fn more_than_the_machine_has_is_an_error_not_a_kill() {
     let _quiet = quiet();
     let all = kernel::machine_memory().expect("/proc/meminfo").total;
@@ -232,4 +223,70 @@ fn a_failed_population_gives_every_page_back() {
     let Err(PagesError::PagesUnavailable { steps, .. }) = made else { panic!("{made:?}") };
     assert_eq!(steps.as_slice()[0].errno, libc::EFAULT);
     assert_eq!((super::super::governor::account::held(), Pool::unpromised()), (before, 4));
+}
+
+fn line_of(mapping: &Mapping, file: &str) -> String {
+    let text = fs::read_to_string(file).expect("the kernel's list");
+    let start = format!("{:x}", mapping.address() as u64);
+    text.lines().find(|line| line.starts_with(&start)).expect("the mapping").to_owned()
+}
+
+/// The flags in the smaps of a mapping, such as "lo" for a locked one.
+fn flags_of(mapping: &Mapping) -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/smaps").expect("smaps");
+    let start = format!("{:x}-", mapping.address() as u64);
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(&start));
+    let flags = lines.find_map(|line| line.strip_prefix("VmFlags:")).expect("flags");
+    flags.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn options_are_those_that_the_kernel_shows() {
+    let _alone = alone();
+    let pool = Pool::with(2);
+    for pages in [Pages::Base, Pages::Transparent, Pages::Huge2M] {
+        if pages == Pages::Huge2M && pool.is_none() {
+            continue;
+        }
+        let all = PageSource { lock: true, guard: true, exclude_fork: true, exclude_dump: true, ..populated(pages) };
+        for source in [all, populated(pages)] {
+            let mapping = Mapping::new(&from(PageSource { strict: true, ..source }, HUGE)).expect("memory");
+            let flags = flags_of(&mapping);
+            let has = |flag: &str| flags.iter().any(|found| found == flag);
+            let explicit = pages == Pages::Huge2M;
+            assert_eq!((has("lo"), has("dd")), (source.lock && !explicit, source.exclude_dump), "{flags:?}");
+            assert_eq!(has("dc"), source.exclude_fork || explicit, "{flags:?}");
+            assert!(mapping.options.has(Options::asked(&source)) && !mapping.stepped_down());
+            assert_eq!(mapping.options.has(Options::NOT_FORKED), has("dc"));
+            assert_eq!(mapping.options.has(Options::NAMED), line_of(&mapping, "/proc/self/maps").contains("ostler:pages:"));
+            assert!(!explicit || mapping.options.has(Options::NAMED));
+        }
+    }
+}
+
+#[test]
+fn more_than_may_be_locked_is_told_with_its_limit() {
+    use super::super::testing::in_own_process;
+    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
+    let few = libc::rlimit { rlim_cur: 64 << 10, rlim_max: 64 << 10 };
+    // SAFETY: a live limit; a capability, which root of a container may have, would lift it, so it goes first.
+    unsafe {
+        assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const few), 0);
+        assert_eq!(libc::setuid(65534), 0);
+    }
+    let before = super::super::governor::account::held();
+    let lock = |strict| from(PageSource { lock: true, strict, ..populated(Pages::Base) }, MIB);
+    let mapping = Mapping::new(&lock(false)).expect("memory");
+    let refused = [Step { tried: Pages::Base, limit: Limit::LockedMemory, errno: libc::ENOMEM }];
+    assert_eq!(mapping.steps.as_slice(), refused);
+    assert!(mapping.stepped_down() && !mapping.options.has(Options::LOCKED));
+    assert!(mapping.options.has(Options::PREFAULTED));
+    drop(mapping);
+    let error = Mapping::new(&lock(true)).expect_err("strict");
+    assert_eq!(error, PagesError::LockRefused { bytes: MIB, limit: 64 << 10, errno: libc::ENOMEM });
+    assert!(error.to_string().contains("RLIMIT_MEMLOCK is 65536"), "{error}");
+    assert_eq!(super::super::governor::account::held(), before);
 }

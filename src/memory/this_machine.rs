@@ -1,0 +1,70 @@
+//! This machine as planning describes machines: read from the kernel each time, except for what hardware does not
+//! change.
+
+use super::planning::{Machine, Node, Pool};
+use super::policy::NodeMask;
+use super::topology::{Topology, TopologyError};
+use super::{cgroup, headroom, kernel, system};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// Distances from each node to each.
+fn distances() -> &'static BTreeMap<u32, BTreeMap<u32, u32>> {
+    static DISTANCES: OnceLock<BTreeMap<u32, BTreeMap<u32, u32>>> = OnceLock::new();
+    DISTANCES.get_or_init(kernel::distances)
+}
+
+/// Its nodes and how far they are apart; nothing of what is free.
+pub fn layout() -> Machine {
+    let usable = kernel::allowed_nodes();
+    let known = distances();
+    let all = known.keys().chain(&usable).copied().collect::<NodeMask>();
+    let nodes = all.iter().map(|number| Node {
+        number,
+        usable: usable.contains(&number),
+        distances: known.get(&number).cloned().unwrap_or_default(),
+        ..Node::default()
+    });
+    Machine { nodes: nodes.collect(), ..Machine::default() }
+}
+
+/// The usable nodes nearest to CPUs, which hwloc places.
+pub fn nearest_to_cpus(cpus: &NodeMask) -> Result<NodeMask, TopologyError> {
+    static HOMES: OnceLock<BTreeMap<u32, u32>> = OnceLock::new();
+    let homes = match HOMES.get() {
+        Some(homes) => homes.clone(),
+        None => {
+            let topology = Topology::of_this_machine()?;
+            let homes: BTreeMap<u32, u32> = topology.cpus.iter().map(|cpu| (cpu.number, cpu.node)).collect();
+            HOMES.get_or_init(|| homes).clone()
+        }
+    };
+    Ok(Machine { homes, ..layout() }.nearest_to_cpus(cpus.iter()))
+}
+
+/// The usable nodes nearest to a device; empty when it has no node of its own. `None`: there is no such device.
+pub fn nearest_to_device(name: &str) -> Option<NodeMask> {
+    let node = kernel::node_of_device(name)?;
+    Some(u32::try_from(node).map_or(NodeMask::EMPTY, |node| layout().nearest_to_node(node)))
+}
+
+/// All of it, as it is now.
+pub fn now() -> Machine {
+    let mut machine = layout();
+    machine.base_page_bytes = system::base_page_bytes();
+    machine.transparent_page_bytes = kernel::transparent_page_bytes().filter(|_| !kernel::transparent_pages_off());
+    let sizes = kernel::huge_page_sizes();
+    for page_bytes in &sizes {
+        let unpromised = kernel::huge_pool(*page_bytes).map_or(0, kernel::HugePool::unpromised);
+        let group_left = cgroup::hugetlb(*page_bytes).map(|bound| bound.left());
+        machine.pools.insert(*page_bytes, Pool { unpromised, group_left });
+    }
+    machine.available_bytes = headroom::machine_left();
+    machine.group_left = headroom::group_left();
+    for node in &mut machine.nodes {
+        node.available_bytes = headroom::node_left(node.number).unwrap_or(machine.available_bytes);
+        let free = |page_bytes: &u64| Some((*page_bytes, kernel::huge_pool_of_node(node.number, *page_bytes)?.free));
+        node.free_huge = sizes.iter().filter_map(free).collect();
+    }
+    machine
+}
