@@ -1,8 +1,8 @@
 //! Whether pages can be touched now without an out-of-memory kill. The kernel answers a shortage under a limit with
 //! SIGKILL instead of an error, so it is asked beforehand, by arithmetic.
 
-use super::steps::Limit;
 use super::policy::NodeMask;
+use super::steps::Limit;
 use super::{cgroup, kernel};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 

@@ -11,15 +11,15 @@ mod window;
 use super::governor::{Account, Charge, Refused};
 use super::placement::Placement;
 use super::policy::{NodeMask, NodePolicy, Pages};
-use super::{residency, sanitizers};
 use super::source::PageSource;
 use super::system::{self, Errno};
+use super::{residency, sanitizers};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use window::Window;
 
-pub use options::Options;
 pub use super::steps::{Limit, MAX_STEPS, Step, Steps};
+pub use options::Options;
 
 /// What a chunk is asked to be.
 #[derive(Clone, Copy)]

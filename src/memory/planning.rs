@@ -1,9 +1,9 @@
 //! Planning: which nodes a policy stands for, and which page sizes would hold there. All of it is arithmetic over the
 //! description of a machine, so any machine can be planned for, and nothing here asks the kernel.
 
-use super::steps::Limit;
 use super::policy::{NodeMask, NodePolicy, Pages};
 use super::round_up;
+use super::steps::Limit;
 use super::topology::Topology;
 use std::collections::BTreeMap;
 
@@ -214,7 +214,12 @@ impl Machine {
         rung.wanted_bytes = round_up(wish.bytes.max(1), page_bytes).unwrap_or(ABSURD);
         let is_explicit = matches!(pages, Pages::Huge2M | Pages::Huge1G);
         let (limit, left_bytes, short_on_nodes) = if is_explicit {
-            self.shortage_of_huge(page_bytes, rung.wanted_bytes, wish.nodes, binds_huge(wish.policy, wish.pages, wish.strict))
+            self.shortage_of_huge(
+                page_bytes,
+                rung.wanted_bytes,
+                wish.nodes,
+                binds_huge(wish.policy, wish.pages, wish.strict),
+            )
         } else {
             self.shortage_of_memory(rung.wanted_bytes, wish)
         };
@@ -223,13 +228,7 @@ impl Machine {
 
     /// What keeps so many bytes of explicit huge pages from being had; what there is; whether it is the nodes alone.
     /// With `bound` the pages must come from the nodes.
-    pub fn shortage_of_huge(
-        &self,
-        page_bytes: u64,
-        bytes: u64,
-        nodes: &NodeMask,
-        bound: bool,
-    ) -> (Limit, u64, bool) {
+    pub fn shortage_of_huge(&self, page_bytes: u64, bytes: u64, nodes: &NodeMask, bound: bool) -> (Limit, u64, bool) {
         let Some(pool) = self.pools.get(&page_bytes) else { return (Limit::PageSizeUnknown, 0, false) };
         if let Some(left) = pool.group_left.filter(|left| *left < bytes) {
             return (Limit::HugetlbCgroup, left, false);

@@ -1,7 +1,7 @@
+use super::super::kernel;
 use super::super::policy::NodePolicy;
 use super::super::residency::Method;
 use super::super::testing::{ACCOUNT, alone, quiet};
-use super::super::kernel;
 use super::*;
 use std::fs;
 
@@ -57,9 +57,7 @@ fn explicit_huge_pages_are_there_before_anybody_touches_them() {
     let _alone = alone();
     let Some(_pool) = Pool::with(6) else { return };
     for strict in [false, true] {
-        for nodes in
-            [NodePolicy::Any, NodePolicy::Local, NodePolicy::One(0), NodePolicy::Interleave, NodePolicy::Set]
-        {
+        for nodes in [NodePolicy::Any, NodePolicy::Local, NodePolicy::One(0), NodePolicy::Interleave, NodePolicy::Set] {
             let node_set = if nodes == NodePolicy::Set { NodeMask::from_iter([0]) } else { NodeMask::EMPTY };
             let asked =
                 from(PageSource { strict, nodes, node_set, prefault: false, ..populated(Pages::Huge2M) }, 5 * MIB);
@@ -258,7 +256,10 @@ fn options_are_those_that_the_kernel_shows() {
             assert_eq!(has("dc"), source.exclude_fork || explicit, "{flags:?}");
             assert!(mapping.options.has(Options::asked(&source)) && !mapping.stepped_down());
             assert_eq!(mapping.options.has(Options::NOT_FORKED), has("dc"));
-            assert_eq!(mapping.options.has(Options::NAMED), line_of(&mapping, "/proc/self/maps").contains("ostler:pages:"));
+            assert_eq!(
+                mapping.options.has(Options::NAMED),
+                line_of(&mapping, "/proc/self/maps").contains("ostler:pages:")
+            );
             assert!(!explicit || mapping.options.has(Options::NAMED));
         }
     }

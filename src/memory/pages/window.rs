@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn alignment_does_not_hang_on_the_kernels_own() {
         let _alone = super::super::super::testing::alone();
-        for (shift, guarded) in [(12, true), (21, false), (21, true), (22, false), (25, true), (30, false), (30, true)] {
+        for (shift, guarded) in [(12, true), (21, false), (21, true), (22, false), (25, true), (30, false), (30, true)]
+        {
             let window = Window::new(1 << 21, 1 << shift, guarded, |at| system::map_at(at, 1 << 21, 0)).expect("space");
             let start = window.address().as_ptr();
             assert_eq!((start as u64 % (1 << shift), window.is_guarded()), (0, guarded));

@@ -135,10 +135,7 @@ fn each_limit_is_named_where_it_lies() {
     assert!(machine.plan(&wish(Pages::Base, GIB + 1, &node)).holds().is_some());
     assert_eq!(outcome(&machine.plan(&wish(Pages::Base, 4 * GIB, &none))), [(Pages::Base, Limit::NodeMemory)]);
     assert_eq!(outcome(&machine.plan(&wish(Pages::Base, u64::MAX, &none))), [(Pages::Base, Limit::AddressSpace)]);
-    assert_eq!(
-        outcome(&machine.plan(&wish(Pages::Best, 4096, &none))).last(),
-        Some(&(Pages::Base, Limit::None))
-    );
+    assert_eq!(outcome(&machine.plan(&wish(Pages::Best, 4096, &none))).last(), Some(&(Pages::Base, Limit::None)));
 }
 
 /// On any machine: what is planned fits, and a rung is passed over only for a reason.
