@@ -63,8 +63,8 @@ func (s PageSource) given(given *arguments) C.ostler_page_source {
 	return source
 }
 
-// numbers reads a set.
-func numbers(set *[C.OSTLER_SET_WORDS]C.uint64_t) []int {
+// members reads a set.
+func members(set *[C.OSTLER_SET_WORDS]C.uint64_t) []int {
 	var found []int
 	for i, word := range set {
 		for bit := range 64 {

@@ -103,7 +103,7 @@ func (a *Arena) Receipt(chunk int) (Receipt, error) {
 		AskedPages: PagePolicy(c.asked_pages), AskedNodePolicy: NodePolicy(c.asked_node_policy),
 		AskedNode: int(c.asked_node), AskedBytes: uint64(c.asked_bytes), AskedOptions: Options(c.asked_options),
 		GotPages: PagePolicy(c.got_pages), GotNodePolicy: NodePolicy(c.got_node_policy),
-		GotOptions: Options(c.got_options), NodeSet: numbers(&c.node_set),
+		GotOptions: Options(c.got_options), NodeSet: members(&c.node_set),
 		PageBytes: uint64(c.page_bytes), Address: uintptr(c.address), MappedBytes: uint64(c.mapped_bytes),
 		ResidentBytes: uint64(c.resident_bytes), HugeBytes: uint64(c.huge_bytes),
 		PagesVerifiedBy: Verification(c.pages_verified_by), NodesVerifiedBy: Verification(c.nodes_verified_by),
