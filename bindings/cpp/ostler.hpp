@@ -20,6 +20,7 @@
 #include "ostler/templates.hpp"
 #include "ostler/testkit.hpp"
 #include "ostler/topology.hpp"
+#include "ostler/tracing.hpp"
 #include "ostler/units.hpp"
 
 #endif

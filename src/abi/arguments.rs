@@ -90,6 +90,20 @@ pub unsafe fn text<'a>(name: &str, pointer: *const c_char) -> Result<&'a str, Fa
         .map_err(|_| Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{name} is not UTF-8, but must be")))
 }
 
+/// Writes a text for people into the caller's buffer, NUL-terminated, cut to what fits.
+///
+/// # Safety
+/// `buffer` must be valid for writes of `buffer_bytes`, as the header asks.
+pub unsafe fn write_text(text: &str, buffer: *mut c_char, buffer_bytes: u64) {
+    let Some(room) = (buffer_bytes as usize).checked_sub(1) else { return };
+    let kept = text.floor_char_boundary(room);
+    // SAFETY: `kept + 1` bytes are at most `buffer_bytes`: the caller's promise.
+    unsafe {
+        buffer.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), kept);
+        buffer.add(kept).write(0);
+    }
+}
+
 /// The name in a configuration.
 pub fn name(bytes: &[c_char; NAME_BYTES]) -> Result<Name, Failure> {
     Ok(Name::from(fixed_text("name", bytes)?.as_str()))

@@ -9,7 +9,7 @@ use super::status::{
 use crate::base::clock::{self, Deadline};
 use crate::base::text::Lossy;
 use crate::base::thread::{self, ThreadRecord};
-use crate::base::{callback, handles, log};
+use crate::base::{callback, handles, log, tracing};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -220,8 +220,9 @@ pub unsafe extern "C" fn ostler_callback_set_message(message: *const c_char) -> 
 }
 
 /// Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
-/// that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
-/// anew. A program may also just exit, with workers busy.
+/// that run finish. A clock that a test froze runs on. What tracing knows of that was not given back is told to the log
+/// first. Afterwards every handle is invalid, and the library can be used anew. A program may also just exit, with
+/// workers busy.
 ///
 /// Parameters:
 /// - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -246,6 +247,7 @@ pub unsafe extern "C" fn ostler_shutdown(timeout_ns: u64, still_out: *mut u64) -
                 format_args!("shutdown was called from inside a callback, and would wait for that callback"),
             ));
         }
+        tracing::report::tell_what_is_left();
         clock::run_on_at_last();
         thread::wake_all();
         let deadline = Deadline::after(timeout_ns);

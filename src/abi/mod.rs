@@ -28,6 +28,7 @@ mod structs;
 pub mod templates;
 pub mod testkit;
 pub mod topology;
+pub mod tracing;
 
 #[cfg(feature = "faults")]
 mod faults;

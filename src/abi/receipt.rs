@@ -1,7 +1,7 @@
 //! Receipt: what each chunk of an arena asked for, what it got, and why, checked against the kernel.
 
 use super::arena::ostler_arena;
-use super::arguments::{clear, null, optional_output};
+use super::arguments::{clear, null, optional_output, write_text};
 use super::guard::with;
 use super::page_source::OSTLER_SET_WORDS;
 use super::status::ostler_status;
@@ -283,22 +283,11 @@ pub unsafe extern "C" fn ostler_arena_print_receipts(
             return Err(null("buffer"));
         }
         let table = Table(&arena.receipts()).to_string();
-        if let Some(room) = (buffer_bytes as usize).checked_sub(1) {
-            let kept = floor_char_boundary(&table, room);
-            // SAFETY: `kept + 1` bytes are at most `buffer_bytes`, which are writable, as the header asks.
-            unsafe {
-                buffer.cast::<u8>().copy_from_nonoverlapping(table.as_ptr(), kept);
-                buffer.add(kept).write(0);
-            }
-        }
+        // SAFETY: as the header asks.
+        unsafe { write_text(&table, buffer, buffer_bytes) };
         if let Some(needed) = needed {
             *needed = table.len() as u64 + 1;
         }
         Ok(())
     })
-}
-
-/// The most bytes up to `limit` that end with a whole character.
-fn floor_char_boundary(text: &str, limit: usize) -> usize {
-    (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
 }

@@ -39,6 +39,8 @@ pub struct Owner(pub u64);
 impl Owner {
     /// The log, whose callback belongs to no object.
     pub const LOG: Owner = Owner(1);
+    /// Who is shown what tracing knows.
+    pub const TRACING: Owner = Owner(2);
 }
 
 /// A field of a configuration that cannot be honoured.

@@ -5,6 +5,7 @@ use super::faults::{self, Point};
 use super::park::Parker;
 use super::pockets::Pocket;
 use super::text::Text;
+use super::tracing::sampler::Sampler;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -38,6 +39,7 @@ pub struct ThreadRecord {
     /// How many guarded calls this thread is in: while above 0 a panic is recorded instead of printed.
     pub(super) guarded: Cell<u32>,
     pub(super) pockets: [Pocket; POCKETS],
+    pub(super) sampler: Sampler,
     /// Its thread is one of the library's own.
     is_ours: AtomicBool,
     taken: AtomicBool,
@@ -143,6 +145,7 @@ impl ThreadRecord {
             error_message: RefCell::new(Text::new()),
             guarded: Cell::new(0),
             pockets: [Pocket::EMPTY; POCKETS],
+            sampler: Sampler::default(),
             is_ours: AtomicBool::new(false),
             taken: AtomicBool::new(true),
             next: AtomicPtr::new(std::ptr::null_mut()),

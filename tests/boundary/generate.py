@@ -58,6 +58,7 @@ NUMBERS = {
     "status": "OSTLER_OK",
     "outcome": "OSTLER_OK",
     "by_ns": "1",
+    "by": "OSTLER_TRACING_BY_OBJECT",
     "flags": "0",
     "callback": "OSTLER_TESTKIT_CREATE",
 }

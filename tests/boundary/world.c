@@ -65,6 +65,11 @@ void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, os
     (void)user_data, (void)ticket, (void)status, (void)lease, (void)resource;
 }
 
+void callback_ostler_tracing_callback(void *user_data, const ostler_trace_group *group)
+{
+    (void)user_data, (void)group;
+}
+
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value)
 {
     (void)user_data, (void)cell, (void)outcome, (void)value;
@@ -111,6 +116,12 @@ void fill_ostler_account_config(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
     SET(ostler_account_config, holder, OSTLER_HOLDER_EXTERNAL);
+}
+
+void fill_ostler_tracing_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_tracing_config, sample_bytes, 1);
 }
 
 void fill_ostler_pool_config(void *target, uint32_t struct_size)

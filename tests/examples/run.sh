@@ -35,6 +35,19 @@ if why=$("$CC" -std=c11 "${warnings[@]}" examples/quickstart.c $(flags ostler) -
 else
     not_ok quickstart.c "does not compile: $why"
 fi
+leaks_are_told() {
+    local out
+    out=$("$work/tracing") || { echo "status $?: $out"; return 1; }
+    grep -q '^2097152 bytes in 1 mapping of arena "pages"' <<<"$out" && grep -q '^        at cache_pages ' <<<"$out" &&
+        ! grep -q scratch <<<"$out" && grep -q '^still there at shutdown: .*"forgotten".* < forget_something ' <<<"$out" ||
+        { echo "$out"; return 1; }
+}
+# shellcheck disable=SC2046
+if why=$("$CC" -std=c11 -g "${warnings[@]}" examples/tracing.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/tracing" 2>&1); then
+    check tracing.c leaks_are_told
+else
+    not_ok tracing.c "does not compile: $why"
+fi
 # shellcheck disable=SC2046
 if why=$("$CXX" -std=c++17 "${warnings[@]}" examples/quickstart.cpp $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/quickstart-cpp" 2>&1); then
     check quickstart.cpp says '4 times ten is 40' "$work/quickstart-cpp"

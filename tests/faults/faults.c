@@ -133,6 +133,27 @@ static ostler_status use_arena(void)
     return status;
 }
 
+static void look_at_group(void *user_data, const ostler_trace_group *group) { *(uint64_t *)user_data += group->bytes; }
+
+static ostler_status use_tracing(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BASE};
+    ostler_arena_config config = {.struct_size = sizeof config, .source = &source, .name = "traced"};
+    ostler_arena *arena = NULL;
+    uint64_t bytes = 0;
+    char report[256];
+    TRY(ostler_tracing_start(NULL));
+    TRY(ostler_arena_create(&config, &arena));
+    TRY(ostler_tracing_report(OSTLER_TRACING_BY_OBJECT, report, sizeof report, NULL));
+    TRY(ostler_tracing_visit(OSTLER_TRACING_BY_STACK, look_at_group, &bytes));
+    if (status == OSTLER_OK && bytes == 0)
+        FAIL("nothing was traced");
+    TRY(ostler_arena_destroy(arena));
+    EXPECT_STATUS(ostler_tracing_stop(), OSTLER_OK);
+    return status;
+}
+
 static int resources;
 
 static ostler_status create_counted(void *user_data, void **resource)
@@ -337,6 +358,7 @@ static ostler_status use_orchestrator(void)
 static const struct scenario topology = {use_topology, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario arena = {
     use_arena, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_STALE_MARK, OSTLER_OK}};
+static const struct scenario tracing = {use_tracing, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 /* What a callback that was failed by injection answers is its errno, negative. */
 static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
@@ -351,6 +373,7 @@ static const struct scenario orchestrator = {
 
 TEST(allocations_of_a_topology) { fail_each_visit(&topology, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_tracing) { fail_each_visit(&tracing, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }

@@ -18,6 +18,14 @@ else
     not_ok dlopen "does not compile: $why"
 fi
 
+# A plugin that takes memory and is unloaded before anybody asks who took it.
+if why=$("$CC" -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror -I"$stage/include" -shared -fPIC tests/hosts/plugin.c \
+    -o "$work/plugin.so" -L"$stage/lib" -lostler 2>&1); then
+    PLUGIN=$work/plugin.so build_and_run unloaded "$stage" tests/hosts/unloaded.c
+else
+    not_ok unloaded "the plugin does not compile: $why"
+fi
+
 ends_well() { # HOW: a hundred times, each a little later than the one before
     local i
     for i in $(seq 100); do

@@ -53,10 +53,9 @@ impl fmt::Display for CallSite {
             _ => {}
         }
         let (before, between) = if formatter.alternate() { ("        at ", "\n") } else { ("", " < ") };
-        let mut symbols = Symbols::default();
-        for (index, place) in self.frames().enumerate() {
+        for (index, frame) in Symbols::default().of(*self).iter().enumerate() {
             let between = if index > 0 { between } else { "" };
-            write!(formatter, "{between}{before}{}", symbols.find(place))?;
+            write!(formatter, "{between}{before}{frame}")?;
         }
         Ok(())
     }

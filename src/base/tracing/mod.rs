@@ -1,28 +1,40 @@
 //! Tracing: who took what, and from where. Off, it costs one relaxed load.
 //!
 //! [`unwind`] walks a call stack, [`modules`] makes of its addresses what stays true after a `dlclose`, [`stacks`] keeps
-//! each call stack once, and a [`CallSite`] is the number of one. [`symbols`] finds the names, when somebody reads them.
+//! each call stack once, and a [`CallSite`] is the number of one. [`sampler`] says which blocks are followed, [`blocks`]
+//! follows them, [`report`] sorts what is alive, and [`symbols`] finds the names when somebody reads them.
 
 use super::InvalidField;
 use super::alloc::OutOfMemory;
+use super::faults::{self, Point};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::alloc::Layout;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::*};
 
+pub mod blocks;
 mod call_site;
 pub mod modules;
+pub mod report;
+pub mod sampler;
 mod stacks;
 pub mod symbols;
 mod unwind;
 
+pub use blocks::{Block, Keeper, Token, hand_over, track, track_sampled, untrack};
 pub use call_site::CallSite;
 pub use unwind::MAX_FRAMES;
 
 pub const DEFAULT_FRAMES: u32 = 32;
+pub const DEFAULT_SAMPLE_BYTES: u64 = 512 << 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Frames of a call stack that are kept, innermost first; 0: [`DEFAULT_FRAMES`].
     pub max_frames: u32,
+    /// Bytes from one block that is followed to the next, on average; 1: each block; 0: [`DEFAULT_SAMPLE_BYTES`].
+    pub sample_bytes: u64,
+    pub seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,40 +45,104 @@ pub enum TracingError {
     OutOfMemory(#[from] OutOfMemory),
 }
 
-static ON: AtomicBool = AtomicBool::new(false);
-/// Held while tracing is switched.
-static SWITCH: Mutex<()> = Mutex::new(());
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    pub is_on: bool,
+    pub sample_bytes: u64,
+    pub followed: u64,
+    pub lost: u64,
+    pub call_stacks: u64,
+}
+
+/// While it is on: a number that no earlier start had. 0: off.
+static STARTED: AtomicU32 = AtomicU32::new(0);
+/// The number of the last start. Held while tracing is switched.
+static LAST_START: Mutex<u32> = Mutex::new(0);
 
 #[inline(always)]
 pub fn enabled() -> bool {
-    ON.load(Relaxed)
+    started() != 0
+}
+
+#[inline(always)]
+fn started() -> u32 {
+    STARTED.load(Relaxed)
 }
 
 /// Switches tracing on. When it is on already, the new configuration holds from now on.
 pub fn start(config: Config) -> Result<(), TracingError> {
     let config = checked(config)?;
-    let _switching = SWITCH.lock();
+    let mut last_start = LAST_START.lock();
     stacks::prepare()?;
+    blocks::prepare()?;
     unwind::prepare(config.max_frames);
-    ON.store(true, Release);
+    sampler::prepare(config.sample_bytes, config.seed);
+    *last_start = last_start.checked_add(1).unwrap_or(1);
+    STARTED.store(*last_start, Release);
     Ok(())
 }
 
-/// Switches tracing off. Call sites that were taken keep their meaning.
+/// Switches tracing off. Call sites that were taken keep their meaning, and blocks are followed until they end.
 pub fn stop() {
-    let _switching = SWITCH.lock();
-    ON.store(false, Release);
+    let _switching = LAST_START.lock();
+    STARTED.store(0, Release);
+}
+
+pub fn stats() -> Stats {
+    Stats {
+        is_on: enabled(),
+        sample_bytes: sampler::distance(),
+        followed: blocks::all().count() as u64,
+        lost: blocks::lost(),
+        call_stacks: stacks::count(),
+    }
 }
 
 fn checked(mut config: Config) -> Result<Config, InvalidField> {
     if config.max_frames == 0 {
         config.max_frames = DEFAULT_FRAMES;
     }
+    if config.sample_bytes == 0 {
+        config.sample_bytes = DEFAULT_SAMPLE_BYTES;
+    }
     const _: () = assert!(MAX_FRAMES == 64);
     if config.max_frames as usize > MAX_FRAMES {
-        return Err(InvalidField { field: "max_frames", value: config.max_frames.into(), bound: "must be at most 64" });
+        let bound = "must be at most 64";
+        return Err(InvalidField { field: "max_frames", value: config.max_frames.into(), bound });
+    }
+    const MOST: u64 = 1 << 40;
+    if config.sample_bytes > MOST {
+        let bound = "must be at most 1099511627776 (1 TiB)";
+        return Err(InvalidField { field: "sample_bytes", value: config.sample_bytes, bound });
     }
     Ok(config)
+}
+
+/// A type of which all zeros is a value.
+///
+/// # Safety
+/// It is so.
+unsafe trait Zeroable {}
+
+/// A large table of zeros, for which the system gives memory only where it is used. `None` when it cannot be had.
+fn zeroed<T: Zeroable>() -> Option<Box<T>> {
+    if faults::hit(Point::Allocation).is_some() {
+        return None;
+    }
+    // SAFETY: the layout is that of `T`, for which all zeros is a value; a box may own what the allocator gave.
+    unsafe {
+        let memory = std::alloc::alloc_zeroed(Layout::new::<T>()).cast::<T>();
+        (!memory.is_null()).then(|| Box::from_raw(memory))
+    }
+}
+
+/// Makes the table that a start needs, once and for ever. A refusal leaves it to the next start.
+fn keep<T: Zeroable>(place: &'static OnceLock<Box<T>>) -> Option<&'static T> {
+    if place.get().is_none() {
+        // Starts take turns, so nobody was faster.
+        let _ = place.set(zeroed()?);
+    }
+    place.get().map(|table| &**table)
 }
 
 #[cfg(test)]

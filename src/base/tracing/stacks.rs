@@ -3,7 +3,6 @@
 use super::modules::Place;
 use super::unwind::MAX_FRAMES;
 use crate::base::alloc::OutOfMemory;
-use std::alloc::Layout;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
@@ -35,28 +34,24 @@ struct Stack {
     count: AtomicU32,
 }
 
-static TABLE: OnceLock<Option<Box<Table>>> = OnceLock::new();
+static TABLE: OnceLock<Box<Table>> = OnceLock::new();
 
 fn table() -> Option<&'static Table> {
-    TABLE.get()?.as_deref()
+    TABLE.get().map(|table| &**table)
 }
 
 /// Takes the memory, of which the system gives only what is used.
 pub fn prepare() -> Result<(), OutOfMemory> {
-    let layout = Layout::new::<Table>();
-    let refusal = OutOfMemory { bytes: layout.size() as u64 };
-    if table().is_some() {
-        return Ok(());
-    }
-    if crate::base::faults::hit(crate::base::faults::Point::Allocation).is_some() {
-        return Err(refusal);
-    }
-    // SAFETY: the layout is that of a table, for which all zeros is a value; a box may own what the allocator gave.
-    let make = || unsafe {
-        let memory = std::alloc::alloc_zeroed(layout).cast::<Table>();
-        (!memory.is_null()).then(|| Box::from_raw(memory))
-    };
-    TABLE.get_or_init(make).as_ref().map(|_| ()).ok_or(refusal)
+    let refusal = OutOfMemory { bytes: size_of::<Table>() as u64 };
+    super::keep(&TABLE).map(|_| ()).ok_or(refusal)
+}
+
+// SAFETY: made of atomic integers.
+unsafe impl super::Zeroable for Table {}
+
+/// Call stacks that are kept.
+pub fn count() -> u64 {
+    table().map_or(0, |table| table.stacks_taken.load(Relaxed).into())
 }
 
 /// The number of this call stack; the same one for the same frames.
@@ -159,9 +154,7 @@ mod tests {
 
     #[test]
     fn a_full_table_counts_what_it_cannot_keep() {
-        let layout = Layout::new::<Table>();
-        // SAFETY: as in `prepare`.
-        let table = unsafe { Box::from_raw(std::alloc::alloc_zeroed(layout).cast::<Table>()) };
+        let table = super::super::zeroed::<Table>().unwrap();
         let mut kept = 0;
         while table.write_down(&[1; MAX_FRAMES], 1).is_some() {
             kept += 1;

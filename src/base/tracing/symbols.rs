@@ -1,6 +1,7 @@
 //! Names for the frames of a call stack: function, file and line, as far as the module's file tells them. A module that
 //! was unloaded meanwhile is read from its file all the same.
 
+use super::CallSite;
 use super::modules::{Module, Place};
 use addr2line::Loader;
 use std::collections::HashMap;
@@ -20,40 +21,53 @@ pub struct Frame {
     pub module: Option<Arc<Module>>,
     pub function: Option<String>,
     /// File and line of the source.
-    pub source: Option<(String, u32)>,
+    pub source: Option<Source>,
 }
 
 impl Symbols {
-    pub fn find(&mut self, place: Place) -> Frame {
+    /// The frames of a call stack. A call that the compiler made one with its caller has a frame of its own.
+    pub fn of(&mut self, site: CallSite) -> Vec<Frame> {
+        site.frames().flat_map(|place| self.at(place)).collect()
+    }
+
+    fn at(&mut self, place: Place) -> Vec<Frame> {
         let module = place.module();
-        let (mut function, mut source) = (None, None);
-        if let Some(module) = &module {
-            let file = self.files.entry(module.path.clone()).or_insert_with(|| Loader::new(&module.path).ok());
-            if let Some(file) = file {
-                function = function_at(file, place.offset());
-                source = source_at(file, place.offset());
+        let named = |function, source| Frame { place, module: module.clone(), function, source };
+        let file = module.as_ref().and_then(|module| {
+            self.files.entry(module.path.clone()).or_insert_with(|| Loader::new(&module.path).ok()).as_ref()
+        });
+        let Some(file) = file else { return vec![named(None, None)] };
+        let mut frames: Vec<Frame> = from_debug_information(file, place.offset())
+            .into_iter()
+            .map(|(function, source)| named(function, source))
+            .collect();
+        // The outermost is the function that the linker knows.
+        match frames.last_mut() {
+            Some(outermost) => {
+                outermost.function = outermost.function.take().or_else(|| symbol_at(file, place.offset()))
             }
+            None => frames.push(named(symbol_at(file, place.offset()), None)),
         }
-        Frame { place, module, function, source }
+        frames
     }
 }
 
-/// The innermost function, inlined ones included; else the symbol that the linker knows.
-fn function_at(file: &Loader, offset: u64) -> Option<String> {
-    let from_debug_information = || {
-        let mut frames = file.find_frames(offset).ok()?;
-        let function = frames.next().ok()??.function?;
-        function.demangle().ok().map(|name| name.into_owned())
-    };
-    from_debug_information().or_else(|| {
-        let symbol = file.find_symbol(offset)?;
-        Some(addr2line::demangle_auto(symbol.into(), None).into_owned())
-    })
+type Source = (String, u32);
+
+/// Function and source of each call at this place, innermost first.
+fn from_debug_information(file: &Loader, offset: u64) -> Vec<(Option<String>, Option<Source>)> {
+    let Ok(mut found) = file.find_frames(offset) else { return Vec::new() };
+    let mut frames = Vec::new();
+    while let Ok(Some(frame)) = found.next() {
+        let function = frame.function.and_then(|function| Some(function.demangle().ok()?.into_owned()));
+        let source = frame.location.and_then(|location| Some((location.file?.to_owned(), location.line?)));
+        frames.push((function, source));
+    }
+    frames
 }
 
-fn source_at(file: &Loader, offset: u64) -> Option<(String, u32)> {
-    let location = file.find_location(offset).ok()??;
-    Some((location.file?.to_owned(), location.line?))
+fn symbol_at(file: &Loader, offset: u64) -> Option<String> {
+    Some(addr2line::demangle_auto(file.find_symbol(offset)?.into(), None).into_owned())
 }
 
 impl fmt::Display for Frame {

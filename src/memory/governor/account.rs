@@ -4,6 +4,7 @@ use super::root::{self, Refused};
 use crate::base::Name;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::text::Size;
+use crate::base::tracing::{self, Block, Token};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -194,7 +195,8 @@ impl Account {
     pub fn charge_backed(self: &Arc<Self>, bytes: u64, backing: Backing) -> Result<Charge, Refused> {
         root::take(bytes, backing, Need::Ordinary)?;
         self.add(bytes);
-        Ok(Charge { account: self.clone(), bytes, backing })
+        let traced = tracing::track(|| Block::mapping(self.tracing_keeper(), bytes));
+        Ok(Charge { account: self.clone(), bytes, backing, traced })
     }
 
     /// Counts bytes until they are given back; nothing is counted after a failure.
@@ -258,6 +260,11 @@ impl Account {
         self.held.load(Relaxed)
     }
 
+    /// Whose memory it is, in the words of traces.
+    pub fn tracing_keeper(&self) -> tracing::Keeper {
+        tracing::Keeper { holder: self.holder.word(), name: self.name, account: self.id }
+    }
+
     pub fn peak(&self) -> u64 {
         self.peak.load(Relaxed)
     }
@@ -290,6 +297,7 @@ pub struct Charge {
     account: Arc<Account>,
     bytes: u64,
     backing: Backing,
+    traced: Token,
 }
 
 impl Charge {
@@ -298,12 +306,14 @@ impl Charge {
         to.held.fetch_add(self.bytes, Relaxed);
         self.account.held.fetch_sub(self.bytes, Relaxed);
         self.account = to.clone();
+        tracing::hand_over(self.traced, to.tracing_keeper());
         Ok(())
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
+        tracing::untrack(self.traced);
         self.account.held.fetch_sub(self.bytes, Relaxed);
         root::give(self.bytes, self.backing);
     }

@@ -25,6 +25,7 @@ const NOUNS: &[&str] = &[
     "templates",
     "orchestrator",
     "model",
+    "tracing",
     "testkit",
 ];
 

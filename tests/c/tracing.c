@@ -1,0 +1,290 @@
+/* Tracing: who took what, by call stack and by object, and what is left at the end. */
+#include "arenas.h"
+#include <stdbool.h>
+
+static void start(uint64_t sample_bytes)
+{
+    ostler_tracing_config config;
+    CHECK_STATUS(ostler_tracing_config_init(&config, sizeof config), OSTLER_OK);
+    config.sample_bytes = sample_bytes;
+    config.seed = 7;
+    CHECK_STATUS(ostler_tracing_start(&config), OSTLER_OK);
+}
+
+static ostler_tracing_stats tracing_stats(void)
+{
+    ostler_tracing_stats stats = {.struct_size = sizeof stats};
+    CHECK_STATUS(ostler_tracing_get_stats(&stats), OSTLER_OK);
+    return stats;
+}
+
+static ostler_arena *make_named(const char *name, uint64_t chunk_bytes)
+{
+    ostler_arena_config config = small_chunks();
+    config.chunk_bytes = chunk_bytes;
+    snprintf(config.name, sizeof config.name, "%s", name);
+    return make_arena(config);
+}
+
+/* Two functions of this program, which a call stack has to tell apart. */
+__attribute__((noinline)) static ostler_arena *make_stable(void) { return make_named("stable", CHUNK_BYTES); }
+__attribute__((noinline)) static ostler_arena *make_barn(void) { return make_named("barn", 8 * CHUNK_BYTES); }
+
+/* The groups that were shown, of which a few words are kept. */
+struct seen {
+    int groups;
+    uint32_t kind[64];
+    uint64_t bytes[64], blocks[64], account[64];
+    char stack[64][4096], holder[64][16], name[64][OSTLER_NAME_BYTES], module[64][512];
+};
+static struct seen seen;
+
+static void see(void *user_data, const ostler_trace_group *group)
+{
+    struct seen *to = user_data;
+    int at = to->groups < 64 ? to->groups++ : 63;
+    EXPECT_EQ(group->struct_size, sizeof *group);
+    to->kind[at] = group->kind;
+    to->bytes[at] = group->bytes;
+    to->blocks[at] = group->blocks;
+    to->account[at] = group->account;
+    snprintf(to->holder[at], sizeof to->holder[at], "%s", group->holder);
+    snprintf(to->name[at], sizeof to->name[at], "%s", group->name);
+    to->stack[at][0] = 0;
+    for (uint32_t i = 0; i < group->frame_count; i++) {
+        size_t length = strlen(to->stack[at]);
+        snprintf(to->stack[at] + length, sizeof to->stack[at] - length, "%s ", group->frames[i].function);
+        EXPECT(strstr(group->frames[i].module, "libostler") == NULL);
+        if (i == 0)
+            snprintf(to->module[at], sizeof to->module[at], "%s", group->frames[i].module);
+    }
+}
+
+static void look(uint32_t by)
+{
+    memset(&seen, 0, sizeof seen);
+    CHECK_STATUS(ostler_tracing_visit(by, see, &seen), OSTLER_OK);
+}
+
+/* The group whose call stack begins with a function, -1 when there is none. */
+static int group_of(const char *function)
+{
+    for (int i = 0; i < seen.groups; i++)
+        if (strstr(seen.stack[i], function))
+            return i;
+    return -1;
+}
+
+TEST(nothing_is_followed_until_tracing_is_on)
+{
+    ostler_arena *arena = make_stable();
+    CHECK_EQ(tracing_stats().on, 0);
+    CHECK_EQ(tracing_stats().followed, 0);
+    look(OSTLER_TRACING_BY_STACK);
+    CHECK_EQ(seen.groups, 0);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+TEST(memory_is_told_by_the_function_that_took_it)
+{
+    start(0);
+    ostler_arena *stable = make_stable(), *second = make_stable(), *barn = make_barn();
+    look(OSTLER_TRACING_BY_STACK);
+    int of_stable = group_of("make_stable"), of_barn = group_of("make_barn");
+    CHECK(of_stable >= 0 && of_barn >= 0);
+    /* Most bytes first. */
+    CHECK(of_barn < of_stable);
+    CHECK_EQ(seen.bytes[of_barn], 8 * CHUNK_BYTES);
+    CHECK_EQ(seen.blocks[of_barn], 1);
+    CHECK_STR_EQ(seen.name[of_barn], "barn");
+    CHECK_STR_EQ(seen.holder[of_barn], "arena");
+    CHECK_EQ(seen.kind[of_barn], OSTLER_TRACED_MAPPING);
+    CHECK_STR_CONTAINS(seen.stack[of_barn], "test_memory_is_told");
+    CHECK_STR_CONTAINS(seen.module[of_barn], "tracing");
+    /* The two calls lie on one line, at two places. */
+    uint64_t bytes = 0;
+    for (int i = 0; i < seen.groups; i++)
+        if (strstr(seen.stack[i], "make_stable"))
+            bytes += seen.bytes[i];
+    CHECK_EQ(bytes, 2 * CHUNK_BYTES);
+
+    CHECK_STATUS(ostler_arena_destroy(barn), OSTLER_OK);
+    look(OSTLER_TRACING_BY_STACK);
+    CHECK_EQ(group_of("make_barn"), -1);
+    CHECK(group_of("make_stable") >= 0);
+    CHECK_STATUS(ostler_arena_destroy(stable), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(second), OSTLER_OK);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+__attribute__((noinline)) static void grow(ostler_arena *arena) { take(arena, 8 * CHUNK_BYTES, 0); }
+
+TEST(a_chunk_is_of_the_call_that_needed_it)
+{
+    start(0);
+    ostler_arena *arena = make_stable();
+    grow(arena);
+    look(OSTLER_TRACING_BY_OBJECT);
+    int of_growth = group_of("grow");
+    CHECK(of_growth >= 0);
+    CHECK(seen.bytes[of_growth] >= 8 * CHUNK_BYTES);
+    CHECK_EQ(seen.groups, 2);
+    CHECK(seen.account[0] != 0 && seen.account[0] == seen.account[1]);
+    CHECK_STATUS(ostler_arena_reset(arena, OSTLER_RESET_RETURN_PAGES), OSTLER_OK);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+TEST(objects_come_with_the_largest_first)
+{
+    start(0);
+    ostler_arena *stable = make_stable(), *barn = make_barn();
+    grow(stable);
+    take(barn, 1, 0);
+    look(OSTLER_TRACING_BY_OBJECT);
+    CHECK_EQ(seen.groups, 3);
+    CHECK(seen.account[0] == seen.account[1] && seen.account[1] != seen.account[2]);
+    CHECK_STR_EQ(seen.name[0], "stable");
+    CHECK(seen.bytes[0] >= seen.bytes[1]);
+    CHECK_STR_EQ(seen.name[2], "barn");
+    CHECK_STATUS(ostler_arena_destroy(stable), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(barn), OSTLER_OK);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+TEST(what_began_while_it_was_on_is_followed_to_its_end)
+{
+    start(0);
+    ostler_arena *arena = make_stable();
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+    ostler_arena *later = make_barn();
+    look(OSTLER_TRACING_BY_STACK);
+    CHECK(group_of("make_stable") >= 0);
+    CHECK_EQ(group_of("make_barn"), -1);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(later), OSTLER_OK);
+    CHECK_EQ(tracing_stats().followed, 0);
+}
+
+TEST(report_is_cut_where_room_ends)
+{
+    start(0);
+    ostler_arena *arena = make_barn();
+    uint64_t needed = 0, again = 0;
+    CHECK_STATUS(ostler_tracing_report(OSTLER_TRACING_BY_STACK, NULL, 0, &needed), OSTLER_OK);
+    char *whole = malloc(needed), *part = malloc(needed);
+    CHECK_STATUS(ostler_tracing_report(OSTLER_TRACING_BY_STACK, whole, needed, &again), OSTLER_OK);
+    CHECK_EQ(again, needed);
+    CHECK_EQ(strlen(whole) + 1, needed);
+    CHECK_STR_CONTAINS(whole, "2097152 bytes in 1 mapping of arena \"barn\"");
+    CHECK_STR_CONTAINS(whole, "        at make_barn (tracing");
+    CHECK_STR_CONTAINS(whole, "tracing.c:");
+    CHECK_STATUS(ostler_tracing_report(OSTLER_TRACING_BY_STACK, part, 10, &again), OSTLER_OK);
+    CHECK_EQ(strlen(part), 9);
+    CHECK(strncmp(part, whole, 9) == 0);
+    free(whole);
+    free(part);
+    CHECK_STATUS(ostler_tracing_report(2, NULL, 0, &needed), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "by is 2");
+    CHECK_EQ(needed, 0);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+TEST(fields_out_of_range_are_named)
+{
+    ostler_tracing_config config;
+    CHECK_STATUS(ostler_tracing_config_init(&config, sizeof config), OSTLER_OK);
+    config.max_frames = 65;
+    CHECK_STATUS(ostler_tracing_start(&config), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "max_frames is 65, but must be at most 64");
+    config.max_frames = 0;
+    config.sample_bytes = ((uint64_t)1 << 40) + 1;
+    CHECK_STATUS(ostler_tracing_start(&config), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "sample_bytes is 1099511627777");
+    CHECK_EQ(tracing_stats().on, 0);
+}
+
+static void destroy_inside(void *user_data, const ostler_trace_group *group)
+{
+    ostler_arena **arena = user_data;
+    (void)group;
+    EXPECT_STATUS(ostler_arena_destroy(*arena), OSTLER_OK);
+    *arena = NULL;
+}
+
+TEST(visitor_may_call_the_library)
+{
+    start(0);
+    ostler_arena *arena = make_stable();
+    CHECK_STATUS(ostler_tracing_visit(OSTLER_TRACING_BY_STACK, destroy_inside, &arena), OSTLER_OK);
+    CHECK(arena == NULL);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+#define THREADS 4
+#define ROUNDS 200
+
+static void *make_and_destroy(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < ROUNDS; i++) {
+        ostler_arena *arena = NULL;
+        ostler_arena_config config = {.struct_size = sizeof config, .source = &base_pages, .chunk_bytes = 65536};
+        EXPECT_STATUS(ostler_arena_create(&config, &arena), OSTLER_OK);
+        EXPECT_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+    return NULL;
+}
+
+TEST(threads_come_and_go_while_others_look)
+{
+    pthread_t threads[THREADS];
+    start(0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, make_and_destroy, NULL), 0);
+    for (int i = 0; i < 50; i++) {
+        look(i % 2);
+        for (int group = 0; group < seen.groups; group++) {
+            CHECK_STR_EQ(seen.holder[group], "arena");
+            CHECK_STR_CONTAINS(seen.stack[group], "make_and_destroy");
+            CHECK_EQ(seen.bytes[group], seen.blocks[group] * 65536);
+        }
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK(tracing_stats().call_stacks < 64);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+static char told[8192];
+
+static void note_line(void *user_data, uint32_t level, const char *line)
+{
+    (void)user_data;
+    size_t length = strlen(told);
+    snprintf(told + length, sizeof told - length, "%u %s\n", level, line);
+}
+
+TEST(shutdown_tells_the_log_what_is_left)
+{
+    uint64_t still_out;
+    start(0);
+    ostler_arena *kept = make_stable(), *given_back = make_barn();
+    CHECK_STATUS(ostler_arena_destroy(given_back), OSTLER_OK);
+    (void)kept;
+    CHECK_STATUS(ostler_log_set(OSTLER_LOG_WARN, note_line, NULL), OSTLER_OK);
+    CHECK_STATUS(ostler_shutdown(0, &still_out), OSTLER_OK);
+    CHECK_STATUS(ostler_log_set(OSTLER_LOG_WARN, NULL, NULL), OSTLER_OK);
+    CHECK_STR_CONTAINS(told, "2 still there at shutdown: 262144 bytes in 1 mapping of arena \"stable\"");
+    CHECK_STR_CONTAINS(told, " < make_stable (tracing");
+    CHECK(strstr(told, "barn") == NULL);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+CHECK_MAIN()
