@@ -9,7 +9,7 @@ source "$(dirname "$0")/../scripts/lib.sh"
 # Whatever goes wrong on the way, the last line has to come.
 set +e
 
-all=(rust header elf boundary c conformance hosts faults cpp go examples install numa)
+all=(rust header elf boundary c conformance hosts poison faults cpp go examples install numa)
 seconds_of() { case $1 in numa) echo 300 ;; rust) echo 1800 ;; boundary | hosts | faults | go) echo 1200 ;; *) echo 600 ;; esac; }
 
 passed=0 failed=0 skipped=0

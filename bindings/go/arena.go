@@ -6,22 +6,44 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"unsafe"
+)
+
+// Growth is how large an arena's next chunk is.
+type Growth uint32
+
+const (
+	GrowthFixed  Growth = C.OSTLER_GROWTH_FIXED  // as large as the first
+	GrowthDouble Growth = C.OSTLER_GROWTH_DOUBLE // as large as all that is mapped, up to MaxChunkBytes
+	GrowthNone   Growth = C.OSTLER_GROWTH_NONE   // one chunk is all there is
+)
+
+// Poison is when memory that an arena took back is made unusable, so that a use of it shows.
+type Poison uint32
+
+const (
+	PoisonWatched Poison = C.OSTLER_POISON_WATCHED // where AddressSanitizer or valgrind watches
+	PoisonNever   Poison = C.OSTLER_POISON_NEVER
+	PoisonAlways  Poison = C.OSTLER_POISON_ALWAYS // everywhere: it is overwritten
 )
 
 // ArenaConfig says what memory an arena is made of. The zero value is a good arena.
 type ArenaConfig struct {
-	Name       string
-	Source     PageSource
-	ChunkBytes int // how much to map at a time; 0 is 2 MiB
-	LimitBytes int // the most to map; 0 is no limit
+	Name          string
+	Source        PageSource
+	ChunkBytes    int // how much to map at a time; 0 is 2 MiB
+	Growth        Growth
+	MaxChunkBytes int // where GrowthDouble ends; 0 is 64 MiB
+	LimitBytes    int // the most to map; 0 is no limit
+	Poison        Poison
 }
 
 // ArenaStats is what an arena has done up to now.
 type ArenaStats struct {
 	Chunks, MappedBytes, UsedBytes, PeakUsedBytes uint64
 	CursorsOpen, Refills, Resets, Rewinds         uint64
-	StepDowns                                     uint64
+	StepDowns, AdoptedBytes, KeptBytes            uint64
 }
 
 // Arena is memory that is given out piece by piece and taken back all at once. It lies outside of Go's heap: the
@@ -46,7 +68,10 @@ func NewArena(config ArenaConfig) (*Arena, error) {
 	}
 	source := config.Source.given(&given)
 	c.chunk_bytes = given.amount("ChunkBytes", config.ChunkBytes)
+	c.growth = C.uint32_t(config.Growth)
+	c.max_chunk_bytes = given.amount("MaxChunkBytes", config.MaxChunkBytes)
 	c.limit_bytes = given.amount("LimitBytes", config.LimitBytes)
+	c.poison = C.uint32_t(config.Poison)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err
@@ -105,6 +130,57 @@ func (a *Arena) Rewind(mark Mark) error {
 	return failure(C.ostler_go_arena_rewind(a.handle, mark.mark))
 }
 
+// Scope runs body and then takes back everything that was given out meanwhile. Scopes nest.
+func (a *Arena) Scope(body func() error) (err error) {
+	begin, err := a.Mark()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Rewind(begin)) }()
+	return body()
+}
+
+// Adopt gives the arena memory to hand out, which must stay until the arena is closed, and be none of Go's heap: from
+// another arena, or from syscall.Mmap.
+func (a *Arena) Adopt(memory []byte) error {
+	address := uintptr(unsafe.Pointer(unsafe.SliceData(memory)))
+	return failure(C.ostler_go_arena_adopt(a.handle, C.uintptr_t(address), C.uint64_t(len(memory))))
+}
+
+// Trim gives chunks that are kept for later back to the kernel, until at most keep bytes of them stay; it says how much
+// went.
+func (a *Arena) Trim(keep int) (givenBack uint64, err error) {
+	var given arguments
+	bytes := given.amount("keep", keep)
+	if given.err != nil {
+		return 0, given.err
+	}
+	trimmed := C.ostler_go_arena_trim(a.handle, bytes)
+	return uint64(trimmed.given_back_bytes), failure(trimmed.failure)
+}
+
+// HandOver passes everything that the arena holds on to a new one, for another owner; this one is closed. No cursor may
+// be open.
+func (a *Arena) HandOver() (*Arena, error) {
+	created := C.ostler_go_arena_hand_over(a.handle)
+	if err := failure(created.failure); err != nil {
+		return nil, err
+	}
+	return &Arena{handle: created.handle}, nil
+}
+
+// BeginRegion begins what HandOverRegion can pass on by itself.
+func (a *Arena) BeginRegion() (Mark, error) {
+	var region Mark
+	err := failure(C.ostler_go_arena_begin_region(a.handle, &region.mark))
+	return region, err
+}
+
+// HandOverRegion moves everything that was given out since the region began into another arena.
+func (a *Arena) HandOverRegion(region Mark, into *Arena) error {
+	return failure(C.ostler_go_arena_hand_over_region(a.handle, region.mark, into.handle))
+}
+
 // Reset takes back everything and keeps the pages for what comes next.
 func (a *Arena) Reset() error {
 	return failure(C.ostler_go_arena_reset(a.handle, C.OSTLER_RESET_KEEP_PAGES))
@@ -125,6 +201,6 @@ func (a *Arena) Stats() (ArenaStats, error) {
 		Chunks: uint64(stats.chunks), MappedBytes: uint64(stats.mapped_bytes), UsedBytes: uint64(stats.used_bytes),
 		PeakUsedBytes: uint64(stats.peak_used_bytes), CursorsOpen: uint64(stats.cursors_open),
 		Refills: uint64(stats.refills), Resets: uint64(stats.resets), Rewinds: uint64(stats.rewinds),
-		StepDowns: uint64(stats.step_downs),
+		StepDowns: uint64(stats.step_downs), AdoptedBytes: uint64(stats.adopted_bytes), KeptBytes: uint64(stats.kept_bytes),
 	}, nil
 }

@@ -2,6 +2,7 @@ package ostler
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -190,4 +191,85 @@ func TestArenaDrainWaitsForCursors(t *testing.T) {
 	if open != 0 {
 		t.Errorf("%d cursors are still open", open)
 	}
+}
+
+func TestArenaScopesNestAndTrimGivesBack(t *testing.T) {
+	arena := newArena(t, ArenaConfig{Source: PageSource{Pages: PagesBase}, ChunkBytes: 64 << 10, Growth: GrowthDouble})
+	fill := func() {
+		for range 10 {
+			_, err := arena.Alloc(60_000, 0)
+			succeeds(t, err)
+		}
+	}
+	refused := errors.New("refused")
+	err := arena.Scope(func() error {
+		fill()
+		stats, err := arena.Stats()
+		succeeds(t, err)
+		succeeds(t, arena.Scope(func() error { fill(); return nil }))
+		after, err := arena.Stats()
+		succeeds(t, err)
+		if after.UsedBytes != stats.UsedBytes || after.Rewinds != 1 {
+			t.Errorf("after a scope stats are %+v, before it %+v", after, stats)
+		}
+		return refused
+	})
+	if !errors.Is(err, refused) {
+		t.Errorf("the scope ended with %v", err)
+	}
+	stats, err := arena.Stats()
+	succeeds(t, err)
+	givenBack, err := arena.Trim(0)
+	succeeds(t, err)
+	if stats.UsedBytes != 0 || stats.KeptBytes == 0 || givenBack != stats.KeptBytes {
+		t.Errorf("a trim gave back %d of %+v", givenBack, stats)
+	}
+	if _, err := arena.Trim(-1); !errors.Is(err, ErrInvalidArgument) {
+		t.Errorf("a trim to -1 gives %v", err)
+	}
+}
+
+func TestArenaHandsItselfAndRegionsOver(t *testing.T) {
+	from, into := newArena(t, ArenaConfig{}), newArena(t, ArenaConfig{Poison: PoisonAlways})
+	region, err := from.BeginRegion()
+	succeeds(t, err)
+	piece, err := from.Alloc(100, 0)
+	succeeds(t, err)
+	piece[99] = 7
+	succeeds(t, from.HandOverRegion(region, into))
+	succeeds(t, from.ResetAndReturnPages())
+	heir, err := into.HandOver()
+	succeeds(t, err)
+	if piece[99] != 7 {
+		t.Error("what was handed over is gone")
+	}
+	if _, err := into.Alloc(1, 0); !errors.Is(err, ErrInvalidHandle) {
+		t.Errorf("the giver allocates: %v", err)
+	}
+	if err := from.HandOverRegion(region, heir); !errors.Is(err, ErrStaleMark) {
+		t.Errorf("the region goes twice: %v", err)
+	}
+	succeeds(t, heir.Reset())
+	if piece[99] != 0xef {
+		t.Error("freed memory was not overwritten")
+	}
+	succeeds(t, heir.Close())
+}
+
+func TestArenaAdoptsMemory(t *testing.T) {
+	lender := newArena(t, ArenaConfig{})
+	memory, err := lender.Alloc(1<<20, 0)
+	succeeds(t, err)
+	arena, err := NewArena(ArenaConfig{Growth: GrowthNone, ChunkBytes: 64 << 10})
+	succeeds(t, err)
+	succeeds(t, arena.Adopt(memory))
+	piece, err := arena.Alloc(100_000, 0)
+	succeeds(t, err)
+	if at := addressOf(piece) - addressOf(memory); at >= 1<<20 {
+		t.Errorf("the piece lies %d bytes into the adopted memory", at)
+	}
+	if err := arena.Adopt(nil); !errors.Is(err, ErrInvalidArgument) {
+		t.Errorf("nothing is adopted: %v", err)
+	}
+	succeeds(t, arena.Close())
 }

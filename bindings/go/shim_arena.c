@@ -55,6 +55,35 @@ ostler_go_printed ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, 
     return printed;
 }
 
+ostler_go_trimmed ostler_go_arena_trim(uintptr_t arena, uint64_t keep_bytes)
+{
+    ostler_go_trimmed trimmed = {0};
+    trimmed.failure = failure(ostler_arena_trim((ostler_arena *)arena, keep_bytes, &trimmed.given_back_bytes));
+    return trimmed;
+}
+
+ostler_go_failure ostler_go_arena_adopt(uintptr_t arena, uintptr_t memory, uint64_t memory_bytes)
+{
+    return failure(ostler_arena_adopt((ostler_arena *)arena, (void *)memory, memory_bytes));
+}
+
+ostler_go_created ostler_go_arena_hand_over(uintptr_t arena)
+{
+    ostler_arena *heir = NULL;
+    ostler_go_failure failed = failure(ostler_arena_hand_over((ostler_arena *)arena, &heir));
+    return (ostler_go_created){failed, (uintptr_t)heir};
+}
+
+ostler_go_failure ostler_go_arena_begin_region(uintptr_t arena, ostler_mark *out)
+{
+    return failure(ostler_arena_begin_region((ostler_arena *)arena, out));
+}
+
+ostler_go_failure ostler_go_arena_hand_over_region(uintptr_t arena, ostler_mark region, uintptr_t into)
+{
+    return failure(ostler_arena_hand_over_region((ostler_arena *)arena, &region, (ostler_arena *)into));
+}
+
 ostler_go_waited ostler_go_arena_close(uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel)
 {
     ostler_go_waited waited = {0};

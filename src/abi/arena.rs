@@ -1,18 +1,19 @@
 //! Arena: memory in chunks that many threads allocate from and that are given back all at once.
 
-use super::arguments::{clear, name, optional_output, out_of_range, output};
+use super::arguments::{clear, name, null, optional_output, out_of_range, output};
 use super::guard::{destroy, guard, with};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_STALE_MARK,
-    ostler_status,
+    Failure, OSTLER_E_BUSY, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY,
+    OSTLER_E_STALE_MARK, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use super::{cancel, cancel::ostler_cancel};
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
-use crate::memory::arena::{Arena, ArenaConfig, ArenaError, Reset};
+use crate::memory::arena::config::ConfigError;
+use crate::memory::arena::{Adopted, Arena, ArenaConfig, ArenaError, Growth, Poison, Reset};
 use std::ffi::{c_char, c_void};
 
 /// Memory on the pages and the node asked for, shared by many threads and given back all at once.
@@ -38,7 +39,45 @@ pub struct ostler_arena_config {
     pub limit_bytes: u64,
     /// Shown in reports and in the kernel's list of mappings.
     pub name: [c_char; OSTLER_NAME_BYTES],
+    /// OSTLER_GROWTH_...; 0: every chunk has chunk_bytes.
+    pub growth: u32,
+    /// OSTLER_POISON_...; 0: where a tool watches.
+    pub poison: u32,
+    /// The largest chunk that OSTLER_GROWTH_DOUBLE comes to, chunk_bytes to 1 TiB; 0: 64 MiB, or chunk_bytes where that
+    /// is more. Else 0.
+    pub max_chunk_bytes: u64,
+    /// Memory of the caller's that becomes the first chunk, instead of one that is mapped: a buffer on the stack, or
+    /// what another allocator gave. It must stay until the arena's memory goes; NULL: none. See ostler_arena_adopt.
+    pub memory: *mut c_void,
+    /// Its bytes; at least 4096; 0 when memory is NULL.
+    pub memory_bytes: u64,
 }
+
+/// Each chunk is as large as the first. The default.
+pub const OSTLER_GROWTH_FIXED: u32 = 0;
+/// Each chunk is as large as all that is mapped already, up to max_chunk_bytes.
+pub const OSTLER_GROWTH_DOUBLE: u32 = 1;
+/// One chunk, or the adopted memory, is all there ever is; more is OSTLER_E_LIMIT.
+pub const OSTLER_GROWTH_NONE: u32 = 2;
+
+/// Where AddressSanitizer or valgrind watches the program, memory that is not allocated is poisoned, with 16 bytes
+/// between blocks, so that they report a use after a reset or rewind, and an overrun. The default; without them it
+/// costs nothing.
+pub const OSTLER_POISON_WATCHED: u32 = 0;
+/// Never.
+pub const OSTLER_POISON_NEVER: u32 = 1;
+/// Also without such a tool: memory that a reset or rewind frees is overwritten with bytes of 0xef. Inline cursors call
+/// the library then.
+pub const OSTLER_POISON_ALWAYS: u32 = 2;
+
+const _: () = assert!(
+    OSTLER_GROWTH_FIXED == Growth::Fixed as u32
+        && OSTLER_GROWTH_DOUBLE == Growth::Double as u32
+        && OSTLER_GROWTH_NONE == Growth::None as u32
+        && OSTLER_POISON_WATCHED == Poison::Watched as u32
+        && OSTLER_POISON_NEVER == Poison::Never as u32
+        && OSTLER_POISON_ALWAYS == Poison::Always as u32
+);
 
 /// What an arena holds and did.
 #[repr(C)]
@@ -67,6 +106,10 @@ pub struct ostler_arena_stats {
     pub rewinds: u64,
     /// Chunks that got smaller pages or another node policy than asked.
     pub step_downs: u64,
+    /// Bytes of chunks that are the caller's memory; not in mapped_bytes.
+    pub adopted_bytes: u64,
+    /// Mapped bytes of chunks that are empty and kept for later: what ostler_arena_trim can give back.
+    pub kept_bytes: u64,
 }
 
 versioned!(ostler_arena_config, ostler_arena_stats);
@@ -79,11 +122,16 @@ pub const OSTLER_RESET_RETURN_PAGES: u32 = 1;
 impl From<ArenaError> for Failure {
     fn from(error: ArenaError) -> Self {
         let status = match error {
-            ArenaError::Field(_) | ArenaError::NoSuchChunk { .. } => OSTLER_E_INVALID_ARGUMENT,
-            ArenaError::Source(error) => return error.into(),
+            ArenaError::Field(_)
+            | ArenaError::NoSuchChunk { .. }
+            | ArenaError::NoRegion { .. }
+            | ArenaError::IntoItself => OSTLER_E_INVALID_ARGUMENT,
+            ArenaError::Config(ConfigError::Field(error)) => return error.into(),
+            ArenaError::Config(ConfigError::Source(error)) => return error.into(),
             ArenaError::Pages(error) => return error.into(),
             ArenaError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
-            ArenaError::Limit { .. } => OSTLER_E_LIMIT,
+            ArenaError::Limit { .. } | ArenaError::Full { .. } => OSTLER_E_LIMIT,
+            ArenaError::CursorsOpen { .. } => OSTLER_E_BUSY,
             ArenaError::Closed => OSTLER_E_CLOSED,
             ArenaError::MarkOfAnother { .. } | ArenaError::StaleMark { .. } => OSTLER_E_STALE_MARK,
             ArenaError::Cursor(error) => return error.into(),
@@ -114,11 +162,32 @@ pub unsafe extern "C" fn ostler_arena_config_init(config: *mut ostler_arena_conf
 /// # Safety
 /// A non-null `source` is as the header asks.
 unsafe fn checked(config: &ostler_arena_config) -> Result<ArenaConfig, Failure> {
+    let range = |field, value: u32, bound| out_of_range(field, u64::from(value), bound);
+    let growth = match config.growth {
+        OSTLER_GROWTH_FIXED => Growth::Fixed,
+        OSTLER_GROWTH_DOUBLE => Growth::Double,
+        OSTLER_GROWTH_NONE => Growth::None,
+        other => return Err(range("growth", other, "must be one of OSTLER_GROWTH_... (0 to 2)")),
+    };
+    let poison = match config.poison {
+        OSTLER_POISON_WATCHED => Poison::Watched,
+        OSTLER_POISON_NEVER => Poison::Never,
+        OSTLER_POISON_ALWAYS => Poison::Always,
+        other => return Err(range("poison", other, "must be one of OSTLER_POISON_... (0 to 2)")),
+    };
+    if config.memory.is_null() && config.memory_bytes != 0 {
+        return Err(out_of_range("memory_bytes", config.memory_bytes, "must be 0 when memory is NULL"));
+    }
     Ok(ArenaConfig {
         // SAFETY: the caller's promise.
         source: unsafe { page_source::given(config.source)? },
         chunk_bytes: config.chunk_bytes,
+        growth,
+        max_chunk_bytes: config.max_chunk_bytes,
         limit_bytes: config.limit_bytes,
+        memory: (!config.memory.is_null())
+            .then_some(Adopted { address: config.memory.cast(), bytes: config.memory_bytes }),
+        poison,
         name: name(&config.name)?,
     })
 }
@@ -194,6 +263,69 @@ pub unsafe extern "C" fn ostler_arena_alloc(
     })
 }
 
+/// Gives the arena memory of the caller's to hand out, beside what it maps. It is used before more is mapped, counts
+/// for no limit, and is never given back before the arena's memory goes: with ostler_arena_destroy, or with the last
+/// cursor after it. From then on it is the caller's again.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - memory: must stay until the arena's memory goes; nobody else may use it meanwhile.
+/// - memory_bytes: at least 4096.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; memory must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_adopt(
+    arena: *mut ostler_arena,
+    memory: *mut c_void,
+    memory_bytes: u64,
+) -> ostler_status {
+    with(arena, |arena: &Pin<Arena>| {
+        if memory.is_null() {
+            return Err(null("memory"));
+        }
+        Ok(arena.adopt(Adopted { address: memory.cast(), bytes: memory_bytes })?)
+    })
+}
+
+/// Gives chunks back to the system that are empty and kept for later. Under memory pressure the governor does the same
+/// by itself.
+///
+/// Parameters:
+/// - arena: borrowed.
+/// - keep_bytes: at most so many stay; 0: none.
+/// - given_back_bytes: written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; given_back_bytes may be NULL.
+/// Blocking: as long as the kernel takes to unmap; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_arena_trim(
+    arena: *mut ostler_arena,
+    keep_bytes: u64,
+    given_back_bytes: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(given_back_bytes, 0) };
+    with(arena, |arena: &Pin<Arena>| {
+        // SAFETY: as the header asks.
+        let given_back_bytes = unsafe { optional_output(given_back_bytes, 0) };
+        let gone = arena.trim(keep_bytes);
+        if let Some(given_back_bytes) = given_back_bytes {
+            *given_back_bytes = gone;
+        }
+        Ok(())
+    })
+}
+
 /// Frees everything that was allocated. Marks become stale; cursors stay open.
 ///
 /// Parameters:
@@ -252,6 +384,8 @@ pub unsafe extern "C" fn ostler_arena_get_stats(
             resets: stats.resets,
             rewinds: stats.rewinds,
             step_downs: stats.step_downs,
+            adopted_bytes: stats.adopted_bytes,
+            kept_bytes: stats.kept_bytes,
             ..zeroed()
         });
         Ok(())

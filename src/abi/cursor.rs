@@ -8,8 +8,8 @@ use super::status::{
 };
 use crate::base::handles::Pin;
 use crate::memory::arena::Arena;
-use crate::memory::cursor::{self, Cursor, CursorError, Slot};
-use crate::memory::region::Block;
+use crate::memory::arena::cursor::{self, Cursor, CursorError, Slot};
+use crate::memory::arena::region::Block;
 use std::ffi::c_void;
 use std::mem::offset_of;
 

@@ -17,7 +17,21 @@ pub struct ostler_mark {
     pub serial: u64,
 }
 
-const EMPTY: ostler_mark = ostler_mark { arena: 0, serial: 0 };
+impl ostler_mark {
+    pub(super) const EMPTY: Self = Self { arena: 0, serial: 0 };
+}
+
+impl From<Mark> for ostler_mark {
+    fn from(mark: Mark) -> Self {
+        Self { arena: mark.arena, serial: mark.serial }
+    }
+}
+
+impl From<ostler_mark> for Mark {
+    fn from(mark: ostler_mark) -> Self {
+        Self { arena: mark.arena, serial: mark.serial }
+    }
+}
 
 /// Remembers this moment of an arena.
 ///
@@ -35,12 +49,11 @@ const EMPTY: ostler_mark = ostler_mark { arena: 0, serial: 0 };
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_arena_mark(arena: *mut ostler_arena, out: *mut ostler_mark) -> ostler_status {
     // SAFETY: as the header asks.
-    unsafe { clear(out, EMPTY) };
+    unsafe { clear(out, ostler_mark::EMPTY) };
     with(arena, |arena: &Pin<Arena>| {
         // SAFETY: as the header asks.
-        let out = unsafe { output("out", out, EMPTY)? };
-        let mark = arena.mark()?;
-        *out = ostler_mark { arena: mark.arena, serial: mark.serial };
+        let out = unsafe { output("out", out, ostler_mark::EMPTY)? };
+        *out = arena.mark()?.into();
         Ok(())
     })
 }
@@ -63,6 +76,6 @@ pub unsafe extern "C" fn ostler_arena_rewind(arena: *mut ostler_arena, mark: *co
     with(arena, |arena: &Pin<Arena>| {
         // SAFETY: a non-null mark is readable, as the header asks.
         let mark = unsafe { mark.as_ref() }.ok_or_else(|| null("mark"))?;
-        Ok(arena.rewind(Mark { arena: mark.arena, serial: mark.serial })?)
+        Ok(arena.rewind(Mark::from(*mark))?)
     })
 }

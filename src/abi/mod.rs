@@ -14,6 +14,7 @@ pub mod cursor;
 pub mod deferred;
 pub mod governor;
 mod guard;
+pub mod hand_over;
 pub mod lease;
 pub mod library;
 pub mod mark;

@@ -56,8 +56,13 @@ pub fn try_vec<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
 
 /// Makes room for one more before a push that must not end the process.
 pub fn try_reserve_one<T>(vector: &mut Vec<T>) -> Result<(), OutOfMemory> {
-    if faults::hit(Point::Allocation).is_some() || vector.try_reserve(1).is_err() {
-        return Err(OutOfMemory { bytes: size_of::<T>() as u64 });
+    try_reserve(vector, 1)
+}
+
+/// Makes room for so many more.
+pub fn try_reserve<T>(vector: &mut Vec<T>, more: usize) -> Result<(), OutOfMemory> {
+    if faults::hit(Point::Allocation).is_some() || vector.try_reserve(more).is_err() {
+        return Err(OutOfMemory { bytes: (more as u64).saturating_mul(size_of::<T>() as u64) });
     }
     Ok(())
 }

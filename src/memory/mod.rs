@@ -5,25 +5,21 @@
 //! [`planning`] computes what it stands for on any machine, [`this_machine`] describes the one that runs, [`placement`]
 //! tells the kernel. [`pages`] climbs down the ladder of page sizes and records in [`steps`] why, [`residency`] asks what
 //! was really got and [`receipt`] puts both side by side; [`sanitizers`] tells the tools that watch the host's memory. A
-//! [`source`] is what an object asks for, and the [`governor`] counts what it holds. [`chunks`] cuts mappings into spans,
-//! [`region`] cuts spans into allocations, [`cursor`] and [`lane`] (one of the [`lanes`] of an object)
-//! give each thread its own region, and [`arena`] is the object that holds it all. [`topology`] describes the machine.
+//! [`source`] is what an object asks for, and the [`governor`] counts what it holds. An [`arena`] hands memory out piece
+//! by piece and takes it back all at once; what a thread keeps of an object is one of its [`lanes`]. [`topology`]
+//! describes the machine.
 
 pub mod arena;
 pub mod cgroup;
-pub mod chunks;
-pub mod cursor;
 pub mod governor;
 pub mod headroom;
 pub mod kernel;
-pub mod lane;
 pub mod lanes;
 pub mod pages;
 pub mod placement;
 pub mod planning;
 pub mod policy;
 pub mod receipt;
-pub mod region;
 pub mod residency;
 pub mod sanitizers;
 pub mod source;

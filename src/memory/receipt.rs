@@ -4,6 +4,7 @@ use super::pages::{Mapping, Options, Steps};
 use super::policy::{NodeMask, NodePolicy, Pages};
 use super::residency::{self, Residency};
 use super::source::PageSource;
+use super::{round_up, system};
 use std::fmt;
 
 #[derive(Clone, Debug)]
@@ -36,11 +37,33 @@ impl Receipt {
             got_nodes: mapping.nodes,
             node_set: mapping.node_set,
             got_options: mapping.options,
-            page_bytes: if got_pages == mapping.pages { mapping.page_bytes } else { super::system::base_page_bytes() },
+            page_bytes: if got_pages == mapping.pages { mapping.page_bytes } else { system::base_page_bytes() },
             address: mapping.address() as u64,
             mapped_bytes: mapping.bytes,
             found,
             steps: mapping.steps,
+        }
+    }
+}
+
+impl Receipt {
+    /// Of memory that the host lent, and for which nothing was asked. Pages that it shares with other memory count.
+    pub fn of_adopted(address: u64, bytes: u64) -> Self {
+        let page_bytes = system::base_page_bytes();
+        let end = round_up(address + bytes, page_bytes).unwrap_or(u64::MAX);
+        let found = residency::measure_range(address & !(page_bytes - 1), end, Pages::Base, page_bytes);
+        Self {
+            asked: PageSource { pages: Pages::Base, ..PageSource::default() },
+            asked_bytes: bytes,
+            got_pages: if found.huge_bytes > 0 { Pages::Transparent } else { Pages::Base },
+            got_nodes: NodePolicy::Any,
+            node_set: NodeMask::EMPTY,
+            got_options: Options::default(),
+            page_bytes,
+            address,
+            mapped_bytes: bytes,
+            found,
+            steps: Steps::default(),
         }
     }
 }

@@ -55,11 +55,16 @@ const MOST_PROBES: usize = 16 * 1024;
 
 /// Asks the kernel, by the newest way that it knows.
 pub fn measure(mapping: &Mapping) -> Residency {
-    let (start, end) = (mapping.address() as u64, mapping.address() as u64 + mapping.bytes);
+    let start = mapping.address() as u64;
+    measure_range(start, start + mapping.bytes, mapping.pages, mapping.page_bytes)
+}
+
+/// The same of any range of whole pages that was mapped in this way.
+pub fn measure_range(start: u64, end: u64, pages: Pages, page_bytes: u64) -> Residency {
     let mut found = Residency::default();
     // The page size that a huge extent is made of.
-    let huge_step = if mapping.pages == Pages::Base { super::kernel::transparent_page_bytes() } else { None };
-    let huge_step = huge_step.unwrap_or(mapping.page_bytes);
+    let huge_step = if pages == Pages::Base { super::kernel::transparent_page_bytes() } else { None };
+    let huge_step = huge_step.unwrap_or(page_bytes);
     let mut nodes = None;
     match scan(start, end) {
         Ok(extents) => {

@@ -49,6 +49,7 @@ NUMBERS = {
     "max_level": "OSTLER_LOG_WARN",
     "min_size": "0",
     "keep_idle": "0",
+    "keep_bytes": "0",
     "max_size": "1",
     "index": "0",
     "node_index": "0",
@@ -75,9 +76,10 @@ NUMBERS_OF = {
 # How a struct is filled where that depends on the function.
 FILLS = {"ostler_testkit_model_inject": "fill_ostler_testkit_fault_of_model"}
 
-# What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, and the
-# world's cell is completed.
+# What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, the
+# world's cell is completed, and it has one arena.
 ANSWERS = {
+    "ostler_arena_hand_over_region": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",

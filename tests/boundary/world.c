@@ -98,6 +98,8 @@ void fill_ostler_arena_config(void *target, uint32_t struct_size)
     static const ostler_page_source base_pages = {.struct_size = sizeof base_pages, .page_policy = OSTLER_PAGES_BASE};
     begin(target, struct_size);
     SET(ostler_arena_config, source, &base_pages);
+    /* The attack looks at memory that it gave away. */
+    SET(ostler_arena_config, poison, OSTLER_POISON_NEVER);
 }
 
 void fill_ostler_page_source(void *target, uint32_t struct_size)
@@ -298,7 +300,7 @@ void world_make(struct world *world, enum kind kind)
         make_handle(world, kind);
     if (kind == MARK) {
         world_make(world, ARENA);
-        CHECK_STATUS(ostler_arena_mark(world->handles[ARENA], &world->mark), OSTLER_OK);
+        CHECK_STATUS(ostler_arena_begin_region(world->handles[ARENA], &world->mark), OSTLER_OK);
     }
     if (kind == LEASE) {
         world_make(world, POOL);

@@ -120,4 +120,66 @@ TEST(close_tells_how_many_cursors_are_open)
     arena.close();
 }
 
+TEST(scopes_nest)
+{
+    ostler::arena arena;
+    arena.allocate(100);
+    {
+        ostler::arena::scope outer(arena);
+        arena.allocate(3 << 20);
+        const auto before = arena.mark();
+        const auto used = arena.stats().used_bytes;
+        {
+            ostler::arena::scope inner(arena);
+            arena.allocate(3 << 20);
+            CHECK(arena.stats().used_bytes > used);
+        }
+        CHECK_EQ(arena.stats().used_bytes, used);
+        arena.rewind(before);
+    }
+    CHECK(arena.stats().used_bytes < 65536u);
+    {
+        ostler::arena::scope over(arena);
+        arena.reset();
+        arena.allocate(100);
+    }
+    CHECK(arena.stats().used_bytes > 0u);
+}
+
+TEST(arena_over_a_buffer_that_does_not_grow)
+{
+    alignas(64) static char buffer[16384];
+    ostler::arena arena(ostler::arena_config().over(buffer, sizeof buffer).growing(ostler::growth::none));
+    ostler::memory_resource<ostler::arena> memory(arena);
+    std::pmr::vector<int> numbers(1000, 7, &memory);
+    CHECK(reinterpret_cast<char *>(numbers.data()) >= buffer && reinterpret_cast<char *>(numbers.data()) < buffer + 16384);
+    std::error_code failure;
+    CHECK_EQ(arena.allocate(20000, 8, failure), 0);
+    CHECK(failure == ostler::errc::limit);
+    static char more[40000];
+    arena.adopt(more, sizeof more);
+    arena.allocate(20000);
+    CHECK_EQ(arena.trim(), 0u);
+}
+
+TEST(arena_and_region_are_handed_over)
+{
+    ostler::arena from, into;
+    const ostler_mark region = from.begin_region();
+    auto *word = static_cast<int *>(from.allocate(sizeof(int)));
+    *word = 42;
+    from.hand_over(region, into);
+    from.reset(ostler::reset_mode::return_pages);
+    ostler::arena heir = into.hand_over();
+    CHECK(!into);
+    CHECK_EQ(*word, 42);
+    std::error_code failure;
+    from.hand_over(region, heir, failure);
+    CHECK(failure == ostler::errc::stale_mark);
+    ostler::cursor cursor(heir);
+    CHECK(!heir.hand_over(failure));
+    CHECK(failure == ostler::errc::busy);
+    CHECK(bool(heir));
+}
+
 CHECK_MAIN()

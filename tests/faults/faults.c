@@ -154,6 +154,38 @@ static ostler_status use_tracing(void)
     return status;
 }
 
+/* An arena that grows is handed over, with a region of it going elsewhere. */
+static ostler_status use_hand_over(void)
+{
+    static char lent[8192];
+    ostler_status status = OSTLER_OK;
+    ostler_arena_config config = {.struct_size = sizeof config, .chunk_bytes = 64 << 10, .name = "ostler-test",
+                                  .growth = OSTLER_GROWTH_DOUBLE, .memory = lent, .memory_bytes = sizeof lent};
+    ostler_arena *arena = NULL, *other = NULL, *heir = NULL;
+    ostler_mark region = {0};
+    void *memory;
+    TRY(ostler_arena_create(&config, &arena));
+    config.memory = NULL, config.memory_bytes = 0;
+    TRY(ostler_arena_create(&config, &other));
+    if (arena != NULL && other != NULL) {
+        TRY(ostler_arena_begin_region(arena, &region));
+        for (int i = 0; i < 20; i++)
+            TRY(ostler_arena_alloc(arena, 30000, 64, &memory));
+        if (region.serial != 0)
+            TRY(ostler_arena_hand_over_region(arena, &region, other));
+        TRY(ostler_arena_adopt(other, lent, sizeof lent));
+        TRY(ostler_arena_alloc(other, 30000, 64, &memory));
+        TRY(ostler_arena_reset(other, OSTLER_RESET_KEEP_PAGES));
+        TRY(ostler_arena_trim(other, 0, NULL));
+        TRY(ostler_arena_hand_over(other, &heir));
+        if (heir != NULL)
+            other = heir;
+    }
+    EXPECT_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    EXPECT_STATUS(ostler_arena_destroy(other), OSTLER_OK);
+    return status;
+}
+
 static int resources;
 
 static ostler_status create_counted(void *user_data, void **resource)
@@ -359,6 +391,7 @@ static const struct scenario topology = {use_topology, {OSTLER_E_OUT_OF_MEMORY, 
 static const struct scenario arena = {
     use_arena, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_STALE_MARK, OSTLER_OK}};
 static const struct scenario tracing = {use_tracing, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario hand_over = {use_hand_over, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 /* What a callback that was failed by injection answers is its errno, negative. */
 static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
@@ -374,6 +407,8 @@ static const struct scenario orchestrator = {
 TEST(allocations_of_a_topology) { fail_each_visit(&topology, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_tracing) { fail_each_visit(&tracing, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(mmap_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }

@@ -14,6 +14,18 @@ namespace ostler {
 
 enum class reset_mode : std::uint32_t { keep_pages = OSTLER_RESET_KEEP_PAGES, return_pages = OSTLER_RESET_RETURN_PAGES };
 
+enum class growth : std::uint32_t {
+    fixed = OSTLER_GROWTH_FIXED,
+    doubling = OSTLER_GROWTH_DOUBLE,
+    none = OSTLER_GROWTH_NONE,
+};
+
+enum class poison : std::uint32_t {
+    watched = OSTLER_POISON_WATCHED,
+    never = OSTLER_POISON_NEVER,
+    always = OSTLER_POISON_ALWAYS,
+};
+
 /// The C struct with its defaults, and setters that can be chained.
 struct arena_config : ostler_arena_config {
     /// What memory the arena is made of, unless the pointer of the C struct names another.
@@ -21,6 +33,20 @@ struct arena_config : ostler_arena_config {
     arena_config() noexcept : ostler_arena_config(detail::sized<ostler_arena_config>()) {}
     arena_config &on(const page_source &pages) noexcept { return from = pages, *this; }
     arena_config &chunks_of(std::uint64_t bytes) noexcept { return chunk_bytes = bytes, *this; }
+    /// How large the next chunk is; `largest` is for chunks that double.
+    arena_config &growing(ostler::growth policy, std::uint64_t largest = 0) noexcept
+    {
+        return growth = static_cast<std::uint32_t>(policy), max_chunk_bytes = largest, *this;
+    }
+    /// The first chunk is this memory, which must outlive the arena.
+    arena_config &over(void *bytes, std::size_t count) noexcept
+    {
+        return memory = bytes, memory_bytes = count, *this;
+    }
+    arena_config &poisoned(ostler::poison when) noexcept
+    {
+        return poison = static_cast<std::uint32_t>(when), *this;
+    }
     arena_config &at_most(std::uint64_t bytes) noexcept { return limit_bytes = bytes, *this; }
     arena_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
@@ -73,6 +99,75 @@ class arena : public handle<ostler_arena, ostler_arena_destroy> {
     void reset(reset_mode mode, std::error_code &failure) noexcept
     {
         detail::note(ostler_arena_reset(get(), static_cast<std::uint32_t>(mode)), failure);
+    }
+
+    /// Frees, where it ends, what was allocated since it began. Scopes nest; one inside another ends before it.
+    class scope {
+      public:
+        explicit scope(arena &of) : arena_(&of), begin_(of.mark()) {}
+        scope(const scope &) = delete;
+        scope &operator=(const scope &) = delete;
+        /// Silent where the arena was reset or rewound further, or is closed, meanwhile: then it is free already.
+        ~scope()
+        {
+            std::error_code ignored;
+            arena_->rewind(begin_, ignored);
+        }
+
+      private:
+        arena *arena_;
+        ostler_mark begin_;
+    };
+
+    /// Gives the arena memory to hand out, which must outlive it.
+    void adopt(void *memory, std::size_t bytes) { detail::check(ostler_arena_adopt(get(), memory, bytes)); }
+    void adopt(void *memory, std::size_t bytes, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_arena_adopt(get(), memory, bytes), failure);
+    }
+    /// Gives chunks that are kept for later back to the system; tells how many bytes.
+    std::uint64_t trim(std::uint64_t keep_bytes = 0)
+    {
+        return detail::thrown([&](std::error_code &failure) { return trim(keep_bytes, failure); });
+    }
+    std::uint64_t trim(std::uint64_t keep_bytes, std::error_code &failure) noexcept
+    {
+        std::uint64_t given_back = 0;
+        detail::note(ostler_arena_trim(get(), keep_bytes, &given_back), failure);
+        return given_back;
+    }
+
+    /// Everything that this arena holds, for another owner. Afterwards this one is empty, unless the call failed.
+    arena hand_over()
+    {
+        return detail::thrown([&](std::error_code &failure) { return hand_over(failure); });
+    }
+    arena hand_over(std::error_code &failure) noexcept
+    {
+        ostler_arena *heir = nullptr;
+        if (detail::note(ostler_arena_hand_over(get(), &heir), failure))
+            detach();
+        return arena(heir);
+    }
+    /// What is allocated from now on can be handed over by itself.
+    ostler_mark begin_region()
+    {
+        return detail::thrown([&](std::error_code &failure) { return begin_region(failure); });
+    }
+    ostler_mark begin_region(std::error_code &failure) noexcept
+    {
+        ostler_mark region{};
+        detail::note(ostler_arena_begin_region(get(), &region), failure);
+        return region;
+    }
+    /// Moves what was allocated since the beginning of a region into another arena.
+    void hand_over(const ostler_mark &region, arena &into)
+    {
+        detail::check(ostler_arena_hand_over_region(get(), &region, into.get()));
+    }
+    void hand_over(const ostler_mark &region, arena &into, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_arena_hand_over_region(get(), &region, into.get()), failure);
     }
 
     ostler_arena_stats stats() const

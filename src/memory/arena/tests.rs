@@ -1,7 +1,10 @@
+use super::super::governor::account::held;
+use super::super::governor::reclaim::Reclaimer;
 use super::super::policy::{NodePolicy, Pages};
+use super::super::source::PageSource;
 use super::super::testing::{alone, quiet};
 use super::*;
-use crate::base::handles;
+use crate::base::{Name, handles};
 use std::time::Duration;
 
 /// An arena behind a handle, destroyed at the end.
@@ -156,7 +159,7 @@ fn marking_and_rewinding_in_turn_costs_no_memory() {
         arena.alloc(1000, 0).unwrap();
         arena.rewind(mark).unwrap();
     }
-    assert_eq!(arena.state.lock().marks.len(), 1);
+    assert_eq!(arena.state.lock().marks.count(), 1);
     assert_eq!((arena.stats().chunks, arena.stats().used_bytes), (1, 0));
     // A mark in the middle of a region takes back what is left of it.
     arena.alloc(100, 0).unwrap();
@@ -252,7 +255,7 @@ fn configurations_that_cannot_be_had_are_named() {
 #[test]
 fn a_destroyed_arena_keeps_its_memory_for_open_cursors() {
     let _alone = alone();
-    let before = super::super::governor::account::held();
+    let before = held();
     let made = arena(base());
     let cursor = made.open_cursor().unwrap();
     let memory = made.alloc_through(slot_of(cursor), 100, 0).unwrap();
@@ -265,9 +268,9 @@ fn a_destroyed_arena_keeps_its_memory_for_open_cursors() {
     assert_eq!(arena, handle);
     let closed = for_cursor(handle, |arena| arena.alloc_through(slot, 1, 1));
     assert!(matches!(closed, Err(ArenaError::Closed)));
-    assert!(super::super::governor::account::held() > before);
+    assert!(held() > before);
     close(cursor);
-    assert_eq!(super::super::governor::account::held(), before);
+    assert_eq!(held(), before);
     assert!(Slot::find(cursor).is_err());
 }
 
@@ -328,6 +331,292 @@ fn many_cursors_open_and_close_in_any_order() {
     assert_eq!((arena.stats().cursors_open, arena.state.lock().cursors.len()), (0, 0));
 }
 
+#[test]
+fn chunks_grow_as_the_policy_says() {
+    let _quiet = quiet();
+    let sizes = |growth, max_chunk_bytes| {
+        let arena = arena(ArenaConfig { chunk_bytes: 64 << 10, growth, max_chunk_bytes, ..base() });
+        while arena.stats().chunks < 5 && arena.alloc(16 << 10, 64).is_ok() {}
+        arena.receipts().iter().map(|receipt| receipt.mapped_bytes >> 10).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(Growth::Fixed, 0), [64, 64, 64, 64, 64]);
+    assert_eq!(sizes(Growth::Double, 0), [64, 64, 128, 256, 512]);
+    assert_eq!(sizes(Growth::Double, 128 << 10), [64, 64, 128, 128, 128]);
+    assert_eq!(sizes(Growth::None, 0), [64]);
+}
+
+#[test]
+fn an_arena_that_does_not_grow_says_so_and_begins_anew_after_a_reset() {
+    let _quiet = quiet();
+    let arena = arena(ArenaConfig { chunk_bytes: 64 << 10, growth: Growth::None, ..base() });
+    for mode in [Reset::Keep, Reset::Return, Reset::Keep] {
+        let mut taken = 0;
+        let error = loop {
+            match arena.alloc(1000, 8) {
+                Ok(_) => taken += 1000,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, ArenaError::Full { .. }), "{error}");
+        assert!((60_000..=65536).contains(&taken), "{taken}");
+        assert!(matches!(arena.alloc(1 << 20, 8), Err(ArenaError::Full { .. })));
+        arena.reset(mode).unwrap();
+    }
+}
+
+/// The host's memory, with bytes before and behind it that are not for the arena.
+fn lent(buffer: &mut [u8]) -> Adopted {
+    let inner = &mut buffer[3..];
+    Adopted { address: inner.as_mut_ptr(), bytes: inner.len() as u64 - 3 }
+}
+
+#[test]
+fn adopted_memory_is_used_first_and_never_given_back() {
+    let _alone = alone();
+    let before = held();
+    let mut buffer = vec![7u8; 20_000];
+    let range = buffer.as_ptr() as usize..buffer.as_ptr() as usize + buffer.len();
+    let inside = |start: *mut u8| range.contains(&(start as usize));
+    let arena = arena(ArenaConfig { memory: Some(lent(&mut buffer)), ..base() });
+    assert_eq!((arena.stats().mapped_bytes, held()), (0, before));
+    assert!(arena.stats().adopted_bytes > 19_800);
+    for mode in [Reset::Keep, Reset::Return] {
+        let mut taken = 0;
+        while let start = arena.alloc(100, 4).unwrap()
+            && inside(start)
+        {
+            // SAFETY: just allocated.
+            unsafe { start.write_bytes(1, 100) };
+            taken += 100;
+        }
+        assert!(taken > 19_000, "{taken}");
+        assert!(arena.stats().mapped_bytes > 0);
+        let receipts = arena.receipts();
+        assert!(
+            receipts
+                .iter()
+                .any(|receipt| range.contains(&(receipt.address as usize)) && receipt.found.resident_bytes > 0)
+        );
+        arena.reset(mode).unwrap();
+    }
+    assert_eq!((arena.stats().mapped_bytes, arena.stats().chunks), (0, 1));
+    assert!(buffer[..3].iter().chain(&buffer[buffer.len() - 3..]).all(|byte| *byte == 7));
+    let alone = ArenaConfig { growth: Growth::None, memory: Some(lent(&mut buffer)), ..base() };
+    assert!(matches!(self::arena(alone).alloc(30_000, 0), Err(ArenaError::Full { .. })));
+}
+
+#[test]
+fn memory_that_cannot_be_adopted_is_named() {
+    let _quiet = quiet();
+    let arena = arena(base());
+    for (address, bytes) in [(4096, 4095), (4096, 0), (usize::MAX - 5000, 5002), (4096, u64::MAX)] {
+        let error = arena.adopt(Adopted { address: address as *mut u8, bytes }).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("memory_bytes is {bytes}, but must be at least 4096")), "{error}");
+    }
+}
+
+#[test]
+fn what_is_kept_for_later_can_be_given_back() {
+    let _alone = alone();
+    let before = held();
+    let arena = arena(ArenaConfig { chunk_bytes: 64 << 10, ..base() });
+    let mark = arena.mark().unwrap();
+    for _ in 0..10 {
+        arena.alloc(60_000, 0).unwrap();
+    }
+    assert_eq!((arena.trim(0), arena.reclaimable_bytes()), (0, 0));
+    arena.rewind(mark).unwrap();
+    assert_eq!(arena.stats().kept_bytes, 640 << 10);
+    assert_eq!(arena.trim(200 << 10), 448 << 10);
+    assert_eq!((arena.stats().kept_bytes, arena.stats().mapped_bytes), (192 << 10, 192 << 10));
+    assert_eq!((arena.reclaim(1), arena.reclaimable_bytes()), (64 << 10, 128 << 10));
+    assert_eq!((arena.reclaim(u64::MAX), held()), (128 << 10, before));
+    arena.rewind(mark).unwrap();
+    arena.alloc(1, 1).unwrap();
+    assert!(arena.last_used_ns() > 0);
+}
+
+#[test]
+fn freed_memory_is_overwritten_where_that_is_asked_for() {
+    let _quiet = quiet();
+    let arena = arena(ArenaConfig { poison: Poison::Always, ..base() });
+    let cursor = arena.open_cursor().unwrap();
+    assert!(cursor::open_at(cursor).is_none());
+    let kept = arena.alloc(64, 0).unwrap();
+    // SAFETY: just allocated; freed memory is still mapped, and only read.
+    unsafe {
+        kept.write_bytes(1, 64);
+        let mark = arena.mark().unwrap();
+        let blocks = [arena.alloc(40, 1).unwrap(), arena.alloc_through(slot_of(cursor), 40, 1).unwrap()];
+        blocks.iter().for_each(|block| block.write_bytes(2, 40));
+        arena.rewind(mark).unwrap();
+        assert_eq!(*kept, 1);
+        for block in blocks {
+            assert!(std::slice::from_raw_parts(block, 40).iter().all(|byte| *byte == poison::FREED));
+        }
+        arena.reset(Reset::Keep).unwrap();
+        assert_eq!(*kept, poison::FREED);
+    }
+    let next = arena.alloc(5, 1).unwrap() as usize;
+    assert!(arena.alloc(5, 1).unwrap() as usize >= next + 5 + 16);
+    close(cursor);
+}
+
+#[test]
+fn an_arena_goes_to_another_owner_with_all_that_it_holds() {
+    let _alone = alone();
+    let before = held();
+    let made = arena(base());
+    let cursor = made.open_cursor().unwrap();
+    let block = made.alloc(100, 0).unwrap();
+    // SAFETY: just allocated.
+    unsafe { block.write_bytes(9, 100) };
+    let mark = made.mark().unwrap();
+    let paid = held();
+    let slot = handles::reserve(Kind::Arena).unwrap();
+    assert!(matches!(made.hand_over(slot.owner()), Err(ArenaError::CursorsOpen { open: 1 })));
+    close(cursor);
+    let heir = made.hand_over(slot.owner()).unwrap();
+    let heir = Made { handle: slot.publish(heir.clone()), arena: heir };
+    assert!(matches!(made.alloc(1, 1), Err(ArenaError::Closed)));
+    assert_eq!((made.stats().mapped_bytes, held(), heir.account.held()), (0, paid, paid - before));
+    drop(made);
+    assert!(matches!(heir.rewind(mark), Err(ArenaError::MarkOfAnother { .. })));
+    // SAFETY: it was handed over, not freed.
+    assert_eq!(unsafe { *block.add(99) }, 9);
+    let next = heir.alloc(100, 0).unwrap();
+    assert!(next as usize >= block as usize + 100 && (next as usize) < block as usize + (2 << 20));
+    drop(heir);
+    assert_eq!(held(), before);
+}
+
+#[test]
+fn a_region_goes_into_another_arena_with_what_it_costs() {
+    let _alone = alone();
+    let before = held();
+    let (from, into) = (arena(base()), arena(base()));
+    let ours = from.alloc(100, 0).unwrap();
+    let region = from.begin_region().unwrap();
+    let cursor = from.open_cursor().unwrap();
+    let theirs = [
+        from.alloc(100, 0).unwrap(),
+        from.alloc_through(slot_of(cursor), 100, 0).unwrap(),
+        from.alloc(5 << 20, 0).unwrap(),
+    ];
+    for (value, block) in theirs.iter().enumerate() {
+        // SAFETY: just allocated.
+        unsafe { block.write_bytes(value as u8 + 1, 100) };
+    }
+    let (paid, paid_by_from) = (held(), from.account.held());
+    let (used, moved) = (into.stats().used_bytes, from.stats().mapped_bytes - (2 << 20));
+    from.hand_over_region(region, &into).unwrap();
+    assert_eq!((held(), from.account.held()), (paid, paid_by_from - moved));
+    assert_eq!((from.stats().mapped_bytes, from.stats().chunks), (2 << 20, 1));
+    assert!(into.stats().used_bytes > used + (5 << 20));
+    assert!(matches!(from.hand_over_region(region, &into), Err(ArenaError::StaleMark { .. })));
+    // The giver goes on behind what it kept, and its reset does not touch what it gave.
+    let next = from.alloc(100, 0).unwrap() as usize;
+    assert!((ours as usize + 100..ours as usize + (2 << 20)).contains(&next), "{next:#x} {ours:?}");
+    from.reset(Reset::Return).unwrap();
+    for (value, block) in theirs.iter().enumerate() {
+        // SAFETY: now of the other arena.
+        assert_eq!(unsafe { *block.add(99) }, value as u8 + 1);
+    }
+    close(cursor);
+    drop(from);
+    let inside = into.alloc(100, 0).unwrap();
+    assert!(!theirs.contains(&inside));
+    into.reset(Reset::Return).unwrap();
+    assert_eq!(held(), before);
+}
+
+#[test]
+fn a_region_that_cannot_go_stays() {
+    let _alone = alone();
+    let (from, other) = (arena(base()), arena(base()));
+    let into = arena(ArenaConfig { limit_bytes: 3 << 20, ..base() });
+    let mark = from.mark().unwrap();
+    let region = from.begin_region().unwrap();
+    let block = from.alloc(3 << 20, 0).unwrap();
+    let inner = from.mark().unwrap();
+    let (stats, paid) = (from.stats(), from.account.held());
+    assert!(matches!(from.hand_over_region(region, &from), Err(ArenaError::IntoItself)));
+    assert!(matches!(from.hand_over_region(mark, &other), Err(ArenaError::NoRegion { .. })));
+    assert!(matches!(other.hand_over_region(region, &from), Err(ArenaError::MarkOfAnother { .. })));
+    assert!(matches!(from.hand_over_region(region, &into), Err(ArenaError::Limit { .. })));
+    let _ = other.close(Deadline::after(0), None);
+    assert!(matches!(from.hand_over_region(region, &other), Err(ArenaError::Closed)));
+    assert_eq!((from.stats(), from.account.held()), (stats, paid));
+    // SAFETY: it never went.
+    unsafe { block.write_bytes(1, 3 << 20) };
+    assert!(from.alloc(100, 0).unwrap() != block);
+    from.rewind(inner).unwrap();
+    from.rewind(region).unwrap();
+    assert_eq!(from.alloc(3 << 20, 0).unwrap(), block);
+    from.rewind(mark).unwrap();
+    assert!(matches!(from.hand_over_region(region, &into), Err(ArenaError::StaleMark { .. })));
+}
+
+/// Regions in regions, handed over from the inside out, in any order with marks and resets: what is out stays whole.
+#[test]
+fn random_hand_overs_lose_and_double_nothing() {
+    let _alone = alone();
+    let before = held();
+    for seed in 1..40u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut next = |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % bound
+        };
+        let small = || arena(ArenaConfig { chunk_bytes: 64 << 10, ..base() });
+        let (from, into) = (small(), small());
+        // What lies in each arena: the marks of regions with what was there when they began.
+        let (mut kept, mut given) = (Vec::<(*mut u8, u64, u8)>::new(), Vec::<(*mut u8, u64, u8)>::new());
+        let mut regions: Vec<(Mark, usize)> = Vec::new();
+        for step in 0..300u64 {
+            match next(12) {
+                0 => regions.push((from.begin_region().unwrap(), kept.len())),
+                1 if !regions.is_empty() => {
+                    let place = next(regions.len() as u64) as usize;
+                    let (region, first) = regions[place];
+                    from.hand_over_region(region, &into).unwrap();
+                    regions.truncate(place);
+                    given.extend(kept.drain(first..));
+                }
+                2 if !regions.is_empty() => {
+                    let place = next(regions.len() as u64) as usize;
+                    let (region, first) = regions[place];
+                    from.rewind(region).unwrap();
+                    regions.truncate(place + 1);
+                    kept.truncate(first);
+                }
+                3 if next(4) == 0 => {
+                    into.reset(if next(2) == 0 { Reset::Keep } else { Reset::Return }).unwrap();
+                    given.clear();
+                }
+                _ => {
+                    let bytes = if next(20) == 0 { next(200_000) } else { next(3000) } + 1;
+                    let (arena, list) = if next(4) == 0 { (&into, &mut given) } else { (&from, &mut kept) };
+                    let block = arena.alloc(bytes, 1).unwrap();
+                    // SAFETY: just allocated.
+                    unsafe { block.write_bytes(step as u8, bytes as usize) };
+                    list.push((block, bytes, step as u8));
+                }
+            }
+        }
+        for (block, bytes, tag) in kept.iter().chain(&given) {
+            // SAFETY: none of these was freed.
+            let block = unsafe { std::slice::from_raw_parts(*block, *bytes as usize) };
+            assert!(block.iter().all(|byte| byte == tag), "seed {seed}");
+        }
+        let mapped = from.stats().mapped_bytes + into.stats().mapped_bytes;
+        assert_eq!((from.account.held() + into.account.held(), held()), (mapped, before + mapped));
+    }
+    assert_eq!(held(), before);
+}
+
 /// Each call that can be refused is, the n-th for n = 1, 2, 3, ... until all passes untouched. Whatever happens, no
 /// memory stays behind, and the arena goes on.
 #[cfg(feature = "faults")]
@@ -340,7 +629,7 @@ fn refused_calls_end_in_an_error_or_a_recorded_step_down_and_leak_nothing() {
         return;
     }
     drop(arena(base()));
-    let before = super::super::governor::account::held();
+    let before = held();
     let mut outcomes = [0u64; 2];
     for point in [Point::Mmap, Point::Mbind, Point::Madvise, Point::Allocation] {
         for nth in 1.. {
@@ -349,7 +638,7 @@ fn refused_calls_end_in_an_error_or_a_recorded_step_down_and_leak_nothing() {
             let ended = whole_life();
             let untouched = faults::hits(point as usize) < nth;
             faults::set(point as usize, 0, 0, false);
-            assert_eq!(super::super::governor::account::held(), before, "{point:?} {nth} leaks");
+            assert_eq!(held(), before, "{point:?} {nth} leaks");
             assert_eq!(handles::live_count(), 0, "{point:?} {nth} leaks a handle");
             match ended {
                 Ok(_) if untouched => break,

@@ -24,7 +24,7 @@ use crate::base::handles::{Handled, Kind};
 use crate::base::text::Text;
 use crate::base::thread::ThreadRecord;
 use crate::base::{InvalidField, Owner};
-use crate::memory::region::MAX_ALIGN;
+use crate::memory::arena::region::MAX_ALIGN;
 use build::{Build, BuildEnd, Builder, Builds, Turn};
 use numbers::Counters;
 use parking_lot::Mutex;

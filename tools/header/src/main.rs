@@ -13,6 +13,7 @@ const NOUNS: &[&str] = &[
     "page_source",
     "arena",
     "mark",
+    "hand_over",
     "receipt",
     "cursor",
     "governor",

@@ -3,7 +3,7 @@
 use super::region::{Block, Region};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// One thread's region in an arena; the arena finds it among its [`Lanes`](super::lanes::Lanes).
+/// One thread's region in an arena; the arena finds it among its [`Lanes`](super::super::lanes::Lanes).
 #[derive(Default)]
 pub struct Lane {
     /// The arena's epoch in which the region was filled. The arena empties every lane by going on to the next epoch.

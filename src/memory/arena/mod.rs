@@ -1,30 +1,49 @@
 //! An arena: chunks on the pages and nodes asked for, shared by many threads, each of which bumps through a region of
 //! its own, and given back all at once.
+//!
+//! A [`config`] says what it is made to be. [`chunks`] holds its memory, each [`chunk`] of which was mapped or adopted,
+//! and cuts it into spans; [`region`] cuts spans into blocks; [`cursor`] and [`lane`] give each thread its own region.
+//! [`marks`] are moments to rewind to, [`hand_over`] passes an arena or a part of it on, [`reclaim`] gives back what is
+//! kept for later, and [`poison`] makes a use of what is free visible.
 
-use super::chunks::{Chunks, Position, SPAN_ALIGN, Span};
-use super::cursor::{Cursor, CursorError, Slot};
-use super::governor::{Account, Holder};
-use super::lane::Lane;
+mod chunk;
+mod chunks;
+pub mod config;
+pub mod cursor;
+mod hand_over;
+mod lane;
+mod marks;
+mod poison;
+mod reclaim;
+pub mod region;
+
+pub use config::{Adopted, ArenaConfig, Growth};
+pub use marks::Mark;
+pub use poison::Poison;
+
+use super::governor::{Account, Holder, reclaim as reclaimers};
 use super::lanes::Lanes;
 use super::pages::{Mapping, PagesError, Request};
 use super::receipt::Receipt;
-use super::region::{Block, MAX_ALIGN, Region};
 use super::round_up;
-use super::source::{PageSource, SourceError};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel, WaitEnd};
-use crate::base::clock::Deadline;
+use crate::base::clock::{self, Deadline};
 use crate::base::handles::{Handled, Kind};
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
-use crate::base::{InvalidField, Name, Owner};
+use crate::base::{InvalidField, Owner};
+use chunk::Memory;
+use chunks::{Chunks, Position, SPAN_ALIGN, Span, Want};
+use config::ConfigError;
+use cursor::{Cursor, CursorError, Slot};
+use lane::Lane;
+use marks::Marks;
 use parking_lot::{Mutex, MutexGuard};
-use std::sync::Arc;
+use poison::Poisoning;
+use region::{Block, MAX_ALIGN, Region};
 use std::sync::atomic::{AtomicU64, Ordering::*};
-
-pub const DEFAULT_CHUNK_BYTES: u64 = 2 << 20;
-pub const SMALLEST_CHUNK_BYTES: u64 = 64 << 10;
-pub const LARGEST_CHUNK_BYTES: u64 = 1 << 40;
+use std::sync::{Arc, Weak};
 
 /// What a thread takes at once, and the least that is worth taking from the end of a chunk.
 const REGION_BYTES: u64 = 64 << 10;
@@ -32,26 +51,18 @@ const SMALLEST_REGION_BYTES: u64 = 16 << 10;
 /// A block larger than this gets a span of its own, and the thread keeps its region.
 const LARGEST_IN_REGION: u64 = 16 << 10;
 
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ArenaConfig {
-    pub source: PageSource,
-    /// 0: [`DEFAULT_CHUNK_BYTES`].
-    pub chunk_bytes: u64,
-    /// 0: none.
-    pub limit_bytes: u64,
-    pub name: Name,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum ArenaError {
     #[error(transparent)]
     Field(#[from] InvalidField),
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Config(#[from] ConfigError),
     #[error("the arena is closing: it takes no new work")]
     Closed,
     #[error("{wanted} bytes more would pass limit_bytes {limit}: {mapped} bytes are mapped")]
     Limit { wanted: u64, limit: u64, mapped: u64 },
+    #[error("{wanted} bytes are not left in the one chunk of an arena that does not grow")]
+    Full { wanted: u64 },
     #[error(transparent)]
     Pages(#[from] PagesError),
     #[error(transparent)]
@@ -62,17 +73,16 @@ pub enum ArenaError {
     MarkOfAnother { marked: u64, arena: u64 },
     #[error("mark {serial} is stale: the arena was reset, or rewound to an earlier mark")]
     StaleMark { serial: u64 },
+    #[error("mark {serial} does not begin a region")]
+    NoRegion { serial: u64 },
+    #[error("into is the arena that the region is in already")]
+    IntoItself,
+    #[error("{open} cursors are still open: whoever gives an arena away keeps no way into it")]
+    CursorsOpen { open: u64 },
     #[error("chunk_index is {index}, but the arena has {chunks} chunks")]
     NoSuchChunk { index: u64, chunks: u64 },
     #[error("{0}, with cursors still open")]
     Wait(WaitEnd),
-}
-
-/// A moment of an arena that it can be rewound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    pub arena: u64,
-    pub serial: u64,
 }
 
 /// What becomes of the pages at a reset.
@@ -86,6 +96,8 @@ pub enum Reset {
 pub struct ArenaStats {
     pub chunks: u64,
     pub mapped_bytes: u64,
+    pub adopted_bytes: u64,
+    pub kept_bytes: u64,
     pub used_bytes: u64,
     pub peak_used_bytes: u64,
     pub cursors_open: u64,
@@ -106,6 +118,9 @@ pub struct Arena {
     /// Held by the thread that maps the next chunk, so that others can go on meanwhile with what is left.
     growth: Mutex<()>,
     cursors_open: AtomicU64,
+    poisoning: Poisoning,
+    /// When a thread last took a region.
+    last_used_ns: AtomicU64,
 }
 
 struct State {
@@ -113,11 +128,16 @@ struct State {
     destroyed: bool,
     chunks: Chunks,
     cursors: Vec<Slot>,
-    marks: Vec<(u64, Position)>,
-    next_serial: u64,
+    marks: Marks,
     /// The region that was filled last. Its end can go back to the chunk, if nothing was cut after it.
     last_filled: Option<RegionRef>,
     waiters: Vec<&'static Parker>,
+    counts: Counts,
+}
+
+/// What happened in an arena's life.
+#[derive(Default)]
+struct Counts {
     refills: u64,
     resets: u64,
     rewinds: u64,
@@ -148,39 +168,62 @@ impl State {
 
 impl Arena {
     pub fn new(owner: Owner, config: ArenaConfig) -> Result<Arc<Self>, ArenaError> {
-        let config = checked(config)?;
+        let config = config.checked()?;
+        let arena = Self::empty(owner, config, Account::open(Holder::Arena, config.name)?)?;
+        match config.memory {
+            Some(memory) => arena.adopt(memory)?,
+            // The first chunk comes now, so that what cannot be had is said at once.
+            None => drop(arena.add_chunk(1, 0)?),
+        }
+        Ok(arena)
+    }
+
+    fn empty(owner: Owner, config: ArenaConfig, account: Arc<Account>) -> Result<Arc<Self>, ArenaError> {
+        let poisoning = Poisoning::of(config.poison);
         let arena = alloc::try_arc(Self {
             owner,
             config,
-            account: Account::open(Holder::Arena, config.name)?,
+            account,
             epoch: AtomicU64::new(1),
             lanes: Lanes::default(),
             state: Mutex::new(State {
                 closing: false,
                 destroyed: false,
-                chunks: Chunks::default(),
+                chunks: Chunks::new(poisoning),
                 cursors: Vec::new(),
-                marks: Vec::new(),
-                next_serial: 1,
+                marks: Marks::default(),
                 last_filled: None,
                 waiters: Vec::new(),
-                refills: 0,
-                resets: 0,
-                rewinds: 0,
-                step_downs: 0,
+                counts: Counts::default(),
             }),
             growth: Mutex::new(()),
             cursors_open: AtomicU64::new(0),
+            poisoning,
+            last_used_ns: AtomicU64::new(clock::now_ns()),
         })?;
-        // The first chunk comes now, so that what cannot be had is said at once.
-        drop(arena.add_chunk(1, 0)?);
+        let reclaimer: Weak<Self> = Arc::downgrade(&arena);
+        reclaimers::register(reclaimer)?;
         Ok(arena)
+    }
+
+    /// Adds memory of the host as another chunk.
+    pub fn adopt(&self, memory: Adopted) -> Result<(), ArenaError> {
+        let memory = Memory::adopt(memory.checked()?);
+        Ok(self.state()?.chunks.push(memory)?)
     }
 
     /// Allocates from the calling thread's own lane.
     #[inline]
     pub fn alloc(&self, bytes: u64, align: u64) -> Result<*mut u8, ArenaError> {
         let block = Block::new(bytes, align).ok_or(bad_alignment(align))?;
+        if self.poisoning.is_on() {
+            return self.alloc_watched(block, |block| self.alloc_in_lane(block));
+        }
+        self.alloc_in_lane(block)
+    }
+
+    #[inline]
+    fn alloc_in_lane(&self, block: Block) -> Result<*mut u8, ArenaError> {
         let lane = ThreadRecord::current().and_then(|record| self.lanes.of(record));
         if let Some(lane) = lane
             && let Some(start) = lane.bump(block, self.epoch.load(Relaxed))
@@ -194,11 +237,30 @@ impl Arena {
     /// Allocates through a cursor whose region may be used up.
     pub fn alloc_through(&self, slot: Slot, bytes: u64, align: u64) -> Result<*mut u8, ArenaError> {
         let block = Block::new(bytes, align).ok_or(bad_alignment(align))?;
+        if self.poisoning.is_on() {
+            return self.alloc_watched(block, |block| self.alloc_in_cursor(slot, block));
+        }
+        self.alloc_in_cursor(slot, block)
+    }
+
+    fn alloc_in_cursor(&self, slot: Slot, block: Block) -> Result<*mut u8, ArenaError> {
         let region = &slot.cursor().region;
         if let Some(start) = region.bump(block) {
             return Ok(start);
         }
         self.alloc_slowly(block, region, |span| region.fill(span.start, span.end))
+    }
+
+    /// Allocates a block with a gap behind it, and lets the tools that watch know the block.
+    #[cold]
+    fn alloc_watched(
+        &self,
+        block: Block,
+        alloc: impl FnOnce(Block) -> Result<*mut u8, ArenaError>,
+    ) -> Result<*mut u8, ArenaError> {
+        let start = alloc(Poisoning::with_gap(block).ok_or_else(|| self.too_large(block))?)?;
+        self.poisoning.hand_out(start, block.bytes());
+        Ok(start)
     }
 
     #[cold]
@@ -207,15 +269,17 @@ impl Arena {
             return self.alloc_apart(block);
         }
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
-        let refill = |state: &mut State, at_least: u64| {
+        let refill = |state: &mut State, worthwhile: u64| {
             // What is left of the region joins what follows it.
             if state.filled_last(region) {
                 state.take_back_last();
                 region.empty();
             }
-            let span = state.chunks.take(at_least, REGION_BYTES.max(needed))?;
+            let at_most = REGION_BYTES.max(needed);
+            let span = state.chunks.take(Want { needed, worthwhile, at_most })?;
             fill(&span);
-            state.refills += 1;
+            self.last_used_ns.store(clock::now_ns(), Relaxed);
+            state.counts.refills += 1;
             state.last_filled = Some(RegionRef(region));
             region.bump(block)
         };
@@ -229,7 +293,7 @@ impl Arena {
     fn alloc_apart(&self, block: Block) -> Result<*mut u8, ArenaError> {
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
         self.grow(needed, |state| {
-            let span = state.chunks.take(needed, needed)?;
+            let span = state.chunks.take(Want { needed, worthwhile: needed, at_most: needed })?;
             let alone = Region::default();
             alone.fill(span.start, span.end);
             alone.bump(block)
@@ -252,6 +316,9 @@ impl Arena {
             if let Some(taken) = take(&mut state) {
                 return Ok(taken);
             }
+            if self.config.growth == Growth::None && state.chunks.count() > 0 {
+                return Err(ArenaError::Full { wanted: needed });
+            }
             state.chunks.mapped_bytes()
         };
         let mut state = self.add_chunk(needed, mapped)?;
@@ -262,20 +329,20 @@ impl Arena {
     fn add_chunk(&self, needed: u64, mapped: u64) -> Result<MutexGuard<'_, State>, ArenaError> {
         let mapping = alloc::try_arc(self.map(needed, mapped)?)?;
         let mut state = self.state()?;
-        state.step_downs += u64::from(mapping.stepped_down());
-        state.chunks.push(mapping)?;
+        state.counts.step_downs += u64::from(mapping.stepped_down());
+        state.chunks.push(Memory::Mapped(mapping))?;
         Ok(state)
     }
 
     fn map(&self, needed: u64, mapped: u64) -> Result<Mapping, ArenaError> {
-        let limit = if self.config.limit_bytes == 0 { u64::MAX } else { self.config.limit_bytes };
+        let limit = self.limit_bytes();
         let over_limit = |wanted| ArenaError::Limit { wanted, limit, mapped };
         let at_most = limit.saturating_sub(mapped);
         if needed > at_most {
             return Err(over_limit(needed));
         }
         let request = Request {
-            bytes: self.config.chunk_bytes.min(at_most).max(needed),
+            bytes: self.config.next_chunk_bytes(mapped).min(at_most).max(needed),
             at_most,
             source: self.config.source,
             account: &self.account,
@@ -285,6 +352,10 @@ impl Arena {
             PagesError::OverLimit { bytes, .. } => over_limit(bytes),
             error => error.into(),
         })
+    }
+
+    fn limit_bytes(&self) -> u64 {
+        if self.config.limit_bytes == 0 { u64::MAX } else { self.config.limit_bytes }
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, ArenaError> {
@@ -298,34 +369,26 @@ impl Arena {
         let mut state = self.state()?;
         self.empty_regions(&mut state);
         let position = state.chunks.position();
-        // The same moment has the same mark, so marking and rewinding in turn needs no more and more memory.
-        let serial = match state.marks.last() {
-            Some((serial, last)) if *last == position => *serial,
-            _ => {
-                alloc::try_reserve_one(&mut state.marks)?;
-                let serial = state.next_serial;
-                state.next_serial += 1;
-                state.marks.push((serial, position));
-                serial
-            }
-        };
-        Ok(Mark { arena: self.owner.0, serial })
+        Ok(Mark { arena: self.owner.0, serial: state.marks.set(position, None)? })
     }
 
     /// Frees all that was allocated since the mark, which stays valid. Nobody may allocate meanwhile.
     pub fn rewind(&self, mark: Mark) -> Result<(), ArenaError> {
-        if mark.arena != self.owner.0 {
-            return Err(ArenaError::MarkOfAnother { marked: mark.arena, arena: self.owner.0 });
-        }
+        self.check_owner(mark)?;
         let mut state = self.state()?;
-        let found = state.marks.binary_search_by_key(&mark.serial, |(serial, _)| *serial);
-        let place = found.map_err(|_| ArenaError::StaleMark { serial: mark.serial })?;
-        let position = state.marks[place].1;
-        state.marks.truncate(place + 1);
+        let moment = state.marks.find(mark.serial).ok_or(ArenaError::StaleMark { serial: mark.serial })?;
+        state.marks.forget_after(mark.serial);
         self.empty_regions(&mut state);
-        state.chunks.rewind(position);
-        state.rewinds += 1;
+        state.chunks.rewind(moment.position);
+        state.counts.rewinds += 1;
         Ok(())
+    }
+
+    fn check_owner(&self, mark: Mark) -> Result<(), ArenaError> {
+        if mark.arena == self.owner.0 {
+            return Ok(());
+        }
+        Err(ArenaError::MarkOfAnother { marked: mark.arena, arena: self.owner.0 })
     }
 
     /// Frees all that was allocated. Nobody may allocate meanwhile.
@@ -333,14 +396,11 @@ impl Arena {
         let mut state = self.state()?;
         self.empty_regions(&mut state);
         state.marks.clear();
-        state.resets += 1;
-        match mode {
-            Reset::Keep => state.chunks.rewind(Position::default()),
-            Reset::Return => {
-                let returned = state.chunks.clear();
-                drop(state);
-                drop(returned);
-            }
+        state.counts.resets += 1;
+        state.chunks.rewind(Position::default());
+        drop(state);
+        if mode == Reset::Return {
+            self.give_back(u64::MAX);
         }
         Ok(())
     }
@@ -362,7 +422,7 @@ impl Arena {
         slot.set_place(state.cursors.len());
         state.cursors.push(slot);
         self.cursors_open.fetch_add(1, SeqCst);
-        Ok(slot.open())
+        Ok(slot.open(!self.poisoning.is_on()))
     }
 
     /// Closes a cursor of this arena; what was allocated through it stays. `false`: another thread was faster.
@@ -417,33 +477,42 @@ impl Arena {
         ArenaStats {
             chunks: state.chunks.count() as u64,
             mapped_bytes: state.chunks.mapped_bytes(),
+            adopted_bytes: state.chunks.adopted_bytes(),
+            kept_bytes: state.chunks.kept_bytes(),
             used_bytes: state.chunks.used_bytes(),
             peak_used_bytes: state.chunks.peak_used_bytes(),
             cursors_open: self.cursors_open(),
-            refills: state.refills,
-            resets: state.resets,
-            rewinds: state.rewinds,
-            step_downs: state.step_downs,
+            refills: state.counts.refills,
+            resets: state.counts.resets,
+            rewinds: state.counts.rewinds,
+            step_downs: state.counts.step_downs,
         }
     }
 
     /// Asks the kernel about one chunk.
     pub fn receipt(&self, index: u64) -> Result<Receipt, ArenaError> {
-        let (mapping, chunks) = {
+        let (memory, chunks) = {
             let state = self.state.lock();
             (state.chunks.get(usize::try_from(index).unwrap_or(usize::MAX)), state.chunks.count() as u64)
         };
-        let mapping = mapping.ok_or(ArenaError::NoSuchChunk { index, chunks })?;
-        Ok(Receipt::of(&mapping))
+        let memory = memory.ok_or(ArenaError::NoSuchChunk { index, chunks })?;
+        Ok(receipt_of(&memory))
     }
 
     /// Asks the kernel about every chunk.
     pub fn receipts(&self) -> Vec<Receipt> {
-        let mappings: Vec<_> = {
+        let chunks: Vec<_> = {
             let state = self.state.lock();
             (0..state.chunks.count()).filter_map(|index| state.chunks.get(index)).collect()
         };
-        mappings.iter().map(|mapping| Receipt::of(mapping)).collect()
+        chunks.iter().map(receipt_of).collect()
+    }
+}
+
+fn receipt_of(memory: &Memory) -> Receipt {
+    match memory {
+        Memory::Mapped(mapping) => Receipt::of(mapping),
+        Memory::Adopted(adopted) => Receipt::of_adopted(adopted.address as u64, adopted.bytes),
     }
 }
 
@@ -491,22 +560,6 @@ fn bad_alignment(align: u64) -> InvalidField {
     const BOUND: &str = "must be 0 or a power of two of at most 2097152 (2 MiB)";
     const _: () = assert!(MAX_ALIGN == 2_097_152);
     InvalidField { field: "align_bytes", value: align, bound: BOUND }
-}
-
-fn checked(mut config: ArenaConfig) -> Result<ArenaConfig, ArenaError> {
-    if config.chunk_bytes == 0 {
-        config.chunk_bytes = DEFAULT_CHUNK_BYTES;
-    }
-    if !(SMALLEST_CHUNK_BYTES..=LARGEST_CHUNK_BYTES).contains(&config.chunk_bytes) {
-        let bound = "must be 0, or 65536 (64 KiB) to 1099511627776 (1 TiB)";
-        return Err(InvalidField { field: "chunk_bytes", value: config.chunk_bytes, bound }.into());
-    }
-    if config.limit_bytes != 0 && config.limit_bytes < SMALLEST_CHUNK_BYTES {
-        let bound = "must be 0, or at least 65536 (64 KiB)";
-        return Err(InvalidField { field: "limit_bytes", value: config.limit_bytes, bound }.into());
-    }
-    config.source = config.source.checked()?;
-    Ok(config)
 }
 
 #[cfg(test)]

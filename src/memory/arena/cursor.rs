@@ -5,8 +5,8 @@
 //! nothing is read through it before that is known. What the library knows of a cursor is kept beside, where a stray
 //! write of the host does not reach it so easily.
 
+use super::super::system;
 use super::region::Region;
-use super::system;
 use crate::base::alloc::OutOfMemory;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ const _: () = assert!(size_of::<Cursor>() == 64 && std::mem::offset_of!(Cursor, 
 
 impl Cursor {
     #[inline]
-    pub fn is_open(&self) -> bool {
+    pub fn is_inline(&self) -> bool {
         self.layout.load(Relaxed) == LAYOUT
     }
 }
@@ -128,11 +128,11 @@ impl Slot {
         (offset.is_multiple_of(size_of::<Cursor>()) && index < usable as usize).then_some(Self(index as u32))
     }
 
-    /// Lets the host's inline code use it.
-    pub fn open(self) -> *mut Cursor {
+    /// Gives it to the host, whose inline code may use it only if `inline`.
+    pub fn open(self, inline: bool) -> *mut Cursor {
         let cursor = self.cursor();
         cursor.region.empty();
-        cursor.layout.store(LAYOUT, Release);
+        cursor.layout.store(if inline { LAYOUT } else { 0 }, Release);
         (&raw const *cursor).cast_mut()
     }
 
@@ -171,12 +171,12 @@ impl Slot {
     }
 }
 
-/// The open cursor at an address, for an allocation that needs nothing else. `None` sends the call the long way, which
+/// The open cursor at an address that inline code may use, for an allocation that needs nothing else. `None` sends the call the long way, which
 /// says what is wrong.
 #[inline]
 pub fn open_at(pointer: *const Cursor) -> Option<&'static Cursor> {
     let cursor = Slot::at(pointer)?.cursor();
-    cursor.is_open().then_some(cursor)
+    cursor.is_inline().then_some(cursor)
 }
 
 /// Puts memory behind the cursor with this number, and the ones after it.
@@ -211,9 +211,9 @@ mod tests {
 
     #[test]
     fn pointers_are_told_apart_without_looking_through_them() {
-        let _quiet = super::super::testing::quiet();
+        let _quiet = super::super::super::testing::quiet();
         let slot = Slot::take(7).unwrap();
-        let cursor = slot.open();
+        let cursor = slot.open(true);
         let other = 0u64;
         assert_eq!(Slot::find(cursor), Ok((slot, 7)));
         assert_eq!(Slot::find(std::ptr::null()), Err(CursorError::Null));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_closed_cursor_rests_before_it_is_given_out_again() {
-        let _quiet = super::super::testing::quiet();
+        let _quiet = super::super::super::testing::quiet();
         let first = Slot::take(7).unwrap();
         assert!(first.close(7));
         first.vacate();
