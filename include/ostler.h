@@ -886,8 +886,9 @@ ostler_status ostler_arena_config_init(struct ostler_arena_config *config, uint3
  * - config: borrowed during the call.
  * - out: written only on success, else NULL; owned by the caller, ends with ostler_arena_destroy.
  *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
- * OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: config may be NULL, which takes every default; out must not be NULL.
@@ -908,8 +909,8 @@ ostler_status ostler_arena_create(const struct ostler_arena_config *config,
  * - out: written only on success, else NULL; belongs to the arena.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE,
+ * OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -1413,8 +1414,8 @@ ostler_status ostler_cursor_open(ostler_arena *arena,
  * - out: written only on success, else NULL; belongs to the arena.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE,
+ * OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-bound: one thread at a time uses a cursor.
  * NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -1441,6 +1442,390 @@ ostler_status ostler_cursor_alloc(struct ostler_cursor *cursor,
  * Since: 0.1
  */
 ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
+
+
+/* ======================================================================
+ * Governor of memory: one for the process. Every object is charged for the memory that it holds, and what would pass the
+ * limit is refused before it is taken. The limit is the least of what is configured here and what the kernel allows:
+ * control groups of both versions, the machine's memory, RLIMIT_AS; it is read anew, because it may change.
+ * ====================================================================== */
+
+/** Nothing limits the process. */
+#define OSTLER_LIMITED_BY_NOTHING 0
+
+/** ostler_governor_configure. */
+#define OSTLER_LIMITED_BY_CONFIG 1
+
+/** memory.max of the process's control group, or of one above it. */
+#define OSTLER_LIMITED_BY_CGROUP_MAX 2
+
+/** memory.high of the process's control group, or of one above it. */
+#define OSTLER_LIMITED_BY_CGROUP_HIGH 3
+
+/** memory.limit_in_bytes of version 1 of control groups. */
+#define OSTLER_LIMITED_BY_CGROUP_V1 4
+
+/** The memory that the machine has. */
+#define OSTLER_LIMITED_BY_MACHINE 5
+
+/** RLIMIT_AS. */
+#define OSTLER_LIMITED_BY_ADDRESS_SPACE 6
+
+/** Who holds memory: an arena. */
+#define OSTLER_HOLDER_ARENA 1
+
+/** A heap. */
+#define OSTLER_HOLDER_HEAP 2
+
+/** A slab. */
+#define OSTLER_HOLDER_SLAB 3
+
+/** A set of buffers. */
+#define OSTLER_HOLDER_BUFFERS 4
+
+/** A lazy value. */
+#define OSTLER_HOLDER_LAZY 5
+
+/** A mapped file. */
+#define OSTLER_HOLDER_FILE 6
+
+/** A segment that other processes can map. */
+#define OSTLER_HOLDER_SHARED 7
+
+/** A pool. */
+#define OSTLER_HOLDER_POOL 8
+
+/** A worker. */
+#define OSTLER_HOLDER_WORKER 9
+
+/** The host: a cache, the heap of another runtime, whatever it reports. */
+#define OSTLER_HOLDER_EXTERNAL 10
+
+/** Memory of a device, which counts against no limit but its account's own. */
+#define OSTLER_HOLDER_DEVICE 11
+
+/** How much memory the process may hold. */
+typedef struct ostler_governor_config {
+    /** sizeof(ostler_governor_config). */
+    uint32_t struct_size;
+    /**
+     * All that is charged together may be this share of the kernel's least limit, in percent; 1 to 100; 0: no such
+     * limit.
+     */
+    uint32_t limit_percent;
+    /** All that is charged together may be this much; 0: no such limit. */
+    uint64_t limit_bytes;
+    /**
+     * The folder of the control group whose limits hold, and those of the groups above it; borrowed during the call;
+     * NULL: the group that this process is in.
+     */
+    const char *cgroup_folder;
+} ostler_governor_config;
+
+/** What the process holds, how much it may, and what the kernel says beside that. */
+typedef struct ostler_governor_stats {
+    /** sizeof(ostler_governor_stats), set by the caller. */
+    uint32_t struct_size;
+    /** OSTLER_LIMITED_BY_...: whose limit is the least. */
+    uint32_t limited_by;
+    /** That limit; UINT64_MAX without one. */
+    uint64_t limit_bytes;
+    /** What ostler_governor_configure set, a share of the kernel's least limit in bytes; UINT64_MAX without one. */
+    uint64_t configured_limit_bytes;
+    /** Charged to all accounts together, those of devices left out. */
+    uint64_t held_bytes;
+    /** The most that held_bytes ever was. */
+    uint64_t peak_held_bytes;
+    /** Part of held_bytes that lies in the machine's pool of huge pages, which the kernel counts apart. */
+    uint64_t huge_pool_bytes;
+    /** Charged to accounts of devices. */
+    uint64_t device_bytes;
+    /** Accounts that are open. */
+    uint64_t accounts;
+    /** Charges and reservations that were refused. */
+    uint64_t refusals;
+    /** Measured: memory of this process that is resident. */
+    uint64_t resident_bytes;
+    /**
+     * Measured: memory that counts against the tightest limit of the kernel, but is charged to no account: of this
+     * process and of others.
+     */
+    uint64_t beside_bytes;
+    /** The limit of the control group that is used most, in relation; UINT64_MAX without one. */
+    uint64_t cgroup_limit_bytes;
+    /** Measured: how far it is used, pages of files that can go left out. */
+    uint64_t cgroup_used_bytes;
+    /** The memory that the machine has. */
+    uint64_t machine_bytes;
+    /** Measured: what of it is free, or free as soon as it is wanted. */
+    uint64_t machine_available_bytes;
+} ostler_governor_stats;
+
+/** What an account is and holds. */
+typedef struct ostler_account_info {
+    /** Never used again for another account. */
+    uint64_t id;
+    /** The account that is charged for the same bytes; 0: none but that of the process. */
+    uint64_t parent_id;
+    uint64_t held_bytes;
+    /** The most that held_bytes ever was. */
+    uint64_t peak_bytes;
+    /** The account's own limit; 0: none. */
+    uint64_t limit_bytes;
+    /** OSTLER_HOLDER_... */
+    uint32_t holder;
+    /** 0. */
+    uint32_t reserved;
+    char name[OSTLER_NAME_BYTES];
+} ostler_account_info;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_governor_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_config_init(struct ostler_governor_config *config, uint32_t struct_size);
+
+/**
+ * Sets how much memory the process may hold, in place of what was set before. What is held already stays, also when it
+ * is more. Without this call the kernel's limits hold.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default.
+ * Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_configure(const struct ostler_governor_config *config);
+
+/**
+ * Tells what the process holds, how much it may, and what the kernel says beside that. The kernel is asked anew.
+ *
+ * Parameters:
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_get_stats(struct ostler_governor_stats *out);
+
+/**
+ * Lists the accounts that are open, the largest first: who holds how much. Accounts that another one pays for as well
+ * are listed beside it.
+ *
+ * Parameters:
+ * - accounts: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many accounts are open, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number was right at some moment of the call; nobody is held up.
+ * NULL: accounts may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_list_accounts(struct ostler_account_info *accounts,
+                                            uint64_t capacity,
+                                            uint64_t *count);
+
+
+/* ======================================================================
+ * Account: memory that the host takes itself, or holds already, in the governor's books. What is about to be taken is
+ * reserved, and may be refused; what is there already is reported.
+ * ====================================================================== */
+
+/** The reservation is granted while memory is critically short, too, as long as no limit is passed. */
+#define OSTLER_RESERVE_ESSENTIAL 1
+
+/** What the host takes or holds itself. */
+typedef struct ostler_account ostler_account;
+
+/** What an account is for. */
+typedef struct ostler_account_config {
+    /** sizeof(ostler_account_config). */
+    uint32_t struct_size;
+    /** OSTLER_HOLDER_EXTERNAL or OSTLER_HOLDER_DEVICE; 0: external. */
+    uint32_t holder;
+    /**
+     * An account that is charged for the same bytes, with a limit for all that are below it; borrowed during the call;
+     * NULL: none but that of the process.
+     */
+    struct ostler_account *parent;
+    /**
+     * What may be reserved in this account and those below it; what is reported counts, but is never refused; 0: no
+     * limit of its own.
+     */
+    uint64_t limit_bytes;
+    /** 1: every reservation is as with OSTLER_RESERVE_ESSENTIAL. */
+    uint32_t essential;
+    /** 0. */
+    uint32_t reserved;
+    /** Shown in reports and in the words of a refusal. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_account_config;
+
+/** What an account holds. */
+typedef struct ostler_account_stats {
+    /** sizeof(ostler_account_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** All that is charged, what accounts below it hold included. */
+    uint64_t held_bytes;
+    /** Part of it that was reserved in this account. */
+    uint64_t reserved_bytes;
+    /** Part of it that was reported to this account. */
+    uint64_t reported_bytes;
+    /** The most that held_bytes ever was. */
+    uint64_t peak_bytes;
+    /** The account's own limit; 0: none. */
+    uint64_t limit_bytes;
+} ostler_account_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_account_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_config_init(struct ostler_account_config *config, uint32_t struct_size);
+
+/**
+ * Opens an account.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_account_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE (parent), OSTLER_E_CLOSED (parent),
+ * OSTLER_E_QUARANTINED (parent), OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT (too many accounts below
+ * each other), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_create(const struct ostler_account_config *config,
+                                    struct ostler_account **out);
+
+/**
+ * Asks for memory before it is taken. Granted bytes are held until they are released, also in the accounts above.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - bytes: how much; 0 is granted; at most 2^56.
+ * - flags: 0 or OSTLER_RESERVE_ESSENTIAL.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_MEMORY_PRESSURE (the message has the limit and the largest holders), OSTLER_E_LIMIT (of
+ * this account or one above it), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: now and then as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_reserve(struct ostler_account *account,
+                                     uint64_t bytes,
+                                     uint32_t flags);
+
+/**
+ * Ends a reservation, or a part of it. Needs no memory.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - bytes: how much; at most what is reserved in this account.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_release(struct ostler_account *account,
+                                     uint64_t bytes);
+
+/**
+ * Tells what the host holds beside its reservations, in place of what was told before: the heap of another runtime, the
+ * memory of a device. It is never refused for want of room, because it is there already, but leaves less for others.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - bytes: how much is held now; at most 2^56.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT or OSTLER_E_MEMORY_PRESSURE (the sum is more than 64 bits can hold; nothing is
+ * changed), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; of two calls the later one holds.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: now and then as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_report(struct ostler_account *account,
+                                    uint64_t bytes);
+
+/**
+ * Tells what an account holds.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_get_stats(struct ostler_account *account,
+                                       struct ostler_account_stats *out);
+
+/**
+ * Closes an account. What was reserved in it or reported to it is held no more; accounts below it stay, and go on to be
+ * limited by it.
+ *
+ * Parameters:
+ * - account: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_OK and does nothing.
+ * Blocking: waits for calls on the account to return; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_destroy(struct ostler_account *account);
 
 
 /* ======================================================================
@@ -1646,7 +2031,8 @@ typedef struct ostler_pool_config {
     char name[OSTLER_NAME_BYTES];
     /**
      * The most that a later ostler_pool_resize may set max_size to; max_size to 1048576; 0: max_size. The memory for
-     * so many slots is taken at once, 80 bytes each.
+     * so many places is taken at once: 36 bytes each, 16 more with OSTLER_IDLE_LONGEST_FIRST or retag, and 8 more for
+     * each of retag, max_uses and max_lifetime_ns.
      */
     uint32_t capacity;
     /** Resources that are made in the background so that as many are idle, as far as max_size allows; at most max_size. */
@@ -1709,7 +2095,10 @@ typedef struct ostler_pool_config {
     uint64_t wait_interval_ns;
 } ostler_pool_config;
 
-/** Names one use of one resource. A value of 0 is never a lease. */
+/**
+ * Names one use of one resource. A value of 0 is never a lease. One that has ended stays stale until its place in the pool
+ * has been leased another 2^(48 - s) - 1 times, where s is how many bits the capacity less 1 has.
+ */
 typedef struct ostler_lease {
     uint64_t value;
 } ostler_lease;
