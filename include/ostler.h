@@ -929,7 +929,7 @@ ostler_status ostler_arena_alloc(struct ostler_arena *arena,
  *
  * Parameters:
  * - arena: borrowed.
- * - memory: must stay until the arena's memory goes; nobody else may use it meanwhile.
+ * - memory: borrowed until the arena's memory goes; nobody else may use it meanwhile.
  * - memory_bytes: at least 4096.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,

@@ -269,7 +269,7 @@ pub unsafe extern "C" fn ostler_arena_alloc(
 ///
 /// Parameters:
 /// - arena: borrowed.
-/// - memory: must stay until the arena's memory goes; nobody else may use it meanwhile.
+/// - memory: borrowed until the arena's memory goes; nobody else may use it meanwhile.
 /// - memory_bytes: at least 4096.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
