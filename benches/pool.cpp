@@ -3,6 +3,8 @@
 #include "harness.hpp"
 #include "peers/peers.hpp"
 
+#include <ostler_inline.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -88,6 +90,21 @@ ostler_pool *scarce_pool() {
 
 double ostler_pair() {
     return time_each(kPairs, [](std::uint64_t) { use(roomy_pool()); });
+}
+
+double ostler_tap_pair() {
+    static ostler_tap *const tap = [] {
+        ostler_tap *made = nullptr;
+        must(ostler_tap_open(roomy_pool(), &made));
+        return made;
+    }();
+    return time_each(kPairs, [](std::uint64_t) {
+        ostler_lease lease;
+        void *resource;
+        must(ostler_tap_acquire_inline(tap, OSTLER_FOREVER, nullptr, &lease, &resource));
+        keep(resource);
+        must(ostler_tap_release_inline(tap, lease));
+    });
 }
 
 double ostler_many() {
@@ -358,6 +375,11 @@ void add_pool(std::vector<Case> &cases) {
                       {"bb8", [] { return time_loop(kPairs, peer_bb8); }},
                       {"deadpool, managed", [] { return time_loop(kPairs, peer_deadpool_managed); }},
                       {"deadpool, unmanaged", [] { return time_loop(kPairs, peer_deadpool_unmanaged); }}}});
+    cases.push_back({"pool", "the same through a tap, inline", "ns", true,
+                     {{"ostler_tap_acquire/release_inline", ostler_tap_pair},
+                      {"ostler_pool_acquire/release", ostler_pair},
+                      {"apr_reslist", apr_pair},
+                      {"mutex + condvar + vector", mutex_pair}}});
     cases.push_back({"pool", "the same, 32 at once, each", "ns", true,
                      {{"ostler_pool_acquire_n/release_n", ostler_many},
                       {"ostler_pool_acquire/release", ostler_pair},

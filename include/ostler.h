@@ -2845,6 +2845,153 @@ ostler_status ostler_pool_revoke(ostler_pool *pool,
 
 
 /* ======================================================================
+ * Tap: idle resources of a pool that one user at a time has at hand, and leases without a call; see ostler_inline.h.
+ * ====================================================================== */
+
+/**
+ * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its taps,
+ * and the inline code calls the library.
+ */
+#define OSTLER_TAP_LAYOUT 1
+
+/** Idle resources that a tap has room for. */
+#define OSTLER_TAP_ROOM 8
+
+/** A place of a pool for one resource, for ostler_inline.h. */
+typedef struct ostler_slot {
+    /** How often it was leased, shifted by 4, and below that what it is in: 2 leased, 4 idle. */
+    uint64_t word;
+    void *resource;
+    /** Since when it is so; odd when the use is measured. */
+    uint64_t since_ns;
+    uint32_t borrower;
+    uint32_t generation;
+} ostler_slot;
+
+/**
+ * One user's idle resources of a pool, made by ostler_tap_open. The fields are for ostler_inline.h; programs use its
+ * functions, or ostler_tap_acquire and ostler_tap_release.
+ */
+typedef struct ostler_tap {
+    /** OSTLER_TAP_LAYOUT, or another number that sends every call into the library. */
+    uint32_t layout;
+    /** How many are idle in it. */
+    uint32_t count;
+    /** What pool is while its user is at it, else 0. */
+    uint64_t busy;
+    uint64_t pool;
+    /** Of the pool: in its low two bits 1 while taps may be used. */
+    const uint32_t *state;
+    /** Of the pool: that of resources which may be leased. */
+    const uint32_t *generation;
+    /** Of the pool: the time, as exactly as it tells it. */
+    const uint64_t *tick_ns;
+    struct ostler_slot *slots;
+    /** The borrower of its leases. */
+    uint32_t mark;
+    /** The low 16 bits of its leases. */
+    uint32_t salt;
+    /** How many bits of a lease are not the uses of its slot. */
+    uint32_t shift;
+    /** How many slots there are. */
+    uint32_t capacity;
+    /** 1 when others may take an idle slot, so that it has to be claimed. */
+    uint32_t claims;
+    /** The numbers of those that are idle in it. */
+    uint32_t idle[8];
+    /** The library's own. */
+    uint32_t private_words[5];
+} ostler_tap;
+
+/**
+ * Opens a tap: a cache of idle resources for one thread, fiber or goroutine at a time, from which
+ * ostler_tap_acquire_inline of ostler_inline.h leases without a call. Nobody goes without because of it: what is idle in a
+ * tap is recalled for whoever finds nothing else, and when the pool is paused, resized, trimmed, refreshed or closed. In a
+ * pool with validate, reset or retag, or with min_idle, reserved_high, soft_max_size, max_uses, max_lifetime_ns or
+ * OSTLER_IDLE_LONGEST_FIRST, a tap keeps nothing at hand, and is as fast as the pool itself.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_tap_close, without which the memory of
+ *   a destroyed pool does not go.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT (65536 taps are open), OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_open(ostler_pool *pool,
+                              struct ostler_tap **out);
+
+/**
+ * Leases a resource as ostler_pool_acquire does, first of all one that is idle in the tap. Does the same as
+ * ostler_tap_acquire_inline, which calls it when none is. Who holds the lease is the thread that was last in the library
+ * with the tap, and while tracing is on the call site is the one of such a call.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait; looked at when nothing is idle in the tap.
+ * - lease: written only on success, else 0; a lease like any other, which ends with ostler_tap_release,
+ *   ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED,
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a tap.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
+ * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+ * timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_acquire(struct ostler_tap *tap,
+                                 uint64_t timeout_ns,
+                                 ostler_cancel *cancel,
+                                 ostler_lease *lease,
+                                 void **resource);
+
+/**
+ * Gives a resource back, which is then idle in the tap when there is room, and when the lease was taken through it; else
+ * as ostler_pool_release does. Does the same as ostler_tap_release_inline, which calls it when it cannot go on.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - lease: consumed; any lease of the tap's pool.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a tap.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as reset or destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_release(struct ostler_tap *tap,
+                                 ostler_lease lease);
+
+/**
+ * Closes a tap. What is idle in it is idle for all; leases that were taken through it stay good, and end with
+ * ostler_pool_release or ostler_pool_discard. Closing the last tap of a destroyed pool without leases lets its memory go.
+ *
+ * Parameters:
+ * - tap: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: no other thread may use the tap meanwhile; any thread may close it.
+ * NULL: tap NULL is OSTLER_OK and does nothing.
+ * Blocking: as long as destroy takes, when the pool is closed; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_close(struct ostler_tap *tap);
+
+
+/* ======================================================================
  * Deferred: one-shot cells that carry a result from whoever makes it to whoever takes it. All cells of a set are made
  * beforehand and used again; the name of one use is never valid for another. Nothing here takes a lock or allocates.
  * ====================================================================== */

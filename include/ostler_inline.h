@@ -2,8 +2,8 @@
  * Ostler's hot paths as inline code over published structs. C11 and C++17.
  *
  * Each function here does what its exported twin in ostler.h does, and calls that when it cannot go on by itself: when
- * a region is used up, an argument is wrong, or the library in use has another layout than this header. So a program
- * that was compiled with an older header stays correct with a newer library; it is only slower.
+ * a region is used up, nothing is at hand, an argument is wrong, or the library in use has another layout than this
+ * header. So a program that was compiled with an older header stays correct with a newer library; it is only slower.
  */
 #ifndef OSTLER_INLINE_H
 #define OSTLER_INLINE_H
@@ -17,6 +17,10 @@
 static_assert(sizeof(ostler_cursor) == 64, "an ostler_cursor is a cache line");
 static_assert(offsetof(ostler_cursor, layout) == 0, "the layout of an ostler_cursor comes first");
 static_assert(offsetof(ostler_cursor, next) == 8 && offsetof(ostler_cursor, end) == 16, "two words of a region");
+static_assert(sizeof(ostler_tap) == 128, "an ostler_tap is two cache lines");
+static_assert(offsetof(ostler_tap, layout) == 0, "the layout of an ostler_tap comes first");
+static_assert(offsetof(ostler_tap, slots) == 48 && offsetof(ostler_tap, idle) == 76, "an ostler_tap as the library has it");
+static_assert(sizeof(ostler_slot) == 32 && offsetof(ostler_slot, borrower) == 24, "an ostler_slot is half a cache line");
 static_assert(sizeof(void *) == 8, "Ostler needs a 64-bit target");
 
 /* The largest alignment, and sizes that inline code leaves to the library. */
@@ -49,6 +53,108 @@ static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, ui
         }
     }
     return ostler_cursor_alloc(cursor, size_bytes, align_bytes, out);
+}
+
+/* The word of a slot, and what is read of the state of a pool. */
+#define OSTLER_INLINE_PHASE_ ((uint64_t)15)
+#define OSTLER_INLINE_LEASED_ ((uint64_t)2)
+#define OSTLER_INLINE_IDLE_ ((uint64_t)4)
+#define OSTLER_INLINE_USES_SHIFT_ 4
+#define OSTLER_INLINE_OPEN_ 1u
+/* One use of a slot in so many goes through the library, which measures it. */
+#define OSTLER_INLINE_MEASURED_ ((uint64_t)255)
+
+/*
+ * Begins a window: from here to ostler_tap_leave_ nobody takes from the tap, if it is open. The library makes this thread
+ * pass a fence when it wants to know whether one has begun (membarrier); where it cannot, no tap has this layout.
+ */
+static inline int ostler_tap_enter_(ostler_tap *tap)
+{
+    __atomic_store_n(&tap->busy, tap->pool, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return (__atomic_load_n(tap->state, __ATOMIC_ACQUIRE) & 3u) == OSTLER_INLINE_OPEN_;
+}
+
+static inline void ostler_tap_leave_(ostler_tap *tap)
+{
+    __atomic_store_n(&tap->busy, 0, __ATOMIC_RELEASE);
+}
+
+/* The lease of a slot that was leased so often. */
+static inline uint64_t ostler_tap_lease_(const ostler_tap *tap, uint32_t number, uint64_t word)
+{
+    return ((word >> OSTLER_INLINE_USES_SHIFT_) << tap->shift) | ((uint64_t)number << 16) | tap->salt;
+}
+
+/* Leases what is idle in the tap, which is at it; 0 when nothing is, or the library is to be asked. */
+static inline int ostler_tap_take_(ostler_tap *tap, ostler_lease *lease, void **resource)
+{
+    const uint32_t left = __atomic_load_n(&tap->count, __ATOMIC_RELAXED) - 1;
+    if (left >= OSTLER_TAP_ROOM)
+        return 0;
+    const uint32_t number = __atomic_load_n(&tap->idle[left], __ATOMIC_RELAXED);
+    ostler_slot *slot = tap->slots + number;
+    uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
+    const uint64_t leased = (word & ~OSTLER_INLINE_PHASE_) + (1u << OSTLER_INLINE_USES_SHIFT_) + OSTLER_INLINE_LEASED_;
+    if ((word & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_IDLE_ ||
+        ((word >> OSTLER_INLINE_USES_SHIFT_) & OSTLER_INLINE_MEASURED_) == 0)
+        return 0;
+    if (tap->claims && !__atomic_compare_exchange_n(&slot->word, &word, leased, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return 0;
+    __atomic_store_n(&slot->since_ns, __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED) & ~(uint64_t)1, __ATOMIC_RELAXED);
+    if (!tap->claims)
+        __atomic_store_n(&slot->word, leased, __ATOMIC_RELEASE);
+    __atomic_store_n(&tap->count, left, __ATOMIC_RELAXED);
+    lease->value = ostler_tap_lease_(tap, number, leased);
+    *resource = __atomic_load_n(&slot->resource, __ATOMIC_RELAXED);
+    return 1;
+}
+
+/* Ends a lease that was taken through the tap, which is at it; 0 when it is none, or the library is to be asked. */
+static inline int ostler_tap_put_(ostler_tap *tap, ostler_lease lease)
+{
+    const uint32_t number = (uint32_t)((lease.value & (((uint64_t)1 << tap->shift) - 1)) >> 16);
+    const uint32_t count = __atomic_load_n(&tap->count, __ATOMIC_RELAXED);
+    if (number >= tap->capacity || count >= OSTLER_TAP_ROOM)
+        return 0;
+    ostler_slot *slot = tap->slots + number;
+    const uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE);
+    if ((word & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_LEASED_ || ostler_tap_lease_(tap, number, word) != lease.value ||
+        __atomic_load_n(&slot->borrower, __ATOMIC_RELAXED) != tap->mark ||
+        __atomic_load_n(&slot->generation, __ATOMIC_RELAXED) != __atomic_load_n(tap->generation, __ATOMIC_RELAXED) ||
+        (__atomic_load_n(&slot->since_ns, __ATOMIC_RELAXED) & 1) != 0)
+        return 0;
+    __atomic_store_n(&slot->since_ns, __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->word, word - OSTLER_INLINE_LEASED_ + OSTLER_INLINE_IDLE_, __ATOMIC_RELEASE);
+    __atomic_store_n(&tap->idle[count], number, __ATOMIC_RELAXED);
+    __atomic_store_n(&tap->count, count + 1, __ATOMIC_RELEASE);
+    return 1;
+}
+
+/* Leases a resource that is idle in the tap, else through the library; see ostler_tap_acquire for parameters and statuses. */
+static inline ostler_status ostler_tap_acquire_inline(ostler_tap *tap, uint64_t timeout_ns, ostler_cancel *cancel,
+                                                      ostler_lease *lease, void **resource)
+{
+    if (tap != NULL && lease != NULL && resource != NULL &&
+        __builtin_expect(__atomic_load_n(&tap->layout, __ATOMIC_RELAXED) == OSTLER_TAP_LAYOUT, 1)) {
+        const int taken = ostler_tap_enter_(tap) && ostler_tap_take_(tap, lease, resource);
+        ostler_tap_leave_(tap);
+        if (__builtin_expect(taken, 1))
+            return OSTLER_OK;
+    }
+    return ostler_tap_acquire(tap, timeout_ns, cancel, lease, resource);
+}
+
+/* Gives a resource back to the tap, else through the library; see ostler_tap_release for parameters and statuses. */
+static inline ostler_status ostler_tap_release_inline(ostler_tap *tap, ostler_lease lease)
+{
+    if (tap != NULL && __builtin_expect(__atomic_load_n(&tap->layout, __ATOMIC_RELAXED) == OSTLER_TAP_LAYOUT, 1)) {
+        const int put = ostler_tap_enter_(tap) && ostler_tap_put_(tap, lease);
+        ostler_tap_leave_(tap);
+        if (__builtin_expect(put, 1))
+            return OSTLER_OK;
+    }
+    return ostler_tap_release(tap, lease);
 }
 
 #endif /* OSTLER_INLINE_H */

@@ -92,3 +92,51 @@ func BenchmarkChannel(b *testing.B) {
 		}
 	})
 }
+
+// Each goroutine has a tap of its own.
+func BenchmarkOstlerTap(b *testing.B) {
+	pool, err := ostler.NewPool(ostler.PoolConfig[*resource]{
+		MaxSize: resources,
+		Create:  func() (*resource, error) { return new(resource), nil },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	ctx := context.Background()
+	pair := func(tap *ostler.Tap[*resource]) error {
+		lease, err := tap.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		return tap.Release(lease)
+	}
+	b.Run("one", func(b *testing.B) {
+		tap, err := pool.OpenTap()
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer tap.Close()
+		for b.Loop() {
+			if err := pair(tap); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.RunParallel(func(turns *testing.PB) {
+			tap, err := pool.OpenTap()
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			defer tap.Close()
+			for turns.Next() {
+				if err := pair(tap); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+}

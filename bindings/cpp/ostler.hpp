@@ -17,6 +17,7 @@
 #include "ostler/page_source.hpp"
 #include "ostler/pool.hpp"
 #include "ostler/request.hpp"
+#include "ostler/tap.hpp"
 #include "ostler/templates.hpp"
 #include "ostler/testkit.hpp"
 #include "ostler/topology.hpp"

@@ -66,10 +66,10 @@ pub unsafe extern "C" fn ostler_pool_acquire(
 ) -> ostler_status {
     let take = |pool: &Pin<Pool>| {
         let cancel = given(cancel)?;
-        let me = pool.caller();
-        match pool.acquire_at_hand(me) {
+        let demand = Demand::plain(pool.caller());
+        match pool.acquire_at_hand(demand) {
             Some(at_hand) => Ok(at_hand),
-            None => Ok(acquire(pool, Demand::plain(me), timeout_ns, cancel.as_deref())?),
+            None => Ok(acquire(pool, demand, timeout_ns, cancel.as_deref())?),
         }
     };
     // SAFETY: as the header asks.
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn ostler_pool_acquire(
 /// # Safety
 /// As for [`output`].
 #[inline(always)]
-unsafe fn leasing(
+pub(super) unsafe fn leasing(
     pool: *mut ostler_pool,
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
@@ -100,7 +100,7 @@ unsafe fn leasing(
 }
 
 /// The way of one who has nothing at hand.
-fn acquire(
+pub(super) fn acquire(
     pool: &Pool,
     demand: Demand,
     timeout_ns: u64,
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn ostler_pool_acquire_with(
 }
 
 fn demand(pool: &Pin<Pool>, how: &ostler_acquire) -> Result<Demand, Failure> {
-    Ok(Demand { caller: pool.caller(), priority: priority_of(how.priority)?, tag: how.tag })
+    Ok(Demand { priority: priority_of(how.priority)?, tag: how.tag, ..Demand::plain(pool.caller()) })
 }
 
 /// Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
@@ -367,7 +367,7 @@ pub unsafe extern "C" fn ostler_pool_try_acquire(
 /// # Safety
 /// As for [`clear`].
 #[inline]
-unsafe fn clear_lease(lease: *mut ostler_lease, resource: *mut *mut c_void) {
+pub(super) unsafe fn clear_lease(lease: *mut ostler_lease, resource: *mut *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe {
         clear(lease, ostler_lease { value: 0 });
@@ -378,7 +378,7 @@ unsafe fn clear_lease(lease: *mut ostler_lease, resource: *mut *mut c_void) {
 /// # Safety
 /// As for [`output`].
 #[inline]
-unsafe fn lease_outputs<'a>(
+pub(super) unsafe fn lease_outputs<'a>(
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
 ) -> Result<(&'a mut ostler_lease, &'a mut *mut c_void), Failure> {

@@ -26,6 +26,7 @@ pub mod receipt;
 pub mod request;
 pub mod status;
 mod structs;
+pub mod tap;
 pub mod templates;
 pub mod testkit;
 pub mod topology;

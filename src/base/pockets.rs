@@ -1,5 +1,5 @@
 //! Pockets: what a thread has at hand of an object, which is one number, without any locked operation; and the recall, by
-//! which everybody else gets at it.
+//! which everybody else gets at it. What holds for a pocket holds for any [`Place`] that one user at a time has for itself.
 //!
 //! A thread does what it does with its pocket inside a *window*: it marks the pocket busy, passes the light side of an
 //! asymmetric fence, and looks at the object's state. Whoever changes the state passes the heavy side and then waits until
@@ -13,6 +13,27 @@ use super::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
 
 const NONE: u32 = u32::MAX;
 
+/// Where one user at a time keeps numbers of an object for itself.
+pub trait Place {
+    /// The object in whose window its user is.
+    fn busy(&self) -> &AtomicU64;
+
+    /// How many numbers of that object it has. Exact for those that were put there before, in the sense of happens-before.
+    fn count(&self, owner: Owner) -> u32;
+
+    /// Takes a number, for the user in its window or for a recall.
+    fn take(&self, owner: Owner) -> Option<u32>;
+
+    /// Puts a number there, for the user in its window. Tells the number for which there is no room: that one, or one that
+    /// was there before.
+    fn put(&self, owner: Owner, number: u32) -> Option<u32>;
+}
+
+/// All places where numbers of an object may lie.
+pub trait Places {
+    fn visit(&self, each: &mut dyn FnMut(&dyn Place));
+}
+
 /// One thread's place for one number of one object.
 pub struct Pocket {
     /// The object in whose window its thread is.
@@ -25,13 +46,18 @@ pub struct Pocket {
 impl Pocket {
     #[allow(clippy::declare_interior_mutable_const)] // each use is to be one of its own
     pub const EMPTY: Self = Self { busy: AtomicU64::new(0), number: AtomicU32::new(NONE), owner: AtomicU64::new(0) };
+}
 
-    /// Whether it has a number of that object. Exact for those that were put there before, in the sense of happens-before.
-    fn has_some(&self, owner: Owner) -> bool {
-        self.owner.load(Relaxed) == owner.0 && self.number.load(Relaxed) != NONE
+impl Place for Pocket {
+    #[inline]
+    fn busy(&self) -> &AtomicU64 {
+        &self.busy
     }
 
-    /// Takes the number, for the thread in its window or for a recall.
+    fn count(&self, owner: Owner) -> u32 {
+        u32::from(self.owner.load(Relaxed) == owner.0 && self.number.load(Relaxed) != NONE)
+    }
+
     #[inline]
     fn take(&self, owner: Owner) -> Option<u32> {
         // Whoever sees the number sees whose it is: a recall may meet the window of another object.
@@ -41,6 +67,18 @@ impl Pocket {
         }
         self.number.store(NONE, Relaxed);
         Some(number)
+    }
+
+    /// Unless another object has a number there.
+    #[inline]
+    fn put(&self, owner: Owner, number: u32) -> Option<u32> {
+        let before = self.number.load(Relaxed);
+        if before != NONE && self.owner.load(Relaxed) != owner.0 {
+            return Some(number);
+        }
+        self.owner.store(owner.0, Relaxed);
+        self.number.store(number, Release);
+        (before != NONE).then_some(before)
     }
 }
 
@@ -64,43 +102,36 @@ pub struct Pockets {
     patience: AtomicU32,
 }
 
-/// What a thread finds in its window.
-pub enum Window<'a> {
-    Open(Reach<'a>),
-    Shut(Reach<'a>),
+/// What a user finds in its window.
+pub enum Window<'a, P: Place = Pocket> {
+    Open(Reach<'a, P>),
+    Shut(Reach<'a, P>),
 }
 
 /// A window, which ends with this value.
-pub struct Reach<'a> {
-    pocket: &'a Pocket,
+pub struct Reach<'a, P: Place = Pocket> {
+    place: &'a P,
     owner: Owner,
 }
 
-impl Reach<'_> {
-    /// The number in the pocket; only in an open window.
+impl<P: Place> Reach<'_, P> {
+    /// A number that is there; only in an open window.
     #[inline]
     pub fn take(&self) -> Option<u32> {
-        self.pocket.take(self.owner)
+        self.place.take(self.owner)
     }
 
-    /// Puts a number into the pocket, unless another object has one there; only in an open window. Tells the number for
-    /// which there is no room: that one, or the one that was there before.
+    /// Puts a number there; only in an open window. Tells the number for which there is no room.
     #[inline]
     pub fn put(&self, number: u32) -> Option<u32> {
-        let before = self.pocket.number.load(Relaxed);
-        if before != NONE && self.pocket.owner.load(Relaxed) != self.owner.0 {
-            return Some(number);
-        }
-        self.pocket.owner.store(self.owner.0, Relaxed);
-        self.pocket.number.store(number, Release);
-        (before != NONE).then_some(before)
+        self.place.put(self.owner, number)
     }
 }
 
-impl Drop for Reach<'_> {
+impl<P: Place> Drop for Reach<'_, P> {
     #[inline]
     fn drop(&mut self) {
-        self.pocket.busy.store(0, Release);
+        self.place.busy().store(0, Release);
     }
 }
 
@@ -115,24 +146,24 @@ impl Pockets {
         }
     }
 
-    /// A window of the pocket's own thread, when the pockets are open.
+    /// A window of the place's own user, when the pockets are open.
     #[inline]
-    pub fn reach<'a>(&self, pocket: &'a Pocket) -> Option<Reach<'a>> {
+    pub fn reach<'a, P: Place>(&self, place: &'a P) -> Option<Reach<'a, P>> {
         if self.state.load(Relaxed) & NOW != OPEN {
             return None;
         }
-        match self.window(pocket) {
+        match self.window(place) {
             Some(Window::Open(reach)) => Some(reach),
             _ => None,
         }
     }
 
-    /// A window of the pocket's own thread, in which the pockets are open or shut throughout; none while that changes.
+    /// A window of the place's own user, in which the pockets are open or shut throughout; none while that changes.
     #[inline]
-    pub fn window<'a>(&self, pocket: &'a Pocket) -> Option<Window<'a>> {
-        pocket.busy.store(self.owner.0, Relaxed);
+    pub fn window<'a, P: Place>(&self, place: &'a P) -> Option<Window<'a, P>> {
+        place.busy().store(self.owner.0, Relaxed);
         barrier::light();
-        let reach = Reach { pocket, owner: self.owner };
+        let reach = Reach { place, owner: self.owner };
         match self.state.load(Acquire) & NOW {
             OPEN => Some(Window::Open(reach)),
             SHUT => Some(Window::Shut(reach)),
@@ -141,7 +172,7 @@ impl Pockets {
     }
 
     /// Shuts the pockets, and takes out what is in them. Nothing is put there any more until they are opened again.
-    pub fn recall<'a, I: Iterator<Item = &'a Pocket>>(&self, all: impl Fn() -> I, each: impl FnMut(u32)) {
+    pub fn recall(&self, all: &impl Places, each: impl FnMut(u32)) {
         if !self.are_shut() {
             self.while_shut(all, each, || {});
         }
@@ -149,16 +180,15 @@ impl Pockets {
 
     /// The same, and runs `body` before they can be opened again.
     #[cold]
-    pub fn while_shut<'a, R, I: Iterator<Item = &'a Pocket>>(
-        &self,
-        all: impl Fn() -> I,
-        each: impl FnMut(u32),
-        body: impl FnOnce() -> R,
-    ) -> R {
+    pub fn while_shut<R>(&self, all: &impl Places, mut each: impl FnMut(u32), body: impl FnOnce() -> R) -> R {
         let _changes = self.changes.lock();
         if !self.are_shut() {
-            self.begin_change(&all);
-            all().filter_map(|pocket| pocket.take(self.owner)).for_each(each);
+            self.begin_change(all);
+            all.visit(&mut |place| {
+                while let Some(number) = place.take(self.owner) {
+                    each(number);
+                }
+            });
             self.calm.store(0, Relaxed);
             self.patience.store((self.patience.load(Relaxed) * 2).min(LAST_PATIENCE), Relaxed);
             self.change(SHUT);
@@ -169,7 +199,7 @@ impl Pockets {
     /// To be called by who went the shared way in peace: now and then that opens the pockets, when `may_open` says so after
     /// it was made sure that whoever needs them shut is seen by it, or sees that they are opened.
     #[inline]
-    pub fn note_calm<'a, I: Iterator<Item = &'a Pocket>>(&self, all: impl Fn() -> I, may_open: impl FnOnce() -> bool) {
+    pub fn note_calm(&self, all: &impl Places, may_open: impl FnOnce() -> bool) {
         if self.state.load(Relaxed) & NOW != SHUT {
             return;
         }
@@ -182,10 +212,10 @@ impl Pockets {
     }
 
     #[cold]
-    fn open<'a, I: Iterator<Item = &'a Pocket>>(&self, all: impl Fn() -> I, may_open: impl FnOnce() -> bool) {
+    fn open(&self, all: &impl Places, may_open: impl FnOnce() -> bool) {
         let _changes = self.changes.lock();
         if self.are_shut() {
-            self.begin_change(&all);
+            self.begin_change(all);
             self.calm.store(0, Relaxed);
             self.change(if may_open() { OPEN } else { SHUT });
         }
@@ -198,13 +228,11 @@ impl Pockets {
     }
 
     /// Returns when no window is left that began in the state before.
-    fn begin_change<'a, I: Iterator<Item = &'a Pocket>>(&self, all: &impl Fn() -> I) {
+    fn begin_change(&self, all: &impl Places) {
         self.change(CHANGING);
         barrier::heavy();
-        // A window that begins after this look at its pocket begins in the state that changes.
-        for pocket in all() {
-            barrier::wait_while(|| pocket.busy.load(Acquire) == self.owner.0);
-        }
+        // A window that begins after this look at its place begins in the state that changes.
+        all.visit(&mut |place| barrier::wait_while(|| place.busy().load(Acquire) == self.owner.0));
     }
 
     #[inline]
@@ -218,17 +246,34 @@ impl Pockets {
         self.state.load(SeqCst)
     }
 
-    /// Whether any pocket has a number, or a recall that began since that moment may have moved one to where all find it.
-    pub fn may_have_some<'a>(&self, since: u32, mut all: impl Iterator<Item = &'a Pocket>) -> bool {
+    /// Whether any place has a number, or a recall that began since that moment may have moved one to where all find it.
+    pub fn may_have_some(&self, since: u32, all: &impl Places) -> bool {
         match since & NOW {
             SHUT => self.moment() != since,
-            OPEN => all.any(|pocket| pocket.has_some(self.owner)) || self.moment() != since,
+            OPEN => self.count_in(all) > 0 || self.moment() != since,
             _ => true,
         }
     }
 
-    /// How many pockets have one.
-    pub fn count<'a>(&self, all: impl Iterator<Item = &'a Pocket>) -> u32 {
-        if self.are_shut() { 0 } else { all.filter(|pocket| pocket.has_some(self.owner)).count() as u32 }
+    /// How many numbers lie in all places.
+    pub fn count(&self, all: &impl Places) -> u32 {
+        if self.are_shut() { 0 } else { self.count_in(all) }
+    }
+
+    fn count_in(&self, all: &impl Places) -> u32 {
+        let mut count = 0;
+        all.visit(&mut |place| count += place.count(self.owner));
+        count
+    }
+
+    /// Runs `body` while the state stays as it is: for who adds a place or takes one away.
+    pub fn unchanged<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _changes = self.changes.lock();
+        body()
+    }
+
+    /// For code outside of the library that has windows of its own.
+    pub fn state(&self) -> *const AtomicU32 {
+        &raw const self.state
     }
 }

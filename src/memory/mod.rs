@@ -6,8 +6,8 @@
 //! tells the kernel. [`pages`] climbs down the ladder of page sizes and records in [`steps`] why, [`residency`] asks what
 //! was really got and [`receipt`] puts both side by side; [`sanitizers`] tells the tools that watch the host's memory. A
 //! [`source`] is what an object asks for, and the [`governor`] counts what it holds. An [`arena`] hands memory out piece
-//! by piece and takes it back all at once; what a thread keeps of an object is one of its [`lanes`]. [`topology`]
-//! describes the machine.
+//! by piece and takes it back all at once; what a thread keeps of an object is one of its [`lanes`]. A [`stretch`]
+//! holds structs that the host's code uses inline. [`topology`] describes the machine.
 
 pub mod arena;
 pub mod cgroup;
@@ -24,6 +24,7 @@ pub mod residency;
 pub mod sanitizers;
 pub mod source;
 pub mod steps;
+pub mod stretch;
 pub mod system;
 pub mod this_machine;
 pub mod topology;

@@ -6,22 +6,31 @@ use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Lease, Resource, StaleLease};
-use crate::base::pockets::{Pocket, Reach, Window};
+use crate::base::pockets::{Place, Places, Reach, Window};
 use crate::base::thread::{self, Caller};
 use std::sync::atomic::Ordering::SeqCst;
 
 /// One in so many uses of what is at hand is looked at for the peak, which needs a look at every thread.
 const LOOKED_AT: u64 = 16;
 
-impl Pool {
-    fn all_pockets(&self) -> impl Iterator<Item = &'static Pocket> {
-        thread::pockets(self.owner)
+impl Places for Pool {
+    fn visit(&self, each: &mut dyn FnMut(&dyn Place)) {
+        thread::pockets(self.owner).for_each(|pocket| each(pocket));
+        self.taps.visit(each);
     }
+}
 
+impl Pool {
     /// Leases what is at hand, when it is fit.
     #[inline(always)]
-    pub fn acquire_at_hand(&self, me: Caller) -> Option<(Lease, Resource)> {
-        let number = self.pockets.reach(me.pocket(self.owner)?)?.take()?;
+    pub fn acquire_at_hand(&self, demand: Demand) -> Option<(Lease, Resource)> {
+        let number = self.pockets.reach(demand.caller.pocket(self.owner)?)?.take()?;
+        self.lease_at_hand(number, demand)
+    }
+
+    /// Leases what the caller has taken from where it was at hand, when it is fit.
+    #[inline(always)]
+    pub(super) fn lease_at_hand(&self, number: u32, demand: Demand) -> Option<(Lease, Resource)> {
         if !self.claim(number) {
             // It may have been made vacant just now, beside somebody who has begun to wait.
             self.after_idle();
@@ -31,7 +40,7 @@ impl Pool {
             self.note_peak(self.idle.depth());
         }
         match self.fault_of(number) {
-            None => Some(self.begin_lease(number, Demand::plain(me))),
+            None => Some(self.begin_lease(number, demand)),
             Some(fault) => self.throw_away(number, fault),
         }
     }
@@ -54,7 +63,7 @@ impl Pool {
     }
 
     pub(super) fn count_at_hand(&self) -> u32 {
-        self.pockets.count(self.all_pockets())
+        self.pockets.count(self)
     }
 
     /// Ends a lease, once. While the pockets are open those of a thread are its own to end, and anybody else shuts them
@@ -89,20 +98,20 @@ impl Pool {
 
     #[cold]
     fn end_lease_of_another(&self, lease: Lease) -> Result<u32, StaleLease> {
-        self.pockets.while_shut(|| self.all_pockets(), |number| self.push_idle(number), || self.slots.end_lease(lease))
+        self.pockets.while_shut(self, |number| self.push_idle(number), || self.slots.end_lease(lease))
     }
 
     /// Puts what is in pockets among the idle ones, and lets nobody put more there for now. Whoever needs that calls it
     /// after what makes it necessary is visible: that it waits, or that the pool is paused or closed.
     pub(super) fn recall(&self) {
-        self.pockets.recall(|| self.all_pockets(), |number| self.push_idle(number));
+        self.pockets.recall(self, |number| self.push_idle(number));
     }
 
     /// The same for one who found nothing idle since that moment, when there may be anything to recall; tells whether it
     /// is worth while to look again.
     #[cold]
     pub(super) fn recall_some(&self, since: u32) -> bool {
-        let may_have_some = self.has_pockets && self.pockets.may_have_some(since, self.all_pockets());
+        let may_have_some = self.has_pockets && self.pockets.may_have_some(since, self);
         if may_have_some {
             self.recall();
         }
@@ -113,7 +122,8 @@ impl Pool {
     #[inline]
     pub(super) fn note_calm(&self) {
         if self.has_pockets {
-            self.pockets.note_calm(|| self.all_pockets(), || self.waiters.is_empty() && self.mode.load(SeqCst) == 0);
+            let may_open = || self.waiters.is_empty() && self.mode.load(SeqCst) == 0 && !self.is_too_large();
+            self.pockets.note_calm(self, may_open);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::pool::Pool;
 use super::slots::{Borrower, Lease, Resource};
+use super::taps::thread_of;
 use crate::base::text::Text;
 use crate::base::{alloc, callback, clock, log};
 use std::fmt;
@@ -45,7 +46,8 @@ impl Pool {
         let now_ns = clock::now_ns();
         let mut count = 0;
         for (lease, slot) in self.slots.leased() {
-            let Borrower { thread, since_ns, .. } = slot.borrower();
+            let Borrower { number, since_ns, .. } = slot.borrower();
+            let thread = thread_of(number);
             let resource = slot.resource();
             // It may have been released meanwhile.
             if self.slots.resource_of(lease) == Ok(resource) {

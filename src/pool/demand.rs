@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 #[derive(Clone, Copy)]
 pub struct Demand {
     pub caller: Caller,
+    /// What stands in the lease: the number of the caller's thread, or of its tap.
+    pub borrower: u32,
     pub priority: Priority,
     /// The settings that the resource shall have; 0: as create makes it.
     pub tag: u64,
@@ -15,7 +17,7 @@ pub struct Demand {
 
 impl Demand {
     pub fn plain(caller: Caller) -> Self {
-        Self { caller, priority: Priority::Normal, tag: 0 }
+        Self { caller, borrower: caller.number(), priority: Priority::Normal, tag: 0 }
     }
 
     /// Whether a share of the pool is kept from it.

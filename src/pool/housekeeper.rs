@@ -35,6 +35,11 @@ impl Housekeeper {
         self.tick_ns.load(Relaxed)
     }
 
+    /// Where the time of its last look stands.
+    pub fn tick(&self) -> *const AtomicU64 {
+        &raw const self.tick_ns
+    }
+
     pub fn is_there(&self) -> bool {
         self.is_there.load(SeqCst)
     }

@@ -396,6 +396,8 @@ impl Pool {
     /// From now on no resource is leased that was made before, and the breaker tries at once: the world has changed.
     pub fn refresh(&self) -> Result<(), OutOfMemory> {
         self.generation.fetch_add(1, SeqCst);
+        // Whoever leases without a look at the generation.
+        self.recall();
         self.breaker.end_pause();
         self.serve();
         self.refill();
@@ -404,7 +406,6 @@ impl Pool {
             self.housekeeper.ring();
             return Ok(());
         }
-        self.recall();
         let mut fresh = alloc::try_vec(self.config.capacity as usize)?;
         while let Some((number, _)) = self.idle.pop(0) {
             match self.wear_of(number) {

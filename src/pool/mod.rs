@@ -11,6 +11,7 @@
 //! - [`slots`]: where resources live, and the leases that name them.
 //! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
 //! - [`at_hand`]: idle resources in the pockets of threads.
+//! - [`taps`], [`tap`]: the same in places that a host's own code leases from.
 //! - [`waiters`]: callers who wait, first come first served.
 //! - [`overload`]: who is refused when more is asked than can be given.
 //! - [`reclaim`]: leases that are revoked, and idle resources that go when memory is needed.
@@ -46,6 +47,8 @@ mod reclaim;
 mod resize;
 mod slots;
 mod stack;
+mod tap;
+mod taps;
 pub mod templates;
 mod times;
 mod waiters;
@@ -62,7 +65,9 @@ pub use numbers::{PoolStats, PoolTimes};
 pub use pool::{CreateError, Factory, Pool};
 pub use reclaim::RevokeError;
 pub use resize::ResizeError;
-pub use slots::{Lease, MOST_SLOTS, Resource, StaleLease};
+pub use slots::{Lease, MOST_SLOTS, Resource, Slot, StaleLease};
+pub use tap::{LAYOUT as TAP_LAYOUT, ROOM as TAP_ROOM, Tap};
+pub use taps::OpenTap;
 pub use times::TimesSnapshot;
 pub use waiting::AcquireError;
 

@@ -16,6 +16,7 @@ use super::reclaim::Revoked;
 use super::resize::Limits;
 use super::slots::{Borrower, Claim, Lease, Memory, Phase, Resource, Slots, StaleLease};
 use super::stack::{Links, Stack};
+use super::taps::Taps;
 use super::waiters::{Grant, Source, Waiters, Want};
 use super::waiting::AcquireError;
 use crate::base::alloc::{self, OutOfMemory};
@@ -57,10 +58,10 @@ pub struct Pool {
     pub(super) config: PoolConfig,
     pub(super) factory: Box<dyn Factory>,
     pub(super) validates: bool,
-    resets: bool,
+    pub(super) resets: bool,
     /// Whether idle resources are told apart by their tags.
     retags: bool,
-    wears: bool,
+    pub(super) wears: bool,
     /// Whether the housekeeper may take an idle slot, so that whoever pops one has to claim it.
     pub(super) ages: bool,
     pub(super) mode: AtomicU32,
@@ -72,6 +73,7 @@ pub struct Pool {
     pub(super) pockets: Pockets,
     /// Whether they are used at all: not where idle ones are counted, told apart, or leased in their turn.
     pub(super) has_pockets: bool,
+    pub(super) taps: Taps,
     pub(super) reserve: Reserve,
     pub(super) revoked: Revoked,
     pub(super) overload: Overload,
@@ -132,6 +134,7 @@ impl Pool {
                 && config.min_idle == 0
                 && config.reserved_high == 0
                 && !factory.retags(),
+            taps: Taps::default(),
             reserve: Reserve::new(config.reserved_high),
             revoked: Revoked::default(),
             overload: Overload::new(config.target_wait_ns, config.wait_interval_ns, config.refuses_hopeless),
@@ -184,7 +187,7 @@ impl Pool {
 
     /// Leases an idle resource, else a new one. Nothing when there is none to be had, or when others came first.
     pub fn acquire_now(&self, demand: Demand) -> Result<Option<(Lease, Resource)>, AcquireError> {
-        if let Some(leased) = self.acquire_at_hand(demand.caller) {
+        if let Some(leased) = self.acquire_at_hand(demand) {
             return Ok(Some(leased));
         }
         if self.is(CLOSED) {
@@ -447,7 +450,7 @@ impl Pool {
         let since_ns = if is_measured { clock::now_ns() | 1 } else { self.housekeeper.tick_ns() & !1 };
         let resource = slot.resource();
         let is_ordinary = self.reserve.is_there() && demand.is_ordinary();
-        let borrower = Borrower { thread: demand.caller.number(), is_ordinary, since_ns };
+        let borrower = Borrower { number: demand.borrower, is_ordinary, since_ns };
         (self.slots.begin_lease(number, borrower), resource)
     }
 
@@ -680,10 +683,10 @@ impl Handled for Pool {
         self.destroy_idle();
     }
 
-    /// Leases that are out, revoked ones as well: each brings its resource back, which is then destroyed. A slot that a panic left in the
+    /// Open taps, and leases that are out, revoked ones as well: each brings its resource back, which is then destroyed. A slot that a panic left in the
     /// middle of its way has no lease and is not waited for.
     fn children(&self) -> u64 {
         let leased = self.slots.iter().filter(|slot| slot.phase() == Phase::Leased).count() as u64;
-        leased + u64::from(self.revoked.count())
+        leased + u64::from(self.revoked.count()) + u64::from(self.taps.count())
     }
 }

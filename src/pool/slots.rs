@@ -11,6 +11,7 @@
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use std::ffi::c_void;
+use std::mem::offset_of;
 
 pub const MOST_SLOTS: u32 = 1 << 20;
 
@@ -95,20 +96,22 @@ pub struct Slot {
     /// Since when it is idle, or leased, as exactly as the pool needs it. Of a lease: 0 when nobody looked at the clock,
     /// and odd when it was looked at for this lease.
     pub since_ns: AtomicU64,
-    /// The number of its thread, and `ORDINARY`.
+    /// The number of its thread or tap, and `ORDINARY`.
     borrower: AtomicU32,
     /// The pool's when its resource was begun.
     generation: AtomicU32,
 }
 
-/// In a borrower: it has a share of what is for everybody. Above any number of a thread.
+/// In a borrower: it has a share of what is for everybody. Above any number of a thread or a tap.
 const ORDINARY: u32 = 1 << 31;
+/// In a borrower: it is the number of a tap. Above any number of a thread.
+pub const OF_TAP: u32 = 1 << 30;
 
 /// Who leased it, and since when.
 #[derive(Clone, Copy, Debug)]
 pub struct Borrower {
-    /// The number of a thread.
-    pub thread: u32,
+    /// The number of a thread, or of a tap with [`OF_TAP`].
+    pub number: u32,
     /// Whether it counts among those for whom a share of the pool is not kept.
     pub is_ordinary: bool,
     /// In an odd number it is exact; 0: it is not known.
@@ -125,6 +128,14 @@ pub struct Life {
 }
 
 impl Slot {
+    /// Where the fields lie that the inline code of a tap uses, the word first.
+    pub const OFFSETS: [usize; 4] = [
+        offset_of!(Self, resource),
+        offset_of!(Self, since_ns),
+        offset_of!(Self, borrower),
+        offset_of!(Self, generation),
+    ];
+
     pub fn phase(&self) -> Phase {
         PHASES[(self.word.load(SeqCst) & 7) as usize]
     }
@@ -142,10 +153,15 @@ impl Slot {
     pub fn borrower(&self) -> Borrower {
         let borrower = self.borrower.load(Relaxed);
         Borrower {
-            thread: borrower & !ORDINARY,
+            number: borrower & !ORDINARY,
             is_ordinary: borrower & ORDINARY != 0,
             since_ns: self.since_ns.load(Relaxed),
         }
+    }
+
+    /// For the owner of the slot: who has it at hand from now on.
+    pub fn set_borrower(&self, number: u32) {
+        self.borrower.store(number, Relaxed);
     }
 
     /// For a lease whose begin nobody has seen.
@@ -309,6 +325,12 @@ impl Slots {
         note(&self.tags, number, tag);
     }
 
+    /// For code outside of the library that leases as this does: where the slots are, how many, and the low bits of a lease
+    /// that are not the slot, with how many bits those and the slot have together.
+    pub fn published(&self) -> (*const Slot, u32, u64, u32) {
+        (self.slots.as_ptr(), self.slots.len() as u32, self.salt, SALT_BITS + self.slot_bits)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
     }
@@ -324,7 +346,7 @@ impl Slots {
     pub fn begin_lease(&self, number: u32, borrower: Borrower) -> Lease {
         let slot = self.get(number);
         let flag = if borrower.is_ordinary { ORDINARY } else { 0 };
-        slot.borrower.store(borrower.thread | flag, Relaxed);
+        slot.borrower.store(borrower.number | flag, Relaxed);
         slot.since_ns.store(borrower.since_ns, Relaxed);
         let uses = slot.uses() + 1;
         slot.word.store((uses << USES_SHIFT) | Phase::Leased as u64, Release);
@@ -359,11 +381,11 @@ impl Slots {
         }
     }
 
-    /// Ends a lease of the calling thread, while nobody else ends one of its. Nothing when it is another's.
+    /// Ends a lease of that borrower, while nobody else ends one of its. Nothing when it is another's.
     #[inline]
-    pub fn end_own_lease(&self, lease: Lease, thread: u32) -> Result<Option<u32>, StaleLease> {
+    pub fn end_own_lease(&self, lease: Lease, borrower: u32) -> Result<Option<u32>, StaleLease> {
         let (number, slot, leased) = self.find(lease)?;
-        if slot.borrower.load(Relaxed) != thread {
+        if slot.borrower.load(Relaxed) != borrower {
             return Ok(None);
         }
         slot.word.store(leased - Phase::Leased as u64 + Phase::Returning as u64, Release);

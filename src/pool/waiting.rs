@@ -176,7 +176,7 @@ impl Pool {
         demand: Demand,
         count: u32,
     ) -> Result<Arc<Waiter>, OutOfMemory> {
-        let Demand { caller, priority, tag } = demand;
+        let Demand { caller, priority, tag, .. } = demand;
         let want = Want { count, priority, tag, thread: caller.number(), since_ns: clock::now_ns() };
         let waiter = self.waiters.enter(parker, want)?;
         self.recall();

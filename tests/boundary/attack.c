@@ -6,7 +6,7 @@ static void attack_null(const struct function *function, size_t index)
     const struct parameter *parameter = &function->parameters[index];
     size_t name_length = strlen(function->name);
     bool ends_it = (name_length > 8 && strcmp(function->name + name_length - 8, "_destroy") == 0) ||
-                   strcmp(function->name, "ostler_cursor_close") == 0;
+                   strcmp(function->name, "ostler_cursor_close") == 0 || strcmp(function->name, "ostler_tap_close") == 0;
     ostler_status wanted = OSTLER_E_INVALID_ARGUMENT;
     struct attempt attempt;
 
@@ -103,10 +103,11 @@ static void attack_with_destroyed(const struct function *function, size_t index)
     CHECK_STATUS(destroy_handle(parameter->kind, *handle), OSTLER_E_INVALID_HANDLE);
     expect(&attempt, index, OSTLER_E_INVALID_HANDLE, "%s destroyed twice", parameter->name);
 
-    if (parameter->kind == CURSOR) {
-        /* A cursor is a real address, which the next one may have; its arena is what can be taken from under it. */
-        CHECK_STATUS(ostler_arena_destroy(attempt.world.handles[ARENA]), OSTLER_OK);
-        expect(&attempt, index, OSTLER_E_INVALID_HANDLE, "%s closed and its arena gone", parameter->name);
+    if (parameter->kind == CURSOR || parameter->kind == TAP) {
+        /* Each is a real address, which the next one may have; its parent is what can be taken from under it. */
+        enum kind parent = parameter->kind == CURSOR ? ARENA : POOL;
+        CHECK_STATUS(destroy_handle(parent, attempt.world.handles[parent]), OSTLER_OK);
+        expect(&attempt, index, OSTLER_E_INVALID_HANDLE, "%s closed and its parent gone", parameter->name);
     } else {
         *handle = NULL;
         world_make(&attempt.world, parameter->kind);

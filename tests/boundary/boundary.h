@@ -19,6 +19,7 @@ enum kind {
     ARENA,
     CURSOR,
     POOL,
+    TAP,
     ORCHESTRATOR,
     MODEL,
     DEFERRED,

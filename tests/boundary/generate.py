@@ -23,6 +23,7 @@ KINDS = {
     "ostler_arena": "ARENA",
     "ostler_cursor": "CURSOR",
     "ostler_pool": "POOL",
+    "ostler_tap": "TAP",
     "ostler_orchestrator": "ORCHESTRATOR",
     "ostler_model": "MODEL",
     "ostler_deferred": "DEFERRED",
@@ -120,7 +121,7 @@ def parameter(header, function, name, text):
         return {**row, "shape": shape, **more}
 
     if stars == 1 and base in KINDS:
-        if base not in header.opaque and base != "ostler_cursor":
+        if base not in header.opaque and base not in ("ostler_cursor", "ostler_tap"):
             raise Unclassified(f"{base} is published, but is listed as a handle")
         return of("HANDLE", kind=KINDS[base])
     if base in header.opaque and base not in KINDS:

@@ -246,6 +246,10 @@ static void make_handle(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_pool_create(&config, &callbacks, NULL, (ostler_pool **)out), OSTLER_OK);
         break;
     }
+    case TAP:
+        world_make(world, POOL);
+        CHECK_STATUS(ostler_tap_open(world->handles[POOL], (ostler_tap **)out), OSTLER_OK);
+        break;
     case DEFERRED: {
         ostler_deferred_config config;
         fill_ostler_deferred_config(&config, sizeof config);
@@ -342,8 +346,8 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 /* What a test has used up already is a stale token or a destroyed handle by now, which does no harm. */
 void world_end(struct world *world)
 {
-    static const enum kind children_first[] = {CURSOR,   MODEL, ORCHESTRATOR, POOL,  TEMPLATES,
-                                               DEFERRED, ARENA, ACCOUNT,      TOPOLOGY, CANCEL};
+    static const enum kind children_first[] = {CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
+                                               DEFERRED, ARENA,    ACCOUNT, TOPOLOGY,   CANCEL};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
     end_token(world, TEMPLATE, &world->template);
@@ -364,11 +368,14 @@ bool world_is_well(const struct world *world)
     ostler_deferred_stats deferred = {.struct_size = sizeof deferred};
     ostler_templates_stats templates = {.struct_size = sizeof templates};
     ostler_account_stats account = {.struct_size = sizeof account};
+    ostler_lease lease;
     void *bytes;
     return EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
            EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
            EXPECT_STATUS(ostler_arena_get_stats(world->handles[ARENA], &arena), OSTLER_OK) &&
            EXPECT_STATUS(ostler_cursor_alloc(world->handles[CURSOR], 16, 0, &bytes), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_tap_acquire(world->handles[TAP], 0, NULL, &lease, &bytes), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_tap_release(world->handles[TAP], lease), OSTLER_OK) &&
            EXPECT_STATUS(ostler_pool_get_stats(world->handles[POOL], &pool), OSTLER_OK) &&
            EXPECT_STATUS(ostler_orchestrator_get_stats(world->handles[ORCHESTRATOR], &orchestrator), OSTLER_OK) &&
            EXPECT_STATUS(ostler_model_get_stats(world->handles[MODEL], &model), OSTLER_OK) &&
@@ -392,6 +399,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_cursor_close(handle);
     case POOL:
         return ostler_pool_destroy(handle);
+    case TAP:
+        return ostler_tap_close(handle);
     case ORCHESTRATOR:
         return ostler_orchestrator_destroy(handle);
     case MODEL:
@@ -428,7 +437,7 @@ const char *kind_name(enum kind kind)
     static const char *const names[KINDS] = {
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
-        [MARK] = "mark",         [LEASE] = "lease",   [TICKET] = "ticket",
+        [TAP] = "tap",           [MARK] = "mark",     [LEASE] = "lease",   [TICKET] = "ticket",
         [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
         [ACCOUNT] = "account",
     };

@@ -266,6 +266,30 @@ static ostler_status use_lively_pool(void)
     return status;
 }
 
+static ostler_status use_tap(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    ostler_pool *pool = NULL;
+    ostler_tap *tap = NULL;
+    ostler_lease lease = {0};
+    void *resource;
+    TRY(ostler_pool_create(NULL, &callbacks, &pool, &pool));
+    if (pool == NULL)
+        return status;
+    TRY(ostler_tap_open(pool, &tap));
+    if (tap != NULL) {
+        for (int i = 0; i < 100; i++) {
+            TRY(ostler_tap_acquire(tap, OSTLER_FOREVER, NULL, &lease, &resource));
+            if (lease.value != 0)
+                EXPECT_STATUS(ostler_tap_release(tap, lease), OSTLER_OK);
+        }
+        TRY(ostler_tap_close(tap));
+    }
+    TRY(ostler_pool_destroy(pool));
+    return status;
+}
+
 static ostler_status use_deferred(void)
 {
     ostler_status status = OSTLER_OK, outcome = OSTLER_OK;
@@ -397,6 +421,8 @@ static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario lively_pool = {
     use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
+static const struct scenario tap = {
+    use_tap, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
 static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario testkit = {use_testkit, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario templates = {
@@ -411,6 +437,7 @@ TEST(allocations_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_ALLO
 TEST(mmap_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_a_tap) { fail_each_visit(&tap, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_the_testkit) { fail_each_visit(&testkit, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_ALLOCATION, ENOMEM); }

@@ -2,8 +2,8 @@
 //! them shut.
 
 use crate::base::Owner;
-use crate::base::pockets::{Pocket, Pockets, Window};
-use crate::base::sync::{AtomicU32, Ordering::*};
+use crate::base::pockets::{Place, Places, Pocket, Pockets, Window};
+use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
 use crate::explore;
 use crate::pool::slots::{Borrower, Lease, Memory, Slots};
 use crate::pool::stack::Stack;
@@ -12,10 +12,46 @@ use std::sync::Arc;
 
 const THREADS: usize = 2;
 
-/// A pool of numbers, with nothing but pockets and a stack.
+/// A place with room for two, as a tap is.
+struct Tap {
+    busy: AtomicU64,
+    numbers: [AtomicU32; 2],
+    count: AtomicU32,
+}
+
+impl Place for Tap {
+    fn busy(&self) -> &AtomicU64 {
+        &self.busy
+    }
+
+    fn count(&self, _owner: Owner) -> u32 {
+        self.count.load(Relaxed)
+    }
+
+    fn take(&self, _owner: Owner) -> Option<u32> {
+        let left = self.count.load(Acquire).checked_sub(1)?;
+        let number = self.numbers[left as usize].load(Relaxed);
+        self.count.store(left, Relaxed);
+        Some(number)
+    }
+
+    fn put(&self, _owner: Owner, number: u32) -> Option<u32> {
+        let count = self.count.load(Relaxed);
+        let Some(place) = self.numbers.get(count as usize) else { return Some(number) };
+        place.store(number, Relaxed);
+        self.count.store(count + 1, Release);
+        None
+    }
+}
+
+/// The borrower that stands for the tap.
+const TAP: u32 = 99;
+
+/// A pool of numbers, with nothing but pockets, a tap and a stack.
 struct Barn {
     pockets: Pockets,
     places: Vec<Pocket>,
+    tap: Tap,
     idle: Stack,
     slots: Slots,
     /// Tells two users of one number.
@@ -23,11 +59,19 @@ struct Barn {
     closed: AtomicU32,
 }
 
+impl Places for Barn {
+    fn visit(&self, each: &mut dyn FnMut(&dyn Place)) {
+        self.places.iter().for_each(|place| each(place));
+        each(&self.tap);
+    }
+}
+
 impl Barn {
     fn new(count: u32) -> Arc<Self> {
         let barn = Self {
             pockets: Pockets::new(Owner(7)),
             places: (0..THREADS).map(|_| Pocket::EMPTY).collect(),
+            tap: Tap { busy: AtomicU64::new(0), numbers: [const { AtomicU32::new(0) }; 2], count: AtomicU32::new(0) },
             idle: Stack::new(count).unwrap(),
             slots: Slots::new(count, Memory::default()).unwrap(),
             users: (0..count).map(|_| AtomicU32::new(0)).collect(),
@@ -40,12 +84,12 @@ impl Barn {
     /// As if all had been calm for a while.
     fn open(&self) {
         for _ in 0..40 {
-            self.pockets.note_calm(|| self.places.iter(), || self.closed.load(SeqCst) == 0);
+            self.pockets.note_calm(self, || self.closed.load(SeqCst) == 0);
         }
     }
 
     fn recall(&self) {
-        self.pockets.recall(|| self.places.iter(), |number| self.idle.push(number));
+        self.pockets.recall(self, |number| self.idle.push(number));
     }
 
     fn acquire(&self, me: usize) -> Option<u32> {
@@ -56,7 +100,7 @@ impl Barn {
                 if let Some((number, _)) = self.idle.pop() {
                     return Some(number);
                 }
-                if !self.pockets.may_have_some(moment, self.places.iter()) {
+                if !self.pockets.may_have_some(moment, self) {
                     return None;
                 }
                 self.recall();
@@ -89,7 +133,7 @@ impl Barn {
             None => {}
         }
         let end = || self.slots.end_lease(lease).is_ok();
-        self.pockets.while_shut(|| self.places.iter(), |number| self.idle.push(number), end)
+        self.pockets.while_shut(self, |number| self.idle.push(number), end)
     }
 }
 
@@ -185,7 +229,7 @@ fn lease_ends_once_whoever_ends_it() {
     explore(|| {
         let barn = Barn::new(1);
         barn.open();
-        let lease = barn.slots.begin_lease(0, Borrower { thread: 1, is_ordinary: false, since_ns: 0 });
+        let lease = barn.slots.begin_lease(0, Borrower { number: 1, is_ordinary: false, since_ns: 0 });
         let enders: Vec<_> = (0..THREADS)
             .map(|me| {
                 let barn = barn.clone();
@@ -195,5 +239,71 @@ fn lease_ends_once_whoever_ends_it() {
         barn.open();
         let ended: usize = enders.into_iter().map(|ender| usize::from(ender.join().unwrap())).sum();
         assert_eq!(ended, 1);
+    });
+}
+
+/// As the inline code of a tap does: in one window a number is taken and leased, or its lease ended and it is put back.
+impl Barn {
+    fn lease_through_tap(&self) -> Option<(u32, Lease)> {
+        let reach = self.pockets.reach(&self.tap)?;
+        let number = reach.take()?;
+        assert_eq!(self.users[number as usize].fetch_add(1, Relaxed), 0, "two have one number");
+        Some((number, self.slots.begin_lease(number, Borrower { number: TAP, is_ordinary: false, since_ns: 0 })))
+    }
+
+    fn end_through_tap(&self, number: u32, lease: Lease) -> bool {
+        match self.pockets.window(&self.tap) {
+            Some(Window::Open(reach)) => {
+                let ended = matches!(self.slots.end_own_lease(lease, TAP), Ok(Some(_)));
+                if ended {
+                    self.users[number as usize].fetch_sub(1, Relaxed);
+                    assert_eq!(reach.put(number), None);
+                }
+                ended
+            }
+            Some(Window::Shut(reach)) => {
+                drop(reach);
+                self.end_elsewhere(number, lease)
+            }
+            None => self.end_elsewhere(number, lease),
+        }
+    }
+
+    /// By one who has neither the tap nor the lease of a pocket.
+    fn end_elsewhere(&self, number: u32, lease: Lease) -> bool {
+        let end = || self.slots.end_lease(lease).is_ok();
+        let ended = self.pockets.while_shut(self, |number| self.idle.push(number), end);
+        if ended {
+            self.users[number as usize].fetch_sub(1, Relaxed);
+            self.idle.push(number);
+        }
+        ended
+    }
+}
+
+#[test]
+fn lease_through_a_tap_ends_once_and_its_number_is_everybodys() {
+    explore(|| {
+        let barn = Barn::new(1);
+        barn.open();
+        let number = barn.acquire(0).unwrap();
+        barn.users[number as usize].fetch_sub(1, Relaxed);
+        assert_eq!(barn.pockets.reach(&barn.tap).unwrap().put(number), None);
+        let (number, lease) = barn.lease_through_tap().unwrap();
+        let (thief, finder) = (barn.clone(), barn.clone());
+        let others = [
+            thread::spawn(move || u32::from(thief.end_elsewhere(number, lease))),
+            thread::spawn(move || {
+                if let Some(number) = finder.acquire(1) {
+                    finder.release(1, number);
+                }
+                0
+            }),
+        ];
+        let mut ended = u32::from(barn.end_through_tap(number, lease));
+        ended += others.into_iter().map(|other| other.join().unwrap()).sum::<u32>();
+        assert_eq!(ended, 1, "a lease ends once");
+        barn.recall();
+        assert_eq!(barn.idle.depth(), 1, "the number is lost, or there twice");
     });
 }

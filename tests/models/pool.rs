@@ -382,7 +382,7 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
 fn lease_ends_once() {
     explore(|| {
         let slots = Arc::new(Slots::new(1, Memory::default()).unwrap());
-        let lease = slots.begin_lease(0, Borrower { thread: 0, is_ordinary: false, since_ns: 0 });
+        let lease = slots.begin_lease(0, Borrower { number: 0, is_ordinary: false, since_ns: 0 });
         let enders: Vec<_> = (0..3)
             .map(|_| {
                 let slots = slots.clone();
@@ -390,7 +390,7 @@ fn lease_ends_once() {
             })
             .collect();
         assert_eq!(enders.into_iter().map(|ender| ender.join().unwrap()).sum::<u32>(), 1);
-        let next = slots.begin_lease(0, Borrower { thread: 0, is_ordinary: false, since_ns: 0 });
+        let next = slots.begin_lease(0, Borrower { number: 0, is_ordinary: false, since_ns: 0 });
         assert!(slots.end_lease(lease).is_err(), "a lease of before ends the one of now");
         assert!(slots.resource_of(next).is_ok());
     });

@@ -100,6 +100,7 @@ template <class T> struct pool_callbacks {
 };
 
 template <class T> class pool;
+template <class T> class tap;
 
 /// How many resources there are, and how many there shall be.
 struct pool_warmth {
@@ -512,6 +513,7 @@ template <class T> class pool {
         raw_.detach();
     }
 
+    friend class tap<T>;
     std::shared_ptr<callbacks_type> callbacks_;
     raw_handle raw_;
 };

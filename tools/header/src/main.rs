@@ -22,6 +22,7 @@ const NOUNS: &[&str] = &[
     "pool",
     "acquire",
     "lease",
+    "tap",
     "deferred",
     "templates",
     "orchestrator",

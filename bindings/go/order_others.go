@@ -1,0 +1,11 @@
+//go:build !amd64
+
+package ostler
+
+import "sync/atomic"
+
+// order stores before every load that follows in the program, publish after every store and load before it.
+
+func order(word *uint64, value uint64) { atomic.StoreUint64(word, value) }
+
+func publish(word *uint64, value uint64) { atomic.StoreUint64(word, value) }

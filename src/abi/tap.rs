@@ -1,0 +1,233 @@
+//! Tap: idle resources of a pool that one user at a time has at hand, and leases without a call; see ostler_inline.h.
+
+use super::acquire::{acquire, clear_lease, leasing};
+use super::arguments::{clear, output};
+use super::cancel::{given, ostler_cancel};
+use super::guard::{guard, with, with_child};
+use super::pool::{ostler_lease, ostler_pool};
+use super::status::{
+    Failure, OSTLER_E_INVALID_HANDLE, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK, ostler_status,
+};
+use crate::base::handles::Pin;
+use crate::memory::stretch::StretchError;
+use crate::pool::{Lease, OpenTap, Pool, Slot, TAP_LAYOUT, TAP_ROOM, Tap};
+use std::ffi::c_void;
+use std::mem::offset_of;
+
+/// The layout that ostler_inline.h of this version knows. A library with another one writes another number into its taps,
+/// and the inline code calls the library.
+pub const OSTLER_TAP_LAYOUT: u32 = 1;
+
+/// Idle resources that a tap has room for.
+pub const OSTLER_TAP_ROOM: u32 = 8;
+
+/// A place of a pool for one resource, for ostler_inline.h.
+#[repr(C)]
+pub struct ostler_slot {
+    /// How often it was leased, shifted by 4, and below that what it is in: 2 leased, 4 idle.
+    pub word: u64,
+    pub resource: *mut c_void,
+    /// Since when it is so; odd when the use is measured.
+    pub since_ns: u64,
+    pub borrower: u32,
+    pub generation: u32,
+}
+
+/// One user's idle resources of a pool, made by ostler_tap_open. The fields are for ostler_inline.h; programs use its
+/// functions, or ostler_tap_acquire and ostler_tap_release.
+#[repr(C)]
+pub struct ostler_tap {
+    /// OSTLER_TAP_LAYOUT, or another number that sends every call into the library.
+    pub layout: u32,
+    /// How many are idle in it.
+    pub count: u32,
+    /// What pool is while its user is at it, else 0.
+    pub busy: u64,
+    pub pool: u64,
+    /// Of the pool: in its low two bits 1 while taps may be used.
+    pub state: *const u32,
+    /// Of the pool: that of resources which may be leased.
+    pub generation: *const u32,
+    /// Of the pool: the time, as exactly as it tells it.
+    pub tick_ns: *const u64,
+    pub slots: *mut ostler_slot,
+    /// The borrower of its leases.
+    pub mark: u32,
+    /// The low 16 bits of its leases.
+    pub salt: u32,
+    /// How many bits of a lease are not the uses of its slot.
+    pub shift: u32,
+    /// How many slots there are.
+    pub capacity: u32,
+    /// 1 when others may take an idle slot, so that it has to be claimed.
+    pub claims: u32,
+    /// The numbers of those that are idle in it.
+    pub idle: [u32; 8],
+    /// The library's own.
+    pub private_words: [u32; 5],
+}
+
+const _: () = assert!(
+    size_of::<ostler_tap>() == 128
+        && size_of::<Tap>() == 128
+        && OSTLER_TAP_LAYOUT == TAP_LAYOUT
+        && OSTLER_TAP_ROOM as usize == TAP_ROOM
+        && size_of::<ostler_slot>() == 32
+        && size_of::<Slot>() == 32
+        && offset_of!(ostler_tap, count) == Tap::OFFSETS[0]
+        && offset_of!(ostler_tap, busy) == Tap::OFFSETS[1]
+        && offset_of!(ostler_tap, pool) == Tap::OFFSETS[2]
+        && offset_of!(ostler_tap, state) == Tap::OFFSETS[3]
+        && offset_of!(ostler_tap, generation) == Tap::OFFSETS[4]
+        && offset_of!(ostler_tap, tick_ns) == Tap::OFFSETS[5]
+        && offset_of!(ostler_tap, slots) == Tap::OFFSETS[6]
+        && offset_of!(ostler_tap, mark) == Tap::OFFSETS[7]
+        && offset_of!(ostler_tap, salt) == Tap::OFFSETS[8]
+        && offset_of!(ostler_tap, shift) == Tap::OFFSETS[9]
+        && offset_of!(ostler_tap, capacity) == Tap::OFFSETS[10]
+        && offset_of!(ostler_tap, claims) == Tap::OFFSETS[11]
+        && offset_of!(ostler_tap, idle) == Tap::OFFSETS[12]
+        && offset_of!(ostler_slot, resource) == Slot::OFFSETS[0]
+        && offset_of!(ostler_slot, since_ns) == Slot::OFFSETS[1]
+        && offset_of!(ostler_slot, borrower) == Slot::OFFSETS[2]
+        && offset_of!(ostler_slot, generation) == Slot::OFFSETS[3]
+);
+
+impl From<StretchError> for Failure {
+    fn from(error: StretchError) -> Self {
+        let status = match error {
+            StretchError::Null { .. } | StretchError::Stray { .. } | StretchError::Closed { .. } => {
+                OSTLER_E_INVALID_HANDLE
+            }
+            StretchError::Full { .. } => OSTLER_E_LIMIT,
+            StretchError::System { .. } => OSTLER_E_SYSTEM,
+            StretchError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
+        };
+        Self::new(status, format_args!("{error}"))
+    }
+}
+
+/// Opens a tap: a cache of idle resources for one thread, fiber or goroutine at a time, from which
+/// ostler_tap_acquire_inline of ostler_inline.h leases without a call. Nobody goes without because of it: what is idle in a
+/// tap is recalled for whoever finds nothing else, and when the pool is paused, resized, trimmed, refreshed or closed. In a
+/// pool with validate, reset or retag, or with min_idle, reserved_high, soft_max_size, max_uses, max_lifetime_ns or
+/// OSTLER_IDLE_LONGEST_FIRST, a tap keeps nothing at hand, and is as fast as the pool itself.
+///
+/// Parameters:
+/// - pool: borrowed.
+/// - out: written only on success, else NULL; owned by the caller, ends with ostler_tap_close, without which the memory of
+///   a destroyed pool does not go.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT (65536 taps are open), OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: pool NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_open(pool: *mut ostler_pool, out: *mut *mut ostler_tap) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(out, std::ptr::null_mut()) };
+    with(pool, |pool: &Pin<Pool>| {
+        // SAFETY: as the header asks.
+        let out = unsafe { output("out", out, std::ptr::null_mut())? };
+        *out = pool.open_tap(pool.caller())?.cast();
+        Ok(())
+    })
+}
+
+/// Leases a resource as ostler_pool_acquire does, first of all one that is idle in the tap. Does the same as
+/// ostler_tap_acquire_inline, which calls it when none is. Who holds the lease is the thread that was last in the library
+/// with the tap, and while tracing is on the call site is the one of such a call.
+///
+/// Parameters:
+/// - tap: borrowed.
+/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+/// - cancel: borrowed during the call; ends the wait; looked at when nothing is idle in the tap.
+/// - lease: written only on success, else 0; a lease like any other, which ends with ostler_tap_release,
+///   ostler_pool_release or ostler_pool_discard.
+/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED,
+/// OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a tap.
+/// NULL: tap NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; lease and resource must not be NULL.
+/// Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+/// timeout.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_acquire(
+    tap: *mut ostler_tap,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    let open = match OpenTap::find(tap.cast()) {
+        Ok(open) => open,
+        Err(error) => {
+            // SAFETY: as the header asks.
+            unsafe { clear_lease(lease, resource) };
+            return guard(|| Err(error.into()));
+        }
+    };
+    let take = |pool: &Pin<Pool>| match pool.acquire_at_tap(open, pool.caller()) {
+        Ok(at_hand) => Ok(at_hand),
+        Err(demand) => Ok(acquire(pool, demand, timeout_ns, given(cancel)?.as_deref())?),
+    };
+    // SAFETY: as the header asks.
+    unsafe { leasing(open.pool as *mut ostler_pool, lease, resource, take) }
+}
+
+/// Gives a resource back, which is then idle in the tap when there is room, and when the lease was taken through it; else
+/// as ostler_pool_release does. Does the same as ostler_tap_release_inline, which calls it when it cannot go on.
+///
+/// Parameters:
+/// - tap: borrowed.
+/// - lease: consumed; any lease of the tap's pool.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a tap.
+/// NULL: tap NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: as long as reset or destroy takes; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_release(tap: *mut ostler_tap, lease: ostler_lease) -> ostler_status {
+    with_pool_of(tap, |pool, open| Ok(pool.release_through(open, Lease(lease.value), pool.caller())?))
+}
+
+/// Closes a tap. What is idle in it is idle for all; leases that were taken through it stay good, and end with
+/// ostler_pool_release or ostler_pool_discard. Closing the last tap of a destroyed pool without leases lets its memory go.
+///
+/// Parameters:
+/// - tap: owned; invalid afterwards.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: no other thread may use the tap meanwhile; any thread may close it.
+/// NULL: tap NULL is OSTLER_OK and does nothing.
+/// Blocking: as long as destroy takes, when the pool is closed; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_close(tap: *mut ostler_tap) -> ostler_status {
+    if tap.is_null() {
+        return OSTLER_OK;
+    }
+    with_pool_of(tap, |pool, open| Ok(pool.close_tap(open)?))
+}
+
+/// A call on behalf of a tap, whose pool may be destroyed already.
+fn with_pool_of(
+    tap: *mut ostler_tap,
+    body: impl FnOnce(&Pin<Pool>, OpenTap) -> Result<(), Failure>,
+) -> ostler_status {
+    match OpenTap::find(tap.cast()) {
+        Ok(open) => with_child(open.pool as *mut ostler_pool, |pool| body(pool, open)),
+        Err(error) => guard(|| Err(error.into())),
+    }
+}

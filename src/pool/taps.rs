@@ -1,0 +1,162 @@
+//! The taps of a pool: opened, closed, leased through and released through. What lies in one is nobody's alone: whoever
+//! finds nothing idle, waits, pauses, resizes, trims or closes has it recalled like what is in a pocket.
+
+use super::demand::Demand;
+use super::pool::Pool;
+use super::slots::{Lease, OF_TAP, Resource, StaleLease};
+use super::tap::{Published, Tap};
+use crate::base::alloc;
+use crate::base::barrier;
+use crate::base::pockets::{Place, Window};
+use crate::base::thread::Caller;
+use crate::base::tracing;
+use crate::memory::stretch::{Stretch, StretchError};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering::*};
+
+static TAPS: Stretch<Tap> = Stretch::new("tap", 1 << 16);
+
+/// A tap that is open: its number among all, and the handle of its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenTap {
+    number: u32,
+    pub pool: u64,
+}
+
+impl OpenTap {
+    /// The one behind a pointer that a caller presents.
+    pub fn find(pointer: *const Tap) -> Result<Self, StretchError> {
+        TAPS.find(pointer).map(|(number, pool)| Self { number, pool })
+    }
+
+    fn tap(self) -> &'static Tap {
+        TAPS.get(self.number)
+    }
+}
+
+/// The thread behind what stands in a lease as its borrower: of a tap the one that was last in the library with it.
+pub(super) fn thread_of(borrower: u32) -> u32 {
+    if borrower & OF_TAP == 0 { borrower } else { TAPS.get(borrower & !OF_TAP).thread() }
+}
+
+/// The open taps of one pool.
+#[derive(Default)]
+pub(super) struct Taps {
+    list: Mutex<Vec<u32>>,
+    count: AtomicU32,
+}
+
+impl Taps {
+    pub fn count(&self) -> u32 {
+        self.count.load(SeqCst)
+    }
+
+    pub fn visit(&self, each: &mut dyn FnMut(&dyn Place)) {
+        if self.count() > 0 {
+            self.list.lock().iter().for_each(|number| each(TAPS.get(*number)));
+        }
+    }
+}
+
+impl Pool {
+    /// Whether taps keep anything at hand: not where a callback or a look at the resource comes between two leases.
+    fn uses_taps(&self) -> bool {
+        self.has_pockets && !self.validates && !self.resets && !self.wears
+    }
+
+    /// What tracing wants to know only the library finds out.
+    fn is_inline(&self) -> bool {
+        self.uses_taps() && barrier::is_free() && !tracing::enabled()
+    }
+
+    pub fn open_tap(&self, me: Caller) -> Result<*mut Tap, StretchError> {
+        let number = TAPS.take(self.owner.0)?;
+        let tap = TAPS.get(number);
+        let published = Published {
+            owner: self.owner,
+            state: self.pockets.state(),
+            generation: &raw const self.generation,
+            tick_ns: self.housekeeper.tick(),
+            claims: self.ages,
+        };
+        tap.set_up(number, &published, &self.slots);
+        tap.set_thread(me.number());
+        let is_listed = self.pockets.unchanged(|| {
+            let mut list = self.taps.list.lock();
+            alloc::try_reserve_one(&mut list)?;
+            list.push(number);
+            self.taps.count.fetch_add(1, SeqCst);
+            Ok(())
+        });
+        if let Err(no_memory) = is_listed {
+            let _ = TAPS.close(number, self.owner.0);
+            TAPS.vacate(number);
+            return Err(StretchError::OutOfMemory(no_memory));
+        }
+        tap.set_inline(self.is_inline());
+        Ok((&raw const *tap).cast_mut())
+    }
+
+    /// What was at hand is idle for all. Leases that were taken through it stay good.
+    pub fn close_tap(&self, open: OpenTap) -> Result<(), StretchError> {
+        TAPS.close(open.number, open.pool)?;
+        let tap = open.tap();
+        tap.set_inline(false);
+        self.pockets.unchanged(|| {
+            // Its user has no call under way; one that breaks this rule is waited for.
+            barrier::heavy();
+            barrier::wait_while(|| tap.busy().load(Acquire) != 0);
+            while let Some(number) = tap.take(self.owner) {
+                self.push_idle(number);
+            }
+            self.taps.list.lock().retain(|number| *number != open.number);
+        });
+        tap.clear();
+        TAPS.vacate(open.number);
+        self.after_idle();
+        // From now on the pool may go.
+        self.taps.count.fetch_sub(1, SeqCst);
+        Ok(())
+    }
+
+    /// Leases what is at hand in the tap. Else tells what to ask of the pool, so that the lease belongs to the tap.
+    pub fn acquire_at_tap(&self, open: OpenTap, me: Caller) -> Result<(Lease, Resource), Demand> {
+        let tap = open.tap();
+        tap.set_thread(me.number());
+        tap.set_inline(self.is_inline());
+        let plain = Demand::plain(me);
+        if !self.uses_taps() {
+            return Err(plain);
+        }
+        let demand = Demand { borrower: tap.mark(), ..plain };
+        let at_hand = self.pockets.reach(tap).and_then(|reach| reach.take());
+        at_hand.and_then(|number| self.lease_at_hand(number, demand)).ok_or(demand)
+    }
+
+    /// Takes a resource back, and keeps it at hand in the tap when the lease was taken through it.
+    pub fn release_through(&self, open: OpenTap, lease: Lease, me: Caller) -> Result<(), StaleLease> {
+        let tap = open.tap();
+        let ended = match self.uses_taps().then(|| self.pockets.window(tap)).flatten() {
+            Some(Window::Open(_reach)) => self.slots.end_own_lease(lease, tap.mark()),
+            Some(Window::Shut(_reach)) => self.slots.end_lease(lease).map(Some),
+            None => Ok(None),
+        };
+        let Some(number) = ended.map_err(|stale| self.end_if_revoked(stale))? else { return self.release(lease, me) };
+        self.note_use(number);
+        if self.settle(number) {
+            self.note_idle_since(number);
+            let slot = self.slots.get(number);
+            slot.set_borrower(tap.mark());
+            slot.make_idle();
+            let reach = self.pockets.reach(tap);
+            // Inside the window, so that a recall never misses it on its way.
+            let left = reach.as_ref().map_or(Some(number), |reach| reach.put(number));
+            if let Some(number) = left {
+                self.push_idle(number);
+                drop(reach);
+                self.after_idle();
+            }
+        }
+        Ok(())
+    }
+}

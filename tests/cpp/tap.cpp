@@ -1,0 +1,81 @@
+// Tap: leases without a call, given back where they came from.
+#include "check.h"
+#include <ostler.hpp>
+
+#include <thread>
+#include <vector>
+
+namespace {
+
+struct horse {
+    std::atomic<int> riders{0};
+};
+
+ostler::pool<horse> make_stable(std::uint32_t size)
+{
+    return ostler::pool<horse>([] { return std::make_unique<horse>(); }, ostler::pool_config().at_most(size));
+}
+
+} // namespace
+
+TEST(lease_goes_back_to_its_tap)
+{
+    auto stable = make_stable(2);
+    ostler::tap<horse> tap(stable);
+    for (int i = 0; i < 300; i++)
+        CHECK(tap.acquire().get() != nullptr);
+    CHECK_EQ(tap.get()->count, 1u);
+    {
+        auto lease = tap.acquire();
+        auto moved = std::move(lease);
+        CHECK(!lease && moved);
+        CHECK_EQ(tap.get()->count, 0u);
+        CHECK(moved.release() == ostler::errc::ok);
+        CHECK(moved.release() == ostler::errc::ok);
+    }
+    CHECK_EQ(tap.get()->count, 1u);
+    CHECK(tap.acquire().discard() == ostler::errc::ok);
+    CHECK_EQ(stable.stats().destroyed_discarded, 1u);
+    std::error_code failure;
+    auto one = tap.acquire(), two = tap.acquire();
+    CHECK(!tap.acquire(ostler::duration(0), failure));
+    CHECK(failure == ostler::errc::timeout);
+    CHECK_EQ(stable.stats().in_use, 2u);
+}
+
+TEST(each_thread_has_a_tap_of_its_own)
+{
+    auto stable = make_stable(3);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; i++)
+        threads.emplace_back([&] {
+            ostler::tap<horse> tap(stable);
+            for (int n = 0; n < 5000; n++) {
+                auto lease = tap.acquire();
+                EXPECT_EQ(lease->riders++, 0);
+                EXPECT_EQ(lease->riders--, 1);
+            }
+        });
+    for (auto &thread : threads)
+        thread.join();
+    CHECK_EQ(stable.stats().acquires, 4u * 5000u);
+    CHECK_EQ(stable.stats().in_use, 0u);
+}
+
+TEST(tap_of_no_pool_is_refused)
+{
+    auto stable = make_stable(1);
+    stable.close();
+    std::error_code failure;
+    ostler::tap<horse> tap(stable, failure);
+    CHECK(!tap);
+    CHECK(failure == ostler::errc::closed);
+    try {
+        ostler::tap<horse> none(stable);
+        CHECK(!"it throws");
+    } catch (const ostler::error &caught) {
+        CHECK(caught.code() == ostler::errc::closed);
+    }
+}
+
+CHECK_MAIN()
