@@ -16,6 +16,17 @@ static release_twin *const releases[] = {ostler_tap_release, ostler_tap_release_
 
 #define FOR_EACH_TWIN(i) for (int i = 0; i < 2; i++)
 
+/* Without a callback between two leases, so that a tap has something at hand. */
+static ostler_pool *bare_pool(struct farm *farm, ostler_pool_config config)
+{
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    ostler_pool *pool;
+    callbacks.create = create_horse;
+    callbacks.destroy = destroy_horse;
+    CHECK_STATUS(ostler_pool_create(&config, &callbacks, farm, &pool), OSTLER_OK);
+    return pool;
+}
+
 static ostler_tap *open_tap(ostler_pool *pool)
 {
     ostler_tap *tap = NULL;
@@ -51,7 +62,7 @@ TEST(lease_through_a_tap_is_a_lease_like_any_other)
     FOR_EACH_TWIN(i)
     {
         struct farm *farm = make_farm();
-        ostler_pool *pool = pool_of(farm, config_with(4));
+        ostler_pool *pool = bare_pool(farm, config_with(4));
         ostler_tap *tap = open_tap(pool);
         void *resource, *named;
         warm(i, tap);
@@ -90,10 +101,29 @@ TEST(lease_through_a_tap_is_a_lease_like_any_other)
     }
 }
 
+TEST(tap_has_nothing_at_hand_where_callbacks_come_between)
+{
+    FOR_EACH_TWIN(i)
+    {
+        struct farm *farm = make_farm();
+        ostler_pool *pool = pool_of(farm, config_with(2));
+        ostler_tap *tap = open_tap(pool);
+        void *resource;
+        warm(i, tap);
+        CHECK_EQ(tap->count, 0);
+        CHECK_EQ(atomic_load(&farm->reset), 300);
+        CHECK_EQ(atomic_load(&farm->validated), 299);
+        ostler_lease lease = through(i, tap, &resource);
+        CHECK_STATUS(releases[i](tap, lease), OSTLER_OK);
+        CHECK_STATUS(releases[i](tap, lease), OSTLER_E_STALE_LEASE);
+        ends(tap, pool, farm);
+    }
+}
+
 TEST(holder_of_a_lease_through_a_tap_is_named)
 {
     struct farm *farm = make_farm();
-    ostler_pool *pool = pool_of(farm, config_with(1));
+    ostler_pool *pool = bare_pool(farm, config_with(1));
     ostler_tap *tap = open_tap(pool);
     ostler_lease_info info;
     uint64_t count;
@@ -115,7 +145,7 @@ TEST(what_lies_in_a_tap_is_everybodys)
     FOR_EACH_TWIN(i)
     {
         struct farm *farm = make_farm();
-        ostler_pool *pool = pool_of(farm, config_with(2));
+        ostler_pool *pool = bare_pool(farm, config_with(2));
         ostler_tap *tap = open_tap(pool), *other = open_tap(pool);
         ostler_lease leases[2], lease = {0};
         void *resource;
@@ -146,7 +176,7 @@ TEST(tap_is_emptied_for_who_pauses_trims_resizes_refreshes_and_closes)
     {
         struct farm *farm = make_farm();
         ostler_pool_config config = config_with(3);
-        ostler_pool *pool = pool_of(farm, config);
+        ostler_pool *pool = bare_pool(farm, config);
         ostler_tap *tap = open_tap(pool);
         ostler_lease lease, leases[3];
         void *resource;
@@ -192,7 +222,7 @@ TEST(tap_outlives_its_pool)
     FOR_EACH_TWIN(i)
     {
         struct farm *farm = make_farm();
-        ostler_pool *pool = pool_of(farm, config_with(2));
+        ostler_pool *pool = bare_pool(farm, config_with(2));
         ostler_tap *tap = open_tap(pool);
         ostler_lease lease, next;
         void *resource;
@@ -233,7 +263,7 @@ TEST(pointers_that_are_no_taps_are_refused)
         CHECK_STATUS(ostler_tap_close(NULL), OSTLER_OK);
     }
     struct farm *farm = make_farm();
-    ostler_pool *pool = pool_of(farm, config_with(1));
+    ostler_pool *pool = bare_pool(farm, config_with(1));
     ostler_tap *tap = NULL;
     ostler_lease lease;
     void *resource;
@@ -257,7 +287,7 @@ TEST(what_lies_in_a_tap_grows_old)
         struct farm *farm = make_farm();
         ostler_pool_config config = config_with(2);
         config.idle_timeout_ns = 8 * SECOND;
-        ostler_pool *pool = pool_of(farm, config);
+        ostler_pool *pool = bare_pool(farm, config);
         ostler_tap *tap = open_tap(pool);
         void *resource;
         settle();
@@ -288,7 +318,7 @@ TEST(twins_do_the_same)
         FOR_EACH_TWIN(i)
         {
             farms[i] = make_farm();
-            pools[i] = pool_of(farms[i], config_with(1 + (uint32_t)round % 12));
+            pools[i] = bare_pool(farms[i], config_with(1 + (uint32_t)round % 12));
             for (int t = 0; t < 2; t++)
                 taps[i][t] = open_tap(pools[i]);
         }
@@ -391,7 +421,7 @@ TEST(one_has_it_at_a_time_through_taps_and_without)
         ostler_pool_config config = config_with(resources);
         if (resources == 4)
             config.idle_timeout_ns = SECOND; /* idle ones are claimed */
-        ostler_pool *pool = pool_of(farm, config);
+        ostler_pool *pool = bare_pool(farm, config);
         static _Atomic uint64_t shown;
         struct rider riders[RIDERS];
         for (int i = 0; i < RIDERS; i++) {
@@ -412,7 +442,7 @@ TEST(one_has_it_at_a_time_through_taps_and_without)
 TEST(forked_child_is_told_so)
 {
     struct farm *farm = make_farm();
-    ostler_pool *pool = pool_of(farm, config_with(2));
+    ostler_pool *pool = bare_pool(farm, config_with(2));
     ostler_tap *tap = open_tap(pool);
     void *resource;
     warm(1, tap);

@@ -38,7 +38,7 @@ TEST(lease_goes_back_to_its_tap)
     CHECK_EQ(stable.stats().destroyed_discarded, 1u);
     std::error_code failure;
     auto one = tap.acquire(), two = tap.acquire();
-    CHECK(!tap.acquire(ostler::duration(0), failure));
+    CHECK(!tap.acquire(std::chrono::seconds(0), failure));
     CHECK(failure == ostler::errc::timeout);
     CHECK_EQ(stable.stats().in_use, 2u);
 }
@@ -64,17 +64,17 @@ TEST(each_thread_has_a_tap_of_its_own)
 
 TEST(tap_of_no_pool_is_refused)
 {
-    auto stable = make_stable(1);
-    stable.close();
+    auto moved = make_stable(1);
+    const auto stable = std::move(moved);
     std::error_code failure;
-    ostler::tap<horse> tap(stable, failure);
+    ostler::tap<horse> tap(moved, failure);
     CHECK(!tap);
-    CHECK(failure == ostler::errc::closed);
+    CHECK(failure == ostler::errc::invalid_handle);
     try {
-        ostler::tap<horse> none(stable);
+        ostler::tap<horse> none(moved);
         CHECK(!"it throws");
     } catch (const ostler::error &caught) {
-        CHECK(caught.code() == ostler::errc::closed);
+        CHECK(caught.code() == ostler::errc::invalid_handle);
     }
 }
 
