@@ -222,10 +222,7 @@ pub unsafe extern "C" fn ostler_tap_close(tap: *mut ostler_tap) -> ostler_status
 }
 
 /// A call on behalf of a tap, whose pool may be destroyed already.
-fn with_pool_of(
-    tap: *mut ostler_tap,
-    body: impl FnOnce(&Pin<Pool>, OpenTap) -> Result<(), Failure>,
-) -> ostler_status {
+fn with_pool_of(tap: *mut ostler_tap, body: impl FnOnce(&Pin<Pool>, OpenTap) -> Result<(), Failure>) -> ostler_status {
     match OpenTap::find(tap.cast()) {
         Ok(open) => with_child(open.pool as *mut ostler_pool, |pool| body(pool, open)),
         Err(error) => guard(|| Err(error.into())),
