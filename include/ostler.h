@@ -328,9 +328,8 @@ ostler_status ostler_callback_set_message(const char *message);
 
 /**
  * Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
- * that run finish. A clock that a test froze runs on. What tracing knows of that was not given back is told to the log
- * first. Afterwards every handle is invalid, and the library can be used anew. A program may also just exit, with
- * workers busy.
+ * that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
+ * anew, with no governor configured. A program may also just exit, with workers busy.
  *
  * Parameters:
  * - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -674,23 +673,8 @@ ostler_status ostler_topology_destroy(struct ostler_topology *topology);
 /** From the node that ostler_page_source.node names. */
 #define OSTLER_NODE_ONE 2
 
-/** Page by page from the nodes of ostler_page_source.node_set; when that is empty, from all that this process may use. */
+/** Page by page from all nodes that this process may use. */
 #define OSTLER_NODE_INTERLEAVE 3
-
-/** From any of the nodes of ostler_page_source.node_set. */
-#define OSTLER_NODE_SET 4
-
-/** From the nodes nearest to the CPUs of ostler_page_source.cpu_set, as hwloc and the firmware tell. */
-#define OSTLER_NODE_NEAREST_CPUS 5
-
-/** From the nodes nearest to ostler_page_source.device. */
-#define OSTLER_NODE_NEAREST_DEVICE 6
-
-/** Words of a set of nodes or CPUs: number n is bit n % 64 of word n / 64. */
-#define OSTLER_SET_WORDS 16
-
-/** Bytes of the name of a device, its NUL included. */
-#define OSTLER_DEVICE_BYTES 64
 
 /** Where memory shall come from. Every object that maps memory takes one. */
 typedef struct ostler_page_source {
@@ -708,33 +692,13 @@ typedef struct ostler_page_source {
      * use becomes any, and the receipt says so.
      */
     uint32_t node;
-    /** 1: other pages, other nodes or fewer options than asked are an error. 0: they are told in the receipt. */
+    /** 1: other pages or another node than asked are an error. */
     uint32_t strict;
     /**
      * 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
      * they are touched; explicit huge pages always are when memory is mapped.
      */
     uint32_t prefault;
-    /** 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do. */
-    uint32_t lock;
-    /** 1: on either side of each mapping is a page that nobody may touch. */
-    uint32_t guard;
-    /** 1: a forked child does not get the memory (MADV_DONTFORK). Explicit huge pages it never gets. */
-    uint32_t exclude_fork;
-    /** 1: core dumps do not have the memory (MADV_DONTDUMP). */
-    uint32_t exclude_dump;
-    /**
-     * Nodes, for OSTLER_NODE_SET and OSTLER_NODE_INTERLEAVE; else empty. Unless strict, nodes that this process may not
-     * use are left out.
-     */
-    uint64_t node_set[OSTLER_SET_WORDS];
-    /** CPUs, for OSTLER_NODE_NEAREST_CPUS; else empty. */
-    uint64_t cpu_set[OSTLER_SET_WORDS];
-    /**
-     * For OSTLER_NODE_NEAREST_DEVICE: its address on the PCI bus ("0000:3b:00.0"), or its class and name ("net/eth0",
-     * "nvme/nvme0", as in /sys/class), NUL-terminated; else empty.
-     */
-    char device[OSTLER_DEVICE_BYTES];
 } ostler_page_source;
 
 /**
@@ -1193,17 +1157,8 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /** The chunk is smaller than such a page. */
 #define OSTLER_LIMIT_CHUNK_TOO_SMALL 9
 
-/** The kernel is too old for that: before Linux 5.15 it prefers one node, not several. */
+/** The kernel is too old to bring such pages in without the risk of a signal (before Linux 5.14). */
 #define OSTLER_LIMIT_KERNEL_TOO_OLD 10
-
-/** So much memory may not be locked (RLIMIT_MEMLOCK). */
-#define OSTLER_LIMIT_LOCKED_MEMORY 11
-
-/** No node with memory that this process may use is known to be the one. */
-#define OSTLER_LIMIT_NODE_UNKNOWN 12
-
-/** The kernel or a sandbox refused to keep the memory out of forks or core dumps. */
-#define OSTLER_LIMIT_OPTION_REFUSED 13
 
 /** The kernel told nothing that can be relied on. */
 #define OSTLER_VERIFIED_NOT 0
@@ -1220,29 +1175,11 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /** /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each. */
 #define OSTLER_VERIFIED_NUMA_MAPS 4
 
-/** All of it was brought in when it was mapped. */
-#define OSTLER_OPTION_PREFAULTED 1
-
-/** It stays in memory. */
-#define OSTLER_OPTION_LOCKED 2
-
-/** It lies between guard pages. */
-#define OSTLER_OPTION_GUARDED 4
-
-/** Forked children do not get it. */
-#define OSTLER_OPTION_NOT_FORKED 8
-
-/** Core dumps do not have it. */
-#define OSTLER_OPTION_NOT_DUMPED 16
-
-/** The kernel's list of mappings shows its name. */
-#define OSTLER_OPTION_NAMED 32
-
 /** Nodes that a receipt lists. */
 #define OSTLER_RECEIPT_NODES 8
 
 /** Steps that a receipt lists. */
-#define OSTLER_RECEIPT_STEPS 8
+#define OSTLER_RECEIPT_STEPS 6
 
 /** Part of a chunk on one node. */
 typedef struct ostler_receipt_node {
@@ -1304,12 +1241,6 @@ typedef struct ostler_receipt {
     struct ostler_receipt_node nodes[OSTLER_RECEIPT_NODES];
     /** In the order in which they were tried. */
     struct ostler_receipt_step steps[OSTLER_RECEIPT_STEPS];
-    /** OSTLER_OPTION_... as configured. */
-    uint32_t asked_options;
-    /** OSTLER_OPTION_... really got. */
-    uint32_t got_options;
-    /** The nodes that got_node_policy stands for; empty for OSTLER_NODE_ANY. */
-    uint64_t node_set[OSTLER_SET_WORDS];
 } ostler_receipt;
 
 /**
@@ -1504,7 +1435,40 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
 /** Memory of a device, which counts against no limit but its account's own. */
 #define OSTLER_HOLDER_DEVICE 11
 
-/** How much memory the process may hold. */
+/** There is room. */
+#define OSTLER_LEVEL_LOW 0
+
+/** Memory is in use as it is meant to be. */
+#define OSTLER_LEVEL_NORMAL 1
+
+/** Memory is short: what can be done without should go. */
+#define OSTLER_LEVEL_HIGH 2
+
+/** The next step may be an out-of-memory kill or a stall of seconds: only what is essential is granted. */
+#define OSTLER_LEVEL_CRITICAL 3
+
+/** The level is low. */
+#define OSTLER_PRESSURE_NONE 0
+
+/** What is charged, against the configured limit. */
+#define OSTLER_PRESSURE_LIMIT 1
+
+/** A control group, by what it uses or by what is charged. */
+#define OSTLER_PRESSURE_CGROUP 2
+
+/** The memory of the machine. */
+#define OSTLER_PRESSURE_MACHINE 3
+
+/** RLIMIT_AS. */
+#define OSTLER_PRESSURE_ADDRESS_SPACE 4
+
+/** The memory of one of several nodes; never critical, because the kernel goes to another one. */
+#define OSTLER_PRESSURE_NODE 5
+
+/** Threads wait for memory (pressure stall information). */
+#define OSTLER_PRESSURE_STALL 6
+
+/** How much memory the process may hold, and when that is how short. */
 typedef struct ostler_governor_config {
     /** sizeof(ostler_governor_config). */
     uint32_t struct_size;
@@ -1515,12 +1479,57 @@ typedef struct ostler_governor_config {
     uint32_t limit_percent;
     /** All that is charged together may be this much; 0: no such limit. */
     uint64_t limit_bytes;
+    /** The level is normal from this fill of any limit on, in percent; 1 to 100; 0: 50. */
+    uint32_t normal_percent;
+    /** High; at least normal_percent; 0: 80. */
+    uint32_t high_percent;
+    /** Critical; at least high_percent; 0: 95. */
+    uint32_t critical_percent;
+    /** A level ends when the fill is so much below its begin; below normal_percent; 0: 5. */
+    uint32_t hysteresis_percent;
+    /** The level is high when some thread waited for memory in this share of the time, in percent; 1 to 100; 0: 10. */
+    uint32_t stall_high_percent;
+    /** The level is critical when all threads did; 1 to 100; 0: 10. */
+    uint32_t stall_critical_percent;
+    /** How often the governor's thread looks; 10 ms to 60 s; 0: 250 ms. */
+    uint64_t tick_ns;
+    /** A level that is measured, not charged, ends only after so long without cause; at most 1 hour; 0: 1 s. */
+    uint64_t cool_down_ns;
     /**
      * The folder of the control group whose limits hold, and those of the groups above it; borrowed during the call;
      * NULL: the group that this process is in.
      */
     const char *cgroup_folder;
+    /**
+     * Where pressure stall information is read; borrowed during the call; NULL: memory.pressure of the group, else
+     * /proc/pressure/memory. The kernel's alarm comes from there as well, unless $MEMORY_PRESSURE_WATCH names a file,
+     * FIFO or socket for it; /dev/null there means that stalls count for nothing.
+     */
+    const char *pressure_file;
 } ostler_governor_config;
+
+/** A change of the level, as it is told of. */
+typedef struct ostler_level_change {
+    /** sizeof(ostler_level_change) of the library. */
+    uint32_t struct_size;
+    /** OSTLER_LEVEL_... */
+    uint32_t level;
+    /** OSTLER_LEVEL_... before. */
+    uint32_t level_before;
+    /** OSTLER_PRESSURE_...: what the level comes from. */
+    uint32_t pressure;
+    /** Charged at that moment. */
+    uint64_t held_bytes;
+    /** The least limit at that moment; UINT64_MAX without one. */
+    uint64_t limit_bytes;
+} ostler_level_change;
+
+/**
+ * Is told of a change of the level: on the governor's thread, with no lock held, each change once and in order. It may
+ * call the library, also to end its own watch; what takes long there holds up the next change. change is borrowed
+ * during the call.
+ */
+typedef void (*ostler_level_callback)(void *user_data, const struct ostler_level_change *change);
 
 /** What the process holds, how much it may, and what the kernel says beside that. */
 typedef struct ostler_governor_stats {
@@ -1559,6 +1568,24 @@ typedef struct ostler_governor_stats {
     uint64_t machine_bytes;
     /** Measured: what of it is free, or free as soon as it is wanted. */
     uint64_t machine_available_bytes;
+    /** OSTLER_LEVEL_... */
+    uint32_t level;
+    /** OSTLER_PRESSURE_...: what the level comes from. */
+    uint32_t pressure;
+    /** Measured: thousandths of the time between the last two looks in which some thread waited for memory. */
+    uint32_t stall_some_permille;
+    /** The same for all threads at once. */
+    uint32_t stall_full_permille;
+    /** 1: the kernel wakes the governor's thread when threads wait for memory. 0: that is only measured at each tick. */
+    uint32_t alarm_armed;
+    /** Why it does not, where that was tried: EOPNOTSUPP when the file is none of the kernel's; else 0. */
+    int32_t alarm_errno;
+    /** Alarms behind which no stall was: the kernel gives one after it is armed. */
+    uint64_t false_alarms;
+    /** Looks of the governor's thread. */
+    uint64_t ticks;
+    /** What they took of a processor. */
+    uint64_t tick_cpu_ns;
 } ostler_governor_stats;
 
 /** What an account is and holds. */
@@ -1596,20 +1623,58 @@ typedef struct ostler_account_info {
 ostler_status ostler_governor_config_init(struct ostler_governor_config *config, uint32_t struct_size);
 
 /**
- * Sets how much memory the process may hold, in place of what was set before. What is held already stays, also when it
- * is more. Without this call the kernel's limits hold.
+ * Governs the process: sets how much memory it may hold, and when that is how short, in place of what was set before,
+ * and starts the governor's thread. What is held already stays, also when it is more. Without this call the limits of
+ * the kernel hold, and at no level is anything refused for its sake.
  *
  * Parameters:
  * - config: borrowed during the call.
  *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_SYSTEM (the thread could not be
+ * started; nothing is changed), OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
- * NULL: config may be NULL, which takes every default.
+ * NULL: config may be NULL: all is as before the first call, and the thread ends unless somebody keeps a watch.
  * Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_governor_configure(const struct ostler_governor_config *config);
+
+/**
+ * Has a callback told of each change of the level from now on, and starts the governor's thread.
+ *
+ * Parameters:
+ * - callback: called on the governor's thread until the watch ends.
+ * - user_data: handed to it.
+ * - watch_id: written only on success, else 0; names the watch for ostler_governor_unwatch.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM (the thread could not be
+ * started), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callback and watch_id must not be NULL; user_data may be NULL.
+ * Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_watch(ostler_level_callback callback,
+                                    void *user_data,
+                                    uint64_t *watch_id);
+
+/**
+ * Ends a watch. When this returns, its callback runs no more.
+ *
+ * Parameters:
+ * - watch_id: of ostler_governor_watch.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (there is no such watch, or it was ended), OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: waits while the callback runs; inside that callback it returns at once, and this call of it is the last.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_unwatch(uint64_t watch_id);
 
 /**
  * Tells what the process holds, how much it may, and what the kernel says beside that. The kernel is asked anew.
@@ -4273,211 +4338,6 @@ ostler_status ostler_model_get_stats(struct ostler_model *model,
  * Since: 0.1
  */
 ostler_status ostler_model_destroy(struct ostler_model *model);
-
-
-/* ======================================================================
- * Tracing: who took what, and from where. While it is on, memory that an object takes from the system, and a sample of
- * the blocks that it hands out, is remembered with its size, its age and the call stack that asked for it, until it is
- * given back. Off, it costs one load of a flag.
- * ====================================================================== */
-
-/** Memory that an object took from the system; every one is remembered. */
-#define OSTLER_TRACED_MAPPING 0
-
-/** A block that an object handed out; a sample is remembered. */
-#define OSTLER_TRACED_BLOCK 1
-
-/** A resource that is leased out; a sample is remembered. */
-#define OSTLER_TRACED_LEASE 2
-
-/** One group for each call stack, the one with most bytes first. */
-#define OSTLER_TRACING_BY_STACK 0
-
-/** One group for each call stack of each object, the object with most bytes first. */
-#define OSTLER_TRACING_BY_OBJECT 1
-
-/** What is remembered. */
-typedef struct ostler_tracing_config {
-    /** sizeof(ostler_tracing_config). */
-    uint32_t struct_size;
-    /** Frames of a call stack, innermost first; at most 64; 0: 32. */
-    uint32_t max_frames;
-    /**
-     * Of the bytes that are handed out as blocks, one in so many is looked at on average, and the block that it falls
-     * into is remembered; 1: every block; 0: 524288. A larger block is found more surely, and stands for fewer.
-     */
-    uint64_t sample_bytes;
-    /**
-     * What the sample is drawn with: the same seed finds the same blocks in a thread that takes the same ones; 0 is a
-     * seed like any other.
-     */
-    uint64_t seed;
-} ostler_tracing_config;
-
-/** How much is remembered. */
-typedef struct ostler_tracing_stats {
-    /** sizeof(ostler_tracing_stats), set by the caller. */
-    uint32_t struct_size;
-    /** 1 while tracing is on. */
-    uint32_t on;
-    /** As configured. */
-    uint64_t sample_bytes;
-    /** Mappings, blocks and leases that are remembered now. */
-    uint64_t followed;
-    /** Those that were not, because the table of 65536 was full. */
-    uint64_t lost;
-    /** Different call stacks that were seen; of more than 32768 the rest counts as one. */
-    uint64_t call_stacks;
-} ostler_tracing_stats;
-
-/** One call in a call stack. Module and offset stay true after the module is unloaded, and from one run to the next. */
-typedef struct ostler_trace_frame {
-    /** The file of the program or library; "" when the code belongs to none. */
-    const char *module;
-    /** The address of the call in that file, as addr2line -e takes it; without a module, in memory. */
-    uint64_t offset;
-    /** The name of the function; "" when the file does not tell. */
-    const char *function;
-    /** The file of the source; "" when the module has no debug information. */
-    const char *file;
-    /** The line in it, or 0. */
-    uint32_t line;
-    /** 0. */
-    uint32_t reserved;
-} ostler_trace_frame;
-
-/** What one call stack took and has not given back. */
-typedef struct ostler_trace_group {
-    /** sizeof(ostler_trace_group). */
-    uint32_t struct_size;
-    /** OSTLER_TRACED_... */
-    uint32_t kind;
-    /** Bytes of all blocks; an estimate where only a sample is remembered. */
-    uint64_t bytes;
-    /** How many there are; an estimate as well. */
-    uint64_t blocks;
-    /** Those of them that are remembered. */
-    uint64_t followed;
-    /** The age of the oldest one in nanoseconds. */
-    uint64_t oldest_ns;
-    /** The number of the account of the object that has them; 0: several have them, or it has none. */
-    uint64_t account;
-    /** The kind of that object, such as "arena"; "": several kinds. */
-    const char *holder;
-    /** Its call stack, innermost call first. */
-    const struct ostler_trace_frame *frames;
-    /** How many frames there are. */
-    uint32_t frame_count;
-    /** 0. */
-    uint32_t reserved;
-    /** The name of that object; "": several objects, or it has no name. */
-    char name[OSTLER_NAME_BYTES];
-} ostler_trace_group;
-
-/** Is shown one group, which is borrowed during the call with all that it points to. */
-typedef void (*ostler_tracing_callback)(void *user_data, const struct ostler_trace_group *group);
-
-/**
- * Fills a configuration with the defaults.
- *
- * Parameters:
- * - config: written only on success.
- * - struct_size: sizeof(ostler_tracing_config).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_tracing_config_init(struct ostler_tracing_config *config, uint32_t struct_size);
-
-/**
- * Switches tracing on, for the whole process. When it is on already, the new configuration holds from now on. What was
- * taken before is not known.
- *
- * Parameters:
- * - config: borrowed during the call.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config may be NULL, which takes every default.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_tracing_start(const struct ostler_tracing_config *config);
-
-/**
- * Switches tracing off. What is remembered stays so until it is given back.
- *
- * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: takes no pointer.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_tracing_stop(void);
-
-/**
- * Tells how much is remembered.
- *
- * Parameters:
- * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_tracing_get_stats(struct ostler_tracing_stats *out);
-
-/**
- * Writes what is alive for people: one line for each group, and below it its call stack.
- *
- * Parameters:
- * - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
- * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
- * - buffer_bytes: its size; 0 writes nothing.
- * - needed_bytes: written only on success, else 0: the size that the whole report needs, its NUL included.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
- * Blocking: as long as it takes to read the names from the files of the program and its libraries; may be called from
- * any callback.
- * Since: 0.1
- */
-ostler_status ostler_tracing_report(uint32_t by,
-                                    char *buffer,
-                                    uint64_t buffer_bytes,
-                                    uint64_t *needed_bytes);
-
-/**
- * Shows every group to a callback, in the order of the report.
- *
- * Parameters:
- * - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
- * - callback: called for each group, on this thread, with no lock held; it may call the library.
- * - user_data: handed to the callback as it is.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: callback must not be NULL; user_data may be NULL.
- * Blocking: as long as it takes to read the names from the files of the program and its libraries, and as the callback
- * takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_tracing_visit(uint32_t by,
-                                   ostler_tracing_callback callback,
-                                   void *user_data);
 
 
 /* ======================================================================

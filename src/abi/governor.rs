@@ -2,17 +2,19 @@
 //! limit is refused before it is taken. The limit is the least of what is configured here and what the kernel allows:
 //! control groups of both versions, the machine's memory, RLIMIT_AS; it is read anew, because it may change.
 
-use super::arguments::{clear, null, output, text};
+use super::arguments::{clear, null, out_of_range, output, text};
 use super::guard::guard;
 use super::library::OSTLER_NAME_BYTES;
 use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_MEMORY_PRESSURE, ostler_status};
-use super::structs::{init, prepare, read, versioned, zeroed};
-use crate::base::Name;
+use super::structs::{init, prepare, read, versioned};
+use crate::base::{Name, alloc};
 use crate::memory::governor::account::{self, Entry, Holder};
+use crate::memory::governor::level::{Level, Reason, Thresholds};
 use crate::memory::governor::limit::{Configured, Limit, Source};
-use crate::memory::governor::look::ConfigureError;
-use crate::memory::governor::{Refused, look, root};
-use std::ffi::c_char;
+use crate::memory::governor::look::{self, Config, ConfigError};
+use crate::memory::governor::watch::{Change, Listener};
+use crate::memory::governor::{self, Refused, WatchError, keeper, root};
+use std::ffi::{c_char, c_void};
 use std::path::PathBuf;
 
 /// Nothing limits the process.
@@ -77,7 +79,48 @@ const _: () = assert!(
         && OSTLER_HOLDER_DEVICE == Holder::Device as u32
 );
 
-/// How much memory the process may hold.
+/// There is room.
+pub const OSTLER_LEVEL_LOW: u32 = 0;
+/// Memory is in use as it is meant to be.
+pub const OSTLER_LEVEL_NORMAL: u32 = 1;
+/// Memory is short: what can be done without should go.
+pub const OSTLER_LEVEL_HIGH: u32 = 2;
+/// The next step may be an out-of-memory kill or a stall of seconds: only what is essential is granted.
+pub const OSTLER_LEVEL_CRITICAL: u32 = 3;
+
+const _: () = assert!(
+    OSTLER_LEVEL_LOW == Level::Low as u32
+        && OSTLER_LEVEL_NORMAL == Level::Normal as u32
+        && OSTLER_LEVEL_HIGH == Level::High as u32
+        && OSTLER_LEVEL_CRITICAL == Level::Critical as u32
+);
+
+/// The level is low.
+pub const OSTLER_PRESSURE_NONE: u32 = 0;
+/// What is charged, against the configured limit.
+pub const OSTLER_PRESSURE_LIMIT: u32 = 1;
+/// A control group, by what it uses or by what is charged.
+pub const OSTLER_PRESSURE_CGROUP: u32 = 2;
+/// The memory of the machine.
+pub const OSTLER_PRESSURE_MACHINE: u32 = 3;
+/// RLIMIT_AS.
+pub const OSTLER_PRESSURE_ADDRESS_SPACE: u32 = 4;
+/// The memory of one of several nodes; never critical, because the kernel goes to another one.
+pub const OSTLER_PRESSURE_NODE: u32 = 5;
+/// Threads wait for memory (pressure stall information).
+pub const OSTLER_PRESSURE_STALL: u32 = 6;
+
+const _: () = assert!(
+    OSTLER_PRESSURE_NONE == Reason::None as u32
+        && OSTLER_PRESSURE_LIMIT == Reason::Limit as u32
+        && OSTLER_PRESSURE_CGROUP == Reason::Group as u32
+        && OSTLER_PRESSURE_MACHINE == Reason::Machine as u32
+        && OSTLER_PRESSURE_ADDRESS_SPACE == Reason::AddressSpace as u32
+        && OSTLER_PRESSURE_NODE == Reason::Node as u32
+        && OSTLER_PRESSURE_STALL == Reason::Stall as u32
+);
+
+/// How much memory the process may hold, and when that is how short.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ostler_governor_config {
@@ -88,9 +131,29 @@ pub struct ostler_governor_config {
     pub limit_percent: u32,
     /// All that is charged together may be this much; 0: no such limit.
     pub limit_bytes: u64,
+    /// The level is normal from this fill of any limit on, in percent; 1 to 100; 0: 50.
+    pub normal_percent: u32,
+    /// High; at least normal_percent; 0: 80.
+    pub high_percent: u32,
+    /// Critical; at least high_percent; 0: 95.
+    pub critical_percent: u32,
+    /// A level ends when the fill is so much below its begin; below normal_percent; 0: 5.
+    pub hysteresis_percent: u32,
+    /// The level is high when some thread waited for memory in this share of the time, in percent; 1 to 100; 0: 10.
+    pub stall_high_percent: u32,
+    /// The level is critical when all threads did; 1 to 100; 0: 10.
+    pub stall_critical_percent: u32,
+    /// How often the governor's thread looks; 10 ms to 60 s; 0: 250 ms.
+    pub tick_ns: u64,
+    /// A level that is measured, not charged, ends only after so long without cause; at most 1 hour; 0: 1 s.
+    pub cool_down_ns: u64,
     /// The folder of the control group whose limits hold, and those of the groups above it; borrowed during the call;
     /// NULL: the group that this process is in.
     pub cgroup_folder: *const c_char,
+    /// Where pressure stall information is read; borrowed during the call; NULL: memory.pressure of the group, else
+    /// /proc/pressure/memory. The kernel's alarm comes from there as well, unless $MEMORY_PRESSURE_WATCH names a file,
+    /// FIFO or socket for it; /dev/null there means that stalls count for nothing.
+    pub pressure_file: *const c_char,
 }
 
 /// What the process holds, how much it may, and what the kernel says beside that.
@@ -130,7 +193,49 @@ pub struct ostler_governor_stats {
     pub machine_bytes: u64,
     /// Measured: what of it is free, or free as soon as it is wanted.
     pub machine_available_bytes: u64,
+    /// OSTLER_LEVEL_...
+    pub level: u32,
+    /// OSTLER_PRESSURE_...: what the level comes from.
+    pub pressure: u32,
+    /// Measured: thousandths of the time between the last two looks in which some thread waited for memory.
+    pub stall_some_permille: u32,
+    /// The same for all threads at once.
+    pub stall_full_permille: u32,
+    /// 1: the kernel wakes the governor's thread when threads wait for memory. 0: that is only measured at each tick.
+    pub alarm_armed: u32,
+    /// Why it does not, where that was tried: EOPNOTSUPP when the file is none of the kernel's; else 0.
+    pub alarm_errno: i32,
+    /// Alarms behind which no stall was: the kernel gives one after it is armed.
+    pub false_alarms: u64,
+    /// Looks of the governor's thread.
+    pub ticks: u64,
+    /// What they took of a processor.
+    pub tick_cpu_ns: u64,
 }
+
+/// A change of the level, as it is told of.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ostler_level_change {
+    /// sizeof(ostler_level_change) of the library.
+    pub struct_size: u32,
+    /// OSTLER_LEVEL_...
+    pub level: u32,
+    /// OSTLER_LEVEL_... before.
+    pub level_before: u32,
+    /// OSTLER_PRESSURE_...: what the level comes from.
+    pub pressure: u32,
+    /// Charged at that moment.
+    pub held_bytes: u64,
+    /// The least limit at that moment; UINT64_MAX without one.
+    pub limit_bytes: u64,
+}
+
+/// Is told of a change of the level: on the governor's thread, with no lock held, each change once and in order. It may
+/// call the library, also to end its own watch; what takes long there holds up the next change. change is borrowed
+/// during the call.
+pub type ostler_level_callback =
+    Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, change: *const ostler_level_change)>;
 
 /// What an account is and holds.
 #[repr(C)]
@@ -160,9 +265,18 @@ impl From<Refused> for Failure {
     }
 }
 
-impl From<ConfigureError> for Failure {
-    fn from(error: ConfigureError) -> Self {
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
         Self::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{error}"))
+    }
+}
+
+impl From<WatchError> for Failure {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::OutOfMemory(error) => error.into(),
+            WatchError::Spawn(error) => error.into(),
+        }
     }
 }
 
@@ -192,31 +306,138 @@ pub unsafe extern "C" fn ostler_governor_config_init(
     guard(|| unsafe { init("config", config, struct_size) })
 }
 
-/// Sets how much memory the process may hold, in place of what was set before. What is held already stays, also when it
-/// is more. Without this call the kernel's limits hold.
+/// # Safety
+/// The texts in it are as the header asks.
+unsafe fn checked(config: &ostler_governor_config) -> Result<Config, Failure> {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let or = |value: u32, default: u32| if value == 0 { default } else { value };
+    let usual = Thresholds::default();
+    if config.cool_down_ns > HOUR_NS {
+        return Err(out_of_range("cool_down_ns", config.cool_down_ns, "must be at most 3600000000000 (1 h)"));
+    }
+    // SAFETY: the caller's promise.
+    let path = |name, given: *const c_char| unsafe {
+        if given.is_null() { Ok(None) } else { text(name, given).map(|path| Some(PathBuf::from(path))) }
+    };
+    let config = Config {
+        limit: Configured { bytes: config.limit_bytes, percent: config.limit_percent },
+        thresholds: Thresholds {
+            normal: or(config.normal_percent, usual.normal),
+            high: or(config.high_percent, usual.high),
+            critical: or(config.critical_percent, usual.critical),
+            hysteresis: or(config.hysteresis_percent, usual.hysteresis),
+            stall_high: or(config.stall_high_percent, usual.stall_high),
+            stall_critical: or(config.stall_critical_percent, usual.stall_critical),
+            cool_down_ns: if config.cool_down_ns == 0 { usual.cool_down_ns } else { config.cool_down_ns },
+        },
+        tick_ns: if config.tick_ns == 0 { look::DEFAULT_TICK_NS } else { config.tick_ns },
+        group: path("cgroup_folder", config.cgroup_folder)?,
+        pressure: path("pressure_file", config.pressure_file)?,
+    };
+    Ok(config.checked()?)
+}
+
+/// Governs the process: sets how much memory it may hold, and when that is how short, in place of what was set before,
+/// and starts the governor's thread. What is held already stays, also when it is more. Without this call the limits of
+/// the kernel hold, and at no level is anything refused for its sake.
 ///
 /// Parameters:
 /// - config: borrowed during the call.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_SYSTEM (the thread could not be
+/// started; nothing is changed), OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
-/// NULL: config may be NULL, which takes every default.
+/// NULL: config may be NULL: all is as before the first call, and the thread ends unless somebody keeps a watch.
 /// Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_governor_configure(config: *const ostler_governor_config) -> ostler_status {
     guard(|| {
+        if config.is_null() {
+            governor::forget();
+            return Ok(());
+        }
         // SAFETY: as the header asks.
-        let config = if config.is_null() { zeroed() } else { unsafe { read("config", config)? } };
-        let configured = Configured { bytes: config.limit_bytes, percent: config.limit_percent };
-        let folder = if config.cgroup_folder.is_null() {
-            None
-        } else {
-            // SAFETY: as the header asks.
-            Some(PathBuf::from(unsafe { text("cgroup_folder", config.cgroup_folder)? }))
+        let config = unsafe { checked(&read("config", config)?)? };
+        Ok(governor::configure(config)?)
+    })
+}
+
+/// A callback of the host that watches the level.
+struct Host {
+    callback: unsafe extern "C-unwind" fn(*mut c_void, *const ostler_level_change),
+    user_data: *mut c_void,
+}
+
+// SAFETY: the header asks for a callback and user data that the governor's thread may use.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+impl Listener for Host {
+    fn changed(&self, change: &Change) {
+        let change = ostler_level_change {
+            struct_size: size_of::<ostler_level_change>() as u32,
+            level: change.level as u32,
+            level_before: change.before as u32,
+            pressure: change.reason as u32,
+            held_bytes: change.held,
+            limit_bytes: change.limit,
         };
-        Ok(look::configure(configured, folder)?)
+        // SAFETY: the host's function, called as the header says.
+        unsafe { (self.callback)(self.user_data, &change) }
+    }
+}
+
+/// Has a callback told of each change of the level from now on, and starts the governor's thread.
+///
+/// Parameters:
+/// - callback: called on the governor's thread until the watch ends.
+/// - user_data: handed to it.
+/// - watch_id: written only on success, else 0; names the watch for ostler_governor_unwatch.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM (the thread could not be
+/// started), OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: callback and watch_id must not be NULL; user_data may be NULL.
+/// Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_governor_watch(
+    callback: ostler_level_callback,
+    user_data: *mut c_void,
+    watch_id: *mut u64,
+) -> ostler_status {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let watch_id = unsafe { output("watch_id", watch_id, 0)? };
+        let callback = callback.ok_or_else(|| null("callback"))?;
+        *watch_id = governor::watch(alloc::try_box(Host { callback, user_data })?)?;
+        Ok(())
+    })
+}
+
+/// Ends a watch. When this returns, its callback runs no more.
+///
+/// Parameters:
+/// - watch_id: of ostler_governor_watch.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (there is no such watch, or it was ended), OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: takes no pointer.
+/// Blocking: waits while the callback runs; inside that callback it returns at once, and this call of it is the last.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn ostler_governor_unwatch(watch_id: u64) -> ostler_status {
+    guard(|| {
+        if governor::unwatch(watch_id) {
+            return Ok(());
+        }
+        Err(out_of_range("watch_id", watch_id, "must be one of ostler_governor_watch that was not ended"))
     })
 }
 
@@ -237,7 +458,8 @@ pub unsafe extern "C" fn ostler_governor_get_stats(out: *mut ostler_governor_sta
         // SAFETY: as the header asks.
         let out = unsafe { prepare("out", out)? };
         let sight = look::now();
-        let totals = root::totals();
+        let (totals, work) = (root::totals(), keeper::work());
+        let stall = sight.readings.stall.unwrap_or_default();
         let group = sight.group.map_or((Limit::NONE.bytes, 0), |group| (group.limit.bytes, group.used));
         out.fill(&ostler_governor_stats {
             struct_size: 0,
@@ -256,6 +478,15 @@ pub unsafe extern "C" fn ostler_governor_get_stats(out: *mut ostler_governor_sta
             cgroup_used_bytes: group.1,
             machine_bytes: sight.machine.total,
             machine_available_bytes: sight.machine.available,
+            level: sight.verdict.level as u32,
+            pressure: sight.verdict.reason as u32,
+            stall_some_permille: stall.0 as u32,
+            stall_full_permille: stall.1 as u32,
+            alarm_armed: u32::from(sight.alarm.is_armed),
+            alarm_errno: sight.alarm.errno,
+            false_alarms: work.false_alarms,
+            ticks: work.ticks,
+            tick_cpu_ns: work.cpu_ns,
         });
         Ok(())
     })

@@ -10,6 +10,7 @@ use crate::base::clock::{self, Deadline};
 use crate::base::text::Lossy;
 use crate::base::thread::{self, ThreadRecord};
 use crate::base::{callback, handles, log, tracing};
+use crate::memory::governor;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -221,8 +222,8 @@ pub unsafe extern "C" fn ostler_callback_set_message(message: *const c_char) -> 
 
 /// Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
 /// that run finish. A clock that a test froze runs on. What tracing knows of that was not given back is told to the log
-/// first. Afterwards every handle is invalid, and the library can be used anew. A program may also just exit, with
-/// workers busy.
+/// first. Afterwards every handle is invalid, and the library can be used anew, with no governor configured. A program may
+/// also just exit, with workers busy.
 ///
 /// Parameters:
 /// - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -251,6 +252,7 @@ pub unsafe extern "C" fn ostler_shutdown(timeout_ns: u64, still_out: *mut u64) -
         clock::run_on_at_last();
         thread::wake_all();
         let deadline = Deadline::after(timeout_ns);
+        governor::end();
         handles::destroy_all();
         let mut left = handles::live_count();
         while left > 0 && !deadline.has_passed() {

@@ -226,22 +226,35 @@ pub struct SpawnError {
 /// Starts a thread of the library: named `ostler-<name>` (15 bytes are kept), with every signal blocked, so that the
 /// host's handlers never run on it.
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, SpawnError> {
+    let counted = Counted::new();
+    start(name, move || {
+        let _counted = counted;
+        let _marked = Marked::new();
+        super::panics::silence_this_thread();
+        body();
+    })
+}
+
+/// [`spawn`] for a thread that follows the machine instead of the library's clock: it sleeps elsewhere, and who waits until
+/// all threads of the library sleep does not wait for it.
+pub fn spawn_apart(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, SpawnError> {
+    start(name, move || {
+        super::panics::silence_this_thread();
+        body();
+    })
+}
+
+fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, SpawnError> {
     let name = format!("ostler-{name}");
     if let Some(errno) = faults::hit(Point::ThreadStart) {
         return Err(SpawnError { name, source: std::io::Error::from_raw_os_error(errno) });
     }
     let short = name.chars().take(15).collect();
     let _blocked = BlockedSignals::new();
-    let counted = Counted::new();
-    std::thread::Builder::new()
-        .name(short)
-        .spawn(move || {
-            let _counted = counted;
-            let _marked = Marked::new();
-            super::panics::silence_this_thread();
-            body();
-        })
-        .map_err(|source| SpawnError { name, source })
+    std::thread::Builder::new().name(short).spawn(body).map_err(|source| SpawnError { name, source })
 }
 
 /// Wakes every thread that sleeps in the library, to look again at what it waits for.

@@ -166,6 +166,13 @@ fn groups_above(folder: &Path) -> Vec<MemoryGroup> {
     folder.ancestors().take_while(|folder| is_memory_group(folder)).map(group).collect()
 }
 
+/// The pressure stall information of a group, or of this process's own; version 1 has none.
+pub fn pressure_file(folder: Option<&Path>) -> Option<PathBuf> {
+    let own = || Groups::of_this_process()?.levels("").into_iter().next();
+    let file = folder.map(Path::to_path_buf).or_else(own)?.join("memory.pressure");
+    file.exists().then_some(file)
+}
+
 fn is_newer(folder: &Path) -> bool {
     folder.join("memory.current").exists()
 }

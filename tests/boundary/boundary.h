@@ -132,6 +132,7 @@ void fill_ostler_testkit_fault_of_model(void *target, uint32_t struct_size);
 void fill_ostler_templates_config(void *target, uint32_t struct_size);
 void fill_ostler_templates_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_tracing_config(void *target, uint32_t struct_size);
+void callback_ostler_level_callback(void *user_data, const ostler_level_change *change);
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message);
 void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, ostler_status status, ostler_lease lease,
                                        void *resource);

@@ -62,6 +62,7 @@ NUMBERS = {
     "by_ns": "1",
     "by": "OSTLER_TRACING_BY_OBJECT",
     "flags": "0",
+    "watch_id": "0",
     "callback": "OSTLER_TESTKIT_CREATE",
 }
 
@@ -78,9 +79,10 @@ NUMBERS_OF = {
 FILLS = {"ostler_testkit_model_inject": "fill_ostler_testkit_fault_of_model"}
 
 # What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, the
-# world's cell is completed, and it has one arena.
+# world's cell is completed, it has one arena, and it keeps no watch.
 ANSWERS = {
     "ostler_arena_hand_over_region": "OSTLER_E_INVALID_ARGUMENT",
+    "ostler_governor_unwatch": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",

@@ -75,6 +75,11 @@ void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_sta
     (void)user_data, (void)cell, (void)outcome, (void)value;
 }
 
+void callback_ostler_level_callback(void *user_data, const ostler_level_change *change)
+{
+    (void)user_data, (void)change;
+}
+
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message)
 {
     (void)user_data, (void)level, (void)message;

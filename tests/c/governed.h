@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <ostler.h>
 #include <sys/stat.h>
 
@@ -61,21 +62,20 @@ struct group {
     char inner[128];
 };
 
-static inline void write_file(const char *folder, const char *name, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static inline void write_file(const char *folder, const char *name, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static inline void write_file(const char *folder, const char *name,
+                                                                   const char *format, ...)
 {
-    char path[256];
+    /* In place and of the same length each time, so that nobody ever reads a file that is half written. */
+    char path[256], text[128];
     va_list arguments;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    if (!EXPECT(file != NULL))
-        return;
     va_start(arguments, format);
-    vfprintf(file, format, arguments);
+    int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fclose(file);
+    memset(text + length, ' ', sizeof text - (size_t)length);
+    int file = open(path, O_WRONLY | O_CREAT, 0600);
+    EXPECT(file >= 0 && pwrite(file, text, sizeof text, 0) == (ssize_t)sizeof text);
+    close(file);
 }
 
 /* Both groups of version 2, without a limit, and with `used` bytes. */
@@ -101,7 +101,16 @@ static inline void obey(const struct group *group)
 {
     ostler_governor_config config = governor_config();
     config.cgroup_folder = group->inner;
+    config.cool_down_ns = 1;
     CHECK_STATUS(ostler_governor_configure(&config), OSTLER_OK);
+}
+
+/* Sums of pressure stall information. */
+static inline void tell_stalls(const struct group *group, uint64_t some_us, uint64_t full_us)
+{
+    write_file(group->inner, "memory.pressure",
+               "some avg10=0 avg60=0 avg300=0 total=%llu\nfull avg10=0 avg60=0 avg300=0 total=%llu\n",
+               (unsigned long long)some_us, (unsigned long long)full_us);
 }
 
 static inline void remove_group(const struct group *group)

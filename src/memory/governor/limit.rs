@@ -92,8 +92,13 @@ pub struct Bound {
 impl Bound {
     /// Used, in thousandths of the limit.
     pub fn fill(self) -> u64 {
-        (u128::from(self.used) * 1000 / u128::from(self.limit.bytes.max(1))).min(1000) as u64
+        thousandths(self.used, self.limit.bytes)
     }
+}
+
+/// At most 1000.
+pub fn thousandths(part: u64, whole: u64) -> u64 {
+    (u128::from(part) * 1000 / u128::from(whole.max(1))).min(1000) as u64
 }
 
 /// How much accounts may hold below a bound.

@@ -1,7 +1,11 @@
-//! A look at what the kernel tells: the limits as they are now, how far they are used, what this process really takes.
+//! A look at what the kernel tells: the limits as they are now, how far they are used, what this process really takes,
+//! and how short memory is by all of that.
 
-use super::limit::{Bound, Ceiling, Configured, Limit, Limits, Source};
-use super::root;
+use super::level::{Judge, Readings, Thresholds, Verdict};
+use super::limit::{Bound, Ceiling, Configured, Limit, Limits, Source, thousandths};
+use super::stall::{Meter, Places};
+use super::watch::{self, Change};
+use super::{keeper, root};
 use crate::base::{InvalidField, clock};
 use crate::memory::cgroup::{self, MemoryLimit};
 use crate::memory::kernel::{self, Memory, Reread};
@@ -20,28 +24,105 @@ pub struct Sight {
     /// The tightest limit of the control groups.
     pub group: Option<Bound>,
     pub machine: Memory,
+    pub readings: Readings,
+    pub verdict: Verdict,
+    pub alarm: AlarmState,
+}
+
+/// Whether the kernel wakes the thread when memory is short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmState {
+    pub is_armed: bool,
+    /// Why not, where it was tried; 0: it was not.
+    pub errno: i32,
+}
+
+/// What the host wants of the governor.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub limit: Configured,
+    pub thresholds: Thresholds,
+    pub tick_ns: u64,
+    /// The group that is asked; `None`: that of this process.
+    pub group: Option<PathBuf>,
+    /// Where the sums of stalls are read; `None`: where they are mostly found.
+    pub pressure: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error(transparent)]
+    Field(#[from] InvalidField),
+    #[error("cgroup_folder is \"{}\", which has no file memory.current or memory.usage_in_bytes", .0.display())]
+    NoGroup(PathBuf),
+    #[error("pressure_file is \"{}\", which does not tell pressure stall information", .0.display())]
+    NoPressure(PathBuf),
+}
+
+impl Config {
+    pub fn checked(self) -> Result<Self, ConfigError> {
+        const TICKS_NS: std::ops::RangeInclusive<u64> = 10_000_000..=60_000_000_000;
+        self.limit.checked()?;
+        self.thresholds.checked()?;
+        if !TICKS_NS.contains(&self.tick_ns) {
+            let bound = "must be 0, or 10000000 (10 ms) to 60000000000 (60 s)";
+            return Err(InvalidField { field: "tick_ns", value: self.tick_ns, bound }.into());
+        }
+        match (&self.group, &self.pressure) {
+            (Some(group), _) if !cgroup::is_memory_group(group) => Err(ConfigError::NoGroup(group.clone())),
+            (_, Some(file)) if Meter::new(file).measure(0).is_none() => Err(ConfigError::NoPressure(file.clone())),
+            _ => Ok(self),
+        }
+    }
 }
 
 /// What is looked at, and what is remembered of the last time.
 struct Eyes {
-    configured: Configured,
+    /// Somebody configured or watches the governor, so that levels have consequences.
+    is_active: bool,
+    limit: Configured,
+    thresholds: Thresholds,
+    tick_ns: u64,
     meminfo: Reread,
     statm: Reread,
+    /// The memory of each node, when there are several.
+    nodes: Vec<Reread>,
     /// For each bound in the order of reading, what was used beside what is held.
     beside: Vec<Option<u64>>,
     groups_seen: u64,
+    meter: Option<Meter>,
+    /// Where stalls are told of, and the number of the configuration that said so.
+    places: Option<Places>,
+    orders: u64,
+    alarm: AlarmState,
+    judge: Judge,
+    verdict: Verdict,
 }
 
 static EYES: Mutex<Option<Eyes>> = Mutex::new(None);
 
+pub const DEFAULT_TICK_NS: u64 = PERIOD_MS * 1_000_000;
+
 impl Eyes {
     fn new() -> Self {
+        let nodes = kernel::allowed_nodes();
         Self {
-            configured: Configured::default(),
+            is_active: false,
+            limit: Configured::default(),
+            thresholds: Thresholds::default(),
+            tick_ns: DEFAULT_TICK_NS,
             meminfo: Reread::new("/proc/meminfo"),
             statm: Reread::new("/proc/self/statm"),
+            // The memory of a single node is the machine's.
+            nodes: nodes.iter().filter(|_| nodes.len() > 1).map(|node| Reread::new(kernel::node_meminfo(*node))).collect(),
             beside: Vec::new(),
             groups_seen: 0,
+            meter: None,
+            places: None,
+            orders: 0,
+            alarm: AlarmState::default(),
+            judge: Judge::default(),
+            verdict: Verdict::default(),
         }
     }
 
@@ -53,63 +134,120 @@ impl Eyes {
         let (mapped, resident) = process.unwrap_or((u64::MAX, u64::MAX));
         let machine = self.meminfo.read(&mut buffer).and_then(kernel::machine_memory_in).unwrap_or_default();
 
-        let mut found = Found { eyes: self, of_kernel: Limit::NONE, ceiling: Ceiling::NONE, group: None, place: 0 };
+        let mut found = Found::new(in_memory, resident, &mut self.beside);
         if machine.total > 0 {
-            let used = machine.total.saturating_sub(machine.available);
-            found.note(
-                Bound { limit: Limit { bytes: machine.total, source: Source::Machine }, used },
-                in_memory.min(resident),
-            );
+            found.note(machine.total, Source::Machine, machine.total.saturating_sub(machine.available));
         }
-        if let Some(bytes) = address_space_limit() {
-            found.note(Bound { limit: Limit { bytes, source: Source::AddressSpace }, used: mapped }, in_memory);
+        if let Some(limit) = address_space_limit() {
+            found.note(limit, Source::AddressSpace, mapped);
         }
-        let seen = cgroup::MEMORY.lock().bounds(|kind, bound| {
+        let groups_seen = cgroup::MEMORY.lock().bounds(|kind, bound| {
             let source = match kind {
                 MemoryLimit::Max => Source::GroupMax,
                 MemoryLimit::High => Source::GroupHigh,
                 MemoryLimit::Older => Source::GroupOlder,
             };
-            found
-                .note(Bound { limit: Limit { bytes: bound.limit, source }, used: bound.used }, in_memory.min(resident));
+            found.note(bound.limit, source, bound.used);
         });
-        let (of_kernel, ceiling, group) = (found.of_kernel, found.ceiling, found.group);
-        if seen != self.groups_seen {
+        let Found { of_kernel, ceiling, group, mut readings, .. } = found;
+        if groups_seen != self.groups_seen {
             // What was beside in one group says nothing of another.
-            self.groups_seen = seen;
+            self.groups_seen = groups_seen;
             self.beside.clear();
         }
-        Sight { limits: Limits::of(self.configured, of_kernel, ceiling), resident, group, machine }
+        let limits = Limits::of(self.limit, of_kernel, ceiling);
+        if limits.configured != Limit::NONE {
+            readings.limit = Some(thousandths(totals.held, limits.configured.bytes));
+        }
+        let nodes = self.nodes.iter_mut().filter_map(|node| kernel::node_memory_in(node.read(&mut buffer)?));
+        readings.node = nodes.map(|node| thousandths(node.total.saturating_sub(node.available), node.total)).max();
+        let now_ns = clock::monotonic_ns();
+        readings.stall = self.meter.as_mut().and_then(|meter| meter.measure(now_ns));
+        let verdict = self.judge.judge(&readings, &self.thresholds, now_ns);
+        Sight { limits, resident, group, machine, readings, verdict, alarm: self.alarm }
+    }
+
+    /// Makes what was found hold, and has a change told of.
+    fn look_and_act(&mut self) -> Sight {
+        let sight = self.look();
+        root::set_limits(&sight.limits, clock::coarse_ms() + PERIOD_MS);
+        let (before, now) = (self.verdict.level, sight.verdict.level);
+        let ring_above = self.thresholds.next_rise(sight.limits.effective.bytes, now).unwrap_or(u64::MAX);
+        root::set_level(
+            self.is_active && now == super::level::Level::Critical,
+            if self.is_active { ring_above } else { u64::MAX },
+        );
+        self.verdict = sight.verdict;
+        if before != now && watch::is_any() {
+            let held = root::totals().held;
+            let limit = sight.limits.effective.bytes;
+            watch::note(Change { level: now, before, reason: sight.verdict.reason, held, limit });
+            keeper::ring();
+        }
+        sight
     }
 }
 
-/// What was found so far.
+/// What was found so far, and what the process holds.
 struct Found<'a> {
-    eyes: &'a mut Eyes,
+    in_memory: u64,
+    resident: u64,
+    beside: &'a mut Vec<Option<u64>>,
+    place: usize,
     of_kernel: Limit,
     ceiling: Ceiling,
     group: Option<Bound>,
-    place: usize,
+    readings: Readings,
 }
 
-impl Found<'_> {
-    fn note(&mut self, bound: Bound, ours_at_most: u64) {
-        if self.eyes.beside.len() <= self.place {
-            self.eyes.beside.resize(self.place + 1, None);
+impl<'a> Found<'a> {
+    fn new(in_memory: u64, resident: u64, beside: &'a mut Vec<Option<u64>>) -> Self {
+        Self {
+            in_memory,
+            resident,
+            beside,
+            place: 0,
+            of_kernel: Limit::NONE,
+            ceiling: Ceiling::NONE,
+            group: None,
+            readings: Readings::default(),
         }
-        let Some(beside) = self.eyes.beside.get_mut(self.place) else { return };
+    }
+
+    fn note(&mut self, limit: u64, source: Source, used: u64) {
+        let bound = Bound { limit: Limit { bytes: limit, source }, used };
+        if bound.limit.bytes < self.of_kernel.bytes {
+            self.of_kernel = bound.limit;
+        }
+        self.note_ceiling(bound);
+        // What is charged may come to be used at any moment.
+        let fill = bound.fill().max(thousandths(self.in_memory, limit));
+        let reading = match source {
+            Source::Machine => &mut self.readings.machine,
+            Source::AddressSpace => &mut self.readings.address_space,
+            _ => {
+                if self.group.is_none_or(|group| bound.fill() > group.fill()) {
+                    self.group = Some(bound);
+                }
+                &mut self.readings.group
+            }
+        };
+        *reading = (*reading).max(Some(fill));
+    }
+
+    fn note_ceiling(&mut self, bound: Bound) {
+        // Address space is taken when memory is mapped, all else when it is touched.
+        let is_address_space = bound.limit.source == Source::AddressSpace;
+        let ours_at_most = if is_address_space { self.in_memory } else { self.in_memory.min(self.resident) };
+        if self.beside.len() <= self.place {
+            self.beside.resize(self.place + 1, None);
+        }
+        let Some(beside) = self.beside.get_mut(self.place) else { return };
         let ceiling = Ceiling::below(bound, ours_at_most, *beside);
         *beside = Some(ceiling.beside);
         self.place += 1;
         if ceiling.held < self.ceiling.held {
             self.ceiling = ceiling;
-        }
-        if bound.limit.bytes < self.of_kernel.bytes {
-            self.of_kernel = bound.limit;
-        }
-        let of_group = matches!(bound.limit.source, Source::GroupMax | Source::GroupHigh | Source::GroupOlder);
-        if of_group && self.group.is_none_or(|group| bound.fill() > group.fill()) {
-            self.group = Some(bound);
         }
     }
 }
@@ -121,15 +259,9 @@ fn address_space_limit() -> Option<u64> {
     (told && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
-/// Looks now; the limits that are found hold from now on.
+/// Looks now; what is found holds from now on.
 pub fn now() -> Sight {
-    look_with(EYES.lock().get_or_insert_with(Eyes::new))
-}
-
-fn look_with(eyes: &mut Eyes) -> Sight {
-    let sight = eyes.look();
-    root::set_limits(&sight.limits, clock::coarse_ms() + PERIOD_MS);
-    sight
+    EYES.lock().get_or_insert_with(Eyes::new).look_and_act()
 }
 
 /// Looks, unless somebody else did a short time ago.
@@ -140,26 +272,68 @@ pub fn again_if_due() {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigureError {
-    #[error(transparent)]
-    Field(#[from] InvalidField),
-    #[error("cgroup_folder is \"{}\", which has no file memory.current or memory.usage_in_bytes", .0.display())]
-    NoGroup(PathBuf),
-}
-
-/// What the host sets from now on, and whose groups are asked.
-pub fn configure(configured: Configured, folder: Option<PathBuf>) -> Result<(), ConfigureError> {
-    let configured = configured.checked()?;
-    if let Some(folder) = &folder
-        && !cgroup::is_memory_group(folder)
-    {
-        return Err(ConfigureError::NoGroup(folder.clone()));
-    }
+/// From now on the host wants this, which is [`Config::checked`].
+pub fn configure(config: Config) {
+    let places = Places::find(config.pressure, cgroup::pressure_file(config.group.as_deref()));
     let mut eyes = EYES.lock();
     let eyes = eyes.get_or_insert_with(Eyes::new);
-    eyes.configured = configured;
-    cgroup::MEMORY.lock().ask_instead(folder);
-    look_with(eyes);
-    Ok(())
+    (eyes.limit, eyes.thresholds, eyes.tick_ns) = (config.limit, config.thresholds, config.tick_ns);
+    eyes.watch_stalls(places);
+    cgroup::MEMORY.lock().ask_instead(config.group);
+    eyes.look_and_act();
+}
+
+/// Levels have consequences from now on, whether the host configured anything or not.
+pub fn activate() {
+    let mut eyes = EYES.lock();
+    let eyes = eyes.get_or_insert_with(Eyes::new);
+    if !eyes.is_active {
+        eyes.is_active = true;
+        if eyes.meter.is_none() {
+            eyes.watch_stalls(Places::find(None, cgroup::pressure_file(None)));
+        }
+    }
+    eyes.look_and_act();
+}
+
+/// As before the host said anything.
+pub fn forget() {
+    let mut eyes = EYES.lock();
+    let eyes = eyes.get_or_insert_with(Eyes::new);
+    let (orders, verdict) = (eyes.orders + 1, eyes.verdict);
+    *eyes = Eyes { orders, verdict, ..Eyes::new() };
+    cgroup::MEMORY.lock().ask_instead(None);
+    eyes.look_and_act();
+}
+
+impl Eyes {
+    fn watch_stalls(&mut self, places: Option<Places>) {
+        self.meter = places.as_ref().map(|places| Meter::new(&places.sums));
+        self.places = places;
+        self.alarm = AlarmState::default();
+        self.orders += 1;
+    }
+}
+
+/// How long the thread sleeps.
+pub fn tick_ns() -> u64 {
+    EYES.lock().as_ref().map_or(DEFAULT_TICK_NS, |eyes| eyes.tick_ns)
+}
+
+/// Where alarms come from and from which share of stalls on, if that is not what was known under this number.
+pub fn orders(known: u64) -> Option<(u64, Option<Places>, u32)> {
+    let eyes = EYES.lock();
+    let eyes = eyes.as_ref().filter(|eyes| eyes.orders != known)?;
+    Some((eyes.orders, eyes.places.clone(), eyes.thresholds.stall_high))
+}
+
+pub fn note_alarm(is_armed: bool, errno: i32) {
+    if let Some(eyes) = EYES.lock().as_mut() {
+        eyes.alarm = AlarmState { is_armed, errno };
+    }
+}
+
+/// Whether threads waited for memory since the last look.
+pub fn is_stalled_since() -> bool {
+    EYES.lock().as_mut().and_then(|eyes| eyes.meter.as_mut()).is_some_and(Meter::has_grown)
 }

@@ -2,12 +2,13 @@
 //! one exchange; only one that does not fit, or that comes long after the last look at the kernel, looks again.
 
 use super::account::{Backing, LargestHolders, Need};
-use super::limit::{Limits, Source};
-use super::look;
+use super::level::Reason;
+use super::limit::{Limit, Limits, Source};
+use super::{keeper, look};
 use crate::base::clock;
 use crate::base::text::Size;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 /// What the process holds and may hold, on cache lines of its own.
 #[repr(align(128))]
@@ -23,6 +24,10 @@ struct Root {
     limit: AtomicU64,
     /// What `held` without the pool of huge pages may become.
     ceiling: AtomicU64,
+    /// Only what is essential is granted.
+    is_critical: AtomicBool,
+    /// When `held` comes to be more than this, the governor's thread wants to know.
+    ring_above: AtomicU64,
     /// When the kernel is to be looked at again, on the coarse clock.
     look_again_ms: AtomicU64,
 }
@@ -35,6 +40,8 @@ static ROOT: Root = Root {
     refusals: AtomicU64::new(0),
     limit: AtomicU64::new(u64::MAX),
     ceiling: AtomicU64::new(u64::MAX),
+    is_critical: AtomicBool::new(false),
+    ring_above: AtomicU64::new(u64::MAX),
     look_again_ms: AtomicU64::new(0),
 };
 
@@ -69,6 +76,8 @@ pub struct Refused {
     pub source: Source,
     /// Used by what no account is charged for.
     pub beside: u64,
+    /// Why memory is critically short, when it is that and no limit that is in the way.
+    pub critical: Reason,
 }
 
 impl std::error::Error for Refused {}
@@ -76,7 +85,12 @@ impl std::error::Error for Refused {}
 impl fmt::Display for Refused {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (wanted, limit, held) = (Size(self.wanted), Size(self.limit), Size(self.held));
-        write!(formatter, "{wanted} more would pass the limit of {limit} ({}): held {held}", self.source.words())?;
+        if self.critical == Reason::None {
+            write!(formatter, "{wanted} more would pass the limit of {limit} ({}): held {held}", self.source.words())?;
+        } else {
+            let reason = self.critical.words();
+            write!(formatter, "{wanted} more are not essential, and memory is critically short ({reason}): held {held}")?;
+        }
         write!(formatter, "{LargestHolders}")?;
         if self.beside > 0 {
             write!(formatter, "; used beside that {}", Size(self.beside))?;
@@ -100,6 +114,9 @@ fn try_take(bytes: u64, backing: Backing, need: Need) -> bool {
         ROOT.on_devices.fetch_add(bytes, Relaxed);
         return true;
     }
+    if ROOT.is_critical.load(Relaxed) && need == Need::Ordinary {
+        return false;
+    }
     let mut held = ROOT.held.load(Relaxed);
     loop {
         let Some(sum) = held.checked_add(bytes) else { return false };
@@ -117,6 +134,9 @@ fn try_take(bytes: u64, backing: Backing, need: Need) -> bool {
                 if sum > ROOT.peak.load(Relaxed) {
                     ROOT.peak.fetch_max(sum, Relaxed);
                 }
+                if sum > ROOT.ring_above.load(Relaxed) {
+                    keeper::ring();
+                }
                 return true;
             }
             Err(changed) => held = changed,
@@ -127,16 +147,27 @@ fn try_take(bytes: u64, backing: Backing, need: Need) -> bool {
 /// Nothing is refused by what was true some time ago.
 #[cold]
 fn take_after_a_look(bytes: u64, backing: Backing, need: Need) -> Result<(), Refused> {
-    let limits = look::now().limits;
+    let sight = look::now();
     if try_take(bytes, backing, need) {
         return Ok(());
     }
     ROOT.refusals.fetch_add(1, Relaxed);
-    let totals = totals();
-    let of_host = totals.held.saturating_add(bytes) > limits.configured.bytes;
-    let (limit, beside) = if of_host { (limits.configured, 0) } else { (limits.ceiling.limit, limits.ceiling.beside) };
-    let held = if of_host { totals.held } else { totals.held - totals.in_huge_pool };
-    Err(Refused { wanted: bytes, held, limit: limit.bytes, source: limit.source, beside })
+    // What would have been given up for it: the thread sees to that.
+    keeper::ring();
+    let (totals, limits) = (totals(), &sight.limits);
+    let in_memory = totals.held - totals.in_huge_pool;
+    let passes = |held: u64, limit: u64| held.checked_add(bytes).is_none_or(|sum| sum > limit);
+    let refused = |held, limit: Limit, beside, critical| {
+        Err(Refused { wanted: bytes, held, limit: limit.bytes, source: limit.source, beside, critical })
+    };
+    if passes(totals.held, limits.configured.bytes) {
+        refused(totals.held, limits.configured, 0, Reason::None)
+    } else if backing == Backing::HugePool || !passes(in_memory, limits.ceiling.held) {
+        // No limit is in the way, so it is the level; or it was a limit until just now.
+        refused(totals.held, limits.effective, limits.ceiling.beside, sight.verdict.reason)
+    } else {
+        refused(in_memory, limits.ceiling.limit, limits.ceiling.beside, Reason::None)
+    }
 }
 
 #[inline]
@@ -159,6 +190,12 @@ pub fn set_limits(limits: &Limits, look_again_ms: u64) {
     ROOT.limit.store(limits.configured.bytes, Relaxed);
     ROOT.ceiling.store(limits.ceiling.held, Relaxed);
     ROOT.look_again_ms.store(look_again_ms, Relaxed);
+}
+
+/// What the level means for charges.
+pub fn set_level(is_critical: bool, ring_above: u64) {
+    ROOT.is_critical.store(is_critical, Relaxed);
+    ROOT.ring_above.store(ring_above, Relaxed);
 }
 
 /// Whether the last look is too old. One of those who ask at the same time is told so.
