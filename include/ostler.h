@@ -328,8 +328,9 @@ ostler_status ostler_callback_set_message(const char *message);
 
 /**
  * Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
- * that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
- * anew, with no governor configured. A program may also just exit, with workers busy.
+ * that run finish. A clock that a test froze runs on. What tracing knows of that was not given back is told to the log
+ * first. Afterwards every handle is invalid, and the library can be used anew, with no governor configured. A program may
+ * also just exit, with workers busy.
  *
  * Parameters:
  * - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -673,8 +674,23 @@ ostler_status ostler_topology_destroy(struct ostler_topology *topology);
 /** From the node that ostler_page_source.node names. */
 #define OSTLER_NODE_ONE 2
 
-/** Page by page from all nodes that this process may use. */
+/** Page by page from the nodes of ostler_page_source.node_set; when that is empty, from all that this process may use. */
 #define OSTLER_NODE_INTERLEAVE 3
+
+/** From any of the nodes of ostler_page_source.node_set. */
+#define OSTLER_NODE_SET 4
+
+/** From the nodes nearest to the CPUs of ostler_page_source.cpu_set, as hwloc and the firmware tell. */
+#define OSTLER_NODE_NEAREST_CPUS 5
+
+/** From the nodes nearest to ostler_page_source.device. */
+#define OSTLER_NODE_NEAREST_DEVICE 6
+
+/** Words of a set of nodes or CPUs: number n is bit n % 64 of word n / 64. */
+#define OSTLER_SET_WORDS 16
+
+/** Bytes of the name of a device, its NUL included. */
+#define OSTLER_DEVICE_BYTES 64
 
 /** Where memory shall come from. Every object that maps memory takes one. */
 typedef struct ostler_page_source {
@@ -692,13 +708,33 @@ typedef struct ostler_page_source {
      * use becomes any, and the receipt says so.
      */
     uint32_t node;
-    /** 1: other pages or another node than asked are an error. */
+    /** 1: other pages, other nodes or fewer options than asked are an error. 0: they are told in the receipt. */
     uint32_t strict;
     /**
      * 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
      * they are touched; explicit huge pages always are when memory is mapped.
      */
     uint32_t prefault;
+    /** 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do. */
+    uint32_t lock;
+    /** 1: on either side of each mapping is a page that nobody may touch. */
+    uint32_t guard;
+    /** 1: a forked child does not get the memory (MADV_DONTFORK). Explicit huge pages it never gets. */
+    uint32_t exclude_fork;
+    /** 1: core dumps do not have the memory (MADV_DONTDUMP). */
+    uint32_t exclude_dump;
+    /**
+     * Nodes, for OSTLER_NODE_SET and OSTLER_NODE_INTERLEAVE; else empty. Unless strict, nodes that this process may not
+     * use are left out.
+     */
+    uint64_t node_set[OSTLER_SET_WORDS];
+    /** CPUs, for OSTLER_NODE_NEAREST_CPUS; else empty. */
+    uint64_t cpu_set[OSTLER_SET_WORDS];
+    /**
+     * For OSTLER_NODE_NEAREST_DEVICE: its address on the PCI bus ("0000:3b:00.0"), or its class and name ("net/eth0",
+     * "nvme/nvme0", as in /sys/class), NUL-terminated; else empty.
+     */
+    char device[OSTLER_DEVICE_BYTES];
 } ostler_page_source;
 
 /**
@@ -1157,8 +1193,17 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /** The chunk is smaller than such a page. */
 #define OSTLER_LIMIT_CHUNK_TOO_SMALL 9
 
-/** The kernel is too old to bring such pages in without the risk of a signal (before Linux 5.14). */
+/** The kernel is too old for that: before Linux 5.15 it prefers one node, not several. */
 #define OSTLER_LIMIT_KERNEL_TOO_OLD 10
+
+/** So much memory may not be locked (RLIMIT_MEMLOCK). */
+#define OSTLER_LIMIT_LOCKED_MEMORY 11
+
+/** No node with memory that this process may use is known to be the one. */
+#define OSTLER_LIMIT_NODE_UNKNOWN 12
+
+/** The kernel or a sandbox refused to keep the memory out of forks or core dumps. */
+#define OSTLER_LIMIT_OPTION_REFUSED 13
 
 /** The kernel told nothing that can be relied on. */
 #define OSTLER_VERIFIED_NOT 0
@@ -1175,11 +1220,29 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /** /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each. */
 #define OSTLER_VERIFIED_NUMA_MAPS 4
 
+/** All of it was brought in when it was mapped. */
+#define OSTLER_OPTION_PREFAULTED 1
+
+/** It stays in memory. */
+#define OSTLER_OPTION_LOCKED 2
+
+/** It lies between guard pages. */
+#define OSTLER_OPTION_GUARDED 4
+
+/** Forked children do not get it. */
+#define OSTLER_OPTION_NOT_FORKED 8
+
+/** Core dumps do not have it. */
+#define OSTLER_OPTION_NOT_DUMPED 16
+
+/** The kernel's list of mappings shows its name. */
+#define OSTLER_OPTION_NAMED 32
+
 /** Nodes that a receipt lists. */
 #define OSTLER_RECEIPT_NODES 8
 
 /** Steps that a receipt lists. */
-#define OSTLER_RECEIPT_STEPS 6
+#define OSTLER_RECEIPT_STEPS 8
 
 /** Part of a chunk on one node. */
 typedef struct ostler_receipt_node {
@@ -1241,6 +1304,12 @@ typedef struct ostler_receipt {
     struct ostler_receipt_node nodes[OSTLER_RECEIPT_NODES];
     /** In the order in which they were tried. */
     struct ostler_receipt_step steps[OSTLER_RECEIPT_STEPS];
+    /** OSTLER_OPTION_... as configured. */
+    uint32_t asked_options;
+    /** OSTLER_OPTION_... really got. */
+    uint32_t got_options;
+    /** The nodes that got_node_policy stands for; empty for OSTLER_NODE_ANY. */
+    uint64_t node_set[OSTLER_SET_WORDS];
 } ostler_receipt;
 
 /**
@@ -4338,6 +4407,211 @@ ostler_status ostler_model_get_stats(struct ostler_model *model,
  * Since: 0.1
  */
 ostler_status ostler_model_destroy(struct ostler_model *model);
+
+
+/* ======================================================================
+ * Tracing: who took what, and from where. While it is on, memory that an object takes from the system, and a sample of
+ * the blocks that it hands out, is remembered with its size, its age and the call stack that asked for it, until it is
+ * given back. Off, it costs one load of a flag.
+ * ====================================================================== */
+
+/** Memory that an object took from the system; every one is remembered. */
+#define OSTLER_TRACED_MAPPING 0
+
+/** A block that an object handed out; a sample is remembered. */
+#define OSTLER_TRACED_BLOCK 1
+
+/** A resource that is leased out; a sample is remembered. */
+#define OSTLER_TRACED_LEASE 2
+
+/** One group for each call stack, the one with most bytes first. */
+#define OSTLER_TRACING_BY_STACK 0
+
+/** One group for each call stack of each object, the object with most bytes first. */
+#define OSTLER_TRACING_BY_OBJECT 1
+
+/** What is remembered. */
+typedef struct ostler_tracing_config {
+    /** sizeof(ostler_tracing_config). */
+    uint32_t struct_size;
+    /** Frames of a call stack, innermost first; at most 64; 0: 32. */
+    uint32_t max_frames;
+    /**
+     * Of the bytes that are handed out as blocks, one in so many is looked at on average, and the block that it falls
+     * into is remembered; 1: every block; 0: 524288. A larger block is found more surely, and stands for fewer.
+     */
+    uint64_t sample_bytes;
+    /**
+     * What the sample is drawn with: the same seed finds the same blocks in a thread that takes the same ones; 0 is a
+     * seed like any other.
+     */
+    uint64_t seed;
+} ostler_tracing_config;
+
+/** How much is remembered. */
+typedef struct ostler_tracing_stats {
+    /** sizeof(ostler_tracing_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 1 while tracing is on. */
+    uint32_t on;
+    /** As configured. */
+    uint64_t sample_bytes;
+    /** Mappings, blocks and leases that are remembered now. */
+    uint64_t followed;
+    /** Those that were not, because the table of 65536 was full. */
+    uint64_t lost;
+    /** Different call stacks that were seen; of more than 32768 the rest counts as one. */
+    uint64_t call_stacks;
+} ostler_tracing_stats;
+
+/** One call in a call stack. Module and offset stay true after the module is unloaded, and from one run to the next. */
+typedef struct ostler_trace_frame {
+    /** The file of the program or library; "" when the code belongs to none. */
+    const char *module;
+    /** The address of the call in that file, as addr2line -e takes it; without a module, in memory. */
+    uint64_t offset;
+    /** The name of the function; "" when the file does not tell. */
+    const char *function;
+    /** The file of the source; "" when the module has no debug information. */
+    const char *file;
+    /** The line in it, or 0. */
+    uint32_t line;
+    /** 0. */
+    uint32_t reserved;
+} ostler_trace_frame;
+
+/** What one call stack took and has not given back. */
+typedef struct ostler_trace_group {
+    /** sizeof(ostler_trace_group). */
+    uint32_t struct_size;
+    /** OSTLER_TRACED_... */
+    uint32_t kind;
+    /** Bytes of all blocks; an estimate where only a sample is remembered. */
+    uint64_t bytes;
+    /** How many there are; an estimate as well. */
+    uint64_t blocks;
+    /** Those of them that are remembered. */
+    uint64_t followed;
+    /** The age of the oldest one in nanoseconds. */
+    uint64_t oldest_ns;
+    /** The number of the account of the object that has them; 0: several have them, or it has none. */
+    uint64_t account;
+    /** The kind of that object, such as "arena"; "": several kinds. */
+    const char *holder;
+    /** Its call stack, innermost call first. */
+    const struct ostler_trace_frame *frames;
+    /** How many frames there are. */
+    uint32_t frame_count;
+    /** 0. */
+    uint32_t reserved;
+    /** The name of that object; "": several objects, or it has no name. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_trace_group;
+
+/** Is shown one group, which is borrowed during the call with all that it points to. */
+typedef void (*ostler_tracing_callback)(void *user_data, const struct ostler_trace_group *group);
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_tracing_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_config_init(struct ostler_tracing_config *config, uint32_t struct_size);
+
+/**
+ * Switches tracing on, for the whole process. When it is on already, the new configuration holds from now on. What was
+ * taken before is not known.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_start(const struct ostler_tracing_config *config);
+
+/**
+ * Switches tracing off. What is remembered stays so until it is given back.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_stop(void);
+
+/**
+ * Tells how much is remembered.
+ *
+ * Parameters:
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_get_stats(struct ostler_tracing_stats *out);
+
+/**
+ * Writes what is alive for people: one line for each group, and below it its call stack.
+ *
+ * Parameters:
+ * - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole report needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: as long as it takes to read the names from the files of the program and its libraries; may be called from
+ * any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_report(uint32_t by,
+                                    char *buffer,
+                                    uint64_t buffer_bytes,
+                                    uint64_t *needed_bytes);
+
+/**
+ * Shows every group to a callback, in the order of the report.
+ *
+ * Parameters:
+ * - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
+ * - callback: called for each group, on this thread, with no lock held; it may call the library.
+ * - user_data: handed to the callback as it is.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callback must not be NULL; user_data may be NULL.
+ * Blocking: as long as it takes to read the names from the files of the program and its libraries, and as the callback
+ * takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_visit(uint32_t by,
+                                   ostler_tracing_callback callback,
+                                   void *user_data);
 
 
 /* ======================================================================

@@ -39,11 +39,7 @@ pub struct Work {
 }
 
 pub fn work() -> Work {
-    Work {
-        ticks: TICKS.load(Relaxed),
-        cpu_ns: CPU_NS.load(Relaxed),
-        false_alarms: FALSE_ALARMS.load(Relaxed),
-    }
+    Work { ticks: TICKS.load(Relaxed), cpu_ns: CPU_NS.load(Relaxed), false_alarms: FALSE_ALARMS.load(Relaxed) }
 }
 
 /// Asks the thread, when it is there, to look now.

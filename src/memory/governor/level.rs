@@ -265,7 +265,8 @@ mod tests {
         };
         let verdict = Judge::default().judge(&readings, &Thresholds::default(), 0);
         assert_eq!(verdict, Verdict { level: Level::High, reason: Reason::Group });
-        let verdict = Judge::default().judge(&Readings { stall: Some((1000, 100)), ..readings }, &Thresholds::default(), 0);
+        let verdict =
+            Judge::default().judge(&Readings { stall: Some((1000, 100)), ..readings }, &Thresholds::default(), 0);
         assert_eq!(verdict, Verdict { level: Level::Critical, reason: Reason::Stall });
     }
 

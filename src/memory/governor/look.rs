@@ -114,7 +114,11 @@ impl Eyes {
             meminfo: Reread::new("/proc/meminfo"),
             statm: Reread::new("/proc/self/statm"),
             // The memory of a single node is the machine's.
-            nodes: nodes.iter().filter(|_| nodes.len() > 1).map(|node| Reread::new(kernel::node_meminfo(*node))).collect(),
+            nodes: nodes
+                .iter()
+                .filter(|_| nodes.len() > 1)
+                .map(|node| Reread::new(kernel::node_meminfo(*node)))
+                .collect(),
             beside: Vec::new(),
             groups_seen: 0,
             meter: None,

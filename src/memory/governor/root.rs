@@ -89,7 +89,10 @@ impl fmt::Display for Refused {
             write!(formatter, "{wanted} more would pass the limit of {limit} ({}): held {held}", self.source.words())?;
         } else {
             let reason = self.critical.words();
-            write!(formatter, "{wanted} more are not essential, and memory is critically short ({reason}): held {held}")?;
+            write!(
+                formatter,
+                "{wanted} more are not essential, and memory is critically short ({reason}): held {held}"
+            )?;
         }
         write!(formatter, "{LargestHolders}")?;
         if self.beside > 0 {

@@ -37,8 +37,7 @@ static CHANGES: Mutex<Changes> = Mutex::new(Changes { list: [NO_CHANGE; MOST_CHA
 
 /// More come together only when a callback holds up the next; then the last two become one.
 const MOST_CHANGES: usize = 32;
-const NO_CHANGE: Change =
-    Change { level: Level::Low, before: Level::Low, reason: Reason::None, held: 0, limit: 0 };
+const NO_CHANGE: Change = Change { level: Level::Low, before: Level::Low, reason: Reason::None, held: 0, limit: 0 };
 
 struct Changes {
     list: [Change; MOST_CHANGES],
