@@ -9,6 +9,8 @@ pub mod account;
 pub mod acquire;
 pub mod arena;
 mod arguments;
+pub mod buffer;
+pub mod buffers;
 pub mod cancel;
 pub mod cursor;
 pub mod deferred;

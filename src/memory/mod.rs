@@ -8,8 +8,11 @@
 //! [`source`] is what an object asks for, and the [`governor`] counts what it holds. An [`arena`] hands memory out piece
 //! by piece and takes it back all at once; what a thread keeps of an object is one of its [`lanes`]. A [`stretch`]
 //! holds structs that the host's code uses inline. [`topology`] describes the machine.
+//!
+//! What is built on these: [`buffers`] are leased one by one and viewed without a copy.
 
 pub mod arena;
+pub mod buffers;
 pub mod cgroup;
 pub mod governor;
 pub mod headroom;

@@ -62,6 +62,8 @@ static const void *token(const struct world *world, enum kind kind)
         return &world->cell;
     case TEMPLATE:
         return &world->template;
+    case VIEW:
+        return &world->view;
     default:
         return &world->ticket;
     }

@@ -25,18 +25,20 @@ enum kind {
     DEFERRED,
     TEMPLATES,
     ACCOUNT,
+    BUFFERS,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
     MARK = HANDLES,
     LEASE,
     TICKET,
     CELL,
     TEMPLATE,
+    VIEW,
     KINDS
 };
 
 enum shape {
     HANDLE,
-    TOKEN,      /* a lease, ticket, cell or template, by value */
+    TOKEN,      /* a lease, ticket, cell, template or view, by value */
     IN_TOKEN,   /* a pointer to a mark */
     NUMBER,     /* bits wide; more than `most` would lie about memory */
     SIZE_OF,    /* the size of the OUT_INIT beside it */
@@ -58,6 +60,7 @@ union argument {
     ostler_ticket ticket;
     ostler_cell cell;
     ostler_template template;
+    ostler_buffer view;
     void (*function)(void);
 };
 
@@ -100,11 +103,12 @@ struct world {
     ostler_ticket ticket;
     ostler_cell cell;
     ostler_template template;
+    ostler_buffer view;
 };
 
 void world_make(struct world *world, enum kind kind);
 void world_end(struct world *world);
-/* Gives a lease, ticket, cell or template back; one of zeros is nothing to do. */
+/* Gives a lease, ticket, cell, template or view back; one of zeros is nothing to do. */
 ostler_status end_token(const struct world *world, enum kind kind, const void *token);
 bool world_is_well(const struct world *world);
 ostler_status destroy_handle(enum kind kind, void *handle);
@@ -118,6 +122,7 @@ int resources_alive(void);
 void fill_ostler_arena_config(void *target, uint32_t struct_size);
 void fill_ostler_governor_config(void *target, uint32_t struct_size);
 void fill_ostler_account_config(void *target, uint32_t struct_size);
+void fill_ostler_buffers_config(void *target, uint32_t struct_size);
 void fill_ostler_page_source(void *target, uint32_t struct_size);
 void fill_ostler_pool_config(void *target, uint32_t struct_size);
 void fill_ostler_pool_callbacks(void *target, uint32_t struct_size);
@@ -137,6 +142,7 @@ void callback_ostler_log_callback(void *user_data, uint32_t level, const char *m
 void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, ostler_status status, ostler_lease lease,
                                        void *resource);
 void callback_ostler_tracing_callback(void *user_data, const ostler_trace_group *group);
+void callback_ostler_buffer_release_callback(void *user_data, void *data);
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value);
 
 #endif

@@ -29,6 +29,7 @@ KINDS = {
     "ostler_deferred": "DEFERRED",
     "ostler_templates": "TEMPLATES",
     "ostler_account": "ACCOUNT",
+    "ostler_buffers": "BUFFERS",
 }
 # What belongs to an object and travels as a plain struct, which may go stale.
 TOKENS = {
@@ -37,6 +38,7 @@ TOKENS = {
     "ostler_mark": "MARK",
     "ostler_cell": "CELL",
     "ostler_template": "TEMPLATE",
+    "ostler_buffer": "VIEW",
 }
 # What functions list, as arrays of plain structs.
 LISTED = ("ostler_lease_info", "ostler_account_info")
@@ -56,6 +58,9 @@ NUMBERS = {
     "node_index": "0",
     "page_size_index": "0",
     "chunk_index": "0",
+    "class_index": "0",
+    "offset_bytes": "0",
+    "keep_bytes": "0",
     "header_version": "OSTLER_VERSION_NUMBER",
     "status": "OSTLER_OK",
     "outcome": "OSTLER_OK",
@@ -73,6 +78,7 @@ NUMBERS_OF = {
     ("ostler_account_report", "bytes"): "64",
     ("ostler_testkit_model_clear", "callback"): "OSTLER_TESTKIT_RUN",
     ("ostler_testkit_model_get_injected", "callback"): "OSTLER_TESTKIT_RUN",
+    ("ostler_buffers_wrap", "size_bytes"): "ROOM_BYTES",
 }
 
 # How a struct is filled where that depends on the function.
@@ -144,9 +150,11 @@ def parameter(header, function, name, text):
         return of("IN_TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
     if stars == 1 and base == "char":
         return of("TEXT") if constant else of("BUFFER", bytes="ROOM_BYTES")
+    if stars == 1 and base == "ostler_iovec":
+        return of("OUT", kind="NOTHING", bytes=f"ITEMS * sizeof({base})", many="true")
     if stars == 1 and base in LISTED and "capacity" in names:
         return of("BUFFER", bytes=f"ITEMS * sizeof({base})")
-    if stars == 1 and base == "void" and f"{name}_bytes" in names:
+    if stars == 1 and base == "void" and (f"{name}_bytes" in names or (name == "data" and "size_bytes" in names)):
         return of("BYTES", bytes=bytes_of(name))
     if stars == 1 and base == "void" and name in ("user_data", "value"):
         return of("OPAQUE")

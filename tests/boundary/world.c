@@ -70,6 +70,11 @@ void callback_ostler_tracing_callback(void *user_data, const ostler_trace_group 
     (void)user_data, (void)group;
 }
 
+void callback_ostler_buffer_release_callback(void *user_data, void *data)
+{
+    (void)user_data, (void)data;
+}
+
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value)
 {
     (void)user_data, (void)cell, (void)outcome, (void)value;
@@ -98,13 +103,21 @@ static void begin(void *target, uint32_t struct_size)
     memcpy(target, &struct_size, sizeof struct_size);
 }
 
+static const ostler_page_source base_pages = {.struct_size = sizeof base_pages, .page_policy = OSTLER_PAGES_BASE};
+
 void fill_ostler_arena_config(void *target, uint32_t struct_size)
 {
-    static const ostler_page_source base_pages = {.struct_size = sizeof base_pages, .page_policy = OSTLER_PAGES_BASE};
     begin(target, struct_size);
     SET(ostler_arena_config, source, &base_pages);
     /* The attack looks at memory that it gave away. */
     SET(ostler_arena_config, poison, OSTLER_POISON_NEVER);
+}
+
+void fill_ostler_buffers_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_buffers_config, source, &base_pages);
+    SET(ostler_buffers_config, chunk_bytes, 65536);
 }
 
 void fill_ostler_page_source(void *target, uint32_t struct_size)
@@ -239,6 +252,12 @@ static void make_handle(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_account_create(&config, (ostler_account **)out), OSTLER_OK);
         break;
     }
+    case BUFFERS: {
+        ostler_buffers_config config;
+        fill_ostler_buffers_config(&config, sizeof config);
+        CHECK_STATUS(ostler_buffers_create(&config, (ostler_buffers **)out), OSTLER_OK);
+        break;
+    }
     case CURSOR:
         world_make(world, ARENA);
         CHECK_STATUS(ostler_cursor_open(world->handles[ARENA], (ostler_cursor **)out), OSTLER_OK);
@@ -326,6 +345,10 @@ void world_make(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_templates_get(world->handles[TEMPLATES], "key", 3, 0, NULL, &world->template, NULL, NULL),
                      OSTLER_OK);
     }
+    if (kind == VIEW) {
+        world_make(world, BUFFERS);
+        CHECK_STATUS(ostler_buffers_get(world->handles[BUFFERS], 64, &world->view, NULL), OSTLER_OK);
+    }
     if (kind == TICKET)
         make_ticket(world);
 }
@@ -343,6 +366,8 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
         return ostler_deferred_release(world->handles[DEFERRED], (ostler_cell){value});
     case TEMPLATE:
         return ostler_templates_release(world->handles[TEMPLATES], (ostler_template){value});
+    case VIEW:
+        return ostler_buffers_release(world->handles[BUFFERS], (ostler_buffer){value});
     default:
         return ostler_orchestrator_forget(world->handles[ORCHESTRATOR], (ostler_ticket){value});
     }
@@ -352,10 +377,11 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 void world_end(struct world *world)
 {
     static const enum kind children_first[] = {CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
-                                               DEFERRED, ARENA,    ACCOUNT, TOPOLOGY,   CANCEL};
+                                               DEFERRED, BUFFERS,  ARENA, ACCOUNT, TOPOLOGY,   CANCEL};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
     end_token(world, TEMPLATE, &world->template);
+    end_token(world, VIEW, &world->view);
     end_token(world, TICKET, &world->ticket);
     for (size_t i = 0; i < sizeof children_first / sizeof *children_first; i++)
         destroy_handle(children_first[i], world->handles[children_first[i]]);
@@ -374,8 +400,10 @@ bool world_is_well(const struct world *world)
     ostler_templates_stats templates = {.struct_size = sizeof templates};
     ostler_account_stats account = {.struct_size = sizeof account};
     ostler_lease lease;
+    ostler_buffers_stats buffers = {.struct_size = sizeof buffers};
     void *bytes;
-    return EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
+    return EXPECT_STATUS(ostler_buffers_get_stats(world->handles[BUFFERS], &buffers), OSTLER_OK) &&
+           EXPECT_EQ(buffers.in_use, 0) && EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
            EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
            EXPECT_STATUS(ostler_arena_get_stats(world->handles[ARENA], &arena), OSTLER_OK) &&
            EXPECT_STATUS(ostler_cursor_alloc(world->handles[CURSOR], 16, 0, &bytes), OSTLER_OK) &&
@@ -416,6 +444,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_templates_destroy(handle);
     case ACCOUNT:
         return ostler_account_destroy(handle);
+    case BUFFERS:
+        return ostler_buffers_destroy(handle);
     default:
         return OSTLER_OK;
     }
@@ -432,6 +462,8 @@ ostler_status stale_status(enum kind kind)
         return OSTLER_E_STALE_CELL;
     case TEMPLATE:
         return OSTLER_E_STALE_TEMPLATE;
+    case VIEW:
+        return OSTLER_E_STALE_BUFFER;
     default:
         return OSTLER_E_STALE_TICKET;
     }
@@ -443,6 +475,7 @@ const char *kind_name(enum kind kind)
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
         [TAP] = "tap",           [MARK] = "mark",     [LEASE] = "lease",   [TICKET] = "ticket",
+        [BUFFERS] = "buffers",   [VIEW] = "view",
         [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
         [ACCOUNT] = "account",
     };

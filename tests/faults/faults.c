@@ -331,6 +331,36 @@ static ostler_status use_testkit(void)
     return status;
 }
 
+static ostler_status use_buffers(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_buffers_config config = {.struct_size = sizeof config};
+    ostler_buffers *buffers = NULL;
+    ostler_buffer held[80] = {{0}}, slices[80] = {{0}};
+    char memory[16];
+    TRY(ostler_buffers_create(&config, &buffers));
+    if (buffers == NULL)
+        return status;
+    for (uint64_t i = 0; i < 80; i++) {
+        if (i % 4 == 3)
+            TRY(ostler_buffers_wrap(buffers, memory, sizeof memory, NULL, NULL, &held[i]));
+        else
+            TRY(ostler_buffers_get(buffers, i * i * 1000, &held[i], NULL));
+        if (held[i].value != 0)
+            TRY(ostler_buffers_slice(buffers, held[i], 0, 0, &slices[i]));
+    }
+    TRY(ostler_buffers_trim(buffers, 0, NULL));
+    for (int i = 0; i < 80; i++) {
+        if (held[i].value != 0)
+            EXPECT_STATUS(ostler_buffers_release(buffers, held[i]), OSTLER_OK);
+        if (slices[i].value != 0)
+            EXPECT_STATUS(ostler_buffers_release(buffers, slices[i]), OSTLER_OK);
+    }
+    TRY(ostler_buffers_close(buffers, OSTLER_FOREVER, NULL, NULL));
+    EXPECT_STATUS(ostler_buffers_destroy(buffers), OSTLER_OK);
+    return status;
+}
+
 static atomic_int pages;
 
 static ostler_status build_page(void *user_data, const void *key, uint64_t key_bytes, void **data, uint64_t *data_bytes,
@@ -416,6 +446,7 @@ static const struct scenario arena = {
     use_arena, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_STALE_MARK, OSTLER_OK}};
 static const struct scenario tracing = {use_tracing, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario hand_over = {use_hand_over, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario buffers = {use_buffers, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 /* What a callback that was failed by injection answers is its errno, negative. */
 static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
@@ -435,6 +466,7 @@ TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION,
 TEST(allocations_of_tracing) { fail_each_visit(&tracing, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(allocations_of_buffers) { fail_each_visit(&buffers, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_tap) { fail_each_visit(&tap, OSTLER_FAULT_ALLOCATION, ENOMEM); }
@@ -443,6 +475,7 @@ TEST(allocations_of_the_testkit) { fail_each_visit(&testkit, OSTLER_FAULT_ALLOCA
 TEST(allocations_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(mmap_of_buffers_without_memory) { fail_each_visit(&buffers, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(mmap_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MMAP, EPERM); }
 TEST(mbind_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MBIND, EPERM); }
 TEST(mbind_of_a_node_that_is_not_there) { fail_each_visit(&arena, OSTLER_FAULT_MBIND, EINVAL); }

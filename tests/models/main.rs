@@ -6,6 +6,8 @@
 pub mod base;
 
 #[allow(dead_code)]
+mod buffers;
+#[allow(dead_code)]
 mod cells;
 #[allow(dead_code)]
 mod orchestrator;

@@ -18,6 +18,8 @@ const NOUNS: &[&str] = &[
     "cursor",
     "governor",
     "account",
+    "buffers",
+    "buffer",
     "request",
     "pool",
     "acquire",
