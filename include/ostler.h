@@ -328,8 +328,9 @@ ostler_status ostler_callback_set_message(const char *message);
 
 /**
  * Destroys every object of the library in this process, and joins its threads. Requests that are queued are shed, those
- * that run finish. A clock that a test froze runs on. Afterwards every handle is invalid, and the library can be used
- * anew. A program may also just exit, with workers busy.
+ * that run finish. A clock that a test froze runs on. What tracing knows of that was not given back is told to the log
+ * first. Afterwards every handle is invalid, and the library can be used anew, with no governor configured. A program may
+ * also just exit, with workers busy.
  *
  * Parameters:
  * - timeout_ns: how long to wait for leases, tickets and cursors that are still out; 0 does not wait, OSTLER_FOREVER
@@ -673,8 +674,23 @@ ostler_status ostler_topology_destroy(struct ostler_topology *topology);
 /** From the node that ostler_page_source.node names. */
 #define OSTLER_NODE_ONE 2
 
-/** Page by page from all nodes that this process may use. */
+/** Page by page from the nodes of ostler_page_source.node_set; when that is empty, from all that this process may use. */
 #define OSTLER_NODE_INTERLEAVE 3
+
+/** From any of the nodes of ostler_page_source.node_set. */
+#define OSTLER_NODE_SET 4
+
+/** From the nodes nearest to the CPUs of ostler_page_source.cpu_set, as hwloc and the firmware tell. */
+#define OSTLER_NODE_NEAREST_CPUS 5
+
+/** From the nodes nearest to ostler_page_source.device. */
+#define OSTLER_NODE_NEAREST_DEVICE 6
+
+/** Words of a set of nodes or CPUs: number n is bit n % 64 of word n / 64. */
+#define OSTLER_SET_WORDS 16
+
+/** Bytes of the name of a device, its NUL included. */
+#define OSTLER_DEVICE_BYTES 64
 
 /** Where memory shall come from. Every object that maps memory takes one. */
 typedef struct ostler_page_source {
@@ -692,13 +708,33 @@ typedef struct ostler_page_source {
      * use becomes any, and the receipt says so.
      */
     uint32_t node;
-    /** 1: other pages or another node than asked are an error. */
+    /** 1: other pages, other nodes or fewer options than asked are an error. 0: they are told in the receipt. */
     uint32_t strict;
     /**
      * 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
      * they are touched; explicit huge pages always are when memory is mapped.
      */
     uint32_t prefault;
+    /** 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do. */
+    uint32_t lock;
+    /** 1: on either side of each mapping is a page that nobody may touch. */
+    uint32_t guard;
+    /** 1: a forked child does not get the memory (MADV_DONTFORK). Explicit huge pages it never gets. */
+    uint32_t exclude_fork;
+    /** 1: core dumps do not have the memory (MADV_DONTDUMP). */
+    uint32_t exclude_dump;
+    /**
+     * Nodes, for OSTLER_NODE_SET and OSTLER_NODE_INTERLEAVE; else empty. Unless strict, nodes that this process may not
+     * use are left out.
+     */
+    uint64_t node_set[OSTLER_SET_WORDS];
+    /** CPUs, for OSTLER_NODE_NEAREST_CPUS; else empty. */
+    uint64_t cpu_set[OSTLER_SET_WORDS];
+    /**
+     * For OSTLER_NODE_NEAREST_DEVICE: its address on the PCI bus ("0000:3b:00.0"), or its class and name ("net/eth0",
+     * "nvme/nvme0", as in /sys/class), NUL-terminated; else empty.
+     */
+    char device[OSTLER_DEVICE_BYTES];
 } ostler_page_source;
 
 /**
@@ -850,8 +886,9 @@ ostler_status ostler_arena_config_init(struct ostler_arena_config *config, uint3
  * - config: borrowed during the call.
  * - out: written only on success, else NULL; owned by the caller, ends with ostler_arena_destroy.
  *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
- * OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: config may be NULL, which takes every default; out must not be NULL.
@@ -872,8 +909,8 @@ ostler_status ostler_arena_create(const struct ostler_arena_config *config,
  * - out: written only on success, else NULL; belongs to the arena.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE,
+ * OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -1156,8 +1193,17 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /** The chunk is smaller than such a page. */
 #define OSTLER_LIMIT_CHUNK_TOO_SMALL 9
 
-/** The kernel is too old to bring such pages in without the risk of a signal (before Linux 5.14). */
+/** The kernel is too old for that: before Linux 5.15 it prefers one node, not several. */
 #define OSTLER_LIMIT_KERNEL_TOO_OLD 10
+
+/** So much memory may not be locked (RLIMIT_MEMLOCK). */
+#define OSTLER_LIMIT_LOCKED_MEMORY 11
+
+/** No node with memory that this process may use is known to be the one. */
+#define OSTLER_LIMIT_NODE_UNKNOWN 12
+
+/** The kernel or a sandbox refused to keep the memory out of forks or core dumps. */
+#define OSTLER_LIMIT_OPTION_REFUSED 13
 
 /** The kernel told nothing that can be relied on. */
 #define OSTLER_VERIFIED_NOT 0
@@ -1174,11 +1220,29 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /** /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each. */
 #define OSTLER_VERIFIED_NUMA_MAPS 4
 
+/** All of it was brought in when it was mapped. */
+#define OSTLER_OPTION_PREFAULTED 1
+
+/** It stays in memory. */
+#define OSTLER_OPTION_LOCKED 2
+
+/** It lies between guard pages. */
+#define OSTLER_OPTION_GUARDED 4
+
+/** Forked children do not get it. */
+#define OSTLER_OPTION_NOT_FORKED 8
+
+/** Core dumps do not have it. */
+#define OSTLER_OPTION_NOT_DUMPED 16
+
+/** The kernel's list of mappings shows its name. */
+#define OSTLER_OPTION_NAMED 32
+
 /** Nodes that a receipt lists. */
 #define OSTLER_RECEIPT_NODES 8
 
 /** Steps that a receipt lists. */
-#define OSTLER_RECEIPT_STEPS 6
+#define OSTLER_RECEIPT_STEPS 8
 
 /** Part of a chunk on one node. */
 typedef struct ostler_receipt_node {
@@ -1240,6 +1304,12 @@ typedef struct ostler_receipt {
     struct ostler_receipt_node nodes[OSTLER_RECEIPT_NODES];
     /** In the order in which they were tried. */
     struct ostler_receipt_step steps[OSTLER_RECEIPT_STEPS];
+    /** OSTLER_OPTION_... as configured. */
+    uint32_t asked_options;
+    /** OSTLER_OPTION_... really got. */
+    uint32_t got_options;
+    /** The nodes that got_node_policy stands for; empty for OSTLER_NODE_ANY. */
+    uint64_t node_set[OSTLER_SET_WORDS];
 } ostler_receipt;
 
 /**
@@ -1344,8 +1414,8 @@ ostler_status ostler_cursor_open(ostler_arena *arena,
  * - out: written only on success, else NULL; belongs to the arena.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE,
+ * OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-bound: one thread at a time uses a cursor.
  * NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -1372,6 +1442,524 @@ ostler_status ostler_cursor_alloc(struct ostler_cursor *cursor,
  * Since: 0.1
  */
 ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
+
+
+/* ======================================================================
+ * Governor of memory: one for the process. Every object is charged for the memory that it holds, and what would pass the
+ * limit is refused before it is taken. The limit is the least of what is configured here and what the kernel allows:
+ * control groups of both versions, the machine's memory, RLIMIT_AS; it is read anew, because it may change.
+ * ====================================================================== */
+
+/** Nothing limits the process. */
+#define OSTLER_LIMITED_BY_NOTHING 0
+
+/** ostler_governor_configure. */
+#define OSTLER_LIMITED_BY_CONFIG 1
+
+/** memory.max of the process's control group, or of one above it. */
+#define OSTLER_LIMITED_BY_CGROUP_MAX 2
+
+/** memory.high of the process's control group, or of one above it. */
+#define OSTLER_LIMITED_BY_CGROUP_HIGH 3
+
+/** memory.limit_in_bytes of version 1 of control groups. */
+#define OSTLER_LIMITED_BY_CGROUP_V1 4
+
+/** The memory that the machine has. */
+#define OSTLER_LIMITED_BY_MACHINE 5
+
+/** RLIMIT_AS. */
+#define OSTLER_LIMITED_BY_ADDRESS_SPACE 6
+
+/** Who holds memory: an arena. */
+#define OSTLER_HOLDER_ARENA 1
+
+/** A heap. */
+#define OSTLER_HOLDER_HEAP 2
+
+/** A slab. */
+#define OSTLER_HOLDER_SLAB 3
+
+/** A set of buffers. */
+#define OSTLER_HOLDER_BUFFERS 4
+
+/** A lazy value. */
+#define OSTLER_HOLDER_LAZY 5
+
+/** A mapped file. */
+#define OSTLER_HOLDER_FILE 6
+
+/** A segment that other processes can map. */
+#define OSTLER_HOLDER_SHARED 7
+
+/** A pool. */
+#define OSTLER_HOLDER_POOL 8
+
+/** A worker. */
+#define OSTLER_HOLDER_WORKER 9
+
+/** The host: a cache, the heap of another runtime, whatever it reports. */
+#define OSTLER_HOLDER_EXTERNAL 10
+
+/** Memory of a device, which counts against no limit but its account's own. */
+#define OSTLER_HOLDER_DEVICE 11
+
+/** There is room. */
+#define OSTLER_LEVEL_LOW 0
+
+/** Memory is in use as it is meant to be. */
+#define OSTLER_LEVEL_NORMAL 1
+
+/** Memory is short: what can be done without should go. */
+#define OSTLER_LEVEL_HIGH 2
+
+/** The next step may be an out-of-memory kill or a stall of seconds: only what is essential is granted. */
+#define OSTLER_LEVEL_CRITICAL 3
+
+/** The level is low. */
+#define OSTLER_PRESSURE_NONE 0
+
+/** What is charged, against the configured limit. */
+#define OSTLER_PRESSURE_LIMIT 1
+
+/** A control group, by what it uses or by what is charged. */
+#define OSTLER_PRESSURE_CGROUP 2
+
+/** The memory of the machine. */
+#define OSTLER_PRESSURE_MACHINE 3
+
+/** RLIMIT_AS. */
+#define OSTLER_PRESSURE_ADDRESS_SPACE 4
+
+/** The memory of one of several nodes; never critical, because the kernel goes to another one. */
+#define OSTLER_PRESSURE_NODE 5
+
+/** Threads wait for memory (pressure stall information). */
+#define OSTLER_PRESSURE_STALL 6
+
+/** How much memory the process may hold, and when that is how short. */
+typedef struct ostler_governor_config {
+    /** sizeof(ostler_governor_config). */
+    uint32_t struct_size;
+    /**
+     * All that is charged together may be this share of the kernel's least limit, in percent; 1 to 100; 0: no such
+     * limit.
+     */
+    uint32_t limit_percent;
+    /** All that is charged together may be this much; 0: no such limit. */
+    uint64_t limit_bytes;
+    /** The level is normal from this fill of any limit on, in percent; 1 to 100; 0: 50. */
+    uint32_t normal_percent;
+    /** High; at least normal_percent; 0: 80. */
+    uint32_t high_percent;
+    /** Critical; at least high_percent; 0: 95. */
+    uint32_t critical_percent;
+    /** A level ends when the fill is so much below its begin; below normal_percent; 0: 5. */
+    uint32_t hysteresis_percent;
+    /** The level is high when some thread waited for memory in this share of the time, in percent; 1 to 100; 0: 10. */
+    uint32_t stall_high_percent;
+    /** The level is critical when all threads did; 1 to 100; 0: 10. */
+    uint32_t stall_critical_percent;
+    /** How often the governor's thread looks; 10 ms to 60 s; 0: 250 ms. */
+    uint64_t tick_ns;
+    /** A level that is measured, not charged, ends only after so long without cause; at most 1 hour; 0: 1 s. */
+    uint64_t cool_down_ns;
+    /**
+     * The folder of the control group whose limits hold, and those of the groups above it; borrowed during the call;
+     * NULL: the group that this process is in.
+     */
+    const char *cgroup_folder;
+    /**
+     * Where pressure stall information is read; borrowed during the call; NULL: memory.pressure of the group, else
+     * /proc/pressure/memory. The kernel's alarm comes from there as well, unless $MEMORY_PRESSURE_WATCH names a file,
+     * FIFO or socket for it; /dev/null there means that stalls count for nothing.
+     */
+    const char *pressure_file;
+} ostler_governor_config;
+
+/** A change of the level, as it is told of. */
+typedef struct ostler_level_change {
+    /** sizeof(ostler_level_change) of the library. */
+    uint32_t struct_size;
+    /** OSTLER_LEVEL_... */
+    uint32_t level;
+    /** OSTLER_LEVEL_... before. */
+    uint32_t level_before;
+    /** OSTLER_PRESSURE_...: what the level comes from. */
+    uint32_t pressure;
+    /** Charged at that moment. */
+    uint64_t held_bytes;
+    /** The least limit at that moment; UINT64_MAX without one. */
+    uint64_t limit_bytes;
+} ostler_level_change;
+
+/**
+ * Is told of a change of the level: on the governor's thread, with no lock held, each change once and in order. It may
+ * call the library, also to end its own watch; what takes long there holds up the next change. change is borrowed
+ * during the call.
+ */
+typedef void (*ostler_level_callback)(void *user_data, const struct ostler_level_change *change);
+
+/** What the process holds, how much it may, and what the kernel says beside that. */
+typedef struct ostler_governor_stats {
+    /** sizeof(ostler_governor_stats), set by the caller. */
+    uint32_t struct_size;
+    /** OSTLER_LIMITED_BY_...: whose limit is the least. */
+    uint32_t limited_by;
+    /** That limit; UINT64_MAX without one. */
+    uint64_t limit_bytes;
+    /** What ostler_governor_configure set, a share of the kernel's least limit in bytes; UINT64_MAX without one. */
+    uint64_t configured_limit_bytes;
+    /** Charged to all accounts together, those of devices left out. */
+    uint64_t held_bytes;
+    /** The most that held_bytes ever was. */
+    uint64_t peak_held_bytes;
+    /** Part of held_bytes that lies in the machine's pool of huge pages, which the kernel counts apart. */
+    uint64_t huge_pool_bytes;
+    /** Charged to accounts of devices. */
+    uint64_t device_bytes;
+    /** Accounts that are open. */
+    uint64_t accounts;
+    /** Charges and reservations that were refused. */
+    uint64_t refusals;
+    /** Measured: memory of this process that is resident. */
+    uint64_t resident_bytes;
+    /**
+     * Measured: memory that counts against the tightest limit of the kernel, but is charged to no account: of this
+     * process and of others.
+     */
+    uint64_t beside_bytes;
+    /** The limit of the control group that is used most, in relation; UINT64_MAX without one. */
+    uint64_t cgroup_limit_bytes;
+    /** Measured: how far it is used, pages of files that can go left out. */
+    uint64_t cgroup_used_bytes;
+    /** The memory that the machine has. */
+    uint64_t machine_bytes;
+    /** Measured: what of it is free, or free as soon as it is wanted. */
+    uint64_t machine_available_bytes;
+    /** OSTLER_LEVEL_... */
+    uint32_t level;
+    /** OSTLER_PRESSURE_...: what the level comes from. */
+    uint32_t pressure;
+    /** Measured: thousandths of the time between the last two looks in which some thread waited for memory. */
+    uint32_t stall_some_permille;
+    /** The same for all threads at once. */
+    uint32_t stall_full_permille;
+    /** 1: the kernel wakes the governor's thread when threads wait for memory. 0: that is only measured at each tick. */
+    uint32_t alarm_armed;
+    /** Why it does not, where that was tried: EOPNOTSUPP when the file is none of the kernel's; else 0. */
+    int32_t alarm_errno;
+    /** Alarms behind which no stall was: the kernel gives one after it is armed. */
+    uint64_t false_alarms;
+    /** Looks of the governor's thread. */
+    uint64_t ticks;
+    /** What they took of a processor. */
+    uint64_t tick_cpu_ns;
+} ostler_governor_stats;
+
+/** What an account is and holds. */
+typedef struct ostler_account_info {
+    /** Never used again for another account. */
+    uint64_t id;
+    /** The account that is charged for the same bytes; 0: none but that of the process. */
+    uint64_t parent_id;
+    uint64_t held_bytes;
+    /** The most that held_bytes ever was. */
+    uint64_t peak_bytes;
+    /** The account's own limit; 0: none. */
+    uint64_t limit_bytes;
+    /** OSTLER_HOLDER_... */
+    uint32_t holder;
+    /** 0. */
+    uint32_t reserved;
+    char name[OSTLER_NAME_BYTES];
+} ostler_account_info;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_governor_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_config_init(struct ostler_governor_config *config, uint32_t struct_size);
+
+/**
+ * Governs the process: sets how much memory it may hold, and when that is how short, in place of what was set before,
+ * and starts the governor's thread. What is held already stays, also when it is more. Without this call the limits of
+ * the kernel hold, and at no level is anything refused for its sake.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_SYSTEM (the thread could not be
+ * started; nothing is changed), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL: all is as before the first call, and the thread ends unless somebody keeps a watch.
+ * Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_configure(const struct ostler_governor_config *config);
+
+/**
+ * Has a callback told of each change of the level from now on, and starts the governor's thread.
+ *
+ * Parameters:
+ * - callback: called on the governor's thread until the watch ends.
+ * - user_data: handed to it.
+ * - watch_id: written only on success, else 0; names the watch for ostler_governor_unwatch.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM (the thread could not be
+ * started), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callback and watch_id must not be NULL; user_data may be NULL.
+ * Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_watch(ostler_level_callback callback,
+                                    void *user_data,
+                                    uint64_t *watch_id);
+
+/**
+ * Ends a watch. When this returns, its callback runs no more.
+ *
+ * Parameters:
+ * - watch_id: of ostler_governor_watch.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (there is no such watch, or it was ended), OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: waits while the callback runs; inside that callback it returns at once, and this call of it is the last.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_unwatch(uint64_t watch_id);
+
+/**
+ * Tells what the process holds, how much it may, and what the kernel says beside that. The kernel is asked anew.
+ *
+ * Parameters:
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_get_stats(struct ostler_governor_stats *out);
+
+/**
+ * Lists the accounts that are open, the largest first: who holds how much. Accounts that another one pays for as well
+ * are listed beside it.
+ *
+ * Parameters:
+ * - accounts: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many accounts are open, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number was right at some moment of the call; nobody is held up.
+ * NULL: accounts may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_list_accounts(struct ostler_account_info *accounts,
+                                            uint64_t capacity,
+                                            uint64_t *count);
+
+
+/* ======================================================================
+ * Account: memory that the host takes itself, or holds already, in the governor's books. What is about to be taken is
+ * reserved, and may be refused; what is there already is reported.
+ * ====================================================================== */
+
+/** The reservation is granted while memory is critically short, too, as long as no limit is passed. */
+#define OSTLER_RESERVE_ESSENTIAL 1
+
+/** What the host takes or holds itself. */
+typedef struct ostler_account ostler_account;
+
+/** What an account is for. */
+typedef struct ostler_account_config {
+    /** sizeof(ostler_account_config). */
+    uint32_t struct_size;
+    /** OSTLER_HOLDER_EXTERNAL or OSTLER_HOLDER_DEVICE; 0: external. */
+    uint32_t holder;
+    /**
+     * An account that is charged for the same bytes, with a limit for all that are below it; borrowed during the call;
+     * NULL: none but that of the process.
+     */
+    struct ostler_account *parent;
+    /**
+     * What may be reserved in this account and those below it; what is reported counts, but is never refused; 0: no
+     * limit of its own.
+     */
+    uint64_t limit_bytes;
+    /** 1: every reservation is as with OSTLER_RESERVE_ESSENTIAL. */
+    uint32_t essential;
+    /** 0. */
+    uint32_t reserved;
+    /** Shown in reports and in the words of a refusal. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_account_config;
+
+/** What an account holds. */
+typedef struct ostler_account_stats {
+    /** sizeof(ostler_account_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** All that is charged, what accounts below it hold included. */
+    uint64_t held_bytes;
+    /** Part of it that was reserved in this account. */
+    uint64_t reserved_bytes;
+    /** Part of it that was reported to this account. */
+    uint64_t reported_bytes;
+    /** The most that held_bytes ever was. */
+    uint64_t peak_bytes;
+    /** The account's own limit; 0: none. */
+    uint64_t limit_bytes;
+} ostler_account_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_account_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_config_init(struct ostler_account_config *config, uint32_t struct_size);
+
+/**
+ * Opens an account.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_account_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE (parent), OSTLER_E_CLOSED (parent),
+ * OSTLER_E_QUARANTINED (parent), OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT (too many accounts below
+ * each other), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_create(const struct ostler_account_config *config,
+                                    struct ostler_account **out);
+
+/**
+ * Asks for memory before it is taken. Granted bytes are held until they are released, also in the accounts above.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - bytes: how much; 0 is granted; at most 2^56.
+ * - flags: 0 or OSTLER_RESERVE_ESSENTIAL.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_MEMORY_PRESSURE (the message has the limit and the largest holders), OSTLER_E_LIMIT (of
+ * this account or one above it), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: now and then as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_reserve(struct ostler_account *account,
+                                     uint64_t bytes,
+                                     uint32_t flags);
+
+/**
+ * Ends a reservation, or a part of it. Needs no memory.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - bytes: how much; at most what is reserved in this account.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_release(struct ostler_account *account,
+                                     uint64_t bytes);
+
+/**
+ * Tells what the host holds beside its reservations, in place of what was told before: the heap of another runtime, the
+ * memory of a device. It is never refused for want of room, because it is there already, but leaves less for others.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - bytes: how much is held now; at most 2^56.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT or OSTLER_E_MEMORY_PRESSURE (the sum is more than 64 bits can hold; nothing is
+ * changed), OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; of two calls the later one holds.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: now and then as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_report(struct ostler_account *account,
+                                    uint64_t bytes);
+
+/**
+ * Tells what an account holds.
+ *
+ * Parameters:
+ * - account: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_get_stats(struct ostler_account *account,
+                                       struct ostler_account_stats *out);
+
+/**
+ * Closes an account. What was reserved in it or reported to it is held no more; accounts below it stay, and go on to be
+ * limited by it.
+ *
+ * Parameters:
+ * - account: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_OK and does nothing.
+ * Blocking: waits for calls on the account to return; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_destroy(struct ostler_account *account);
 
 
 /* ======================================================================
@@ -2042,7 +2630,8 @@ typedef struct ostler_pool_config {
     char name[OSTLER_NAME_BYTES];
     /**
      * The most that a later ostler_pool_resize may set max_size to; max_size to 1048576; 0: max_size. The memory for
-     * so many slots is taken at once, 80 bytes each.
+     * so many places is taken at once: 36 bytes each, 16 more with OSTLER_IDLE_LONGEST_FIRST or retag, and 8 more for
+     * each of retag, max_uses and max_lifetime_ns.
      */
     uint32_t capacity;
     /** Resources that are made in the background so that as many are idle, as far as max_size allows; at most max_size. */
@@ -2105,7 +2694,10 @@ typedef struct ostler_pool_config {
     uint64_t wait_interval_ns;
 } ostler_pool_config;
 
-/** Names one use of one resource. A value of 0 is never a lease. */
+/**
+ * Names one use of one resource. A value of 0 is never a lease. One that has ended stays stale until its place in the pool
+ * has been leased another 2^(48 - s) - 1 times, where s is how many bits the capacity less 1 has.
+ */
 typedef struct ostler_lease {
     uint64_t value;
 } ostler_lease;
@@ -4280,6 +4872,211 @@ ostler_status ostler_model_get_stats(struct ostler_model *model,
  * Since: 0.1
  */
 ostler_status ostler_model_destroy(struct ostler_model *model);
+
+
+/* ======================================================================
+ * Tracing: who took what, and from where. While it is on, memory that an object takes from the system, and a sample of
+ * the blocks that it hands out, is remembered with its size, its age and the call stack that asked for it, until it is
+ * given back. Off, it costs one load of a flag.
+ * ====================================================================== */
+
+/** Memory that an object took from the system; every one is remembered. */
+#define OSTLER_TRACED_MAPPING 0
+
+/** A block that an object handed out; a sample is remembered. */
+#define OSTLER_TRACED_BLOCK 1
+
+/** A resource that is leased out; a sample is remembered. */
+#define OSTLER_TRACED_LEASE 2
+
+/** One group for each call stack, the one with most bytes first. */
+#define OSTLER_TRACING_BY_STACK 0
+
+/** One group for each call stack of each object, the object with most bytes first. */
+#define OSTLER_TRACING_BY_OBJECT 1
+
+/** What is remembered. */
+typedef struct ostler_tracing_config {
+    /** sizeof(ostler_tracing_config). */
+    uint32_t struct_size;
+    /** Frames of a call stack, innermost first; at most 64; 0: 32. */
+    uint32_t max_frames;
+    /**
+     * Of the bytes that are handed out as blocks, one in so many is looked at on average, and the block that it falls
+     * into is remembered; 1: every block; 0: 524288. A larger block is found more surely, and stands for fewer.
+     */
+    uint64_t sample_bytes;
+    /**
+     * What the sample is drawn with: the same seed finds the same blocks in a thread that takes the same ones; 0 is a
+     * seed like any other.
+     */
+    uint64_t seed;
+} ostler_tracing_config;
+
+/** How much is remembered. */
+typedef struct ostler_tracing_stats {
+    /** sizeof(ostler_tracing_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 1 while tracing is on. */
+    uint32_t on;
+    /** As configured. */
+    uint64_t sample_bytes;
+    /** Mappings, blocks and leases that are remembered now. */
+    uint64_t followed;
+    /** Those that were not, because the table of 65536 was full. */
+    uint64_t lost;
+    /** Different call stacks that were seen; of more than 32768 the rest counts as one. */
+    uint64_t call_stacks;
+} ostler_tracing_stats;
+
+/** One call in a call stack. Module and offset stay true after the module is unloaded, and from one run to the next. */
+typedef struct ostler_trace_frame {
+    /** The file of the program or library; "" when the code belongs to none. */
+    const char *module;
+    /** The address of the call in that file, as addr2line -e takes it; without a module, in memory. */
+    uint64_t offset;
+    /** The name of the function; "" when the file does not tell. */
+    const char *function;
+    /** The file of the source; "" when the module has no debug information. */
+    const char *file;
+    /** The line in it, or 0. */
+    uint32_t line;
+    /** 0. */
+    uint32_t reserved;
+} ostler_trace_frame;
+
+/** What one call stack took and has not given back. */
+typedef struct ostler_trace_group {
+    /** sizeof(ostler_trace_group). */
+    uint32_t struct_size;
+    /** OSTLER_TRACED_... */
+    uint32_t kind;
+    /** Bytes of all blocks; an estimate where only a sample is remembered. */
+    uint64_t bytes;
+    /** How many there are; an estimate as well. */
+    uint64_t blocks;
+    /** Those of them that are remembered. */
+    uint64_t followed;
+    /** The age of the oldest one in nanoseconds. */
+    uint64_t oldest_ns;
+    /** The number of the account of the object that has them; 0: several have them, or it has none. */
+    uint64_t account;
+    /** The kind of that object, such as "arena"; "": several kinds. */
+    const char *holder;
+    /** Its call stack, innermost call first. */
+    const struct ostler_trace_frame *frames;
+    /** How many frames there are. */
+    uint32_t frame_count;
+    /** 0. */
+    uint32_t reserved;
+    /** The name of that object; "": several objects, or it has no name. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_trace_group;
+
+/** Is shown one group, which is borrowed during the call with all that it points to. */
+typedef void (*ostler_tracing_callback)(void *user_data, const struct ostler_trace_group *group);
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_tracing_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_config_init(struct ostler_tracing_config *config, uint32_t struct_size);
+
+/**
+ * Switches tracing on, for the whole process. When it is on already, the new configuration holds from now on. What was
+ * taken before is not known.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_start(const struct ostler_tracing_config *config);
+
+/**
+ * Switches tracing off. What is remembered stays so until it is given back.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_stop(void);
+
+/**
+ * Tells how much is remembered.
+ *
+ * Parameters:
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_get_stats(struct ostler_tracing_stats *out);
+
+/**
+ * Writes what is alive for people: one line for each group, and below it its call stack.
+ *
+ * Parameters:
+ * - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole report needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: as long as it takes to read the names from the files of the program and its libraries; may be called from
+ * any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_report(uint32_t by,
+                                    char *buffer,
+                                    uint64_t buffer_bytes,
+                                    uint64_t *needed_bytes);
+
+/**
+ * Shows every group to a callback, in the order of the report.
+ *
+ * Parameters:
+ * - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
+ * - callback: called for each group, on this thread, with no lock held; it may call the library.
+ * - user_data: handed to the callback as it is.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callback must not be NULL; user_data may be NULL.
+ * Blocking: as long as it takes to read the names from the files of the program and its libraries, and as the callback
+ * takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_visit(uint32_t by,
+                                   ostler_tracing_callback callback,
+                                   void *user_data);
 
 
 /* ======================================================================
