@@ -755,6 +755,115 @@ ostler_status ostler_page_source_init(struct ostler_page_source *source, uint32_
 
 
 /* ======================================================================
+ * Advice: what a page source would get now, before anything is mapped, and which setting with which value would give
+ * it more.
+ * ====================================================================== */
+
+/** Obstacles that an advice lists. */
+#define OSTLER_ADVICE_OBSTACLES 8
+
+/** Bytes of the name of a setting, its NUL included. */
+#define OSTLER_SETTING_BYTES 160
+
+/** Bytes of the value of a setting, its NUL included. */
+#define OSTLER_VALUE_BYTES 48
+
+/** Something that stands in the way of what was asked, and what would clear it. */
+typedef struct ostler_obstacle {
+    /** OSTLER_PAGES_... that it is about. */
+    uint32_t page_policy;
+    /** OSTLER_LIMIT_...: what stands in the way. */
+    uint32_t limit;
+    /** What the kernel said when it was asked; 0 where it is arithmetic. */
+    int32_t os_errno;
+    /** 0. */
+    uint32_t reserved;
+    /** Bytes that would be taken. */
+    uint64_t wanted_bytes;
+    /** Bytes that are there to be taken, where the limit lies. */
+    uint64_t left_bytes;
+    /**
+     * What to set: a file of the kernel's, a resource limit, a capability, or "bytes" for a larger request; empty when
+     * nothing is known that could be set.
+     */
+    char setting[OSTLER_SETTING_BYTES];
+    /** To what. */
+    char value[OSTLER_VALUE_BYTES];
+    /** The field of a Kubernetes pod that does the same; empty: none. */
+    char pod_field[OSTLER_VALUE_BYTES];
+} ostler_obstacle;
+
+/** What a page source would get now. */
+typedef struct ostler_advice {
+    /** sizeof(ostler_advice), set by the caller. */
+    uint32_t struct_size;
+    /** 1: the request would be honoured, as the rest says. 0: it would fail. */
+    uint32_t holds;
+    /** OSTLER_PAGES_... that would be got. */
+    uint32_t page_policy;
+    /** OSTLER_NODE_... that the kernel would take. */
+    uint32_t node_policy;
+    /** Bytes of one page that would be got. */
+    uint64_t page_bytes;
+    /** Bytes that would be mapped, in whole pages. */
+    uint64_t mapped_bytes;
+    /** The nodes that node_policy stands for; empty: any. */
+    uint64_t node_set[OSTLER_SET_WORDS];
+    /** Obstacles that are listed, larger pages first. */
+    uint32_t obstacle_count;
+    /** 0. */
+    uint32_t reserved;
+    /** In the way of what was asked. */
+    struct ostler_obstacle obstacles[OSTLER_ADVICE_OBSTACLES];
+} ostler_advice;
+
+/**
+ * Tells what a mapping of so many bytes would get now, and what stands in the way of more. Maps nothing. What is free
+ * may be gone by the time it is asked for; the receipt of the real mapping says what became of it.
+ *
+ * Parameters:
+ * - source: borrowed during the call.
+ * - size_bytes: at least 1; what an arena maps at once is its chunk_bytes.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: source may be NULL, which takes every default; out must not be NULL.
+ * Blocking: reads files of the kernel, waits for nothing else; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_page_source_advise(const ostler_page_source *source,
+                                        uint64_t size_bytes,
+                                        struct ostler_advice *out);
+
+/**
+ * Writes the same for people: what would be got, and below it each obstacle with the setting that would clear it.
+ *
+ * Parameters:
+ * - source: borrowed during the call.
+ * - size_bytes: at least 1.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole text needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: source may be NULL; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: reads files of the kernel, waits for nothing else; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_page_source_print_advice(const ostler_page_source *source,
+                                              uint64_t size_bytes,
+                                              char *buffer,
+                                              uint64_t buffer_bytes,
+                                              uint64_t *needed_bytes);
+
+
+/* ======================================================================
  * Arena: memory in chunks that many threads allocate from and that are given back all at once.
  * ====================================================================== */
 
@@ -1355,6 +1464,272 @@ ostler_status ostler_arena_print_receipts(ostler_arena *arena,
                                           char *buffer,
                                           uint64_t buffer_bytes,
                                           uint64_t *needed_bytes);
+
+
+/* ======================================================================
+ * Coverage: how much of an arena's memory still is what its receipts told, as numbers to watch, and its repair. The
+ * kernel splits huge pages and moves pages between nodes while a program runs.
+ * ====================================================================== */
+
+/** What of some memory is where, in pages of which size, summed over all chunks. */
+typedef struct ostler_coverage {
+    /** sizeof(ostler_coverage), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Bytes of address space. */
+    uint64_t mapped_bytes;
+    /** Bytes that have memory behind them now. */
+    uint64_t resident_bytes;
+    /** Resident bytes in huge pages, transparent or explicit. */
+    uint64_t huge_bytes;
+    /** Resident bytes in base pages although larger ones were asked for. */
+    uint64_t small_bytes;
+    /** Resident bytes on nodes that the node policy does not stand for. */
+    uint64_t remote_bytes;
+    /** Mapped bytes of chunks of which the kernel does not tell. */
+    uint64_t unverified_bytes;
+} ostler_coverage;
+
+/** What a repair found and what it left. */
+typedef struct ostler_repair {
+    /** sizeof(ostler_repair), set by the caller. */
+    uint32_t struct_size;
+    /** OSTLER_LIMIT_...: what stood in the way of the first thing that could not be repaired. */
+    uint32_t limit;
+    /** What the system call said; 0 when it did not come to one. */
+    int32_t os_errno;
+    /** 0. */
+    uint32_t reserved;
+    /** As in ostler_coverage. */
+    uint64_t small_bytes_before;
+    /** As in ostler_coverage. */
+    uint64_t small_bytes_after;
+    /** As in ostler_coverage. */
+    uint64_t remote_bytes_before;
+    /** As in ostler_coverage. */
+    uint64_t remote_bytes_after;
+} ostler_repair;
+
+/**
+ * Tells how much of an arena's memory is in huge pages, and how much is on other nodes than it should be. Asks the
+ * kernel anew each time: some microseconds for each chunk of huge pages.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_get_coverage(ostler_arena *arena,
+                                        struct ostler_coverage *out);
+
+/**
+ * Brings an arena's pages back to what they were: moves those on other nodes home, and puts base pages together to huge
+ * ones, which makes all of each huge page resident. The memory can be used meanwhile, and its contents stay. What could
+ * not be repaired is told, and no error.
+ *
+ * Parameters:
+ * - arena: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to copy the pages, some milliseconds for each MiB; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_arena_repair(ostler_arena *arena,
+                                  struct ostler_repair *out);
+
+
+/* ======================================================================
+ * File: the contents of a file in memory, to be read in place: a model's weights, an index, a table. Mapped, its pages
+ * are the kernel's cache of the file, shared with everybody who maps it; copied, they are pages of one's own choice.
+ * While a mapped file is open, nobody may cut it: a read beyond its new end is answered with SIGBUS, which no library
+ * can turn into an error. Where files are replaced while they are in use, write a new one and rename it, or copy.
+ * ====================================================================== */
+
+/** Mapped: nothing is copied, and pages that memory is short of go by themselves and come back when they are read. */
+#define OSTLER_FILE_MAP 0
+
+/** Copied onto pages of ostler_file_config.source: whatever becomes of the file, the contents stay. */
+#define OSTLER_FILE_COPY 1
+
+/** All of it is read in the background from now on. */
+#define OSTLER_READAHEAD_ALL 0
+
+/** What follows a read is read ahead of the next. */
+#define OSTLER_READAHEAD_SEQUENTIAL 1
+
+/** Only what is touched is read. */
+#define OSTLER_READAHEAD_NONE 2
+
+/** The contents of a file in memory. */
+typedef struct ostler_file ostler_file;
+
+/** How a file comes into memory. */
+typedef struct ostler_file_config {
+    /** sizeof(ostler_file_config). */
+    uint32_t struct_size;
+    /** OSTLER_FILE_...; 0: mapped. */
+    uint32_t mode;
+    /** OSTLER_READAHEAD_... of a mapped file; 0: all of it. Of a copy: 0. */
+    uint32_t readahead;
+    /** 1: all of a mapped file is in memory when it is opened. A copy always is. */
+    uint32_t prefault;
+    /** 1: it stays in memory (within RLIMIT_MEMLOCK), or is an error. */
+    uint32_t lock;
+    /** 0. */
+    uint32_t reserved;
+    /** Where in the file the contents begin. */
+    uint64_t offset_bytes;
+    /** How much of it; 0: to the end. */
+    uint64_t length_bytes;
+    /**
+     * The pages of a copy; borrowed while the file is opened; NULL: the defaults of ostler_page_source_init. Of a mapped
+     * file: NULL.
+     */
+    const ostler_page_source *source;
+    /** Shown in reports. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_file_config;
+
+/** How a file is now. */
+typedef struct ostler_file_info {
+    /** sizeof(ostler_file_info), set by the caller. */
+    uint32_t struct_size;
+    /** 1: part of the contents is no longer in the file. If it is mapped, that part must not be read. */
+    uint32_t is_cut;
+    /** 1: the file was written to or cut since it was opened. */
+    uint32_t is_changed;
+    /** 0. */
+    uint32_t reserved;
+    /** Bytes of the contents. */
+    uint64_t bytes;
+    /** Of them, in memory now. */
+    uint64_t resident_bytes;
+    /** Bytes of the whole file, as it is now. */
+    uint64_t file_bytes;
+} ostler_file_info;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_file_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_file_config_init(struct ostler_file_config *config, uint32_t struct_size);
+
+/**
+ * Opens a file to be read in memory. Its size is checked before anything is mapped.
+ *
+ * Parameters:
+ * - path: borrowed during the call; UTF-8.
+ * - config: borrowed during the call.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_file_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_SYSTEM, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; path and out must not be NULL.
+ * Blocking: as long as the kernel takes to read what is copied, prefaulted or locked; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_file_open(const char *path,
+                               const struct ostler_file_config *config,
+                               struct ostler_file **out);
+
+/**
+ * Tells where the contents are. They must only be read.
+ *
+ * Parameters:
+ * - file: borrowed.
+ * - out_data: written only on success, else NULL; belongs to the file, until it is destroyed.
+ * - out_bytes: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: file NULL is OSTLER_E_INVALID_HANDLE; out_data and out_bytes must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_file_get_contents(struct ostler_file *file,
+                                       void **out_data,
+                                       uint64_t *out_bytes);
+
+/**
+ * Tells how the file is now: how much of it is in memory, and whether somebody cut or changed it. Between this call and
+ * a read of a mapped file it can still be cut.
+ *
+ * Parameters:
+ * - file: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: file NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_file_get_info(struct ostler_file *file,
+                                   struct ostler_file_info *out);
+
+/**
+ * Tells what the pages of a copy were asked to be, what they are, and why.
+ *
+ * Parameters:
+ * - file: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_UNSUPPORTED when the file is mapped, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: file NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_file_get_receipt(struct ostler_file *file,
+                                      ostler_receipt *out);
+
+/**
+ * Closes a file. Its contents are gone.
+ *
+ * Parameters:
+ * - file: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may read the contents meanwhile; other calls are waited for.
+ * NULL: file NULL is OSTLER_OK and does nothing.
+ * Blocking: waits for those calls to return; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_file_destroy(struct ostler_file *file);
 
 
 /* ======================================================================

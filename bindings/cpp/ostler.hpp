@@ -9,6 +9,7 @@
 
 #include "ostler/arena.hpp"
 #include "ostler/deferred.hpp"
+#include "ostler/file.hpp"
 #include "ostler/errors.hpp"
 #include "ostler/handle.hpp"
 #include "ostler/library.hpp"

@@ -177,6 +177,30 @@ func TestArenaGetsTheOptionsAndNodesOfItsSource(t *testing.T) {
 	failsWith(t, err, ErrNodeUnavailable)
 }
 
+func TestAdviceTellsWhatAnArenaGets(t *testing.T) {
+	source := PageSource{Pages: PagesBase, Prefault: true}
+	advice, err := source.Advise(1 << 20)
+	succeeds(t, err)
+	if !advice.Holds || advice.Pages != PagesBase || len(advice.Obstacles) != 0 {
+		t.Errorf("base pages are not to be had: %+v", advice)
+	}
+	words, err := source.PrintAdvice(1 << 20)
+	succeeds(t, err)
+	if !strings.Contains(words, "would get") {
+		t.Error(words)
+	}
+	_, err = source.Advise(-1)
+	failsWith(t, err, ErrInvalidArgument)
+	arena := newArena(t, ArenaConfig{Source: source})
+	coverage, err := arena.Coverage()
+	succeeds(t, err)
+	repair, err := arena.Repair()
+	succeeds(t, err)
+	if coverage.ResidentBytes != coverage.MappedBytes || coverage.SmallBytes != 0 || repair.Limit != LimitNone {
+		t.Errorf("%+v, %+v", coverage, repair)
+	}
+}
+
 func TestArenaDrainWaitsForCursors(t *testing.T) {
 	arena := newArena(t, ArenaConfig{})
 	cursor, err := arena.OpenCursor()

@@ -99,6 +99,10 @@ func (a *Arena) Receipt(chunk int) (Receipt, error) {
 	if err := failure(C.ostler_go_arena_get_receipt(a.handle, at, &c)); err != nil {
 		return Receipt{}, err
 	}
+	return receiptOf(&c), nil
+}
+
+func receiptOf(c *C.ostler_receipt) Receipt {
 	receipt := Receipt{
 		AskedPages: PagePolicy(c.asked_pages), AskedNodePolicy: NodePolicy(c.asked_node_policy),
 		AskedNode: int(c.asked_node), AskedBytes: uint64(c.asked_bytes), AskedOptions: Options(c.asked_options),
@@ -116,7 +120,7 @@ func (a *Arena) Receipt(chunk int) (Receipt, error) {
 			Tried: PagePolicy(step.page_policy), Limit: Limit(step.limit), Errno: syscall.Errno(step.os_errno),
 		})
 	}
-	return receipt, nil
+	return receipt
 }
 
 // PrintReceipts gives a table of all receipts, for people.

@@ -84,6 +84,18 @@ ostler_go_failure ostler_go_arena_hand_over_region(uintptr_t arena, ostler_mark 
     return failure(ostler_arena_hand_over_region((ostler_arena *)arena, &region, (ostler_arena *)into));
 }
 
+ostler_go_failure ostler_go_arena_get_coverage(uintptr_t arena, ostler_coverage *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_arena_get_coverage((ostler_arena *)arena, out));
+}
+
+ostler_go_failure ostler_go_arena_repair(uintptr_t arena, ostler_repair *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_arena_repair((ostler_arena *)arena, out));
+}
+
 ostler_go_waited ostler_go_arena_close(uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel)
 {
     ostler_go_waited waited = {0};

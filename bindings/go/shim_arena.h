@@ -22,6 +22,8 @@ ostler_go_failure ostler_go_arena_adopt(uintptr_t arena, uintptr_t memory, uint6
 ostler_go_created ostler_go_arena_hand_over(uintptr_t arena);
 ostler_go_failure ostler_go_arena_begin_region(uintptr_t arena, ostler_mark *out);
 ostler_go_failure ostler_go_arena_hand_over_region(uintptr_t arena, ostler_mark region, uintptr_t into);
+ostler_go_failure ostler_go_arena_get_coverage(uintptr_t arena, ostler_coverage *out);
+ostler_go_failure ostler_go_arena_repair(uintptr_t arena, ostler_repair *out);
 ostler_go_waited ostler_go_arena_close(uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_arena_destroy(uintptr_t arena);
 

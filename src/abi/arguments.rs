@@ -130,3 +130,33 @@ pub fn flag(field: &'static str, value: u32) -> Result<bool, Failure> {
         other => Err(out_of_range(field, u64::from(other), "must be 0 or 1")),
     }
 }
+
+/// Writes a text into the caller's buffer, cut to what fits, and tells how much room the whole of it needs.
+///
+/// # Safety
+/// A non-null `buffer` must be valid for writes of `buffer_bytes`, as the header asks.
+pub unsafe fn print(
+    text: impl FnOnce() -> String,
+    buffer: *mut c_char,
+    buffer_bytes: u64,
+    needed: Option<&mut u64>,
+) -> Result<(), Failure> {
+    if buffer.is_null() && buffer_bytes > 0 {
+        return Err(null("buffer"));
+    }
+    let text = text();
+    // SAFETY: the caller's promise.
+    unsafe { write_text(&text, buffer, buffer_bytes) };
+    if let Some(needed) = needed {
+        *needed = text.len() as u64 + 1;
+    }
+    Ok(())
+}
+
+/// Copies a text into a field of fixed room, NUL-terminated, cut to what fits.
+pub fn fixed<const N: usize>(text: &str) -> [c_char; N] {
+    let mut bytes = [0u8; N];
+    let kept = text.floor_char_boundary(N - 1);
+    bytes[..kept].copy_from_slice(&text.as_bytes()[..kept]);
+    bytes.map(|byte| byte as c_char)
+}

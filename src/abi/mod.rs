@@ -7,14 +7,17 @@
 
 pub mod account;
 pub mod acquire;
+pub mod advice;
 pub mod arena;
 mod arguments;
 pub mod buffer;
 pub mod buffers;
 pub mod cancel;
+pub mod coverage;
 pub mod cursor;
 pub mod deferred;
 pub mod governor;
+pub mod file;
 mod guard;
 pub mod hand_over;
 pub mod lease;

@@ -1,7 +1,7 @@
 //! Receipt: what each chunk of an arena asked for, what it got, and why, checked against the kernel.
 
 use super::arena::ostler_arena;
-use super::arguments::{clear, null, optional_output, write_text};
+use super::arguments::{clear, optional_output, print};
 use super::guard::with;
 use super::page_source::OSTLER_SET_WORDS;
 use super::status::ostler_status;
@@ -279,15 +279,8 @@ pub unsafe extern "C" fn ostler_arena_print_receipts(
         unsafe { clear(buffer, 0) };
     }
     with(arena, |arena: &Pin<Arena>| {
-        if buffer.is_null() && buffer_bytes > 0 {
-            return Err(null("buffer"));
-        }
-        let table = Table(&arena.receipts()).to_string();
+        let table = || Table(&arena.receipts()).to_string();
         // SAFETY: as the header asks.
-        unsafe { write_text(&table, buffer, buffer_bytes) };
-        if let Some(needed) = needed {
-            *needed = table.len() as u64 + 1;
-        }
-        Ok(())
+        unsafe { print(table, buffer, buffer_bytes, needed) }
     })
 }

@@ -196,22 +196,35 @@ pub fn memory() -> Option<Bound> {
     tightest
 }
 
-/// The tightest limit on huge pages of this size: on pages in use, which is enforced when they are touched, or on
-/// promised ones, which is enforced by mmap.
-pub fn hugetlb(page_bytes: u64) -> Option<Bound> {
+/// The same, with the file that sets it.
+pub fn memory_file() -> Option<(PathBuf, Bound)> {
+    let groups = Groups::of_this_process()?;
+    let newer = groups.levels("").into_iter().map(|folder| (MemoryGroup::newer(&folder), folder));
+    let older = groups.levels("memory").into_iter().map(|folder| (MemoryGroup::older(&folder), folder));
+    let mut found = Vec::new();
+    for (mut group, folder) in newer.chain(older) {
+        group.bounds(&mut |kind, bound| found.push((folder.join(kind.file()), bound)));
+    }
+    found.into_iter().min_by_key(|(_, bound)| bound.left())
+}
+
+/// The tightest limit on huge pages of this size, with its file: on pages in use, which is enforced when they are
+/// touched, or on promised ones, which is enforced by mmap.
+pub fn hugetlb(page_bytes: u64) -> Option<(PathBuf, Bound)> {
     let groups = Groups::of_this_process()?;
     let size = size_name(page_bytes);
     let bounds = |folder: PathBuf, limit: &'static str, used: &'static str| {
         ["", "rsvd."].map(|kind| {
             let number = |name| read_number(folder.join(format!("hugetlb.{size}.{kind}{name}")).to_str()?);
+            let file = folder.join(format!("hugetlb.{size}.{kind}{limit}"));
             let limit = number(limit).filter(|limit| *limit < UNLIMITED)?;
-            Some(Bound { limit, used: number(used)? })
+            Some((file, Bound { limit, used: number(used)? }))
         })
     };
     let newer = groups.levels("").into_iter().flat_map(|folder| bounds(folder, "max", "current"));
     let older =
         groups.levels("hugetlb").into_iter().flat_map(|folder| bounds(folder, "limit_in_bytes", "usage_in_bytes"));
-    newer.chain(older).flatten().min_by_key(Bound::left)
+    newer.chain(older).flatten().min_by_key(|(_, bound)| bound.left())
 }
 
 /// Whether control groups count explicit huge pages as memory (Linux 6.6, a mount option).

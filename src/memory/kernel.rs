@@ -91,6 +91,15 @@ pub fn huge_pool_of_node(node: u32, page_bytes: u64) -> Option<HugePool> {
     pool_in(&format!("/sys/devices/system/node/node{node}"), page_bytes)
 }
 
+/// The file that says how many huge pages a pool shall have: a node's, or the machine's.
+pub fn pool_file(node: Option<u32>, page_bytes: u64) -> String {
+    let place = match node {
+        Some(node) => format!("/sys/devices/system/node/node{node}"),
+        None => "/sys/kernel/mm".to_owned(),
+    };
+    format!("{place}/hugepages/hugepages-{}kB/nr_hugepages", page_bytes / 1024)
+}
+
 fn pool_in(place: &str, page_bytes: u64) -> Option<HugePool> {
     let folder = format!("{place}/hugepages/hugepages-{}kB", page_bytes / 1024);
     Some(HugePool {
@@ -201,10 +210,27 @@ pub fn transparent_page_bytes() -> Option<u64> {
     read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 }
 
+/// When the kernel makes huge pages by itself.
+pub const TRANSPARENT_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+
 /// Whether the machine, or this process for itself, switched transparent huge pages off.
 pub fn transparent_pages_off() -> bool {
-    let mode = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    let mode = fs::read_to_string(TRANSPARENT_PAGES).unwrap_or_default();
     mode.contains("[never]") || system::transparent_pages_switched_off()
+}
+
+/// Bytes that this process has locked.
+pub fn locked_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    meminfo(&status, "VmLck:").unwrap_or(0)
+}
+
+/// Whether RLIMIT_MEMLOCK does not hold for this process (CAP_IPC_LOCK).
+pub fn may_lock_without_limit() -> bool {
+    const IPC_LOCK: u64 = 1 << 14;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).is_some_and(|caps| caps & IPC_LOCK != 0)
 }
 
 #[cfg(test)]

@@ -7,13 +7,17 @@
 //! was really got and [`receipt`] puts both side by side; [`sanitizers`] tells the tools that watch the host's memory. A
 //! [`source`] is what an object asks for, and the [`governor`] counts what it holds. An [`arena`] hands memory out piece
 //! by piece and takes it back all at once; what a thread keeps of an object is one of its [`lanes`]. A [`stretch`]
-//! holds structs that the host's code uses inline. [`topology`] describes the machine.
+//! holds structs that the host's code uses inline. A [`file`] is read in memory, an
+//! [`advice`] tells beforehand what could be had, [`coverage`] what became of it. [`topology`] describes the machine.
 //!
 //! What is built on these: [`buffers`] are leased one by one and viewed without a copy.
 
+pub mod advice;
 pub mod arena;
 pub mod buffers;
 pub mod cgroup;
+pub mod coverage;
+pub mod file;
 pub mod governor;
 pub mod headroom;
 pub mod kernel;

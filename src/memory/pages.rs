@@ -1,18 +1,19 @@
 //! The source of pages. A chunk climbs down a [`ladder`] of page sizes until one is to be had, and keeps a record of the
 //! steps. It lies in a [`window`] of address space and has its [`options`]. Nothing here ends in a signal: huge pages
 //! are [populated](populate) when they are mapped, where the kernel can still answer with an error, and nothing is
-//! populated past a limit whose answer would be a kill.
+//! populated past a limit whose answer would be a kill. What the kernel takes apart later can be [repaired](repair).
 
 mod ladder;
 mod options;
 mod populate;
+mod repair;
 mod window;
 
 use super::governor::{Account, Charge, Refused};
 use super::placement::Placement;
 use super::policy::{NodeMask, NodePolicy, Pages};
 use super::source::PageSource;
-use super::system::{self, Errno};
+use super::system::{self, Errno, RawPolicy};
 use super::{residency, sanitizers};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -60,8 +61,8 @@ pub struct Mapping {
     pub page_bytes: u64,
     /// The node policy that the kernel took; `Any` when it refused.
     pub nodes: NodePolicy,
-    /// The nodes that this policy stood for.
-    pub node_set: NodeMask,
+    /// The same as the kernel knows it.
+    policy: Option<RawPolicy>,
     pub options: Options,
     pub asked: PageSource,
     pub asked_bytes: u64,
@@ -88,6 +89,11 @@ impl Mapping {
             || !self.options.has(Options::asked(&self.asked))
     }
 
+    /// The nodes that the policy stands for; empty: all.
+    pub fn node_set(&self) -> NodeMask {
+        self.policy.map_or(NodeMask::EMPTY, |policy| policy.nodes)
+    }
+
     /// Bytes of the smallest page that it may be made of.
     pub fn step_bytes(&self) -> u64 {
         if self.is_explicit() { self.page_bytes } else { system::base_page_bytes() }
@@ -110,7 +116,7 @@ impl Mapping {
             pages,
             page_bytes,
             nodes: NodePolicy::Any,
-            node_set: NodeMask::EMPTY,
+            policy: None,
             options,
             asked: request.source,
             asked_bytes: request.bytes,

@@ -35,7 +35,7 @@ impl Receipt {
             asked_bytes: mapping.asked_bytes,
             got_pages,
             got_nodes: mapping.nodes,
-            node_set: mapping.node_set,
+            node_set: mapping.node_set(),
             got_options: mapping.options,
             page_bytes: if got_pages == mapping.pages { mapping.page_bytes } else { system::base_page_bytes() },
             address: mapping.address() as u64,

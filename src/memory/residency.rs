@@ -44,10 +44,10 @@ pub struct Residency {
 
 /// Present pages that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Extent {
-    start: u64,
-    end: u64,
-    huge: bool,
+pub struct Extent {
+    pub start: u64,
+    pub end: u64,
+    pub huge: bool,
 }
 
 /// Pages whose node is asked one by one; beyond that the totals of numa_maps are quicker.
@@ -88,6 +88,12 @@ pub fn measure_range(start: u64, end: u64, pages: Pages, page_bytes: u64) -> Res
         (found.nodes, found.nodes_by) = (nodes, Method::NumaMaps);
     }
     found
+}
+
+/// What of a mapping is there, where the kernel tells it page by page.
+pub fn extents_of(mapping: &Mapping) -> Result<Vec<Extent>, Errno> {
+    let start = mapping.address() as u64;
+    scan(start, start + mapping.bytes)
 }
 
 /// PAGEMAP_SCAN (Linux 6.7). The page of zeros that unwritten memory shows to readers is not memory that we have.

@@ -100,6 +100,35 @@ pub unsafe fn touch(address: *mut u32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Makes a range readable only.
+///
+/// # Safety
+/// The range is mapped by this library, and nobody will write to it.
+pub unsafe fn protect(address: *mut u8, bytes: u64) -> Result<(), Errno> {
+    seam(Point::Mmap)?;
+    // SAFETY: the caller's promise.
+    check(i64::from(unsafe { libc::mprotect(address.cast(), bytes as usize, libc::PROT_READ) })).map(drop)
+}
+
+/// Bytes of a mapped file that are in memory now; it begins anywhere in a page.
+pub fn resident_bytes(address: *const u8, bytes: u64) -> Result<u64, Errno> {
+    seam(Point::Scan)?;
+    let page = base_page_bytes();
+    let (mut at, end) = (address as u64 / page * page, address as u64 + bytes);
+    let (mut resident, mut states) = (0, [0u8; 4096]);
+    while at < end {
+        let pages = (end - at).div_ceil(page).min(states.len() as u64);
+        // SAFETY: the kernel only looks, and writes one byte for each page.
+        check(i64::from(unsafe { libc::mincore(at as *mut c_void, (pages * page) as usize, states.as_mut_ptr()) }))?;
+        for (state, start) in states[..pages as usize].iter().zip((at..).step_by(page as usize)) {
+            let (from, to) = (start.max(address as u64), (start + page).min(end));
+            resident += if state & 1 == 1 { to - from } else { 0 };
+        }
+        at += pages * page;
+    }
+    Ok(resident)
+}
+
 /// Locks the pages of a range in memory, those that are there and those that come.
 ///
 /// # Safety
@@ -188,10 +217,29 @@ const MAXNODE: u64 = MASK_BITS as u64 + 1;
 /// # Safety
 /// The range is mapped by this library.
 pub unsafe fn bind(address: *mut u8, bytes: u64, policy: &RawPolicy) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    unsafe { mbind(address, bytes, policy, 0) }
+}
+
+/// [`bind`] for pages that are there, too: they move, if they can.
+///
+/// # Safety
+/// The range is mapped by this library.
+pub unsafe fn bind_and_move(address: *mut u8, bytes: u64, policy: &RawPolicy) -> Result<(), Errno> {
+    /// `MPOL_MF_MOVE`, which libc does not have.
+    const MOVE: libc::c_int = 2;
+    // SAFETY: the caller's promise.
+    unsafe { mbind(address, bytes, policy, MOVE) }
+}
+
+/// # Safety
+/// The range is mapped by this library.
+unsafe fn mbind(address: *mut u8, bytes: u64, policy: &RawPolicy, flags: libc::c_int) -> Result<(), Errno> {
     seam(Point::Mbind)?;
     let nodes = policy.nodes.words();
     // SAFETY: the caller's promise; the mask has MASK_BITS bits.
-    check(unsafe { libc::syscall(libc::SYS_mbind, address, bytes, policy.mode, nodes.as_ptr(), MAXNODE, 0) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_mbind, address, bytes, policy.mode, nodes.as_ptr(), MAXNODE, flags) })
+        .map(drop)
 }
 
 /// The calling thread's own memory policy.

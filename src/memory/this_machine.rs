@@ -56,7 +56,7 @@ pub fn now() -> Machine {
     let sizes = kernel::huge_page_sizes();
     for page_bytes in &sizes {
         let unpromised = kernel::huge_pool(*page_bytes).map_or(0, kernel::HugePool::unpromised);
-        let group_left = cgroup::hugetlb(*page_bytes).map(|bound| bound.left());
+        let group_left = cgroup::hugetlb(*page_bytes).map(|(_, bound)| bound.left());
         machine.pools.insert(*page_bytes, Pool { unpromised, group_left });
     }
     machine.available_bytes = headroom::machine_left();

@@ -26,6 +26,7 @@ enum kind {
     TEMPLATES,
     ACCOUNT,
     BUFFERS,
+    CONTENTS,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
     MARK = HANDLES,
     LEASE,
@@ -123,6 +124,7 @@ void fill_ostler_arena_config(void *target, uint32_t struct_size);
 void fill_ostler_governor_config(void *target, uint32_t struct_size);
 void fill_ostler_account_config(void *target, uint32_t struct_size);
 void fill_ostler_buffers_config(void *target, uint32_t struct_size);
+void fill_ostler_file_config(void *target, uint32_t struct_size);
 void fill_ostler_page_source(void *target, uint32_t struct_size);
 void fill_ostler_pool_config(void *target, uint32_t struct_size);
 void fill_ostler_pool_callbacks(void *target, uint32_t struct_size);

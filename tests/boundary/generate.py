@@ -28,6 +28,7 @@ KINDS = {
     "ostler_model": "MODEL",
     "ostler_deferred": "DEFERRED",
     "ostler_templates": "TEMPLATES",
+    "ostler_file": "CONTENTS",
     "ostler_account": "ACCOUNT",
     "ostler_buffers": "BUFFERS",
 }

@@ -120,6 +120,11 @@ void fill_ostler_buffers_config(void *target, uint32_t struct_size)
     SET(ostler_buffers_config, chunk_bytes, 65536);
 }
 
+void fill_ostler_file_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_file_config, readahead, OSTLER_READAHEAD_NONE);
+}
 void fill_ostler_page_source(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
@@ -258,6 +263,18 @@ static void make_handle(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_buffers_create(&config, (ostler_buffers **)out), OSTLER_OK);
         break;
     }
+    case CONTENTS: {
+        ostler_page_source pages;
+        ostler_file_config config;
+        fill_ostler_page_source(&pages, sizeof pages);
+        fill_ostler_file_config(&config, sizeof config);
+        config.mode = OSTLER_FILE_COPY; /* so that it has a receipt */
+        config.readahead = 0;
+        config.length_bytes = 4096;
+        config.source = &pages;
+        CHECK_STATUS(ostler_file_open("/proc/self/exe", &config, (ostler_file **)out), OSTLER_OK);
+        break;
+    }
     case CURSOR:
         world_make(world, ARENA);
         CHECK_STATUS(ostler_cursor_open(world->handles[ARENA], (ostler_cursor **)out), OSTLER_OK);
@@ -377,7 +394,7 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 void world_end(struct world *world)
 {
     static const enum kind children_first[] = {CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
-                                               DEFERRED, BUFFERS,  ARENA, ACCOUNT, TOPOLOGY,   CANCEL};
+                                               DEFERRED, BUFFERS,  ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
     end_token(world, TEMPLATE, &world->template);
@@ -401,6 +418,7 @@ bool world_is_well(const struct world *world)
     ostler_account_stats account = {.struct_size = sizeof account};
     ostler_lease lease;
     ostler_buffers_stats buffers = {.struct_size = sizeof buffers};
+    ostler_file_info file = {.struct_size = sizeof file};
     void *bytes;
     return EXPECT_STATUS(ostler_buffers_get_stats(world->handles[BUFFERS], &buffers), OSTLER_OK) &&
            EXPECT_EQ(buffers.in_use, 0) && EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
@@ -415,7 +433,8 @@ bool world_is_well(const struct world *world)
            EXPECT_STATUS(ostler_deferred_get_stats(world->handles[DEFERRED], &deferred), OSTLER_OK) &&
            EXPECT_STATUS(ostler_templates_get_stats(world->handles[TEMPLATES], &templates), OSTLER_OK) &&
            EXPECT_STATUS(ostler_account_get_stats(world->handles[ACCOUNT], &account), OSTLER_OK) &&
-           EXPECT_EQ(account.held_bytes, 0) && EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
+           EXPECT_STATUS(ostler_file_get_info(world->handles[CONTENTS], &file), OSTLER_OK) &&
+           EXPECT_EQ(account.held_bytes, 0) && EXPECT_EQ(file.bytes, 4096) && EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
            EXPECT_EQ(model.accepted, 0);
 }
 
@@ -446,6 +465,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_account_destroy(handle);
     case BUFFERS:
         return ostler_buffers_destroy(handle);
+    case CONTENTS:
+        return ostler_file_destroy(handle);
     default:
         return OSTLER_OK;
     }
@@ -477,7 +498,7 @@ const char *kind_name(enum kind kind)
         [TAP] = "tap",           [MARK] = "mark",     [LEASE] = "lease",   [TICKET] = "ticket",
         [BUFFERS] = "buffers",   [VIEW] = "view",
         [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
-        [ACCOUNT] = "account",
+        [ACCOUNT] = "account",   [CONTENTS] = "file",
     };
     return names[kind];
 }

@@ -3,6 +3,7 @@
 #include "arenas.h"
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -490,6 +491,86 @@ TEST(fields_of_other_policies_are_refused)
     memset(source.device, 'x', sizeof source.device);
     CHECK_STATUS(ask_strictly(source), OSTLER_E_INVALID_ARGUMENT);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "device");
+}
+
+static ostler_advice advice_on(ostler_page_source source, uint64_t bytes)
+{
+    ostler_advice advice = {.struct_size = sizeof advice};
+    CHECK_STATUS(ostler_page_source_advise(&source, bytes, &advice), OSTLER_OK);
+    CHECK(advice.obstacle_count <= OSTLER_ADVICE_OBSTACLES);
+    return advice;
+}
+
+/* What is advised is what is got, and what is said to clear an obstacle clears it. */
+TEST(advice_tells_what_the_receipt_will_tell)
+{
+    long long before = read_number(HUGE_POOL "nr_hugepages");
+    ostler_page_source source = asking_for(OSTLER_PAGES_2M);
+    source.prefault = 1;
+    ostler_advice advice = advice_on(source, 3 * HUGE_BYTES);
+    ostler_arena_config config = {.struct_size = sizeof config, .source = &source, .chunk_bytes = 3 * HUGE_BYTES};
+    ostler_arena *arena;
+    CHECK_STATUS(ostler_arena_create(&config, &arena), OSTLER_OK);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    CHECK_EQ(advice.holds, 1);
+    CHECK_EQ(advice.page_policy, receipt.got_pages);
+    CHECK_EQ(advice.mapped_bytes, receipt.mapped_bytes);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    if (advice.obstacle_count == 0 || advice.obstacles[0].limit != OSTLER_LIMIT_HUGE_PAGE_POOL)
+        SKIP("this machine has free 2 MiB pages, or none at all");
+    CHECK_STR_EQ(advice.obstacles[0].setting, HUGE_POOL "nr_hugepages");
+    if (access(HUGE_POOL "nr_hugepages", W_OK) != 0)
+        SKIP("the pool of 2 MiB pages cannot be set here");
+    set_huge_pool(atoll(advice.obstacles[0].value));
+    advice = advice_on(source, 3 * HUGE_BYTES);
+    ostler_status status = ostler_arena_create(&config, &arena);
+    set_huge_pool(before);
+    CHECK_STATUS(status, OSTLER_OK);
+    CHECK(advice.obstacle_count == 0 && advice.page_policy == OSTLER_PAGES_2M);
+    CHECK_EQ(receipt_of(arena, 0).got_pages, OSTLER_PAGES_2M);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    set_huge_pool(before);
+    CHECK_EQ(read_number(HUGE_POOL "nr_hugepages"), before);
+}
+
+TEST(advice_is_printed_with_its_settings)
+{
+    ostler_page_source source = asking_for(OSTLER_PAGES_1G);
+    char text[2048];
+    uint64_t needed;
+    source.strict = 1;
+    CHECK_STATUS(ostler_page_source_print_advice(&source, 1 << 30, text, sizeof text, &needed), OSTLER_OK);
+    CHECK_EQ(needed, strlen(text) + 1);
+    if (strstr(text, "would get"))
+        SKIP("this machine has a free page of 1 GiB");
+    CHECK_STR_CONTAINS(text, "would fail");
+    CHECK_STR_CONTAINS(text, "set ");
+    CHECK_STATUS(ostler_page_source_print_advice(&source, 0, text, sizeof text, &needed), OSTLER_E_INVALID_ARGUMENT);
+    CHECK(needed == 0 && text[0] == 0);
+}
+
+/* Giving one base page of a huge page back splits it. */
+TEST(what_the_kernel_split_is_counted_and_repaired)
+{
+    ostler_page_source source = asking_for(OSTLER_PAGES_TRANSPARENT);
+    source.prefault = 1;
+    ostler_arena *arena = make_arena_from(source);
+    ostler_coverage whole = {.struct_size = sizeof whole}, split = whole;
+    ostler_repair repair = {.struct_size = sizeof repair};
+    ostler_receipt receipt = receipt_of(arena, 0);
+    CHECK_STATUS(ostler_arena_get_coverage(arena, &whole), OSTLER_OK);
+    if (whole.huge_bytes < whole.mapped_bytes)
+        SKIP("the kernel has no huge pages now");
+    for (uint64_t at = 0; at < receipt.mapped_bytes; at += HUGE_BYTES)
+        CHECK_EQ(madvise((void *)(uintptr_t)(receipt.address + at), 4096, MADV_DONTNEED), 0);
+    CHECK_STATUS(ostler_arena_get_coverage(arena, &split), OSTLER_OK);
+    CHECK(split.huge_bytes == 0 && split.small_bytes == split.resident_bytes && split.remote_bytes == 0);
+    CHECK_STATUS(ostler_arena_repair(arena, &repair), OSTLER_OK);
+    if (repair.limit == OSTLER_LIMIT_NODE_MEMORY)
+        SKIP("the kernel does not put pages together now: errno %d", repair.os_errno);
+    CHECK(repair.small_bytes_before == split.small_bytes && repair.small_bytes_after == 0);
+    CHECK_EQ(receipt_of(arena, 0).huge_bytes, receipt.mapped_bytes);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
 }
 
 TEST(chunk_that_does_not_exist_is_refused)

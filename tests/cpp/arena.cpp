@@ -108,6 +108,35 @@ TEST(options_and_nodes_of_a_source_are_got)
     CHECK(ostler::arena(ostler::arena_config().on(ostler::page_source().interleaved())).receipt(0).node_set[0] != 0);
 }
 
+TEST(advice_coverage_and_repair)
+{
+    const ostler::page_source source = ostler::page_source(ostler::pages::base).prefaulted();
+    const ostler_advice advice = ostler::advise(source, 1 << 20);
+    CHECK(advice.holds == 1 && advice.page_policy == OSTLER_PAGES_BASE && advice.obstacle_count == 0);
+    CHECK_STR_CONTAINS(ostler::print_advice(source, 1 << 20).c_str(), "would get");
+    std::error_code failure;
+    ostler::advise(source, 0, failure);
+    CHECK(failure == ostler::errc::invalid_argument);
+    ostler::arena arena(ostler::arena_config().on(source));
+    const ostler_coverage coverage = arena.coverage();
+    CHECK(coverage.resident_bytes == coverage.mapped_bytes && coverage.small_bytes == 0);
+    CHECK_EQ(arena.repair().limit, OSTLER_LIMIT_NONE);
+}
+
+TEST(files_are_mapped_and_copied)
+{
+    const ostler::file mapped("/proc/self/exe"), copied("/proc/self/exe", ostler::file_config().copied_to({}).part(4, 100));
+    CHECK(mapped.contents().substr(0, 4) == "\177ELF");
+    CHECK(copied.contents() == mapped.contents().substr(4, 100));
+    CHECK_EQ(mapped.info().file_bytes, mapped.contents().size());
+    CHECK(copied.receipt().mapped_bytes >= 100);
+    std::error_code failure;
+    ostler::file::open("/nowhere", {}, failure);
+    CHECK(failure == ostler::errc::system);
+    mapped.receipt(failure);
+    CHECK(failure == ostler::errc::unsupported);
+}
+
 TEST(close_tells_how_many_cursors_are_open)
 {
     ostler::arena arena;

@@ -186,6 +186,50 @@ static ostler_status use_hand_over(void)
     return status;
 }
 
+/* Everything a page source can be asked for, a dry run before it and a repair after it. */
+static ostler_status use_page_source(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BEST, .prefault = 1,
+                                 .lock = 1, .guard = 1, .exclude_fork = 1, .exclude_dump = 1,
+                                 .node_policy = OSTLER_NODE_SET, .node_set = {1}};
+    ostler_arena_config config = {.struct_size = sizeof config, .source = &source, .chunk_bytes = 4 << 20,
+                                  .name = "ostler-test"};
+    ostler_advice advice = {.struct_size = sizeof advice};
+    ostler_receipt receipt = {.struct_size = sizeof receipt};
+    ostler_coverage coverage = {.struct_size = sizeof coverage};
+    ostler_repair repair = {.struct_size = sizeof repair};
+    for (source.strict = 0; source.strict <= 1; source.strict++) {
+        ostler_arena *arena = NULL;
+        TRY(ostler_page_source_advise(&source, 4 << 20, &advice));
+        TRY(ostler_arena_create(&config, &arena));
+        if (arena == NULL)
+            return status;
+        TRY(ostler_arena_get_receipt(arena, 0, &receipt));
+        TRY(ostler_arena_get_coverage(arena, &coverage));
+        TRY(ostler_arena_repair(arena, &repair));
+        EXPECT_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+    return status;
+}
+
+static ostler_status use_file(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BASE};
+    ostler_file_config config = {.struct_size = sizeof config, .prefault = 1, .length_bytes = 300000, .lock = 1};
+    ostler_file_info info = {.struct_size = sizeof info};
+    for (config.mode = OSTLER_FILE_MAP; config.mode <= OSTLER_FILE_COPY; config.mode++) {
+        ostler_file *file = NULL;
+        config.source = config.mode == OSTLER_FILE_COPY ? &source : NULL;
+        TRY(ostler_file_open("/proc/self/exe", &config, &file));
+        if (file != NULL)
+            TRY(ostler_file_get_info(file, &info));
+        EXPECT_STATUS(ostler_file_destroy(file), OSTLER_OK);
+    }
+    return status;
+}
+
 static int resources;
 
 static ostler_status create_counted(void *user_data, void **resource)
@@ -447,6 +491,11 @@ static const struct scenario arena = {
 static const struct scenario tracing = {use_tracing, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario hand_over = {use_hand_over, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario buffers = {use_buffers, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario page_source = {
+    use_page_source,
+    {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_LIMIT, OSTLER_OK}};
+static const struct scenario file = {
+    use_file, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LIMIT, OSTLER_OK}};
 /* What a callback that was failed by injection answers is its errno, negative. */
 static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
@@ -481,6 +530,36 @@ TEST(mbind_without_permission) { fail_each_visit(&arena, OSTLER_FAULT_MBIND, EPE
 TEST(mbind_of_a_node_that_is_not_there) { fail_each_visit(&arena, OSTLER_FAULT_MBIND, EINVAL); }
 TEST(madvise_without_memory) { fail_each_visit(&arena, OSTLER_FAULT_MADVISE, ENOMEM); }
 TEST(madvise_of_an_old_kernel) { fail_each_visit(&arena, OSTLER_FAULT_MADVISE, EINVAL); }
+TEST(system_calls_of_a_page_source)
+{
+    static const struct {
+        uint32_t point;
+        int32_t os_errno;
+    } failures[] = {
+        {OSTLER_FAULT_ALLOCATION, ENOMEM}, {OSTLER_FAULT_MMAP, ENOMEM},       {OSTLER_FAULT_MMAP, EPERM},
+        {OSTLER_FAULT_MBIND, EPERM},       {OSTLER_FAULT_MBIND, ENOSYS},      {OSTLER_FAULT_MADVISE, ENOMEM},
+        {OSTLER_FAULT_MADVISE, EINVAL},    {OSTLER_FAULT_MADVISE, EFAULT},    {OSTLER_FAULT_MLOCK, ENOMEM},
+        {OSTLER_FAULT_MLOCK, EPERM},       {OSTLER_FAULT_MOVE_PAGES, EPERM},  {OSTLER_FAULT_SCAN, ENOTTY},
+        {OSTLER_FAULT_OPEN, EMFILE},
+    };
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        fail_each_visit(&page_source, failures[i].point, failures[i].os_errno);
+}
+
+TEST(system_calls_of_a_file)
+{
+    static const struct {
+        uint32_t point;
+        int32_t os_errno;
+    } failures[] = {
+        {OSTLER_FAULT_ALLOCATION, ENOMEM}, {OSTLER_FAULT_MMAP, ENOMEM},    {OSTLER_FAULT_MADVISE, EINVAL},
+        {OSTLER_FAULT_MADVISE, EFAULT},    {OSTLER_FAULT_MLOCK, ENOMEM},   {OSTLER_FAULT_SCAN, ENOMEM},
+        {OSTLER_FAULT_OPEN, EIO},          {OSTLER_FAULT_OPEN, EINTR},
+    };
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        fail_each_visit(&file, failures[i].point, failures[i].os_errno);
+}
+
 TEST(threads_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(threads_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(threads_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_THREAD_START, EAGAIN); }

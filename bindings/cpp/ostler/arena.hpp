@@ -211,6 +211,29 @@ class arena : public handle<ostler_arena, ostler_arena_destroy> {
         return table;
     }
 
+    /// How much of the memory still is in huge pages, and on its nodes.
+    ostler_coverage coverage() const
+    {
+        return detail::thrown([&](std::error_code &failure) { return coverage(failure); });
+    }
+    ostler_coverage coverage(std::error_code &failure) const noexcept
+    {
+        auto coverage = detail::sized<ostler_coverage>();
+        detail::note(ostler_arena_get_coverage(get(), &coverage), failure);
+        return coverage;
+    }
+    /// Puts huge pages together and moves pages home.
+    ostler_repair repair()
+    {
+        return detail::thrown([&](std::error_code &failure) { return repair(failure); });
+    }
+    ostler_repair repair(std::error_code &failure) noexcept
+    {
+        auto repair = detail::sized<ostler_repair>();
+        detail::note(ostler_arena_repair(get(), &repair), failure);
+        return repair;
+    }
+
     /// Takes no new work and waits for open cursors; tells how many are still open.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {

@@ -5,6 +5,7 @@
 #include "handle.hpp"
 
 #include <initializer_list>
+#include <string>
 #include <string_view>
 
 namespace ostler {
@@ -74,6 +75,36 @@ struct page_source : ostler_page_source {
     page_source &strictly() noexcept { return strict = 1, *this; }
     page_source &prefaulted() noexcept { return prefault = 1, *this; }
 };
+
+/// What a mapping of so many bytes would get now, and what stands in the way of more.
+inline ostler_advice advise(const page_source &source, std::uint64_t bytes, std::error_code &failure) noexcept
+{
+    auto advice = detail::sized<ostler_advice>();
+    detail::note(ostler_page_source_advise(&source, bytes, &advice), failure);
+    return advice;
+}
+inline ostler_advice advise(const page_source &source, std::uint64_t bytes)
+{
+    return detail::thrown([&](std::error_code &failure) { return advise(source, bytes, failure); });
+}
+/// The same for people. Throws nothing but std::bad_alloc.
+inline std::string print_advice(const page_source &source, std::uint64_t bytes, std::error_code &failure)
+{
+    std::uint64_t needed = 0;
+    std::string text;
+    // What is free may change between two calls.
+    do {
+        text.resize(needed);
+        if (!detail::note(ostler_page_source_print_advice(&source, bytes, text.data(), text.size(), &needed), failure))
+            return {};
+    } while (needed > text.size());
+    text.resize(needed - 1);
+    return text;
+}
+inline std::string print_advice(const page_source &source, std::uint64_t bytes)
+{
+    return detail::thrown([&](std::error_code &failure) { return print_advice(source, bytes, failure); });
+}
 
 namespace detail {
 

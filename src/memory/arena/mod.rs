@@ -21,6 +21,7 @@ pub use config::{Adopted, ArenaConfig, Growth};
 pub use marks::Mark;
 pub use poison::Poison;
 
+use super::coverage::{Coverage, Repair};
 use super::governor::{Account, Holder, reclaim as reclaimers};
 use super::lanes::Lanes;
 use super::pages::{Mapping, PagesError, Request};
@@ -501,11 +502,33 @@ impl Arena {
 
     /// Asks the kernel about every chunk.
     pub fn receipts(&self) -> Vec<Receipt> {
-        let chunks: Vec<_> = {
-            let state = self.state.lock();
-            (0..state.chunks.count()).filter_map(|index| state.chunks.get(index)).collect()
-        };
-        chunks.iter().map(receipt_of).collect()
+        self.chunks().iter().map(receipt_of).collect()
+    }
+
+    /// How much of the chunks still is what it was. What was adopted was nothing that is known.
+    pub fn coverage(&self) -> Coverage {
+        let mut sum = Coverage::default();
+        for chunk in self.chunks() {
+            sum += match &chunk {
+                Memory::Mapped(mapping) => Coverage::of(mapping),
+                Memory::Adopted(adopted) => Coverage::unknown(adopted.bytes),
+            };
+        }
+        sum
+    }
+
+    /// Puts together what the kernel took apart, and moves home what it moved away.
+    pub fn repair(&self) -> Repair {
+        let chunks = self.chunks();
+        Repair::run(chunks.iter().filter_map(|chunk| match chunk {
+            Memory::Mapped(mapping) => Some(&**mapping),
+            Memory::Adopted(_) => None,
+        }))
+    }
+
+    fn chunks(&self) -> Vec<Memory> {
+        let state = self.state.lock();
+        (0..state.chunks.count()).filter_map(|index| state.chunks.get(index)).collect()
     }
 }
 

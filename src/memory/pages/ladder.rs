@@ -219,7 +219,7 @@ impl Rung<'_> {
             (bound, _) => (placement, bound),
         };
         match bound {
-            Ok(()) => (mapping.nodes, mapping.node_set) = (asked, *placement.nodes()),
+            Ok(()) => (mapping.nodes, mapping.policy) = (asked, Some(placement.raw)),
             Err(errno) => steps.note(self.step(Limit::PolicyRefused, errno)),
         }
     }

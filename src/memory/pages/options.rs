@@ -89,6 +89,12 @@ impl Mapping {
         Ok(())
     }
 
+    /// From now on it can only be read.
+    pub fn seal(&self) -> Result<(), Errno> {
+        // SAFETY: the range is this mapping, which whoever seals it no longer writes to.
+        unsafe { system::protect(self.address(), self.bytes) }
+    }
+
     /// A name of its own keeps the kernel from merging neighbouring chunks, so that smaps tells of each alone. Explicit
     /// huge pages got theirs when they were mapped.
     pub(super) fn name(&mut self, name: &CString) {

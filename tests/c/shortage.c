@@ -1,0 +1,547 @@
+/* Pages run short in every way that a machine has for it: never a signal, always the reason, and nothing stays taken. Each
+ * body runs in a process of its own, which has not used the library before. */
+#include "arenas.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define HUGE_BYTES ((uint64_t)2 << 20)
+#define HUGE_POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define HUGE_GROUPS "/sys/fs/cgroup/unified/"
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static long long read_number(const char *path)
+{
+    long long number = -1;
+    FILE *file = fopen(path, "r");
+    if (file && fscanf(file, "%lld", &number) != 1)
+        number = -1;
+    if (file)
+        fclose(file);
+    return number;
+}
+
+static int write_text(const char *path, const char *text)
+{
+    int file = open(path, O_WRONLY);
+    int written = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
+    if (file >= 0)
+        close(file);
+    return written;
+}
+
+static long long set_pool(long long pages)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", pages);
+    write_text(HUGE_POOL "nr_hugepages", text);
+    return read_number(HUGE_POOL "nr_hugepages");
+}
+
+/* The counters of the pool, which must be afterwards what they were before. */
+struct pool {
+    long long total, free, promised, surplus;
+};
+
+static struct pool pool_now(void)
+{
+    return (struct pool){read_number(HUGE_POOL "nr_hugepages"), read_number(HUGE_POOL "free_hugepages"),
+                         read_number(HUGE_POOL "resv_hugepages"), read_number(HUGE_POOL "surplus_hugepages")};
+}
+
+static long long pool_before;
+
+static void end_pool(void) { set_pool(pool_before); }
+
+/* Makes the pool have so many pages, or skips the test. */
+static void begin_pool(long long pages)
+{
+    pool_before = read_number(HUGE_POOL "nr_hugepages");
+    if (pool_before != 0 || set_pool(pages) != pages || read_number(HUGE_POOL "free_hugepages") != pages) {
+        end_pool();
+        SKIP("the pool of 2 MiB pages cannot be made to have %lld pages", pages);
+    }
+}
+
+/* Runs the body in a new process; what it finds wrong is told. Its wait status. */
+static int run(void (*body)(void))
+{
+    int status, ends[2];
+    char why[sizeof check_run.why] = "";
+    CHECK_EQ(pipe(ends), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        /* Nothing may be printed. */
+        int nowhere = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+        dup2(nowhere, 1);
+        dup2(nowhere, 2);
+        if (setjmp(check_run.over) == 0)
+            body();
+        if (check_run.outcome == CHECK_PASSED && lseek(nowhere, 0, SEEK_END) > 0)
+            check_note(CHECK_FAILED, "something was printed");
+        if (check_run.outcome != CHECK_PASSED && write(ends[1], check_run.why, strlen(check_run.why)) < 0)
+            _exit(3);
+        _exit(check_run.outcome == CHECK_PASSED ? 0 : check_run.outcome == CHECK_SKIPPED ? 77 : 1);
+    }
+    close(ends[1]);
+    ssize_t length = read(ends[0], why, sizeof why - 1);
+    (void)length;
+    close(ends[0]);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status))
+        check_note(CHECK_FAILED, "died of signal %d", WTERMSIG(status));
+    else if (WEXITSTATUS(status) == 77)
+        check_note(CHECK_SKIPPED, "%s", why);
+    else if (WEXITSTATUS(status) != 0)
+        check_note(CHECK_FAILED, "%s", why);
+    return status;
+}
+
+static ostler_page_source asking_for(uint32_t pages, uint32_t strict)
+{
+    return (ostler_page_source){.struct_size = sizeof(ostler_page_source), .page_policy = pages, .strict = strict,
+                                .prefault = 1};
+}
+
+static ostler_status create(ostler_page_source source, uint64_t bytes, ostler_arena **arena)
+{
+    ostler_arena_config config = {.struct_size = sizeof config, .source = &source, .chunk_bytes = bytes};
+    return ostler_arena_create(&config, arena);
+}
+
+static ostler_receipt receipt_of(ostler_arena *arena)
+{
+    ostler_receipt receipt = {.struct_size = sizeof receipt};
+    CHECK_STATUS(ostler_arena_get_receipt(arena, 0, &receipt), OSTLER_OK);
+    return receipt;
+}
+
+/* Writes to all of the first chunk. */
+static void use(const ostler_receipt *receipt) { memset((void *)(uintptr_t)receipt->address, 1, receipt->mapped_bytes); }
+
+static uint64_t held_bytes(void)
+{
+    ostler_governor_stats stats = {.struct_size = sizeof stats};
+    CHECK_STATUS(ostler_governor_get_stats(&stats), OSTLER_OK);
+    return stats.held_bytes;
+}
+
+/* Asks for `pages` huge pages where fewer are to be had, again and again. */
+static void ask_in_vain(int pages, int times, uint32_t limit)
+{
+    for (int i = 0; i < times; i++) {
+        ostler_arena *arena;
+        CHECK_STATUS(create(asking_for(OSTLER_PAGES_2M, 1), (uint64_t)pages * HUGE_BYTES, &arena),
+                     OSTLER_E_PAGES_UNAVAILABLE);
+        if (i % 100 == 0) {
+            CHECK_STATUS(create(asking_for(OSTLER_PAGES_2M, 0), (uint64_t)pages * HUGE_BYTES, &arena), OSTLER_OK);
+            ostler_receipt receipt = receipt_of(arena);
+            CHECK(receipt.got_pages != OSTLER_PAGES_2M && receipt.step_count >= 1);
+            CHECK_EQ(receipt.steps[0].page_policy, OSTLER_PAGES_2M);
+            CHECK_EQ(receipt.steps[0].limit, limit);
+            CHECK(receipt.steps[0].os_errno == ENOMEM || receipt.steps[0].os_errno == EFAULT);
+            use(&receipt);
+            CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+        }
+        CHECK_EQ(held_bytes(), 0);
+    }
+}
+
+static void asks_for_one_page_more(void) { ask_in_vain(4, 10000, OSTLER_LIMIT_HUGE_PAGE_POOL); }
+
+TEST(a_pool_short_by_one_page)
+{
+    begin_pool(3);
+    struct pool before = pool_now(), after;
+    run(asks_for_one_page_more);
+    after = pool_now();
+    end_pool();
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+}
+
+/* Takes pages and gives them back as quickly as it can, without a reservation, until it is killed. */
+static pid_t start_thief(int pages)
+{
+    pid_t thief = fork();
+    CHECK(thief >= 0);
+    if (thief == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            size_t bytes = (size_t)pages * HUGE_BYTES;
+            void *loot = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+            if (loot != MAP_FAILED) {
+                madvise(loot, bytes, MADV_POPULATE_WRITE);
+                munmap(loot, bytes);
+            }
+        }
+    }
+    return thief;
+}
+
+static void asks_beside_a_thief(void)
+{
+    int got = 0;
+    for (int i = 0; i < 10000; i++) {
+        ostler_arena *arena;
+        ostler_status status = create(asking_for(OSTLER_PAGES_2M, 1), HUGE_BYTES, &arena);
+        CHECK(status == OSTLER_OK || status == OSTLER_E_PAGES_UNAVAILABLE);
+        if (status == OSTLER_OK) {
+            ostler_receipt receipt = receipt_of(arena);
+            use(&receipt);
+            CHECK_EQ(receipt.huge_bytes, HUGE_BYTES);
+            CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+            got++;
+        }
+        CHECK_EQ(held_bytes(), 0);
+    }
+    /* Or nothing was raced for. */
+    CHECK(got > 0 && got < 10000);
+}
+
+TEST(a_thief_of_pages)
+{
+    begin_pool(3);
+    struct pool before = pool_now(), after;
+    pid_t thief = start_thief(3);
+    run(asks_beside_a_thief);
+    kill(thief, SIGKILL);
+    waitpid(thief, NULL, 0);
+    after = pool_now();
+    end_pool();
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+}
+
+/* Lets the groups below the root limit huge pages; whether that was so before. */
+static int delegate_huge_pages(void)
+{
+    char enabled[256] = "";
+    FILE *file = fopen(HUGE_GROUPS "cgroup.subtree_control", "r");
+    if (file && !fgets(enabled, sizeof enabled, file))
+        enabled[0] = 0;
+    if (file)
+        fclose(file);
+    if (strstr(enabled, "hugetlb"))
+        return 1;
+    write_text(HUGE_GROUPS "cgroup.subtree_control", "+hugetlb");
+    return 0;
+}
+
+static void end_delegation(int delegated_before)
+{
+    if (!delegated_before)
+        write_text(HUGE_GROUPS "cgroup.subtree_control", "-hugetlb");
+}
+
+static const char *group_limit;
+
+static void asks_in_a_group(void)
+{
+    char group[128], path[192];
+    snprintf(group, sizeof group, HUGE_GROUPS "ostler-test-%d", (int)getppid());
+    snprintf(path, sizeof path, "%s/cgroup.procs", group);
+    CHECK(write_text(path, "0"));
+    ask_in_vain(3, 2000, OSTLER_LIMIT_HUGETLB_CGROUP);
+    ostler_advice advice = {.struct_size = sizeof advice};
+    ostler_page_source source = asking_for(OSTLER_PAGES_2M, 1);
+    CHECK_STATUS(ostler_page_source_advise(&source, 3 * HUGE_BYTES, &advice), OSTLER_OK);
+    CHECK(advice.holds == 0 && advice.obstacle_count == 1);
+    CHECK_STR_CONTAINS(advice.obstacles[0].setting, group_limit);
+    CHECK_STR_EQ(advice.obstacles[0].value, "6291456");
+    CHECK_STR_EQ(advice.obstacles[0].pod_field, "resources.limits.hugepages-2Mi");
+    /* What is advised is enough. */
+    CHECK(write_text(advice.obstacles[0].setting, advice.obstacles[0].value));
+    ostler_arena *arena;
+    CHECK_STATUS(create(source, 3 * HUGE_BYTES, &arena), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+/* One is enforced when pages are promised, the other only when they are touched, where the kernel's answer is SIGBUS. */
+TEST(limits_of_a_control_group_on_huge_pages)
+{
+    static const char *const limits[] = {"hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"};
+    char group[128], path[192];
+    begin_pool(8);
+    struct pool before = pool_now(), after = before;
+    snprintf(group, sizeof group, HUGE_GROUPS "ostler-test-%d", (int)getpid());
+    int delegated = delegate_huge_pages(), missing = 0;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits && !missing; i++) {
+        group_limit = limits[i];
+        snprintf(path, sizeof path, "%s/%s", group, limits[i]);
+        missing = mkdir(group, 0755) != 0 || !write_text(path, "4194304");
+        if (!missing)
+            run(asks_in_a_group);
+        rmdir(group);
+        after = pool_now();
+    }
+    end_delegation(delegated);
+    end_pool();
+    if (missing)
+        SKIP("no control group can limit huge pages here");
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+}
+
+/* Makes a system call fail with an errno from now on; with `argument` 0 to 5, only when that argument is `value`. */
+static void refuse(const int *calls, size_t count, int os_errno, int argument, uint32_t value)
+{
+    struct sock_filter filter[64];
+    unsigned short length = 0;
+    filter[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < count; i++) {
+        unsigned char skip = argument < 0 ? 1 : 4;
+        filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, skip);
+        if (argument >= 0) {
+            unsigned at = offsetof(struct seccomp_data, args) + 8 * (unsigned)argument;
+            filter[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at);
+            filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+        }
+        filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)os_errno);
+        if (argument >= 0)
+            filter[length++] =
+                (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    }
+    filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {length, filter};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), 0);
+}
+
+static void asks_without_numa_calls(void)
+{
+    static const int calls[] = {SYS_mbind, SYS_set_mempolicy, SYS_get_mempolicy, SYS_move_pages, SYS_migrate_pages};
+    static const uint32_t policies[] = {OSTLER_NODE_LOCAL, OSTLER_NODE_ONE, OSTLER_NODE_INTERLEAVE, OSTLER_NODE_SET,
+                                        OSTLER_NODE_NEAREST_CPUS};
+    static const uint32_t pages[] = {OSTLER_PAGES_BASE, OSTLER_PAGES_TRANSPARENT, OSTLER_PAGES_2M};
+    refuse(calls, sizeof calls / sizeof *calls, EPERM, -1, 0);
+    for (size_t i = 0; i < 15; i++) {
+        ostler_page_source source = asking_for(pages[i / 5], 0);
+        ostler_arena *arena;
+        source.node_policy = policies[i % 5];
+        source.node_set[0] = source.node_policy == OSTLER_NODE_SET;
+        source.cpu_set[0] = source.node_policy == OSTLER_NODE_NEAREST_CPUS;
+        CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arena), OSTLER_OK);
+        ostler_receipt receipt = receipt_of(arena);
+        use(&receipt);
+        CHECK_EQ(receipt.got_pages, pages[i / 5]);
+        CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_ANY);
+        CHECK_EQ(receipt.asked_node_policy, source.node_policy);
+        CHECK_EQ(receipt.steps[0].limit, OSTLER_LIMIT_POLICY_REFUSED);
+        CHECK_EQ(receipt.steps[0].os_errno, EPERM);
+        /* Where the pages are is known all the same. */
+        CHECK_EQ(receipt.nodes_verified_by, OSTLER_VERIFIED_NUMA_MAPS);
+        CHECK(receipt.node_count == 1 && receipt.nodes[0].bytes == receipt.mapped_bytes);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+        source.strict = 1;
+        CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arena), OSTLER_E_NODE_UNAVAILABLE);
+        ostler_advice advice = {.struct_size = sizeof advice};
+        CHECK_STATUS(ostler_page_source_advise(&source, 2 * HUGE_BYTES, &advice), OSTLER_OK);
+        CHECK(advice.holds == 0 && advice.obstacles[0].limit == OSTLER_LIMIT_POLICY_REFUSED);
+        CHECK_STR_CONTAINS(advice.obstacles[0].pod_field, "SYS_NICE");
+    }
+}
+
+TEST(a_container_that_refuses_the_numa_calls)
+{
+    begin_pool(4);
+    run(asks_without_numa_calls);
+    end_pool();
+}
+
+static void asks_without_transparent_pages(void)
+{
+    ostler_arena *arena;
+    CHECK_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+    CHECK_STATUS(create(asking_for(OSTLER_PAGES_TRANSPARENT, 1), HUGE_BYTES, &arena), OSTLER_E_PAGES_UNAVAILABLE);
+    CHECK_STATUS(create(asking_for(OSTLER_PAGES_BEST, 0), HUGE_BYTES, &arena), OSTLER_OK);
+    ostler_receipt receipt = receipt_of(arena);
+    CHECK(receipt.got_pages == OSTLER_PAGES_BASE && receipt.huge_bytes == 0);
+    CHECK_EQ(receipt.steps[receipt.step_count - 1].limit, OSTLER_LIMIT_THP_DISABLED);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    ostler_page_source source = asking_for(OSTLER_PAGES_TRANSPARENT, 0);
+    ostler_advice advice = {.struct_size = sizeof advice};
+    CHECK_STATUS(ostler_page_source_advise(&source, HUGE_BYTES, &advice), OSTLER_OK);
+    CHECK(advice.page_policy == OSTLER_PAGES_BASE && advice.obstacles[0].limit == OSTLER_LIMIT_THP_DISABLED);
+    CHECK_STR_CONTAINS(advice.obstacles[0].setting, "PR_SET_THP_DISABLE");
+}
+
+TEST(a_process_without_transparent_pages) { run(asks_without_transparent_pages); }
+
+static void asks_an_older_kernel(void)
+{
+    static const int advise[] = {SYS_madvise}, scan[] = {SYS_ioctl};
+    static const uint32_t pages[] = {OSTLER_PAGES_BASE, OSTLER_PAGES_TRANSPARENT, OSTLER_PAGES_2M};
+    refuse(advise, 1, EINVAL, 2, MADV_POPULATE_WRITE);
+    refuse(scan, 1, ENOTTY, 1, 0xc0606610u); /* PAGEMAP_SCAN */
+    for (size_t i = 0; i < 3; i++) {
+        ostler_arena *arena;
+        ostler_page_source source = asking_for(pages[i], 1);
+        source.guard = 1; /* so that no neighbour is merged with it */
+        CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arena), OSTLER_OK);
+        ostler_receipt receipt = receipt_of(arena);
+        CHECK_EQ(receipt.got_pages, pages[i]);
+        CHECK_EQ(receipt.pages_verified_by, OSTLER_VERIFIED_SMAPS);
+        CHECK_EQ(receipt.resident_bytes, receipt.mapped_bytes);
+        CHECK_EQ(receipt.huge_bytes, pages[i] == OSTLER_PAGES_BASE ? 0 : receipt.mapped_bytes);
+        CHECK(receipt.got_options & OSTLER_OPTION_PREFAULTED);
+        for (uint64_t at = 0; at < receipt.mapped_bytes; at++)
+            CHECK_EQ(((const char *)(uintptr_t)receipt.address)[at], 0);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+}
+
+TEST(a_kernel_before_populating_and_scanning)
+{
+    begin_pool(2);
+    run(asks_an_older_kernel);
+    end_pool();
+}
+
+static void asks_for_pages_that_an_older_kernel_lacks(void)
+{
+    static const int advise[] = {SYS_madvise};
+    refuse(advise, 1, EINVAL, 2, MADV_POPULATE_WRITE);
+    char path[192];
+    snprintf(path, sizeof path, HUGE_GROUPS "ostler-test-%d/cgroup.procs", (int)getppid());
+    CHECK(write_text(path, "0"));
+    ask_in_vain(3, 500, OSTLER_LIMIT_HUGETLB_CGROUP);
+}
+
+/* Without MADV_POPULATE_WRITE, where the limit is only enforced by SIGBUS. */
+TEST(a_limit_that_an_older_kernel_tells_by_a_signal)
+{
+    char group[128], path[192];
+    begin_pool(8);
+    snprintf(group, sizeof group, HUGE_GROUPS "ostler-test-%d", (int)getpid());
+    snprintf(path, sizeof path, "%s/hugetlb.2MB.max", group);
+    int delegated = delegate_huge_pages();
+    int missing = mkdir(group, 0755) != 0 || !write_text(path, "4194304");
+    if (!missing)
+        run(asks_for_pages_that_an_older_kernel_lacks);
+    rmdir(group);
+    end_delegation(delegated);
+    end_pool();
+    if (missing)
+        SKIP("no control group can limit huge pages here");
+}
+
+static void forks_with_an_exhausted_pool(void)
+{
+    ostler_arena *arena;
+    CHECK_STATUS(create(asking_for(OSTLER_PAGES_2M, 1), 2 * HUGE_BYTES, &arena), OSTLER_OK);
+    ostler_receipt receipt = receipt_of(arena);
+    volatile unsigned char *bytes = (unsigned char *)(uintptr_t)receipt.address;
+    CHECK_EQ(read_number(HUGE_POOL "free_hugepages"), 0);
+    memset((void *)(uintptr_t)bytes, 7, receipt.mapped_bytes);
+    int ends[2], status;
+    CHECK_EQ(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char go;
+        ostler_arena *none;
+        if (read(ends[0], &go, 1) != 1)
+            _exit(1);
+        _exit(ostler_arena_create(NULL, &none) == OSTLER_E_FORKED ? 0 : 2);
+    }
+    /* While the child is there, the parent writes to what both would share. */
+    for (uint64_t at = 0; at < receipt.mapped_bytes; at += 4096)
+        bytes[at] = 9;
+    CHECK_EQ(write(ends[1], "g", 1), 1);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(bytes[0] == 9 && bytes[1] == 7);
+    CHECK_EQ(receipt_of(arena).huge_bytes, 2 * HUGE_BYTES);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+TEST(a_fork_with_an_exhausted_pool)
+{
+    begin_pool(2);
+    run(forks_with_an_exhausted_pool);
+    end_pool();
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file != NULL && fscanf(file, "%llu %llu", &pages, &resident) == 2);
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void makes_and_destroys(void)
+{
+    enum { ARENAS = 24 };
+    static const uint32_t pages[] = {OSTLER_PAGES_BASE, OSTLER_PAGES_TRANSPARENT, OSTLER_PAGES_2M, OSTLER_PAGES_BEST};
+    ostler_arena *arenas[ARENAS];
+    /* What the library keeps for itself comes with the first. */
+    CHECK_STATUS(create(asking_for(OSTLER_PAGES_BASE, 0), HUGE_BYTES, &arenas[0]), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(arenas[0]), OSTLER_OK);
+    uint64_t before = resident_bytes();
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < ARENAS; i++) {
+            ostler_page_source source = asking_for(pages[i % 4], 0);
+            source.guard = i % 3 == 0;
+            source.exclude_dump = i % 5 == 0;
+            CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arenas[i]), OSTLER_OK);
+            ostler_receipt receipt = receipt_of(arenas[i]);
+            use(&receipt);
+        }
+        CHECK(held_bytes() >= ARENAS * 2 * HUGE_BYTES && resident_bytes() > before + 16 * HUGE_BYTES);
+        for (int i = 0; i < ARENAS; i++)
+            CHECK_STATUS(ostler_arena_destroy(arenas[i]), OSTLER_OK);
+    }
+    CHECK_EQ(held_bytes(), 0);
+    CHECK(resident_bytes() <= before + ((uint64_t)1 << 20));
+}
+
+TEST(what_is_destroyed_is_gone)
+{
+    begin_pool(9);
+    struct pool before = pool_now(), after;
+    run(makes_and_destroys);
+    after = pool_now();
+    end_pool();
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+}
+
+static void asks_for_more_locked_memory_than_allowed(void)
+{
+    struct rlimit few = {HUGE_BYTES / 2, HUGE_BYTES / 2};
+    CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &few), 0);
+    CHECK_EQ(setuid(65534), 0);
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE, 0);
+    ostler_arena *arena;
+    ostler_advice advice = {.struct_size = sizeof advice};
+    source.lock = 1;
+    CHECK_STATUS(ostler_page_source_advise(&source, HUGE_BYTES, &advice), OSTLER_OK);
+    CHECK(advice.holds == 1 && advice.obstacle_count == 1);
+    CHECK_EQ(advice.obstacles[0].limit, OSTLER_LIMIT_LOCKED_MEMORY);
+    CHECK_STR_EQ(advice.obstacles[0].setting, "RLIMIT_MEMLOCK");
+    CHECK_STR_EQ(advice.obstacles[0].value, "2097152");
+    CHECK_STATUS(create(source, HUGE_BYTES, &arena), OSTLER_OK);
+    ostler_receipt receipt = receipt_of(arena);
+    CHECK_EQ(receipt.steps[0].limit, OSTLER_LIMIT_LOCKED_MEMORY);
+    CHECK(!(receipt.got_options & OSTLER_OPTION_LOCKED));
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    source.strict = 1;
+    CHECK_STATUS(create(source, HUGE_BYTES, &arena), OSTLER_E_LIMIT);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "RLIMIT_MEMLOCK is 1048576");
+}
+
+TEST(a_process_that_may_not_lock_so_much) { run(asks_for_more_locked_memory_than_allowed); }
+
+CHECK_MAIN()
