@@ -287,7 +287,10 @@ pub unsafe extern "C" fn ostler_file_get_receipt(file: *mut ostler_file, out: *m
     with(file, |file: &Pin<File>| {
         let out = out?;
         let mapping = file.mapping().ok_or_else(|| {
-            Failure::new(OSTLER_E_UNSUPPORTED, format_args!("the file is mapped: its pages are the kernel's cache of it"))
+            Failure::new(
+                OSTLER_E_UNSUPPORTED,
+                format_args!("the file is mapped: its pages are the kernel's cache of it"),
+            )
         })?;
         out.fill(&ostler_receipt::from(&Receipt::of(mapping)));
         Ok(())

@@ -157,11 +157,8 @@ fn refused_lock(plan: &Plan) -> Option<Obstacle> {
         return None;
     }
     let value = kernel::locked_bytes().saturating_add(rung.wanted_bytes).to_string();
-    let setting = Setting {
-        name: "RLIMIT_MEMLOCK".into(),
-        value,
-        pod_field: "securityContext.capabilities.add: IPC_LOCK",
-    };
+    let setting =
+        Setting { name: "RLIMIT_MEMLOCK".into(), value, pod_field: "securityContext.capabilities.add: IPC_LOCK" };
     Some(Obstacle {
         tried: rung.pages,
         limit: Limit::LockedMemory,

@@ -98,9 +98,8 @@ fn collapse(mapping: &Mapping) -> Result<(), (Limit, Errno)> {
     for (start, end) in ranges_to_collapse(&small, huge, mapping.address() as u64, mapping.bytes) {
         // The kernel takes a new huge page before it gives the small ones back.
         let admitted = Admission::ask(end - start, None).map_err(|limit| (limit, 0));
-        let done = admitted.and_then(|_admission| {
-            mapping.collapse(start, end - start).map_err(|errno| (Limit::NodeMemory, errno))
-        });
+        let done = admitted
+            .and_then(|_admission| mapping.collapse(start, end - start).map_err(|errno| (Limit::NodeMemory, errno)));
         first = first.and(done);
     }
     first

@@ -120,7 +120,10 @@ pub struct File {
 #[derive(Debug)]
 enum View {
     /// The map ends before the charge for it.
-    Mapped { map: Mmap, _charge: Charge },
+    Mapped {
+        map: Mmap,
+        _charge: Charge,
+    },
     Copied(Mapping),
 }
 
@@ -237,8 +240,7 @@ fn map(
         locked.map_err(|errno| FileError::LockRefused { bytes, limit: system::locked_memory_limit(), errno })?;
     }
     if config.prefault {
-        let read = seam(Point::Madvise)
-            .and_then(|()| map.advise(Advice::PopulateRead).map_err(|error| errno(&error)));
+        let read = seam(Point::Madvise).and_then(|()| map.advise(Advice::PopulateRead).map_err(|error| errno(&error)));
         match read {
             // Before Linux 5.14: the cache is filled by reading, which cannot end in a signal.
             Err(libc::EINVAL) => {
