@@ -42,7 +42,7 @@ TOKENS = {
     "ostler_buffer": "VIEW",
 }
 # What functions list, as arrays of plain structs.
-LISTED = ("ostler_lease_info", "ostler_account_info")
+LISTED = ("ostler_lease_info", "ostler_account_info", "ostler_suggestion", "ostler_reclaimed")
 
 # A valid value for a number, by its name.
 NUMBERS = {
@@ -69,11 +69,13 @@ NUMBERS = {
     "by": "OSTLER_TRACING_BY_OBJECT",
     "flags": "0",
     "watch_id": "0",
+    "up_to_kind": "OSTLER_RECLAIM_EMPTY",
     "callback": "OSTLER_TESTKIT_CREATE",
 }
 
 # The same where one name stands for several things.
 NUMBERS_OF = {
+    ("ostler_governor_reclaim", "bytes"): "64",
     ("ostler_account_reserve", "bytes"): "64",
     ("ostler_account_release", "bytes"): "0",
     ("ostler_account_report", "bytes"): "64",
