@@ -1820,6 +1820,562 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
 
 
 /* ======================================================================
+ * Slab: many objects of one size, side by side on the pages asked for, got and put one by one from any thread. There are
+ * never more than a bound, and what is no slot, or is not out, is told when it is put.
+ * ====================================================================== */
+
+/** Slots of one size for objects that come and go, shared by many threads. */
+typedef struct ostler_slab ostler_slab;
+
+/** What a slab is asked to be. */
+typedef struct ostler_slab_config {
+    /** sizeof(ostler_slab_config). */
+    uint32_t struct_size;
+    /** 1: every call looks exactly, no slot is used again before others have been, and inline calls go into the library. */
+    uint32_t checked;
+    /**
+     * What memory the slab is made of; borrowed while the slab is created; NULL: the defaults of
+     * ostler_page_source_init.
+     */
+    const ostler_page_source *source;
+    /** Bytes of an object; 1 to 1 GiB, rounded up to align_bytes. From one slot to the next there is nothing else. */
+    uint64_t slot_bytes;
+    /** What each slot is aligned to, a power of two of at most 2 MiB; 0: the largest that divides slot_bytes, at most 64. */
+    uint64_t align_bytes;
+    /** Most slots that there ever are, at most 67108864; 0: 65536. Address space for all of them is reserved at once. */
+    uint64_t max_slots;
+    /** Slots whose memory is there from the beginning and is kept at a trim; at most max_slots; 0: those of one chunk. */
+    uint64_t initial_slots;
+    /** Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size; 0: 2 MiB. At least one slot, at most max_slots. */
+    uint64_t chunk_bytes;
+    /** Slots that a magazine holds; 2 to 128; 0: 64. Half of them move at once. */
+    uint32_t magazine_slots;
+    /** 0. */
+    uint32_t reserved;
+    /** Shown in reports and in the kernel's list of mappings. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_slab_config;
+
+/**
+ * What the host does with the memory of a slot. Each may be NULL, and gets user_data first. None is called with a lock
+ * held, so all may call the library, also for this slab.
+ */
+typedef struct ostler_slab_callbacks {
+    /** sizeof(ostler_slab_callbacks). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * Makes what lies in a slot, on the thread that gets it, before it is given out for the first time. What it made
+     * stays there from one use to the next. Answers OSTLER_OK, or any other status when it cannot; then the get fails
+     * with OSTLER_E_CALLBACK_FAILED and the slot stays free.
+     */
+    ostler_status (*create)(void *user_data, void *slot);
+    /**
+     * Cleans it, on the thread that puts the slot. After any other status than OSTLER_OK it is destroyed, and made anew
+     * when the slot is next wanted. With a reset every put is a call, also an inline one.
+     */
+    ostler_status (*reset)(void *user_data, void *slot);
+    /** Ends what create made, before the memory of the slot is given back. */
+    void (*destroy)(void *user_data, void *slot);
+} ostler_slab_callbacks;
+
+/** A slot that is out. */
+typedef struct ostler_slab_live {
+    void *slot;
+    /**
+     * Nanoseconds since it was got, when tracing was on then; else since the slab's live slots were first listed or printed
+     * with it among them, and 0 that time.
+     */
+    uint64_t held_ns;
+    /** The thread that got it, as gettid has it; 0 when tracing was off. */
+    uint32_t thread_id;
+    /** The number of the call stack that got it; 0 when tracing was off. */
+    uint32_t call_site;
+} ostler_slab_live;
+
+/** What a slab holds and did. */
+typedef struct ostler_slab_stats {
+    /** sizeof(ostler_slab_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** From one slot to the next. */
+    uint64_t slot_bytes;
+    /** Most slots that there ever are. */
+    uint64_t max_slots;
+    /** Slots that are out. */
+    uint64_t out;
+    /** Chunks that are mapped. */
+    uint64_t chunks;
+    /** Their bytes. */
+    uint64_t mapped_bytes;
+    /** Magazines that are open now, those that the library keeps for threads not among them. */
+    uint64_t magazines_open;
+    /** How often a magazine was refilled. */
+    uint64_t refills;
+    /** How often half of a full magazine was emptied. */
+    uint64_t flushes;
+    /** How often nothing else was left than what other threads had at hand, and all of that was taken back. */
+    uint64_t recalls;
+    /** Calls that found nothing. */
+    uint64_t exhausted;
+    /** How often chunks were given back. */
+    uint64_t trims;
+    /** Puts of a slot that was put before. */
+    uint64_t double_puts;
+    /** Puts of what is no slot, or was never got. */
+    uint64_t foreign_puts;
+    /** Chunks that got smaller pages or another node policy than asked. */
+    uint64_t step_downs;
+} ostler_slab_stats;
+
+/**
+ * Fills a configuration with the defaults. There is none for slot_bytes.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_slab_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_config_init(struct ostler_slab_config *config, uint32_t struct_size);
+
+/**
+ * Empties a table of callbacks.
+ *
+ * Parameters:
+ * - callbacks: written only on success.
+ * - struct_size: sizeof(ostler_slab_callbacks).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_callbacks_init(struct ostler_slab_callbacks *callbacks, uint32_t struct_size);
+
+/**
+ * Makes a slab, reserves the address space for every slot, and maps the first chunks.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - callbacks: borrowed during the call.
+ * - user_data: handed to every callback; must stay valid until the slab is destroyed and the last slot is put.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_slab_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks may be NULL, which is none; user_data may be NULL; config and out must not be NULL.
+ * Blocking: as long as the kernel takes to map the chunks and bring in their pages; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_create(const struct ostler_slab_config *config,
+                                 const struct ostler_slab_callbacks *callbacks,
+                                 void *user_data,
+                                 struct ostler_slab **out);
+
+/**
+ * Gets a slot through the magazine that the library keeps for this thread. What lies in it is what create made or the
+ * last use left; in fresh memory, zeros. The slab grows by a chunk when nothing is free, and only when every slot that may
+ * be is out the call fails.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: written only on success, else NULL; the caller's alone until it is put.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get(struct ostler_slab *slab,
+                              void **out);
+
+/**
+ * Puts a slot back, whichever thread got it. A second put of a slot that nobody got meanwhile is told, and so is what is
+ * no slot of this slab; both change nothing. Only when two threads put one slot in the same moment may both be answered
+ * OSTLER_OK; with checked set, never.
+ *
+ * Parameters:
+ * - slab: borrowed, also when it was destroyed.
+ * - slot: owned; from this slab, and no longer the caller's.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (no slot begins there, or it was never got),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slot NULL is OSTLER_E_FOREIGN_POINTER.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_put(struct ostler_slab *slab,
+                              void *slot);
+
+/**
+ * Gets many slots at once, or none.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - slots: written; an array of count slots on success, else of NULLs.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get_n(struct ostler_slab *slab,
+                                uint32_t count,
+                                void **slots);
+
+/**
+ * Puts many slots back. Those that can be put are, also when another one cannot.
+ *
+ * Parameters:
+ * - slab: borrowed, also when it was destroyed.
+ * - slots: borrowed during the call; an array of count slots from this slab, none of them twice.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - put: written; how many were put, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (both of the first that cannot be put, which the
+ * message names), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL; put may be NULL.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_put_n(struct ostler_slab *slab,
+                                void *const *slots,
+                                uint32_t count,
+                                uint32_t *put);
+
+/**
+ * Gives back every chunk in which nothing is out, except for those of initial_slots. What threads have at hand is taken
+ * back for that.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - freed_bytes: written; how much was given back; 0 after a failure, and while another trim is under way.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; freed_bytes may be NULL.
+ * Blocking: as long as destroy and the kernel take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_trim(struct ostler_slab *slab,
+                               uint64_t *freed_bytes);
+
+/**
+ * Lists the slots that are out, in the order of their addresses.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - slots: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many slots are out, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each slot was out at some moment of the call; nobody is held up.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_list_live(struct ostler_slab *slab,
+                                    struct ostler_slab_live *slots,
+                                    uint64_t capacity,
+                                    uint64_t *count);
+
+/**
+ * Writes the slots that are out as a table for people: each with its address, for how long, the thread, and the call stack
+ * that got it while tracing was on.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each slot was out at some moment of the call; nobody is held up.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_print_live(struct ostler_slab *slab,
+                                     char *buffer,
+                                     uint64_t buffer_bytes,
+                                     uint64_t *needed_bytes);
+
+/**
+ * Tells what the slab holds and did.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call; nobody is held up.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get_stats(struct ostler_slab *slab,
+                                    struct ostler_slab_stats *out);
+
+/**
+ * Tells what a chunk was asked to be, what it got, and why. Asks the kernel anew each time, because pages come, go,
+ * merge and move.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - chunk_index: 0 to chunks - 1 of ostler_slab_get_stats, in the order of addresses.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get_receipt(struct ostler_slab *slab,
+                                      uint64_t chunk_index,
+                                      ostler_receipt *out);
+
+/**
+ * Gives nothing out any more, and waits until every slot is put. The slab's memory stays until ostler_slab_destroy.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait from another thread.
+ * - still_out: written; how many slots are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+ * Blocking: waits as said; OSTLER_E_CLOSED when the slab is destroyed meanwhile with slots still out.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_close(struct ostler_slab *slab,
+                                uint64_t timeout_ns,
+                                ostler_cancel *cancel,
+                                uint64_t *still_out);
+
+/**
+ * Destroys a slab. What create made is destroyed in every slot that is free. With slots still out, or magazines open, the
+ * memory stays until the last is put and closed; each slot is then destroyed when it is put.
+ *
+ * Parameters:
+ * - slab: owned; invalid afterwards, except for putting its slots and closing its magazines.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may be inside an inline call of one of its magazines; other calls are waited
+ * for.
+ * NULL: slab NULL is OSTLER_OK and does nothing.
+ * Blocking: ends the waits inside, waits for those calls to return, and as long as destroy takes.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_destroy(struct ostler_slab *slab);
+
+
+/* ======================================================================
+ * Magazine: one thread's stack of free slots of a slab, from which it gets, and to which it puts, inline and without a
+ * call; see ostler_inline.h. What lies in a magazine is free for everybody: when a slab has nothing else left, it is taken
+ * back.
+ * ====================================================================== */
+
+/**
+ * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
+ * magazines, and the inline code calls the library.
+ */
+#define OSTLER_MAGAZINE_LAYOUT 1
+
+/** Most slots that a magazine holds. */
+#define OSTLER_MAGAZINE_SLOTS_MAX 128
+
+/**
+ * One thread's stack of free slots, made by ostler_magazine_open. The fields are for ostler_inline.h; programs use its
+ * functions, or ostler_magazine_get and ostler_magazine_put.
+ */
+typedef struct ostler_magazine {
+    /** OSTLER_MAGAZINE_LAYOUT, or another number that sends every call into the library. */
+    uint32_t layout;
+    /** How far a quotient is rotated. */
+    uint32_t shift;
+    /** How many slots are in it; the last is got first. */
+    int64_t top;
+    /** The top may not fall below; higher than any when the library wants to be called. */
+    int64_t floor;
+    /** The top may not rise above; 0 when the library wants to be called. */
+    int64_t ceiling;
+    /** Where the first slot of the slab is. */
+    uint64_t base;
+    /** Of the odd part of the slot size, modulo 2^64. */
+    uint64_t inverse;
+    /** A byte for each slot: 2 and more while it is out, 1 while it is free. */
+    uint8_t *states;
+    /** How many slots there may be. */
+    uint64_t slots;
+    /** The library's own. */
+    uint64_t private_words[8];
+    /** The slots in it. */
+    void *items[128];
+} ostler_magazine;
+
+/**
+ * Opens a magazine, empty, for one thread, fiber or goroutine at a time.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_magazine_close.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_open(ostler_slab *slab,
+                                   struct ostler_magazine **out);
+
+/**
+ * Gets a slot through a magazine, as ostler_slab_get does. Does the same as ostler_magazine_get_inline, which calls it when
+ * the magazine is empty.
+ *
+ * Parameters:
+ * - magazine: borrowed.
+ * - out: written only on success, else NULL; the caller's alone until it is put.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_get(struct ostler_magazine *magazine,
+                                  void **out);
+
+/**
+ * Puts a slot through a magazine, whichever thread got it, as ostler_slab_put does. Does the same as
+ * ostler_magazine_put_inline, which calls it when the magazine is full.
+ *
+ * Parameters:
+ * - magazine: borrowed, also when its slab was destroyed.
+ * - slot: owned; from the same slab, and no longer the caller's.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (no slot begins there, or it was never got),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slot NULL is OSTLER_E_FOREIGN_POINTER.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_put(struct ostler_magazine *magazine,
+                                  void *slot);
+
+/**
+ * Gets many slots through a magazine at once, or none. Does the same as ostler_magazine_get_n_inline.
+ *
+ * Parameters:
+ * - magazine: borrowed.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - slots: written; an array of count slots on success, else of NULLs.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_get_n(struct ostler_magazine *magazine,
+                                    uint32_t count,
+                                    void **slots);
+
+/**
+ * Puts many slots through a magazine. Those that can be put are, also when another one cannot. Does the same as
+ * ostler_magazine_put_n_inline.
+ *
+ * Parameters:
+ * - magazine: borrowed, also when its slab was destroyed.
+ * - slots: borrowed during the call; an array of count slots from the same slab, none of them twice.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - put: written; how many were put, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (both of the first that cannot be put, which the
+ * message names), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL; put may be NULL.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_put_n(struct ostler_magazine *magazine,
+                                    void *const *slots,
+                                    uint32_t count,
+                                    uint32_t *put);
+
+/**
+ * Closes a magazine. What is in it stays free. Closing the last magazine of a destroyed slab, when no slot is out, gives
+ * the slab's memory back.
+ *
+ * Parameters:
+ * - magazine: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: no other thread may use the magazine meanwhile; any thread may close it.
+ * NULL: magazine NULL is OSTLER_OK and does nothing.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_close(struct ostler_magazine *magazine);
+
+
+/* ======================================================================
  * Governor of memory: one for the process. Every object is charged for the memory that it holds, and what would pass the
  * limit is refused before it is taken. The limit is the least of what is configured here and what the kernel allows:
  * control groups of both versions, the machine's memory, RLIMIT_AS; it is read anew, because it may change.
@@ -1912,21 +2468,6 @@ ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
 /** Threads wait for memory (pressure stall information). */
 #define OSTLER_PRESSURE_STALL 6
 
-/** What it costs to get memory back, least first: nothing; it is empty. */
-#define OSTLER_RECLAIM_EMPTY 0
-
-/** It is loaded again at the next access. */
-#define OSTLER_RECLAIM_LAZY 1
-
-/** Idle resources of pools are made again. */
-#define OSTLER_RECLAIM_POOL 2
-
-/** Blocks are moved together. */
-#define OSTLER_RECLAIM_COMPACT 3
-
-/** Idle workers are started again. */
-#define OSTLER_RECLAIM_WORKER 4
-
 /** How much memory the process may hold, and when that is how short. */
 typedef struct ostler_governor_config {
     /** sizeof(ostler_governor_config). */
@@ -1954,13 +2495,6 @@ typedef struct ostler_governor_config {
     uint64_t tick_ns;
     /** A level that is measured, not charged, ends only after so long without cause; at most 1 hour; 0: 1 s. */
     uint64_t cool_down_ns;
-    /**
-     * 0: while the level is high, memory that can be done without is asked back, what costs least first, up to idle
-     * resources of pools; while it is critical, of every kind. 1: only when ostler_governor_reclaim is called.
-     */
-    uint32_t suggest_only;
-    /** 0. */
-    uint32_t reserved;
     /**
      * The folder of the control group whose limits hold, and those of the groups above it; borrowed during the call;
      * NULL: the group that this process is in.
@@ -2048,12 +2582,6 @@ typedef struct ostler_governor_stats {
     int32_t alarm_errno;
     /** Alarms behind which no stall was: the kernel gives one after it is armed. */
     uint64_t false_alarms;
-    /** How much must go before the level is no longer high; 0 when it is not. */
-    uint64_t excess_bytes;
-    /** How often somebody was asked to give memory back. */
-    uint64_t reclaims;
-    /** What was charged less after that. */
-    uint64_t reclaimed_bytes;
     /** Looks of the governor's thread. */
     uint64_t ticks;
     /** What they took of a processor. */
@@ -2077,36 +2605,6 @@ typedef struct ostler_account_info {
     uint32_t reserved;
     char name[OSTLER_NAME_BYTES];
 } ostler_account_info;
-
-/** Memory that somebody could give back. */
-typedef struct ostler_suggestion {
-    /** Whose memory it is, as ostler_account_info tells; 0: no account is charged for it. */
-    uint64_t account_id;
-    /** How much could be freed, as far as that is known. */
-    uint64_t bytes;
-    /** How long ago it was last of use. */
-    uint64_t idle_ns;
-    /** OSTLER_RECLAIM_... */
-    uint32_t kind;
-    /** OSTLER_HOLDER_...; 0 when no account tells. */
-    uint32_t holder;
-    /** The account's. */
-    char name[OSTLER_NAME_BYTES];
-} ostler_suggestion;
-
-/** What somebody was asked to give back, and what came of it. */
-typedef struct ostler_reclaimed {
-    /** Who was asked. */
-    struct ostler_suggestion from;
-    /** For how much. */
-    uint64_t asked_bytes;
-    /** What it says to have freed. */
-    uint64_t claimed_bytes;
-    /** What is charged less than before: to its account, or to all together without one. */
-    uint64_t freed_bytes;
-    /** Measured: what of the process is resident less than before; other threads take and free meanwhile. */
-    uint64_t resident_bytes;
-} ostler_reclaimed;
 
 /**
  * Fills a configuration with the defaults.
@@ -2213,54 +2711,6 @@ ostler_status ostler_governor_list_accounts(struct ostler_account_info *accounts
                                             uint64_t capacity,
                                             uint64_t *count);
 
-/**
- * Tells who could give how much memory back, in the order in which they would be asked: what costs least to get back
- * first, and among that what was not used for longest. Nobody is asked for anything. What the level comes from, and how
- * much must go, stands in ostler_governor_get_stats.
- *
- * Parameters:
- * - suggestions: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
- * - capacity: its elements; 0 only counts.
- * - count: written; how many there are, which may be more than capacity; 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe. Each number was right at some moment of the call.
- * NULL: suggestions may be NULL when capacity is 0; count must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_governor_suggest(struct ostler_suggestion *suggestions,
-                                      uint64_t capacity,
-                                      uint64_t *count);
-
-/**
- * Asks for memory back, as ostler_governor_suggest has it, until as much is freed as was wanted or nobody is left, and
- * tells what each of them really freed.
- *
- * Parameters:
- * - bytes: how much is wanted; UINT64_MAX asks everybody.
- * - up_to_kind: OSTLER_RECLAIM_...: what costs more than that stays.
- * - reclaimed: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
- * - capacity: its elements; 0 only counts.
- * - count: written; how many were asked, which may be more than capacity; 0 after a failure.
- * - freed_bytes: written; how much was freed in all; 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_BUSY (memory is being asked back already: on another thread, or in a reclaim callback
- * that this call was made from), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe; one call at a time.
- * NULL: reclaimed may be NULL when capacity is 0; count and freed_bytes may be NULL.
- * Blocking: as long as those who are asked take; their callbacks run on this thread.
- * Since: 0.1
- */
-ostler_status ostler_governor_reclaim(uint64_t bytes,
-                                      uint32_t up_to_kind,
-                                      struct ostler_reclaimed *reclaimed,
-                                      uint64_t capacity,
-                                      uint64_t *count,
-                                      uint64_t *freed_bytes);
-
 
 /* ======================================================================
  * Account: memory that the host takes itself, or holds already, in the governor's books. What is about to be taken is
@@ -2272,14 +2722,6 @@ ostler_status ostler_governor_reclaim(uint64_t bytes,
 
 /** What the host takes or holds itself. */
 typedef struct ostler_account ostler_account;
-
-/**
- * Frees about bytes of what an account holds, releases or reports that to the account, and writes to freed, which is 0 at
- * first, how much it was. Called with no lock held, on the governor's thread or on one that calls
- * ostler_governor_reclaim, one call at a time. It may call the library, but not destroy its own account. A failure is
- * told to the log, with the words of ostler_callback_set_message.
- */
-typedef ostler_status (*ostler_reclaim_callback)(void *user_data, uint64_t bytes, uint64_t *freed);
 
 /** What an account is for. */
 typedef struct ostler_account_config {
@@ -2299,12 +2741,8 @@ typedef struct ostler_account_config {
     uint64_t limit_bytes;
     /** 1: every reservation is as with OSTLER_RESERVE_ESSENTIAL. */
     uint32_t essential;
-    /** OSTLER_RECLAIM_...: what it costs to get back what reclaim frees; 0: nothing. Only with reclaim. */
-    uint32_t reclaim_kind;
-    /** Frees memory that the account holds, when it runs short and the host can do without; NULL: it cannot. */
-    ostler_reclaim_callback reclaim;
-    /** Handed to reclaim. */
-    void *user_data;
+    /** 0. */
+    uint32_t reserved;
     /** Shown in reports and in the words of a refusal. */
     char name[OSTLER_NAME_BYTES];
 } ostler_account_config;
@@ -2421,22 +2859,6 @@ ostler_status ostler_account_report(struct ostler_account *account,
                                     uint64_t bytes);
 
 /**
- * Tells that what the account holds was of use just now. What was not used for longest is freed first; reserving and
- * reporting count as use as well.
- *
- * Parameters:
- * - account: borrowed.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_account_touch(struct ostler_account *account);
-
-/**
  * Tells what an account holds.
  *
  * Parameters:
@@ -2461,12 +2883,11 @@ ostler_status ostler_account_get_stats(struct ostler_account *account,
  * Parameters:
  * - account: owned; invalid afterwards.
  *
- * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside its own reclaim callback; nothing happens),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: account NULL is OSTLER_OK and does nothing.
- * Blocking: waits for calls on the account, and for its reclaim callback, to return; that runs no more afterwards.
+ * Blocking: waits for calls on the account to return; may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_account_destroy(struct ostler_account *account);

@@ -157,4 +157,137 @@ static inline ostler_status ostler_tap_release_inline(ostler_tap *tap, ostler_le
     return ostler_tap_release(tap, lease);
 }
 
+
+static_assert(sizeof(ostler_magazine) == 1152, "an ostler_magazine is eighteen cache lines");
+static_assert(offsetof(ostler_magazine, layout) == 0 && offsetof(ostler_magazine, shift) == 4, "the layout comes first");
+static_assert(offsetof(ostler_magazine, top) == 8 && offsetof(ostler_magazine, floor) == 16 &&
+                  offsetof(ostler_magazine, ceiling) == 24,
+              "a top between its bounds");
+static_assert(offsetof(ostler_magazine, base) == 32 && offsetof(ostler_magazine, inverse) == 40 &&
+                  offsetof(ostler_magazine, states) == 48 && offsetof(ostler_magazine, slots) == 56,
+              "what tells a slot fits into the first line");
+static_assert(offsetof(ostler_magazine, items) == 128, "the items of an ostler_magazine");
+
+/* The states of a slot that inline code knows. */
+#define OSTLER_SLOT_FREE_ ((uint8_t)1)
+#define OSTLER_SLOT_OUT_ ((uint8_t)2)
+
+/* The number of the slot that begins at this address, or one that no slot has. */
+static inline uint64_t ostler_slot_number_(uint64_t base, uint64_t inverse, uint32_t shift, const void *slot)
+{
+    const uint64_t quotient = ((uint64_t)(uintptr_t)slot - base) * inverse;
+    return quotient >> (shift & 63) | quotient << (-shift & 63);
+}
+
+/*
+ * Gets a slot; see ostler_magazine_get for parameters and statuses.
+ *
+ * The library may take what is in a magazine at any moment: it raises the floor, makes every core pass a fence, and
+ * reads the top. So the top is lowered before the floor is looked at; nothing but the compiler must keep that order.
+ */
+static inline ostler_status ostler_magazine_get_inline(ostler_magazine *magazine, void **out)
+{
+    if (magazine != NULL && out != NULL &&
+        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+        const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED) - 1;
+        __atomic_store_n(&magazine->top, top, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (__builtin_expect(top >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
+            void *slot = __atomic_load_n(&magazine->items[top], __ATOMIC_RELAXED);
+            const uint64_t number =
+                ostler_slot_number_(magazine->base, magazine->inverse, magazine->shift, slot);
+            __atomic_store_n(&magazine->states[number], OSTLER_SLOT_OUT_, __ATOMIC_RELAXED);
+            *out = slot;
+            return OSTLER_OK;
+        }
+        __atomic_store_n(&magazine->top, top + 1, __ATOMIC_RELAXED);
+    }
+    return ostler_magazine_get(magazine, out);
+}
+
+/* Puts a slot; see ostler_magazine_put for parameters and statuses. */
+static inline ostler_status ostler_magazine_put_inline(ostler_magazine *magazine, void *slot)
+{
+    if (magazine != NULL &&
+        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+        const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED);
+        const uint64_t number = ostler_slot_number_(magazine->base, magazine->inverse, magazine->shift, slot);
+        uint8_t *state = &magazine->states[number];
+        if (__builtin_expect(top < __atomic_load_n(&magazine->ceiling, __ATOMIC_RELAXED), 1) &&
+            __builtin_expect(number < magazine->slots, 1) &&
+            __builtin_expect(__atomic_load_n(state, __ATOMIC_RELAXED) >= OSTLER_SLOT_OUT_, 1)) {
+            __atomic_store_n(state, OSTLER_SLOT_FREE_, __ATOMIC_RELAXED);
+            __atomic_store_n(&magazine->items[top], slot, __ATOMIC_RELAXED);
+            __atomic_store_n(&magazine->top, top + 1, __ATOMIC_RELEASE);
+            return OSTLER_OK;
+        }
+    }
+    return ostler_magazine_put(magazine, slot);
+}
+
+/* Gets many slots, or none; see ostler_magazine_get_n for parameters and statuses. */
+static inline ostler_status ostler_magazine_get_n_inline(ostler_magazine *magazine, uint32_t count, void **slots)
+{
+    if (magazine != NULL && slots != NULL &&
+        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+        const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED), next = top - (int64_t)count;
+        /* Looked at first, so that what is too little is not hidden from others for a moment. */
+        if (__builtin_expect(next >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
+            __atomic_store_n(&magazine->top, next, __ATOMIC_RELAXED);
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            if (__builtin_expect(next >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
+                const uint64_t base = magazine->base, inverse = magazine->inverse;
+                const uint32_t shift = magazine->shift;
+                uint8_t *states = magazine->states;
+                for (int64_t place = next; place < top; place++) {
+                    void *slot = __atomic_load_n(&magazine->items[place], __ATOMIC_RELAXED);
+                    *slots++ = slot;
+                    __atomic_store_n(&states[ostler_slot_number_(base, inverse, shift, slot)], OSTLER_SLOT_OUT_,
+                                     __ATOMIC_RELAXED);
+                }
+                return OSTLER_OK;
+            }
+            __atomic_store_n(&magazine->top, top, __ATOMIC_RELAXED);
+        }
+    }
+    return ostler_magazine_get_n(magazine, count, slots);
+}
+
+/*
+ * Puts many slots; see ostler_magazine_put_n for parameters and statuses. The first that needs the library goes there with
+ * all that follow.
+ */
+static inline ostler_status ostler_magazine_put_n_inline(ostler_magazine *magazine, void *const *slots, uint32_t count,
+                                                         uint32_t *put)
+{
+    uint32_t done = 0, rest = 0;
+    if (magazine != NULL && slots != NULL &&
+        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+        const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED);
+        if (__builtin_expect(top + (int64_t)count <= __atomic_load_n(&magazine->ceiling, __ATOMIC_RELAXED), 1)) {
+            const uint64_t base = magazine->base, inverse = magazine->inverse, number_of_slots = magazine->slots;
+            const uint32_t shift = magazine->shift;
+            uint8_t *states = magazine->states;
+            for (; done < count; done++) {
+                const uint64_t number = ostler_slot_number_(base, inverse, shift, slots[done]);
+                if (__builtin_expect(number >= number_of_slots, 0) ||
+                    __builtin_expect(__atomic_load_n(&states[number], __ATOMIC_RELAXED) < OSTLER_SLOT_OUT_, 0))
+                    break;
+                __atomic_store_n(&states[number], OSTLER_SLOT_FREE_, __ATOMIC_RELAXED);
+                __atomic_store_n(&magazine->items[top + done], slots[done], __ATOMIC_RELAXED);
+            }
+            __atomic_store_n(&magazine->top, top + done, __ATOMIC_RELEASE);
+            if (__builtin_expect(done == count, 1)) {
+                if (put != NULL)
+                    *put = done;
+                return OSTLER_OK;
+            }
+        }
+    }
+    const ostler_status status = ostler_magazine_put_n(magazine, slots + done, count - done, &rest);
+    if (put != NULL)
+        *put = done + rest;
+    return status;
+}
+
 #endif /* OSTLER_INLINE_H */

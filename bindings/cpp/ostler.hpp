@@ -18,6 +18,7 @@
 #include "ostler/page_source.hpp"
 #include "ostler/pool.hpp"
 #include "ostler/request.hpp"
+#include "ostler/slab.hpp"
 #include "ostler/tap.hpp"
 #include "ostler/templates.hpp"
 #include "ostler/testkit.hpp"

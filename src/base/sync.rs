@@ -2,4 +2,4 @@
 //! files and puts its own in this place.
 
 pub use parking_lot::{Mutex, MutexGuard};
-pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};

@@ -10,7 +10,8 @@
 //! holds structs that the host's code uses inline. A [`file`] is read in memory, an
 //! [`advice`] tells beforehand what could be had, [`coverage`] what became of it. [`topology`] describes the machine.
 //!
-//! What is built on these: [`buffers`] are leased one by one and viewed without a copy.
+//! What is built on these: [`buffers`] are leased one by one and viewed without a copy; a [`slab`] gives out slots
+//! of one size, one by one.
 
 pub mod advice;
 pub mod arena;
@@ -29,6 +30,7 @@ pub mod policy;
 pub mod receipt;
 pub mod residency;
 pub mod sanitizers;
+pub mod slab;
 pub mod source;
 pub mod steps;
 pub mod stretch;

@@ -16,6 +16,7 @@ use super::source::PageSource;
 use super::system::{self, Errno, RawPolicy};
 use super::{residency, sanitizers};
 use parking_lot::Mutex;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use window::Window;
 
@@ -79,6 +80,20 @@ impl Mapping {
 
     pub fn address(&self) -> *mut u8 {
         self.window.address().as_ptr()
+    }
+
+    /// Moves it, pages and all, onto address space that is reserved for it; that stays reserved when this is dropped.
+    /// Guards do not move along.
+    ///
+    /// # Safety
+    /// `to` is a multiple of the page size got, lies inside what [`system::reserve`] returned, has room for all of it,
+    /// and outlives it. Nobody uses the memory yet.
+    pub unsafe fn move_to(&mut self, to: NonNull<u8>) -> Result<(), Errno> {
+        sanitizers::unmapping(self.address(), self.bytes);
+        // SAFETY: the caller's promise.
+        let moved = unsafe { self.window.move_to(to) };
+        sanitizers::mapped(self.address(), self.bytes);
+        moved
     }
 
     /// Whether the chunk is less than was asked.

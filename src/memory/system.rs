@@ -162,6 +162,30 @@ pub unsafe fn commit(address: *mut u8, bytes: u64) -> Result<(), Errno> {
     check(i64::from(result)).map(drop)
 }
 
+/// Moves a mapping with its pages onto reserved address space.
+///
+/// # Safety
+/// The range is one mapping of this library, and `to` lies inside what [`reserve`] returned, with room for all of it;
+/// nobody uses either.
+pub unsafe fn move_to(address: *mut u8, bytes: u64, to: *mut u8) -> Result<(), Errno> {
+    seam(Point::Mmap)?;
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: the caller's promise.
+    let moved = unsafe { libc::mremap(address.cast(), bytes as usize, bytes as usize, flags, to) };
+    if moved == libc::MAP_FAILED { Err(last_errno()) } else { Ok(()) }
+}
+
+/// Takes the memory from a range and leaves its address space reserved.
+///
+/// # Safety
+/// The range lies inside one that [`reserve`] returned, and nobody uses it any more.
+pub unsafe fn reserve_again(address: *mut u8, bytes: u64) -> Result<(), Errno> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: the caller's promise.
+    let reserved = unsafe { libc::mmap(address.cast(), bytes as usize, libc::PROT_NONE, flags, -1, 0) };
+    if reserved == libc::MAP_FAILED { Err(last_errno()) } else { Ok(()) }
+}
+
 /// Gives a range back. Fails only when it would split a mapping in a process that may have no more of them.
 ///
 /// # Safety

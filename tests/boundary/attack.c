@@ -6,7 +6,8 @@ static void attack_null(const struct function *function, size_t index)
     const struct parameter *parameter = &function->parameters[index];
     size_t name_length = strlen(function->name);
     bool ends_it = (name_length > 8 && strcmp(function->name + name_length - 8, "_destroy") == 0) ||
-                   strcmp(function->name, "ostler_cursor_close") == 0 || strcmp(function->name, "ostler_tap_close") == 0;
+                   strcmp(function->name, "ostler_cursor_close") == 0 ||
+                   strcmp(function->name, "ostler_magazine_close") == 0 || strcmp(function->name, "ostler_tap_close") == 0;
     ostler_status wanted = OSTLER_E_INVALID_ARGUMENT;
     struct attempt attempt;
 

@@ -25,6 +25,8 @@ enum kind {
     DEFERRED,
     TEMPLATES,
     ACCOUNT,
+    SLAB,
+    MAGAZINE,
     BUFFERS,
     CONTENTS,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
@@ -45,8 +47,8 @@ enum shape {
     SIZE_OF,    /* the size of the OUT_INIT beside it */
     TEXT,       /* const char * */
     BUFFER,     /* char *, its size beside it */
-    BYTES,      /* void *, its size beside it */
-    OPAQUE,     /* user_data */
+    BYTES,      /* void * with its size beside it, or an array of them that is read */
+    OPAQUE,     /* user_data, or what is no slot */
     CALLBACK,
     IN_STRUCT,  /* begins with struct_size */
     OUT_STRUCT, /* the same, to be filled */
@@ -123,6 +125,8 @@ int resources_alive(void);
 void fill_ostler_arena_config(void *target, uint32_t struct_size);
 void fill_ostler_governor_config(void *target, uint32_t struct_size);
 void fill_ostler_account_config(void *target, uint32_t struct_size);
+void fill_ostler_slab_config(void *target, uint32_t struct_size);
+void fill_ostler_slab_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_buffers_config(void *target, uint32_t struct_size);
 void fill_ostler_file_config(void *target, uint32_t struct_size);
 void fill_ostler_page_source(void *target, uint32_t struct_size);

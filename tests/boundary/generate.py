@@ -30,6 +30,8 @@ KINDS = {
     "ostler_templates": "TEMPLATES",
     "ostler_file": "CONTENTS",
     "ostler_account": "ACCOUNT",
+    "ostler_slab": "SLAB",
+    "ostler_magazine": "MAGAZINE",
     "ostler_buffers": "BUFFERS",
 }
 # What belongs to an object and travels as a plain struct, which may go stale.
@@ -42,7 +44,7 @@ TOKENS = {
     "ostler_buffer": "VIEW",
 }
 # What functions list, as arrays of plain structs.
-LISTED = ("ostler_lease_info", "ostler_account_info", "ostler_suggestion", "ostler_reclaimed")
+LISTED = ("ostler_lease_info", "ostler_account_info", "ostler_suggestion", "ostler_reclaimed", "ostler_slab_live")
 
 # A valid value for a number, by its name.
 NUMBERS = {
@@ -97,6 +99,11 @@ ANSWERS = {
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_pool_cancel_async": "OSTLER_E_STALE_TICKET",
     "ostler_pool_take_acquired": "OSTLER_E_NOT_READY",
+    # What is put is no slot.
+    "ostler_slab_put": "OSTLER_E_FOREIGN_POINTER",
+    "ostler_slab_put_n": "OSTLER_E_FOREIGN_POINTER",
+    "ostler_magazine_put": "OSTLER_E_FOREIGN_POINTER",
+    "ostler_magazine_put_n": "OSTLER_E_FOREIGN_POINTER",
 }
 
 
@@ -132,11 +139,13 @@ def parameter(header, function, name, text):
         return {**row, "shape": shape, **more}
 
     if stars == 1 and base in KINDS:
-        if base not in header.opaque and base not in ("ostler_cursor", "ostler_tap"):
+        if base not in header.opaque and base not in ("ostler_cursor", "ostler_tap", "ostler_magazine"):
             raise Unclassified(f"{base} is published, but is listed as a handle")
         return of("HANDLE", kind=KINDS[base])
     if base in header.opaque and base not in KINDS:
         raise Unclassified(f"nothing makes a {base}: teach world.c, and list it in KINDS")
+    if stars == 2 and base == "void" and "const" in words and many:
+        return of("BYTES", bytes="ITEMS * sizeof(void *)")
     if stars == 2 and (base == "void" or (base in KINDS and not constant)):
         array = many and base == "void"
         bytes_ = f"{'ITEMS * ' if array else ''}sizeof(void *)"
@@ -159,7 +168,7 @@ def parameter(header, function, name, text):
         return of("BUFFER", bytes=f"ITEMS * sizeof({base})")
     if stars == 1 and base == "void" and (f"{name}_bytes" in names or (name == "data" and "size_bytes" in names)):
         return of("BYTES", bytes=bytes_of(name))
-    if stars == 1 and base == "void" and name in ("user_data", "value"):
+    if stars == 1 and base == "void" and name in ("user_data", "value", "slot"):
         return of("OPAQUE")
     if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "int32_t", "uint64_t", "ostler_status"):
         array = many and base in TOKENS

@@ -90,6 +90,9 @@ void callback_ostler_log_callback(void *user_data, uint32_t level, const char *m
     (void)user_data, (void)level, (void)message;
 }
 
+/* Slots of the world's slab, enough for every call that gets some. */
+#define SLOTS 256
+
 /* Members beyond the claimed size are left alone: they may not be there. */
 #define SET(type, member, value)                                                                                       \
     do {                                                                                                               \
@@ -233,6 +236,28 @@ void fill_ostler_request(void *target, uint32_t struct_size)
     begin(target, struct_size);
 }
 
+void fill_ostler_slab_config(void *target, uint32_t struct_size)
+{
+    static const ostler_page_source base_pages = {.struct_size = sizeof base_pages, .page_policy = OSTLER_PAGES_BASE};
+    begin(target, struct_size);
+    SET(ostler_slab_config, source, &base_pages);
+    SET(ostler_slab_config, slot_bytes, 64);
+    SET(ostler_slab_config, max_slots, SLOTS);
+}
+
+static ostler_status accept_slot(void *user_data, void *slot)
+{
+    (void)user_data, (void)slot;
+    return OSTLER_OK;
+}
+
+void fill_ostler_slab_callbacks(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_slab_callbacks, create, accept_slot);
+    SET(ostler_slab_callbacks, reset, accept_slot);
+}
+
 static void make_handle(struct world *world, enum kind kind)
 {
     void **out = &world->handles[kind];
@@ -278,6 +303,16 @@ static void make_handle(struct world *world, enum kind kind)
     case CURSOR:
         world_make(world, ARENA);
         CHECK_STATUS(ostler_cursor_open(world->handles[ARENA], (ostler_cursor **)out), OSTLER_OK);
+        break;
+    case SLAB: {
+        ostler_slab_config config;
+        fill_ostler_slab_config(&config, sizeof config);
+        CHECK_STATUS(ostler_slab_create(&config, NULL, NULL, (ostler_slab **)out), OSTLER_OK);
+        break;
+    }
+    case MAGAZINE:
+        world_make(world, SLAB);
+        CHECK_STATUS(ostler_magazine_open(world->handles[SLAB], (ostler_magazine **)out), OSTLER_OK);
         break;
     case POOL: {
         ostler_pool_config config;
@@ -393,7 +428,7 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 /* What a test has used up already is a stale token or a destroyed handle by now, which does no harm. */
 void world_end(struct world *world)
 {
-    static const enum kind children_first[] = {CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
+    static const enum kind children_first[] = {MAGAZINE, SLAB, CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
                                                DEFERRED, BUFFERS,  ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
@@ -416,6 +451,8 @@ bool world_is_well(const struct world *world)
     ostler_deferred_stats deferred = {.struct_size = sizeof deferred};
     ostler_templates_stats templates = {.struct_size = sizeof templates};
     ostler_account_stats account = {.struct_size = sizeof account};
+    ostler_slab_stats slab = {.struct_size = sizeof slab};
+    void *slot;
     ostler_lease lease;
     ostler_buffers_stats buffers = {.struct_size = sizeof buffers};
     ostler_file_info file = {.struct_size = sizeof file};
@@ -432,10 +469,23 @@ bool world_is_well(const struct world *world)
            EXPECT_STATUS(ostler_model_get_stats(world->handles[MODEL], &model), OSTLER_OK) &&
            EXPECT_STATUS(ostler_deferred_get_stats(world->handles[DEFERRED], &deferred), OSTLER_OK) &&
            EXPECT_STATUS(ostler_templates_get_stats(world->handles[TEMPLATES], &templates), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_slab_get_stats(world->handles[SLAB], &slab), OSTLER_OK) && EXPECT_EQ(slab.out, 0) &&
+           EXPECT_STATUS(ostler_magazine_get(world->handles[MAGAZINE], &slot), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_magazine_put(world->handles[MAGAZINE], slot), OSTLER_OK) &&
            EXPECT_STATUS(ostler_account_get_stats(world->handles[ACCOUNT], &account), OSTLER_OK) &&
            EXPECT_STATUS(ostler_file_get_info(world->handles[CONTENTS], &file), OSTLER_OK) &&
            EXPECT_EQ(account.held_bytes, 0) && EXPECT_EQ(file.bytes, 4096) && EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
            EXPECT_EQ(model.accepted, 0);
+}
+
+/* What calls that succeeded have left out. */
+static void put_all(ostler_slab *slab)
+{
+    ostler_slab_live live[SLOTS];
+    uint64_t count;
+    if (ostler_slab_list_live(slab, live, SLOTS, &count) == OSTLER_OK)
+        for (uint64_t i = 0; i < count; i++)
+            CHECK_STATUS(ostler_slab_put(slab, live[i].slot), OSTLER_OK);
 }
 
 ostler_status destroy_handle(enum kind kind, void *handle)
@@ -463,6 +513,11 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_templates_destroy(handle);
     case ACCOUNT:
         return ostler_account_destroy(handle);
+    case SLAB:
+        put_all(handle);
+        return ostler_slab_destroy(handle);
+    case MAGAZINE:
+        return ostler_magazine_close(handle);
     case BUFFERS:
         return ostler_buffers_destroy(handle);
     case CONTENTS:
@@ -493,6 +548,7 @@ ostler_status stale_status(enum kind kind)
 const char *kind_name(enum kind kind)
 {
     static const char *const names[KINDS] = {
+        [SLAB] = "slab",         [MAGAZINE] = "magazine",
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
         [TAP] = "tap",           [MARK] = "mark",     [LEASE] = "lease",   [TICKET] = "ticket",

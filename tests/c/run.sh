@@ -11,6 +11,8 @@ sed -nE 's/^#define (OSTLER_(OK|E_[A-Z_]+)) .*/STATUS(\1)/p' "$stage/include/ost
 for source in tests/c/*.c; do
     build_and_run "$(basename "$source" .c)" "$stage" -I"$work" "$source"
 done
-# The same with an inline cursor of another layout than the library's.
-build_and_run cursor_of_another_layout "$stage" -DANOTHER_LAYOUT tests/c/cursor.c
+# The same with inline calls of another layout than the library's.
+for noun in cursor magazine; do
+    build_and_run "${noun}_of_another_layout" "$stage" -DANOTHER_LAYOUT "tests/c/$noun.c"
+done
 finish

@@ -4,7 +4,7 @@ pub const MESSAGE_BYTES: usize = 128;
 
 pub mod sync {
     pub use shuttle::sync::MutexGuard;
-    pub use shuttle::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+    pub use shuttle::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
     /// The lock of parking_lot, which is never poisoned.
     #[derive(Default)]

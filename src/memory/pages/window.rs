@@ -10,6 +10,8 @@ pub struct Window {
     bytes: u64,
     /// Bytes on either side that nobody may touch.
     guard_bytes: u64,
+    /// It lies in address space that somebody else has reserved, and leaves it so.
+    is_moved: bool,
 }
 
 // SAFETY: a window is a range of address space; who may touch which part of it is its user's business.
@@ -31,7 +33,7 @@ impl Window {
         if guarded {
             return Self::guarded(bytes, alignment, map);
         }
-        let first = Self { address: map(None)?, bytes, guard_bytes: 0 };
+        let first = Self { address: map(None)?, bytes, guard_bytes: 0, is_moved: false };
         // New kernels align by themselves.
         if (first.address.as_ptr() as u64).is_multiple_of(alignment) {
             return Ok(first);
@@ -64,7 +66,7 @@ impl Window {
             let (low, high) = reserved.open(head + guard_bytes, bytes)?;
             match map(Some(low.end())) {
                 Ok(address) => {
-                    let kept = Self { address, bytes, guard_bytes };
+                    let kept = Self { address, bytes, guard_bytes, is_moved: false };
                     // What is beyond the guards goes back; it is only address space, so a failure costs nothing.
                     let (low, high) = (low.keep(), high.keep());
                     // SAFETY: both ends were reserved above, and nobody knows them.
@@ -79,6 +81,22 @@ impl Window {
             }
         }
         Err(libc::ENOMEM)
+    }
+
+    /// Moves what is mapped onto reserved address space, and gives back where it was.
+    ///
+    /// # Safety
+    /// As for [`system::move_to`].
+    pub unsafe fn move_to(&mut self, to: NonNull<u8>) -> Result<(), Errno> {
+        let (start, bytes) = (self.address.as_ptr(), self.bytes);
+        // SAFETY: the caller's promise. The guards lie on either side, and nobody knows them.
+        unsafe {
+            system::move_to(start, bytes, to.as_ptr())?;
+            let _ = trim(start.sub(self.guard_bytes as usize), self.guard_bytes);
+            let _ = trim(start.add(bytes as usize), self.guard_bytes);
+        }
+        (self.address, self.guard_bytes, self.is_moved) = (to, 0, true);
+        Ok(())
     }
 
     pub fn address(&self) -> NonNull<u8> {
@@ -97,11 +115,14 @@ impl Window {
 impl Drop for Window {
     fn drop(&mut self) {
         // SAFETY: the guards lie on either side; the last user of the range is gone.
-        let unmapped = unsafe {
+        let given_back = unsafe {
             let start = self.address.as_ptr().sub(self.guard_bytes as usize);
-            system::unmap(start, self.bytes + 2 * self.guard_bytes)
+            match self.is_moved {
+                true => system::reserve_again(start, self.bytes),
+                false => system::unmap(start, self.bytes + 2 * self.guard_bytes),
+            }
         };
-        if let Err(errno) = unmapped {
+        if let Err(errno) = given_back {
             crate::base::log::warn(format_args!("munmap of {} bytes failed: errno {errno}", self.bytes));
         }
     }

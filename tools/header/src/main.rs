@@ -19,6 +19,8 @@ const NOUNS: &[&str] = &[
     "coverage",
     "file",
     "cursor",
+    "slab",
+    "magazine",
     "governor",
     "account",
     "buffers",

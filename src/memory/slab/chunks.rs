@@ -1,0 +1,191 @@
+//! The memory under the slots: chunks on the pages asked for, side by side in address space that is reserved for all of
+//! them from the beginning. A slot may lie on the border of two; then it takes both.
+
+use super::super::governor::Account;
+use super::super::pages::{Mapping, PagesError, Request};
+use super::super::source::PageSource;
+use super::super::system::{self, Errno};
+use crate::base::Name;
+use crate::base::alloc::{self, OutOfMemory};
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Reserved address space.
+pub struct Space {
+    start: NonNull<u8>,
+    bytes: u64,
+    /// The first multiple of the alignment in it.
+    base: NonNull<u8>,
+}
+
+// SAFETY: a range of address space; who may touch which part of it is its user's business.
+unsafe impl Send for Space {}
+// SAFETY: as above.
+unsafe impl Sync for Space {}
+
+impl Space {
+    /// With at least a page on either side that nobody may touch.
+    pub fn reserve(bytes: u64, alignment: u64) -> Result<Self, Errno> {
+        let page = system::base_page_bytes();
+        let bytes = bytes.checked_add(alignment + 2 * page).ok_or(libc::ENOMEM)?;
+        let start = system::reserve(bytes)?;
+        let aligned = |address: usize| (address + page as usize).next_multiple_of(alignment as usize);
+        let base = start.as_ptr().map_addr(aligned);
+        Ok(Self { start, bytes, base: NonNull::new(base).ok_or(libc::ENOMEM)? })
+    }
+
+    pub fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        // SAFETY: what `reserve` returned; the chunks in it are gone.
+        if let Err(errno) = unsafe { system::unmap(self.start.as_ptr(), self.bytes) } {
+            crate::base::log::warn(format_args!("munmap of {} bytes failed: errno {errno}", self.bytes));
+        }
+    }
+}
+
+/// One place for a chunk.
+enum Chunk {
+    Absent,
+    Mapped(Arc<Mapping>),
+    /// Its slots were taken out of use, and what was made in them is being destroyed.
+    Leaving(Arc<Mapping>),
+}
+
+/// What the chunks are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub source: PageSource,
+    pub name: Name,
+    pub chunk_bytes: u64,
+    pub stride: u64,
+    pub slots: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChunkError {
+    /// Every chunk is mapped.
+    #[error("all {0} slots are there")]
+    Full(u64),
+    #[error(transparent)]
+    Pages(#[from] PagesError),
+    #[error("the chunk cannot be moved to its place: errno {0}")]
+    Move(Errno),
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+}
+
+impl Plan {
+    /// Maps the chunk for this place.
+    pub fn map(&self, index: usize, space: &Space, account: &Arc<Account>) -> Result<Arc<Mapping>, ChunkError> {
+        let bytes = self.chunk_bytes;
+        let request = Request { bytes, at_most: bytes, source: self.source, account, name: self.name.as_str() };
+        let mut mapping = Mapping::new(&request)?;
+        // SAFETY: the space has room for every chunk, its base is a multiple of every page size that a chunk can have,
+        // nothing is in this place, and the space outlives the chunks.
+        unsafe { mapping.move_to(space.base.add(index * bytes as usize)).map_err(ChunkError::Move)? };
+        Ok(alloc::try_arc(mapping)?)
+    }
+}
+
+pub struct Chunks {
+    plan: Plan,
+    list: Vec<Chunk>,
+    pub mapped_bytes: u64,
+    pub step_downs: u64,
+}
+
+impl Chunks {
+    pub fn new(plan: Plan) -> Result<Self, OutOfMemory> {
+        let count = (plan.slots * plan.stride).div_ceil(plan.chunk_bytes) as usize;
+        let mut list = alloc::try_vec(count)?;
+        list.extend((0..count).map(|_| Chunk::Absent));
+        Ok(Self { plan, list, mapped_bytes: 0, step_downs: 0 })
+    }
+
+    /// Slots of which at least one byte lies in the chunk.
+    fn touching(&self, chunk: usize) -> Range<u32> {
+        let (start, end) = (chunk as u64 * self.plan.chunk_bytes, (chunk as u64 + 1) * self.plan.chunk_bytes);
+        let first = start / self.plan.stride;
+        (first as u32)..end.div_ceil(self.plan.stride).min(self.plan.slots) as u32
+    }
+
+    /// Of those the ones whose other bytes lie in chunks that are mapped.
+    fn whole(&self, chunk: usize) -> Range<u32> {
+        let mapped = |chunk: usize| matches!(self.list.get(chunk), Some(Chunk::Mapped(_)));
+        let Range { mut start, mut end } = self.touching(chunk);
+        let bytes = self.plan.chunk_bytes;
+        // A slot is at most as long as a chunk, so at each end at most one reaches beyond it.
+        if u64::from(start) * self.plan.stride < chunk as u64 * bytes && !(chunk > 0 && mapped(chunk - 1)) {
+            start += 1;
+        }
+        if u64::from(end) * self.plan.stride > (chunk as u64 + 1) * bytes && !mapped(chunk + 1) {
+            end -= 1;
+        }
+        start..end.max(start)
+    }
+
+    /// The lowest place without a chunk, for one who grows alone.
+    pub fn absent(&self) -> Result<usize, ChunkError> {
+        let absent = self.list.iter().position(|chunk| matches!(chunk, Chunk::Absent));
+        absent.ok_or(ChunkError::Full(self.plan.slots))
+    }
+
+    /// Puts a chunk in its place, and tells the slots that are there now because of it.
+    pub fn place(&mut self, index: usize, mapping: Arc<Mapping>) -> Range<u32> {
+        self.mapped_bytes += mapping.bytes;
+        self.step_downs += u64::from(mapping.stepped_down());
+        self.list[index] = Chunk::Mapped(mapping);
+        self.whole(index)
+    }
+
+    /// Whether a chunk is on its way out.
+    pub fn is_one_leaving(&self) -> bool {
+        self.list.iter().any(|chunk| matches!(chunk, Chunk::Leaving(_)))
+    }
+
+    /// How many places there are.
+    pub fn places(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The bytes of the chunk in this place, and the slots that are there because of it.
+    pub fn mapped(&self, index: usize) -> Option<(u64, Range<u32>)> {
+        match self.list.get(index)? {
+            Chunk::Mapped(mapping) => Some((mapping.bytes, self.whole(index))),
+            _ => None,
+        }
+    }
+
+    pub fn begin_leaving(&mut self, index: usize) {
+        if let Chunk::Mapped(mapping) = std::mem::replace(&mut self.list[index], Chunk::Absent) {
+            self.list[index] = Chunk::Leaving(mapping);
+        }
+    }
+
+    /// Gives the memory back of one that was leaving.
+    pub fn end_leaving(&mut self, index: usize) {
+        if let Chunk::Leaving(mapping) = &self.list[index] {
+            self.mapped_bytes -= mapping.bytes;
+            self.list[index] = Chunk::Absent;
+        }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.list.iter().filter(|chunk| matches!(chunk, Chunk::Mapped(_))).count() as u64
+    }
+
+    /// The mapped chunk with this number among those that are mapped, in the order of their addresses.
+    pub fn get(&self, number: u64) -> Option<Arc<Mapping>> {
+        let mapped = self.list.iter().filter_map(|chunk| match chunk {
+            Chunk::Mapped(mapping) => Some(mapping),
+            _ => None,
+        });
+        mapped.into_iter().nth(usize::try_from(number).ok()?).cloned()
+    }
+}

@@ -1,0 +1,214 @@
+//! The depot: the free slots that are in no magazine, one bit for each. Slots are given out from the lowest address on, so
+//! what lives stays together, and a bit that is there already says that a slot was put twice. Every call is lock-free.
+
+use crate::base::alloc::{self, OutOfMemory};
+use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
+
+const BITS: u32 = u64::BITS;
+
+pub struct Depot {
+    /// Of a bit for each slot.
+    words: Vec<AtomicU64>,
+    /// Of a bit for each word that may have some.
+    summary: Vec<AtomicU64>,
+    /// The slot at which the search begins; 0 unless [`Depot::rotate`] is used.
+    first: AtomicU32,
+}
+
+impl Depot {
+    /// Without a free slot.
+    pub fn new(slots: u32) -> Result<Self, OutOfMemory> {
+        let words = zeros(slots.div_ceil(BITS))?;
+        let summary = zeros((words.len() as u32).div_ceil(BITS))?;
+        Ok(Self { words, summary, first: AtomicU32::new(0) })
+    }
+
+    /// Makes a slot free; `false` when it was.
+    #[inline]
+    pub fn give(&self, slot: u32) -> bool {
+        self.give_all(slot / BITS, 1 << (slot % BITS)) == 0
+    }
+
+    /// Makes slots of one word free, and tells which of them were.
+    pub fn give_all(&self, word: u32, slots: u64) -> u64 {
+        let Some(bits) = self.words.get(word as usize) else { return slots };
+        let before = bits.fetch_or(slots, SeqCst);
+        if before == 0 {
+            self.note(word);
+        }
+        before & slots
+    }
+
+    /// For a word that has some.
+    fn note(&self, word: u32) {
+        if let Some(bits) = self.summary.get((word / BITS) as usize) {
+            bits.fetch_or(1 << (word % BITS), SeqCst);
+        }
+    }
+
+    /// For a word that has none, unless it was given some meanwhile.
+    fn strike(&self, word: u32) {
+        if let Some(bits) = self.summary.get((word / BITS) as usize) {
+            bits.fetch_and(!(1 << (word % BITS)), SeqCst);
+        }
+        if self.words.get(word as usize).is_some_and(|bits| bits.load(SeqCst) != 0) {
+            self.note(word);
+        }
+    }
+
+    /// Takes at most so many, and tells how many.
+    pub fn take(&self, most: u32, mut each: impl FnMut(u32)) -> u32 {
+        let first = self.first.load(Relaxed);
+        let taken = self.take_between(first, u32::MAX, most, &mut each);
+        if first == 0 || taken == most {
+            return taken;
+        }
+        taken + self.take_between(0, first, most - taken, &mut each)
+    }
+
+    /// Of the slots from `start` on and below `end`.
+    fn take_between(&self, start: u32, end: u32, most: u32, each: &mut impl FnMut(u32)) -> u32 {
+        let (from, to) = (start / BITS, end.div_ceil(BITS));
+        let mut taken = 0;
+        for (index, summary) in (0..).zip(&self.summary).skip((from / BITS) as usize) {
+            let mut words = summary.load(SeqCst);
+            while words != 0 {
+                let word = index * BITS + words.trailing_zeros();
+                words &= words - 1;
+                if word < from {
+                    continue;
+                }
+                if word >= to || taken == most {
+                    return taken;
+                }
+                let mut mask = u64::MAX;
+                if word == from {
+                    mask &= u64::MAX << (start % BITS);
+                }
+                if word == end / BITS {
+                    mask &= !(u64::MAX << (end % BITS));
+                }
+                taken += self.take_from(word, mask, most - taken, each);
+            }
+        }
+        taken
+    }
+
+    fn take_from(&self, word: u32, mask: u64, most: u32, each: &mut impl FnMut(u32)) -> u32 {
+        let Some(bits) = self.words.get(word as usize) else { return 0 };
+        loop {
+            let seen = bits.load(SeqCst);
+            if seen == 0 {
+                self.strike(word);
+            }
+            let wanted = lowest(seen & mask, most);
+            if wanted == 0 {
+                return 0;
+            }
+            let before = bits.fetch_and(!wanted, SeqCst);
+            if before & !wanted == 0 {
+                self.strike(word);
+            }
+            let mut got = before & wanted;
+            if got == 0 {
+                continue;
+            }
+            let count = got.count_ones();
+            while got != 0 {
+                each(word * BITS + got.trailing_zeros());
+                got &= got - 1;
+            }
+            return count;
+        }
+    }
+
+    /// The search begins behind this slot the next time, so that what was given now rests for long.
+    pub fn rotate(&self, last: u32) {
+        self.first.store(last + 1, Relaxed);
+    }
+
+    pub fn has(&self, slot: u32) -> bool {
+        self.words.get((slot / BITS) as usize).is_some_and(|bits| bits.load(SeqCst) & (1 << (slot % BITS)) != 0)
+    }
+
+    /// Takes all of a range, when all of it is free.
+    pub fn take_range(&self, slots: std::ops::Range<u32>) -> bool {
+        if !slots.clone().all(|slot| self.has(slot)) {
+            return false;
+        }
+        for slot in slots {
+            let word = slot / BITS;
+            if self.words[word as usize].fetch_and(!(1 << (slot % BITS)), SeqCst) == 1 << (slot % BITS) {
+                self.strike(word);
+            }
+        }
+        true
+    }
+
+    /// How many there are at this moment, when nobody gives or takes.
+    pub fn count(&self) -> u64 {
+        self.words.iter().map(|bits| u64::from(bits.load(Relaxed).count_ones())).sum()
+    }
+}
+
+fn zeros(count: u32) -> Result<Vec<AtomicU64>, OutOfMemory> {
+    let mut words = alloc::try_vec(count as usize)?;
+    words.extend((0..count).map(|_| AtomicU64::new(0)));
+    Ok(words)
+}
+
+/// The lowest `most` bits that are set.
+fn lowest(bits: u64, most: u32) -> u64 {
+    if bits.count_ones() <= most {
+        return bits;
+    }
+    let mut rest = bits;
+    for _ in 0..most {
+        rest &= rest - 1;
+    }
+    bits & !rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_come_from_the_lowest_on_and_each_once() {
+        let depot = Depot::new(10_000).unwrap();
+        (0..10_000).rev().for_each(|slot| assert!(depot.give(slot)));
+        assert!(!depot.give(77));
+        assert_eq!(depot.count(), 10_000);
+        let mut got = Vec::new();
+        while depot.take(37, |slot| got.push(slot)) > 0 {}
+        assert_eq!(got, (0..10_000).collect::<Vec<_>>());
+        assert_eq!((depot.count(), depot.take(1, |_| {})), (0, 0));
+    }
+
+    #[test]
+    fn a_range_goes_as_a_whole_or_not_at_all() {
+        let depot = Depot::new(300).unwrap();
+        (0..300).filter(|slot| *slot != 200).for_each(|slot| assert!(depot.give(slot)));
+        assert!(!depot.take_range(100..201));
+        assert!(depot.take_range(100..200));
+        assert_eq!(depot.count(), 199);
+        assert!(!depot.has(100) && depot.has(99) && depot.has(201));
+    }
+
+    #[test]
+    fn what_was_given_last_is_taken_last_when_the_search_rotates() {
+        for slots in [3, 64, 65, 130, 5000] {
+            let depot = Depot::new(slots).unwrap();
+            (0..slots).for_each(|slot| assert!(depot.give(slot)));
+            for round in 0..3 {
+                for wanted in 0..slots {
+                    let mut got = None;
+                    assert_eq!(depot.take(1, |slot| got = Some(slot)), 1, "round {round}");
+                    assert_eq!(got, Some(wanted));
+                    depot.rotate(wanted);
+                    assert!(depot.give(wanted));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Getting a slot: from the magazine, from the depot with a batch for the magazine, from a new chunk, and at last from what
+//! others have in theirs. Only when all of that was looked at is a slab exhausted.
+
+use super::super::sanitizers;
+use super::chunks::ChunkError;
+use super::gate::Leave;
+use super::magazine::{MOST_ITEMS, Magazine};
+use super::states::RAW;
+use super::{Slab, SlabError};
+use crate::base::injection::Callback;
+use crate::base::thread::ThreadRecord;
+use crate::base::tracing::{self, CallSite};
+use crate::base::{barrier, callback};
+use std::sync::atomic::Ordering::*;
+
+/// A slot that is the caller's, and what was in it.
+struct Taken {
+    index: u32,
+    was: u8,
+}
+
+impl Slab {
+    /// Gets a slot through the magazine that is kept for this thread.
+    #[inline]
+    pub fn get(&self, record: Option<&'static ThreadRecord>) -> Result<*mut u8, SlabError> {
+        self.get_through(self.kept_for(record))
+    }
+
+    /// Gets a slot through a magazine of the calling thread.
+    #[inline]
+    pub fn get_through(&self, magazine: Option<&Magazine>) -> Result<*mut u8, SlabError> {
+        if self.is_plain()
+            && let Some(slot) = magazine.and_then(Magazine::pop)
+        {
+            self.begin(slot);
+            return Ok(slot);
+        }
+        self.get_slowly(magazine)
+    }
+
+    /// A slot from a magazine is out.
+    #[inline]
+    pub fn begin(&self, slot: *mut u8) {
+        if let Some(index) = self.geometry.index_of(slot) {
+            self.states.begin(index);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_slowly(&self, magazine: Option<&Magazine>) -> Result<*mut u8, SlabError> {
+        loop {
+            let growths = self.growths.load(SeqCst);
+            if let Some(taken) = self.take(magazine)? {
+                return self.hand_out(taken);
+            }
+            let Err(error) = self.grow(growths) else { continue };
+            if let Some(taken) = self.recall()? {
+                return self.hand_out(taken);
+            }
+            if self.wait_for_one_leaving() {
+                continue;
+            }
+            return Err(self.exhausted(1, error));
+        }
+    }
+
+    /// Of what is at hand, or in the depot; then also some for the magazine.
+    fn take(&self, magazine: Option<&Magazine>) -> Result<Option<Taken>, SlabError> {
+        let visit = self.gate.visit(magazine);
+        if self.gate.is_sealed() {
+            return Err(SlabError::Closed);
+        }
+        let open = magazine.filter(|_| visit.is_open && !self.checked);
+        if let Some(magazine) = open {
+            magazine.settle();
+            magazine.set_layout(self.layout());
+            if let Some(index) = magazine.pop().and_then(|slot| self.geometry.index_of(slot)) {
+                return Ok(Some(Taken { index, was: self.states.begin(index) }));
+            }
+        } else if let Some(magazine) = magazine {
+            magazine.drain(|slot| self.give(slot));
+        }
+        let Some(taken) = self.take_from_depot() else { return Ok(None) };
+        if let Some(magazine) = open {
+            self.refill(magazine, &taken);
+        }
+        let is_open = visit.is_open;
+        drop(visit);
+        if !is_open && !self.checked {
+            self.gate.note_calm();
+        }
+        Ok(Some(taken))
+    }
+
+    fn take_from_depot(&self) -> Option<Taken> {
+        let mut taken = None;
+        self.depot.take(1, |index| taken = Some(Taken { index, was: self.states.begin(index) }));
+        if self.checked
+            && let Some(taken) = &taken
+        {
+            self.depot.rotate(taken.index);
+        }
+        taken
+    }
+
+    /// Half a magazine, so that what comes next finds room on both sides.
+    fn refill(&self, magazine: &Magazine, first: &Taken) {
+        if self.creates && first.was == RAW {
+            // What was never made is made one by one, when it is wanted.
+            return;
+        }
+        let mut batch = [0; MOST_ITEMS as usize];
+        let mut count = 0;
+        let most = (self.config.magazine_slots / 2).min(magazine.room());
+        self.depot.take(most, |index| {
+            batch[count] = index;
+            count += 1;
+        });
+        // The lowest comes out first.
+        for index in batch[..count].iter().rev() {
+            if self.creates && self.states.of(*index) == RAW {
+                self.give_index(*index);
+            } else {
+                magazine.add(self.geometry.slot(*index));
+            }
+        }
+        self.counters.refills.fetch_add(1, Relaxed);
+    }
+
+    /// Of what others have at hand. All of it goes to the depot, where everybody looks from now on.
+    #[cold]
+    fn recall(&self) -> Result<Option<Taken>, SlabError> {
+        self.counters.recalls.fetch_add(1, Relaxed);
+        let taken = self.alone(Leave::Shut, || self.take_from_depot());
+        if taken.is_none() && self.gate.is_sealed() {
+            return Err(SlabError::Closed);
+        }
+        Ok(taken)
+    }
+
+    /// A slot of a chunk that goes is no longer free, and its place not yet: whoever finds nothing else waits for that.
+    fn wait_for_one_leaving(&self) -> bool {
+        if callback::inside(self.owner) || !self.chunks.lock().is_one_leaving() {
+            return false;
+        }
+        barrier::wait_while(|| self.chunks.lock().is_one_leaving());
+        true
+    }
+
+    #[cold]
+    fn exhausted(&self, wanted: u64, error: SlabError) -> SlabError {
+        self.counters.exhausted.fetch_add(1, Relaxed);
+        match error {
+            SlabError::Chunk(ChunkError::Full(max)) => SlabError::Exhausted { wanted, max },
+            error => error,
+        }
+    }
+
+    /// Makes of a slot that was taken one that can be used.
+    fn hand_out(&self, taken: Taken) -> Result<*mut u8, SlabError> {
+        let slot = self.geometry.slot(taken.index);
+        self.allow(slot);
+        if self.creates && taken.was == RAW {
+            let created = callback::run_checked(self.owner, Callback::Create, || self.upkeep.create(slot));
+            if let Err(failure) = created {
+                let visit = self.gate.visit(None);
+                self.states.make_raw(taken.index);
+                self.give_index(taken.index);
+                self.end_visit(visit);
+                return Err(failure.into());
+            }
+        }
+        if tracing::enabled() {
+            let thread = ThreadRecord::current().map_or(0, ThreadRecord::number);
+            self.states.note(taken.index, thread, CallSite::here());
+        }
+        Ok(slot)
+    }
+
+    fn allow(&self, slot: *mut u8) {
+        if self.checked && !self.creates {
+            sanitizers::allow(slot, self.config.slot_bytes);
+        }
+    }
+
+    /// Gets as many slots as there is room for, or none.
+    pub fn get_n(&self, record: Option<&'static ThreadRecord>, slots: &mut [*mut u8]) -> Result<(), SlabError> {
+        self.get_n_through(self.kept_for(record), slots)
+    }
+
+    pub fn get_n_through(&self, magazine: Option<&Magazine>, slots: &mut [*mut u8]) -> Result<(), SlabError> {
+        if slots.len() <= MOST_ITEMS as usize && self.is_plain() && self.pop_n(magazine, slots) {
+            return Ok(());
+        }
+        self.get_n_slowly(magazine, slots)
+    }
+
+    fn pop_n(&self, magazine: Option<&Magazine>, slots: &mut [*mut u8]) -> bool {
+        let count = slots.len() as u32;
+        let mut places = slots.iter_mut();
+        magazine.is_some_and(|magazine| {
+            magazine.pop_n(count, |slot| {
+                self.begin(slot);
+                if let Some(place) = places.next() {
+                    *place = slot;
+                }
+            })
+        })
+    }
+
+    #[cold]
+    fn get_n_slowly(&self, magazine: Option<&Magazine>, slots: &mut [*mut u8]) -> Result<(), SlabError> {
+        let wanted = slots.len() as u64;
+        for got in 0..slots.len() {
+            match self.get_through(magazine) {
+                Ok(slot) => slots[got] = slot,
+                Err(error) => {
+                    self.put_back(magazine, &mut slots[..got]);
+                    return Err(match error {
+                        SlabError::Exhausted { max, .. } => SlabError::Exhausted { wanted, max },
+                        error => error,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was got in vain.
+    fn put_back(&self, magazine: Option<&Magazine>, slots: &mut [*mut u8]) {
+        for slot in slots.iter_mut() {
+            // It is ours and out, so it can be put.
+            let _ = self.put_through(magazine, *slot);
+            *slot = std::ptr::null_mut();
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What is out: every slot that was got and not put, in the order of addresses.
+
+use super::Slab;
+use super::states::OUT;
+use crate::base::clock;
+use crate::base::tracing::CallSite;
+use std::fmt;
+
+/// A slot that is out.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveSlot {
+    pub slot: *mut u8,
+    /// How long, as far as is known: since it was got while tracing was on, else since somebody first looked.
+    pub held_ns: u64,
+    /// The thread that got it, as gettid(2) has it; 0: tracing was off.
+    pub thread: u32,
+    pub site: CallSite,
+}
+
+impl Slab {
+    /// Every slot that is out at this moment, the lowest address first.
+    pub fn live(&self) -> impl Iterator<Item = LiveSlot> {
+        let now_ns = clock::now_ns();
+        (0..self.geometry.slots() as u32).filter_map(move |index| {
+            let borrower = self.states.borrower(index)?;
+            let held_ns = if borrower.since_ns == 0 { 0 } else { now_ns.saturating_sub(borrower.since_ns) };
+            let slot = self.geometry.slot(index);
+            Some(LiveSlot { slot, held_ns, thread: borrower.thread, site: borrower.site })
+        })
+    }
+
+    /// How many are out.
+    pub fn out(&self) -> u64 {
+        (0..self.geometry.slots() as u32).filter(|index| self.states.of(*index) >= OUT).count() as u64
+    }
+}
+
+/// For people: one line.
+impl fmt::Display for LiveSlot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.held_ns / 1_000_000;
+        let thread = self.thread;
+        write!(formatter, "{:#018x} {millis:>10} ms {thread:>10}  {}", self.slot as usize, self.site)
+    }
+}

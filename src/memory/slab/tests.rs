@@ -1,0 +1,339 @@
+use super::config::Upkeep;
+use super::*;
+use crate::base::clock::Deadline;
+use crate::base::handles::Handled;
+use crate::base::refusal::Refusal;
+use crate::memory::policy::Pages;
+use crate::memory::source::PageSource;
+use crate::memory::testing;
+use std::collections::HashSet;
+use std::sync::atomic::AtomicU32;
+
+/// Counts what is made and destroyed.
+#[derive(Default)]
+struct Made {
+    created: AtomicU32,
+    reset: AtomicU32,
+    destroyed: AtomicU32,
+    refuse: AtomicBool,
+    refuse_reset: AtomicBool,
+}
+
+struct Counting(Arc<Made>, bool);
+
+impl Upkeep for Counting {
+    fn creates(&self) -> bool {
+        self.1
+    }
+
+    fn create(&self, slot: *mut u8) -> Result<(), Refusal> {
+        if self.0.refuse.load(SeqCst) {
+            return Err(Refusal::IN_WORDS);
+        }
+        self.0.created.fetch_add(1, SeqCst);
+        // SAFETY: the slot is ours until it is given out.
+        unsafe { slot.cast::<u64>().write(77) };
+        Ok(())
+    }
+
+    fn resets(&self) -> bool {
+        self.1
+    }
+
+    fn reset(&self, _slot: *mut u8) -> Result<(), Refusal> {
+        self.0.reset.fetch_add(1, SeqCst);
+        if self.0.refuse_reset.load(SeqCst) { Err(Refusal::IN_WORDS) } else { Ok(()) }
+    }
+
+    fn destroys(&self) -> bool {
+        self.1
+    }
+
+    fn destroy(&self, _slot: *mut u8) {
+        self.0.destroyed.fetch_add(1, SeqCst);
+    }
+}
+
+fn config(slot_bytes: u64, max_slots: u64) -> SlabConfig {
+    let source = PageSource { pages: Pages::Base, ..PageSource::default() };
+    SlabConfig { source, slot_bytes, max_slots, chunk_bytes: 64 << 10, ..SlabConfig::default() }
+}
+
+fn plain(config: SlabConfig) -> Arc<Slab> {
+    Slab::new(Owner(1 << 63), config, Box::new(Counting(Arc::default(), false))).expect("a slab")
+}
+
+fn with_upkeep(config: SlabConfig) -> (Arc<Slab>, Arc<Made>) {
+    let made = Arc::new(Made::default());
+    (Slab::new(Owner(1 << 63), config, Box::new(Counting(made.clone(), true))).expect("a slab"), made)
+}
+
+fn record() -> Option<&'static ThreadRecord> {
+    ThreadRecord::current()
+}
+
+#[test]
+fn every_slot_is_got_once_and_never_more_than_the_bound() {
+    let _quiet = testing::quiet();
+    for (bytes, max, chunk) in
+        [(64, 5000, 64 << 10), (4096, 100, 64 << 10), (24, 1000, 0), (100_000, 7, 0), (4160, 333, 0)]
+    {
+        let slab = plain(SlabConfig { chunk_bytes: chunk, ..config(bytes, max) });
+        for _ in 0..2 {
+            let mut got = HashSet::new();
+            loop {
+                match slab.get(record()) {
+                    Ok(slot) => {
+                        // SAFETY: the slot is ours, and has so many bytes.
+                        unsafe { slot.write_bytes(0xa5, bytes as usize) };
+                        assert!(got.insert(slot as usize), "two have one slot");
+                    }
+                    Err(SlabError::Exhausted { wanted: 1, max: told }) => break assert_eq!(told, max),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert_eq!(got.len() as u64, max);
+            let mut sorted: Vec<_> = got.iter().copied().collect();
+            sorted.sort_unstable();
+            let stride = slab.config.slot_bytes as usize;
+            assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] == stride), "slots are not side by side");
+            let live: Vec<_> = slab.live().map(|live| live.slot as usize).collect();
+            assert_eq!(live, sorted);
+            assert_eq!(slab.stats().out, max);
+            for slot in got {
+                slab.put(record(), slot as *mut u8).unwrap();
+            }
+            assert_eq!((slab.stats().out, slab.live().count()), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_put_is_told_and_changes_nothing() {
+    let _quiet = testing::quiet();
+    for checked in [false, true] {
+        let slab = plain(SlabConfig { checked, ..config(64, 1000) });
+        let slot = slab.get(record()).unwrap();
+        for stray in [slot.wrapping_add(1), slot.wrapping_sub(64), std::ptr::null_mut(), slot.wrapping_add(64 * 1000)] {
+            assert!(matches!(slab.put(record(), stray), Err(SlabError::Foreign { .. })), "{stray:?}");
+        }
+        assert!(matches!(slab.put(record(), slot.wrapping_add(64 * 900)), Err(SlabError::NeverGot { .. })));
+        slab.put(record(), slot).unwrap();
+        assert!(matches!(slab.put(record(), slot), Err(SlabError::PutTwice { .. })));
+        let stats = slab.stats();
+        assert_eq!((stats.put_twice, stats.foreign, stats.out), (1, 5, 0));
+        let all: HashSet<_> = (0..1000).map(|_| slab.get(record()).unwrap() as usize).collect();
+        assert_eq!(all.len(), 1000);
+    }
+}
+
+#[test]
+fn slot_is_put_by_another_thread() {
+    let _quiet = testing::quiet();
+    let slab = plain(config(64, 300));
+    for _ in 0..50 {
+        let slots: Vec<usize> = (0..300).map(|_| slab.get(record()).unwrap() as usize).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| slots.iter().for_each(|slot| slab.put(record(), *slot as *mut u8).unwrap()));
+        });
+    }
+    assert_eq!(slab.stats().out, 0);
+}
+
+#[test]
+fn nothing_is_exhausted_while_another_thread_has_it_at_hand() {
+    let _quiet = testing::quiet();
+    let slab = plain(config(64, 64));
+    // Before the other thread ends and leaves its record, with what it has at hand, to the next.
+    record();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let slots: Vec<_> = (0..64).map(|_| slab.get(record()).unwrap()).collect();
+            slots.into_iter().for_each(|slot| slab.put(record(), slot).unwrap());
+        });
+    });
+    let slots: Vec<_> = (0..64).map(|_| slab.get(record()).expect("all are free")).collect();
+    assert!(slab.stats().recalls > 0);
+    assert!(matches!(slab.get(record()), Err(SlabError::Exhausted { .. })));
+    slots.into_iter().for_each(|slot| slab.put(record(), slot).unwrap());
+}
+
+#[test]
+fn what_is_made_in_a_slot_is_made_once_and_destroyed_once() {
+    let _quiet = testing::quiet();
+    let (slab, made) = with_upkeep(config(64, 100));
+    for _ in 0..3 {
+        let slots: Vec<_> = (0..40).map(|_| slab.get(record()).unwrap()).collect();
+        for slot in slots {
+            // SAFETY: the slot is ours, and `create` wrote to it.
+            assert_eq!(unsafe { slot.cast::<u64>().read() }, 77);
+            slab.put(record(), slot).unwrap();
+        }
+    }
+    assert_eq!((made.created.load(SeqCst), made.reset.load(SeqCst)), (40, 120));
+    made.refuse_reset.store(true, SeqCst);
+    let slot = slab.get(record()).unwrap();
+    slab.put(record(), slot).unwrap();
+    assert_eq!(made.destroyed.load(SeqCst), 1);
+    made.refuse.store(true, SeqCst);
+    let slots: Vec<_> = std::iter::from_fn(|| slab.get(record()).ok()).collect();
+    assert_eq!(slots.len(), 39);
+    assert!(matches!(slab.get(record()), Err(SlabError::Callback(_))));
+    made.refuse_reset.store(false, SeqCst);
+    slots.into_iter().for_each(|slot| slab.put(record(), slot).unwrap());
+    slab.begin_destroy();
+    slab.finish_destroy();
+    assert_eq!(made.destroyed.load(SeqCst), 40);
+}
+
+#[test]
+fn empty_chunks_go_and_come_again() {
+    let _quiet = testing::quiet();
+    for bytes in [64, 4160, 40_000] {
+        let (slab, made) = with_upkeep(config(bytes, (1 << 20) / bytes));
+        let all: Vec<_> = std::iter::from_fn(|| slab.get(record()).ok()).collect();
+        let full = slab.stats();
+        assert_eq!(all.len() as u64, full.max_slots);
+        assert!(full.chunks >= 15, "{full:?}");
+        assert_eq!(slab.trim(u64::MAX), 0);
+        // One in the middle stays.
+        let kept = all[all.len() / 2];
+        all.iter().filter(|slot| **slot != kept).for_each(|slot| slab.put(record(), *slot).unwrap());
+        assert!(slab.reclaimable_bytes() > 0);
+        let freed = slab.trim(u64::MAX);
+        let left = slab.stats();
+        assert_eq!(left.mapped_bytes, full.mapped_bytes - freed);
+        assert!(left.chunks <= 3 && left.out == 1, "{left:?}");
+        // SAFETY: the slot is still ours.
+        assert_eq!(unsafe { kept.cast::<u64>().read() }, 77);
+        assert!(slab.account.held() >= left.mapped_bytes);
+        let again: Vec<_> = std::iter::from_fn(|| slab.get(record()).ok()).collect();
+        assert_eq!(again.len(), all.len() - 1);
+        again.into_iter().chain([kept]).for_each(|slot| slab.put(record(), slot).unwrap());
+        slab.begin_destroy();
+        slab.finish_destroy();
+        assert_eq!(made.created.load(SeqCst), made.destroyed.load(SeqCst));
+    }
+}
+
+#[test]
+fn many_or_none() {
+    let _quiet = testing::quiet();
+    let slab = plain(config(64, 100));
+    let mut slots = [std::ptr::null_mut(); 100];
+    slab.get_n(record(), &mut slots[..60]).unwrap();
+    let mut more = [std::ptr::null_mut(); 41];
+    assert!(matches!(slab.get_n(record(), &mut more), Err(SlabError::Exhausted { wanted: 41, max: 100 })));
+    assert!(more.iter().all(|slot| slot.is_null()));
+    slab.get_n(record(), &mut slots[60..]).unwrap();
+    let distinct: HashSet<_> = slots.iter().map(|slot| *slot as usize).collect();
+    assert_eq!(distinct.len(), 100);
+    let mut given = slots.to_vec();
+    given[5] = std::ptr::null_mut();
+    let (put, result) = slab.put_n(record(), &given);
+    assert!(put == 99 && matches!(result, Err(SlabError::Foreign { .. })));
+    assert_eq!(slab.stats().out, 1);
+    slab.put(record(), slots[5]).unwrap();
+}
+
+#[test]
+fn close_waits_for_what_is_out() {
+    let _quiet = testing::quiet();
+    let slab = plain(config(64, 10));
+    let slot = slab.get(record()).unwrap() as usize;
+    assert!(matches!(slab.close(Deadline::after(0), None), Err(SlabError::Wait(_))));
+    assert_eq!(slab.left(), 1);
+    assert!(matches!(slab.get(record()), Err(SlabError::Closed)));
+    assert!(matches!(slab.open_magazine(), Err(SlabError::Closed)));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            slab.put(record(), slot as *mut u8).unwrap();
+        });
+        slab.close(Deadline::NEVER, None).unwrap();
+    });
+    assert_eq!(slab.left(), 0);
+}
+
+#[test]
+fn slots_of_a_checked_slab_rest_before_they_are_used_again() {
+    let _quiet = testing::quiet();
+    let slab = plain(SlabConfig { checked: true, ..config(64, 500) });
+    let mut seen = HashSet::new();
+    for _ in 0..500 {
+        let slot = slab.get(record()).unwrap();
+        assert!(seen.insert(slot as usize), "it was used again at once");
+        slab.put(record(), slot).unwrap();
+    }
+}
+
+#[test]
+fn threads_never_share_a_slot_and_never_go_short() {
+    let _quiet = testing::quiet();
+    const THREADS: usize = 4;
+    const EACH: usize = 40;
+    // As many as all hold at once, so each get must succeed, wherever the slots are.
+    let slab = plain(SlabConfig { magazine_slots: 16, ..config(64, (THREADS * EACH) as u64) });
+    let (slab, base) = (&slab, slab.geometry.base());
+    let owners: Vec<AtomicU32> = (0..THREADS * EACH).map(|_| AtomicU32::new(0)).collect();
+    let owners = &owners;
+    std::thread::scope(|scope| {
+        for me in 0..THREADS as u64 {
+            scope.spawn(move || {
+                let mut held = Vec::new();
+                let mut random = me * 0x9e37 + 1;
+                for _ in 0..30_000 {
+                    random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    if held.len() < EACH && (random >> 60) < 9 {
+                        let slot = slab.get(record()).expect("there are enough for all");
+                        let number = (slot as u64 - base) as usize / 64;
+                        assert_eq!(owners[number].fetch_add(1, SeqCst), 0, "two have one slot");
+                        held.push(slot);
+                    } else if let Some(slot) = held.pop() {
+                        owners[(slot as u64 - base) as usize / 64].fetch_sub(1, SeqCst);
+                        slab.put(record(), slot).unwrap();
+                    }
+                    if random >> 53 == 0 {
+                        slab.trim(u64::MAX);
+                    }
+                }
+                held.into_iter().for_each(|slot| {
+                    owners[(slot as u64 - base) as usize / 64].fetch_sub(1, SeqCst);
+                    slab.put(record(), slot).unwrap();
+                });
+            });
+        }
+    });
+    let stats = slab.stats();
+    assert_eq!((stats.out, stats.exhausted, stats.put_twice), (0, 0, 0));
+    assert_eq!(
+        (0..THREADS * EACH).map(|_| slab.get(record()).unwrap() as usize).collect::<HashSet<_>>().len(),
+        THREADS * EACH
+    );
+}
+
+#[test]
+fn bytes_charged_are_bytes_held() {
+    let _alone = testing::alone();
+    let before = super::super::governor::account::held();
+    let slab = plain(config(64, 100_000));
+    assert!(slab.account.held() >= slab.stats().mapped_bytes);
+    drop(slab);
+    assert_eq!(super::super::governor::account::held(), before);
+}
+
+#[test]
+fn configurations_that_cannot_be_had_are_refused() {
+    let refused = |config: SlabConfig| match config.checked() {
+        Err(SourceError::Field(error)) => error.field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(SlabConfig::default()), "slot_bytes");
+    assert_eq!(refused(SlabConfig { align_bytes: 3, ..config(64, 1) }), "align_bytes");
+    assert_eq!(refused(SlabConfig { max_slots: 1 << 27, ..config(64, 1) }), "max_slots");
+    assert_eq!(refused(config(1 << 30, 1 << 20)), "max_slots");
+    assert_eq!(refused(SlabConfig { initial_slots: 2, ..config(64, 1) }), "initial_slots");
+    assert_eq!(refused(SlabConfig { chunk_bytes: 1, ..config(64, 1) }), "chunk_bytes");
+    assert_eq!(refused(SlabConfig { magazine_slots: 1, ..config(64, 1) }), "magazine_slots");
+    assert_eq!(refused(SlabConfig { magazine_slots: 129, ..config(64, 1) }), "magazine_slots");
+}
