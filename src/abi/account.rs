@@ -5,12 +5,15 @@ use super::arguments::{flag, name, out_of_range, output};
 use super::governor::{OSTLER_HOLDER_DEVICE, OSTLER_HOLDER_EXTERNAL};
 use super::guard::{destroy, guard, with};
 use super::library::OSTLER_NAME_BYTES;
-use super::status::{Failure, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, ostler_status};
+use super::status::{Failure, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, answered, ostler_status};
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::handles::{self, Kind, Pin};
+use crate::base::text::Text;
+use crate::base::{Name, alloc, callback, log};
 use crate::memory::governor::account::{ChargeError, Holder};
-use crate::memory::governor::reservation::{Reservation, ReservationConfig, ReservationError};
-use std::ffi::c_char;
+use crate::memory::governor::reclaim::ReclaimKind;
+use crate::memory::governor::reservation::{Free, Reservation, ReservationConfig, ReservationError};
+use std::ffi::{c_char, c_void};
 
 /// What the host takes or holds itself.
 pub struct ostler_account {
@@ -19,6 +22,13 @@ pub struct ostler_account {
 
 /// The reservation is granted while memory is critically short, too, as long as no limit is passed.
 pub const OSTLER_RESERVE_ESSENTIAL: u32 = 1;
+
+/// Frees about bytes of what an account holds, releases or reports that to the account, and writes to freed, which is 0 at
+/// first, how much it was. Called with no lock held, on the governor's thread or on one that calls
+/// ostler_governor_reclaim, one call at a time. It may call the library, but not destroy its own account. A failure is
+/// told to the log, with the words of ostler_callback_set_message.
+pub type ostler_reclaim_callback =
+    Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, bytes: u64, freed: *mut u64) -> ostler_status>;
 
 /// What an account is for.
 #[repr(C)]
@@ -36,8 +46,12 @@ pub struct ostler_account_config {
     pub limit_bytes: u64,
     /// 1: every reservation is as with OSTLER_RESERVE_ESSENTIAL.
     pub essential: u32,
-    /// 0.
-    pub reserved: u32,
+    /// OSTLER_RECLAIM_...: what it costs to get back what reclaim frees; 0: nothing. Only with reclaim.
+    pub reclaim_kind: u32,
+    /// Frees memory that the account holds, when it runs short and the host can do without; NULL: it cannot.
+    pub reclaim: ostler_reclaim_callback,
+    /// Handed to reclaim.
+    pub user_data: *mut c_void,
     /// Shown in reports and in the words of a refusal.
     pub name: [c_char; OSTLER_NAME_BYTES],
 }
@@ -136,17 +150,59 @@ pub unsafe extern "C" fn ostler_account_create(
         } else {
             Some(handles::pin::<Reservation>(config.parent as u64)?.account.clone())
         };
+        let name = name(&config.name)?;
         let config = ReservationConfig {
             holder,
             parent,
             limit: config.limit_bytes,
             essential: flag("essential", config.essential)?,
-            name: name(&config.name)?,
+            name,
+            reclaim: dispensable(&config, name)?,
         };
         let slot = handles::reserve(Kind::Account)?;
-        *out = slot.publish(Reservation::new(config)?) as *mut ostler_account;
+        let reservation = Reservation::new(slot.owner(), config)?;
+        *out = slot.publish(reservation) as *mut ostler_account;
         Ok(())
     })
+}
+
+/// The host's callback that frees memory.
+struct Host {
+    reclaim: unsafe extern "C-unwind" fn(*mut c_void, u64, *mut u64) -> ostler_status,
+    user_data: *mut c_void,
+}
+
+// SAFETY: the header asks for a callback and user data that any thread may use.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+impl Host {
+    fn free(&self, account: &Name, bytes: u64) -> u64 {
+        let mut freed = 0;
+        // SAFETY: the host's function, called as the header says.
+        let status = unsafe { (self.reclaim)(self.user_data, bytes, &mut freed) };
+        if let Err(refusal) = answered(status) {
+            let said = callback::said().unwrap_or_else(|| Text::from("reclaim callback failed"));
+            log::warn(format_args!("account \"{account}\": {said}{refusal}"));
+        }
+        freed
+    }
+}
+
+fn dispensable(config: &ostler_account_config, name: Name) -> Result<Option<(ReclaimKind, Free)>, Failure> {
+    let number = u64::from(config.reclaim_kind);
+    let kind = ReclaimKind::from_number(config.reclaim_kind)
+        .ok_or_else(|| out_of_range("reclaim_kind", number, "must be one of OSTLER_RECLAIM_... (0 to 4)"))?;
+    let Some(reclaim) = config.reclaim else {
+        if number != 0 {
+            return Err(out_of_range("reclaim_kind", number, "must be 0 without reclaim"));
+        }
+        return Ok(None);
+    };
+    let host = Host { reclaim, user_data: config.user_data };
+    alloc::check(size_of::<(Host, Name)>())?;
+    Ok(Some((kind, Box::new(move |bytes| host.free(&name, bytes)))))
 }
 
 /// Asks for memory before it is taken. Granted bytes are held until they are released, also in the accounts above.
@@ -211,6 +267,26 @@ pub unsafe extern "C" fn ostler_account_report(account: *mut ostler_account, byt
     with(account, |account: &Pin<Reservation>| Ok(account.report(bytes)?))
 }
 
+/// Tells that what the account holds was of use just now. What was not used for longest is freed first; reserving and
+/// reporting count as use as well.
+///
+/// Parameters:
+/// - account: borrowed.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_account_touch(account: *mut ostler_account) -> ostler_status {
+    with(account, |account: &Pin<Reservation>| {
+        account.note_use();
+        Ok(())
+    })
+}
+
 /// Tells what an account holds.
 ///
 /// Parameters:
@@ -252,11 +328,12 @@ pub unsafe extern "C" fn ostler_account_get_stats(
 /// Parameters:
 /// - account: owned; invalid afterwards.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside its own reclaim callback; nothing happens),
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: account NULL is OSTLER_OK and does nothing.
-/// Blocking: waits for calls on the account to return; may be called from any callback.
+/// Blocking: waits for calls on the account, and for its reclaim callback, to return; that runs no more afterwards.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_account_destroy(account: *mut ostler_account) -> ostler_status {

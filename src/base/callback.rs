@@ -116,6 +116,11 @@ pub fn set_message(words: impl fmt::Display) {
     }
 }
 
+/// The words that the running callback has left for its failure.
+pub fn said() -> Option<Text<MESSAGE_BYTES>> {
+    ThreadRecord::current().and_then(take_words)
+}
+
 /// The words that stand there, when there are any; then there are none.
 fn take_words(record: &'static ThreadRecord) -> Option<Text<MESSAGE_BYTES>> {
     let said = !record.callback_message.borrow().is_empty();

@@ -125,6 +125,12 @@ pub(super) fn node_memory_in(text: &str) -> Option<Memory> {
     Some(Memory { total: meminfo(text, "MemTotal:")?, free, available: free + files })
 }
 
+/// Bytes of this process that are resident; 0 when the kernel does not tell.
+pub fn resident_bytes() -> u64 {
+    let memory = Reread::new("/proc/self/statm").read(&mut [0; 128]).and_then(process_memory_in);
+    memory.map_or(0, |(_, resident)| resident)
+}
+
 /// Memory of the machine.
 pub fn machine_memory() -> Option<Memory> {
     machine_memory_in(&fs::read_to_string("/proc/meminfo").ok()?)

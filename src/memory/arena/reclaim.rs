@@ -1,7 +1,9 @@
 //! Giving back: chunks that an arena keeps for later, and can do without.
 
+use super::super::governor::Account;
 use super::super::governor::reclaim::{ReclaimKind, Reclaimer};
 use super::Arena;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
 impl Arena {
@@ -38,5 +40,9 @@ impl Reclaimer for Arena {
 
     fn reclaim(&self, bytes: u64) -> u64 {
         self.give_back(bytes)
+    }
+
+    fn account(&self) -> Option<&Arc<Account>> {
+        Some(&self.account)
     }
 }

@@ -1,8 +1,13 @@
 //! The governor's thread. It looks at the kernel at every tick, and at once when it is rung for or the kernel sounds the
 //! alarm, and tells who watches. It is there only while somebody configured or watches the governor.
 
+use super::level::Level;
+use super::look::Sight;
+use super::reclaim::{self, ReclaimKind};
 use super::stall::{self, Alarm};
-use super::{look, watch};
+use super::{look, root, watch};
+use crate::base::back_off::BackOff;
+use crate::base::text::Size;
 use crate::base::thread::{self, SpawnError};
 use crate::base::{clock, log, panics};
 use parking_lot::Mutex;
@@ -105,17 +110,18 @@ pub fn stop() {
 }
 
 fn keep() {
-    let mut alarm = Guard::default();
+    let (mut alarm, mut relief) = (Guard::default(), Relief::default());
     while is_wanted() {
         IS_RUNG.store(false, SeqCst);
         let begin_ns = cpu_ns();
         let looked = panics::catch(look::now);
         CPU_NS.fetch_add(cpu_ns().saturating_sub(begin_ns), Relaxed);
         TICKS.fetch_add(1, Relaxed);
-        if let Err(caught) = looked {
-            log::warn(format_args!("governor: a look panicked: {}", caught.message()));
-        }
         watch::tell();
+        match looked {
+            Ok(sight) => relief.give(&sight),
+            Err(caught) => log::warn(format_args!("governor: a look panicked: {}", caught.message())),
+        }
         alarm.follow_orders();
         alarm.wait(look::tick_ns());
     }
@@ -133,6 +139,41 @@ fn cpu_ns() -> u64 {
     // SAFETY: the pointer is to a live timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Asks memory back while it is short, unless the host keeps that to itself.
+#[derive(Default)]
+struct Relief {
+    /// After nobody had anything to give.
+    back_off: BackOff,
+    not_before_ns: u64,
+}
+
+impl Relief {
+    fn give(&mut self, sight: &Sight) {
+        let is_short = sight.verdict.level >= Level::High;
+        let wanted = root::take_wanted().max(if is_short { sight.excess } else { 0 });
+        let now_ns = clock::monotonic_ns();
+        if wanted == 0 || now_ns < self.not_before_ns || look::is_suggesting_only() {
+            return;
+        }
+        let is_critical = sight.verdict.level == Level::Critical;
+        let up_to = if is_critical { ReclaimKind::Worker } else { ReclaimKind::Pool };
+        let freed = reclaim::reclaim(wanted, up_to, |one| {
+            let (freed, name) = (Size(one.freed), one.from.name);
+            log::info(format_args!("governor: {} \"{name}\" gave {freed} back", one.from.holder.word()));
+        });
+        match freed {
+            Ok(0) => self.not_before_ns = now_ns + self.back_off.next_ns(),
+            // To see at once what came of it.
+            Ok(_) => {
+                *self = Self::default();
+                ring();
+            }
+            // The host is at it.
+            Err(reclaim::Underway) => {}
+        }
+    }
 }
 
 /// What the thread sleeps with: the bell, and the kernel's alarm where there is one.

@@ -115,6 +115,13 @@ impl Thresholds {
         }
     }
 
+    /// How much of what fills a limit must go before the level is no longer high; 0 when it is not.
+    pub fn excess(&self, limit: u64, filled: u64) -> u64 {
+        let percent = |percent: u32| (u128::from(limit) * u128::from(percent) / 100) as u64;
+        let until = percent(self.high.saturating_sub(self.hysteresis));
+        if filled >= percent(self.high) { (filled - until).max(1) } else { 0 }
+    }
+
     /// How far what has this limit may be filled before the next level after `level` begins.
     pub fn next_rise(&self, limit: u64, level: Level) -> Option<u64> {
         let percent = match level {
@@ -295,6 +302,7 @@ mod tests {
         assert!(refused(Thresholds { high: 40, ..usual }).starts_with("high_percent is 40, but must be at least"));
         assert!(refused(Thresholds { critical: 101, ..usual }).starts_with("critical_percent is 101"));
         assert!(refused(Thresholds { hysteresis: 50, ..usual }).starts_with("hysteresis_percent is 50"));
+        assert_eq!([799, 800, 1000].map(|filled| usual.excess(1000, filled)), [0, 50, 250]);
         assert_eq!(usual.next_rise(1000, Level::Normal), Some(800));
         assert_eq!(usual.next_rise(u64::MAX, Level::Low), None);
     }

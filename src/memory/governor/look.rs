@@ -1,7 +1,7 @@
 //! A look at what the kernel tells: the limits as they are now, how far they are used, what this process really takes,
 //! and how short memory is by all of that.
 
-use super::level::{Judge, Readings, Thresholds, Verdict};
+use super::level::{Judge, Level, Readings, Thresholds, Verdict};
 use super::limit::{Bound, Ceiling, Configured, Limit, Limits, Source, thousandths};
 use super::stall::{Meter, Places};
 use super::watch::{self, Change};
@@ -26,6 +26,8 @@ pub struct Sight {
     pub machine: Memory,
     pub readings: Readings,
     pub verdict: Verdict,
+    /// How much must go before the level is no longer high.
+    pub excess: u64,
     pub alarm: AlarmState,
 }
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub limit: Configured,
     pub thresholds: Thresholds,
     pub tick_ns: u64,
+    /// Nothing is asked back unless the host does.
+    pub suggest_only: bool,
     /// The group that is asked; `None`: that of this process.
     pub group: Option<PathBuf>,
     /// Where the sums of stalls are read; `None`: where they are mostly found.
@@ -83,6 +87,7 @@ struct Eyes {
     limit: Configured,
     thresholds: Thresholds,
     tick_ns: u64,
+    suggest_only: bool,
     meminfo: Reread,
     statm: Reread,
     /// The memory of each node, when there are several.
@@ -111,6 +116,7 @@ impl Eyes {
             limit: Configured::default(),
             thresholds: Thresholds::default(),
             tick_ns: DEFAULT_TICK_NS,
+            suggest_only: false,
             meminfo: Reread::new("/proc/meminfo"),
             statm: Reread::new("/proc/self/statm"),
             // The memory of a single node is the machine's.
@@ -138,7 +144,7 @@ impl Eyes {
         let (mapped, resident) = process.unwrap_or((u64::MAX, u64::MAX));
         let machine = self.meminfo.read(&mut buffer).and_then(kernel::machine_memory_in).unwrap_or_default();
 
-        let mut found = Found::new(in_memory, resident, &mut self.beside);
+        let mut found = Found::new(in_memory, resident, self.thresholds, &mut self.beside);
         if machine.total > 0 {
             found.note(machine.total, Source::Machine, machine.total.saturating_sub(machine.available));
         }
@@ -153,7 +159,7 @@ impl Eyes {
             };
             found.note(bound.limit, source, bound.used);
         });
-        let Found { of_kernel, ceiling, group, mut readings, .. } = found;
+        let Found { of_kernel, ceiling, group, mut readings, mut excess, .. } = found;
         if groups_seen != self.groups_seen {
             // What was beside in one group says nothing of another.
             self.groups_seen = groups_seen;
@@ -162,13 +168,18 @@ impl Eyes {
         let limits = Limits::of(self.limit, of_kernel, ceiling);
         if limits.configured != Limit::NONE {
             readings.limit = Some(thousandths(totals.held, limits.configured.bytes));
+            excess = excess.max(self.thresholds.excess(limits.configured.bytes, totals.held));
         }
         let nodes = self.nodes.iter_mut().filter_map(|node| kernel::node_memory_in(node.read(&mut buffer)?));
         readings.node = nodes.map(|node| thousandths(node.total.saturating_sub(node.available), node.total)).max();
         let now_ns = clock::monotonic_ns();
         readings.stall = self.meter.as_mut().and_then(|meter| meter.measure(now_ns));
         let verdict = self.judge.judge(&readings, &self.thresholds, now_ns);
-        Sight { limits, resident, group, machine, readings, verdict, alarm: self.alarm }
+        if verdict.level >= Level::High && excess == 0 {
+            // Stalls and nodes do not say how much would help.
+            excess = totals.held / 16;
+        }
+        Sight { limits, resident, group, machine, readings, verdict, excess, alarm: self.alarm }
     }
 
     /// Makes what was found hold, and has a change told of.
@@ -177,10 +188,7 @@ impl Eyes {
         root::set_limits(&sight.limits, clock::coarse_ms() + PERIOD_MS);
         let (before, now) = (self.verdict.level, sight.verdict.level);
         let ring_above = self.thresholds.next_rise(sight.limits.effective.bytes, now).unwrap_or(u64::MAX);
-        root::set_level(
-            self.is_active && now == super::level::Level::Critical,
-            if self.is_active { ring_above } else { u64::MAX },
-        );
+        root::set_level(self.is_active && now == Level::Critical, if self.is_active { ring_above } else { u64::MAX });
         self.verdict = sight.verdict;
         if before != now && watch::is_any() {
             let held = root::totals().held;
@@ -202,10 +210,12 @@ struct Found<'a> {
     ceiling: Ceiling,
     group: Option<Bound>,
     readings: Readings,
+    thresholds: Thresholds,
+    excess: u64,
 }
 
 impl<'a> Found<'a> {
-    fn new(in_memory: u64, resident: u64, beside: &'a mut Vec<Option<u64>>) -> Self {
+    fn new(in_memory: u64, resident: u64, thresholds: Thresholds, beside: &'a mut Vec<Option<u64>>) -> Self {
         Self {
             in_memory,
             resident,
@@ -215,6 +225,8 @@ impl<'a> Found<'a> {
             ceiling: Ceiling::NONE,
             group: None,
             readings: Readings::default(),
+            thresholds,
+            excess: 0,
         }
     }
 
@@ -225,7 +237,9 @@ impl<'a> Found<'a> {
         }
         self.note_ceiling(bound);
         // What is charged may come to be used at any moment.
-        let fill = bound.fill().max(thousandths(self.in_memory, limit));
+        let filled = used.max(self.in_memory);
+        let fill = thousandths(filled, limit);
+        self.excess = self.excess.max(self.thresholds.excess(limit, filled));
         let reading = match source {
             Source::Machine => &mut self.readings.machine,
             Source::AddressSpace => &mut self.readings.address_space,
@@ -281,7 +295,8 @@ pub fn configure(config: Config) {
     let places = Places::find(config.pressure, cgroup::pressure_file(config.group.as_deref()));
     let mut eyes = EYES.lock();
     let eyes = eyes.get_or_insert_with(Eyes::new);
-    (eyes.limit, eyes.thresholds, eyes.tick_ns) = (config.limit, config.thresholds, config.tick_ns);
+    (eyes.limit, eyes.thresholds) = (config.limit, config.thresholds);
+    (eyes.tick_ns, eyes.suggest_only) = (config.tick_ns, config.suggest_only);
     eyes.watch_stalls(places);
     cgroup::MEMORY.lock().ask_instead(config.group);
     eyes.look_and_act();
@@ -322,6 +337,11 @@ impl Eyes {
 /// How long the thread sleeps.
 pub fn tick_ns() -> u64 {
     EYES.lock().as_ref().map_or(DEFAULT_TICK_NS, |eyes| eyes.tick_ns)
+}
+
+/// Whether memory is asked back only when the host does so.
+pub fn is_suggesting_only() -> bool {
+    EYES.lock().as_ref().is_none_or(|eyes| eyes.suggest_only || !eyes.is_active)
 }
 
 /// Where alarms come from and from which share of stalls on, if that is not what was known under this number.

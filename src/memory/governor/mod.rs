@@ -7,7 +7,7 @@
 //! [`stall`]s what the [`level`] is. A [`reservation`] is an account of the host's own.
 //!
 //! Once the host configures or watches the governor, a thread, the [`keeper`], looks at every tick, and tells who keeps a
-//! [`watch`]. Who can give memory back is listed in [`reclaim`].
+//! [`watch`]. Who can give memory back is listed in [`reclaim`], and is asked while memory is short.
 
 pub mod account;
 pub mod keeper;

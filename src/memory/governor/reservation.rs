@@ -2,11 +2,16 @@
 //! only be told.
 
 use super::account::{Account, ChargeError, Holder, Need};
+use super::reclaim::{self, ReclaimKind, Reclaimer};
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::handles::{Handled, Kind};
-use crate::base::{InvalidField, Name};
+use crate::base::handles::{self, Handled, Kind};
+use crate::base::{InvalidField, Name, Owner, callback, clock};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Weak};
+
+/// Frees about so many bytes of what an account holds, and tells how many they were.
+pub type Free = Box<dyn Fn(u64) -> u64 + Send + Sync>;
 
 pub struct ReservationConfig {
     /// [`Holder::External`] or [`Holder::Device`], or another kind whose memory the library does not map itself.
@@ -17,6 +22,8 @@ pub struct ReservationConfig {
     /// Whether all of it is granted while memory is critically short.
     pub essential: bool,
     pub name: Name,
+    /// Whether what is held can be done without, and how it is freed.
+    pub reclaim: Option<(ReclaimKind, Free)>,
 }
 
 /// How many accounts can be below each other.
@@ -52,6 +59,47 @@ pub struct Reservation {
     pub account: Arc<Account>,
     essential: bool,
     parts: Mutex<Parts>,
+    /// Asked when memory runs short.
+    dispensable: Option<Arc<Dispensable>>,
+}
+
+/// The memory of an account that can be done without. The host's callback runs only while the account is there.
+struct Dispensable {
+    owner: Owner,
+    account: Arc<Account>,
+    kind: ReclaimKind,
+    free: Free,
+    last_used_ns: AtomicU64,
+}
+
+impl Dispensable {
+    fn note_use(&self) {
+        self.last_used_ns.store(clock::now_ns(), Relaxed);
+    }
+}
+
+impl Reclaimer for Dispensable {
+    fn kind(&self) -> ReclaimKind {
+        self.kind
+    }
+
+    fn reclaimable_bytes(&self) -> u64 {
+        self.account.held()
+    }
+
+    fn last_used_ns(&self) -> u64 {
+        self.last_used_ns.load(Relaxed)
+    }
+
+    fn reclaim(&self, bytes: u64) -> u64 {
+        // While it is pinned, a destroy waits.
+        let Ok(_pin) = handles::pin::<Reservation>(self.owner.0) else { return 0 };
+        callback::run(self.owner, || (self.free)(bytes))
+    }
+
+    fn account(&self) -> Option<&Arc<Account>> {
+        Some(&self.account)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +112,7 @@ pub struct ReservationStats {
 }
 
 impl Reservation {
-    pub fn new(config: ReservationConfig) -> Result<Arc<Self>, ReservationError> {
+    pub fn new(owner: Owner, config: ReservationConfig) -> Result<Arc<Self>, ReservationError> {
         let limit = if config.limit == 0 { u64::MAX } else { config.limit };
         if let Some(parent) = &config.parent {
             let levels = std::iter::successors(Some(parent), |account| account.parent()).count();
@@ -76,7 +124,18 @@ impl Reservation {
             }
         }
         let account = Account::open_below(config.parent, config.holder, config.name, limit)?;
-        Ok(alloc::try_arc(Self { account, essential: config.essential, parts: Mutex::default() })?)
+        let dispensable = match config.reclaim {
+            None => None,
+            Some((kind, free)) => {
+                let (account, last_used_ns) = (account.clone(), AtomicU64::new(clock::now_ns()));
+                let dispensable = alloc::try_arc(Dispensable { owner, account, kind, free, last_used_ns })?;
+                let weak: Weak<Dispensable> = Arc::downgrade(&dispensable);
+                reclaim::register(weak)?;
+                Some(dispensable)
+            }
+        };
+        let essential = config.essential;
+        Ok(alloc::try_arc(Self { account, essential, parts: Mutex::default(), dispensable })?)
     }
 
     /// Grants bytes that are about to be taken, or refuses them.
@@ -84,6 +143,7 @@ impl Reservation {
         check(bytes)?;
         let need = if essential || self.essential { Need::Essential } else { Need::Ordinary };
         self.account.take(bytes, need)?;
+        self.note_use();
         let mut parts = self.parts.lock();
         if parts.closed {
             drop(parts);
@@ -93,6 +153,13 @@ impl Reservation {
         // The account holds as much, so the sum fits.
         parts.reserved += bytes;
         Ok(())
+    }
+
+    /// What is held was of use just now, so that it goes later than what was not.
+    pub fn note_use(&self) {
+        if let Some(dispensable) = &self.dispensable {
+            dispensable.note_use();
+        }
     }
 
     /// Ends a part of what was reserved.
@@ -109,6 +176,7 @@ impl Reservation {
     /// Tells what is held beside all reservations, in place of what was told before.
     pub fn report(&self, bytes: u64) -> Result<(), ReservationError> {
         check(bytes)?;
+        self.note_use();
         let mut parts = self.parts.lock();
         if parts.closed {
             return Err(ReservationError::Closed);

@@ -20,6 +20,8 @@ struct Root {
     on_devices: AtomicU64,
     peak: AtomicU64,
     refusals: AtomicU64,
+    /// The most that was refused since the thread looked, and could be granted once others give something back.
+    wanted: AtomicU64,
     /// What `held` may become.
     limit: AtomicU64,
     /// What `held` without the pool of huge pages may become.
@@ -38,6 +40,7 @@ static ROOT: Root = Root {
     on_devices: AtomicU64::new(0),
     peak: AtomicU64::new(0),
     refusals: AtomicU64::new(0),
+    wanted: AtomicU64::new(0),
     limit: AtomicU64::new(u64::MAX),
     ceiling: AtomicU64::new(u64::MAX),
     is_critical: AtomicBool::new(false),
@@ -155,9 +158,11 @@ fn take_after_a_look(bytes: u64, backing: Backing, need: Need) -> Result<(), Ref
         return Ok(());
     }
     ROOT.refusals.fetch_add(1, Relaxed);
-    // What would have been given up for it: the thread sees to that.
-    keeper::ring();
     let (totals, limits) = (totals(), &sight.limits);
+    if bytes <= limits.effective.bytes {
+        ROOT.wanted.fetch_max(bytes, Relaxed);
+        keeper::ring();
+    }
     let in_memory = totals.held - totals.in_huge_pool;
     let passes = |held: u64, limit: u64| held.checked_add(bytes).is_none_or(|sum| sum > limit);
     let refused = |held, limit: Limit, beside, critical| {
@@ -171,6 +176,11 @@ fn take_after_a_look(bytes: u64, backing: Backing, need: Need) -> Result<(), Ref
     } else {
         refused(in_memory, limits.ceiling.limit, limits.ceiling.beside, Reason::None)
     }
+}
+
+/// The most that was refused since this was last asked.
+pub fn take_wanted() -> u64 {
+    ROOT.wanted.swap(0, Relaxed)
 }
 
 #[inline]
