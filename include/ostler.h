@@ -2468,6 +2468,21 @@ ostler_status ostler_magazine_close(struct ostler_magazine *magazine);
 /** Threads wait for memory (pressure stall information). */
 #define OSTLER_PRESSURE_STALL 6
 
+/** What it costs to get memory back, least first: nothing; it is empty. */
+#define OSTLER_RECLAIM_EMPTY 0
+
+/** It is loaded again at the next access. */
+#define OSTLER_RECLAIM_LAZY 1
+
+/** Idle resources of pools are made again. */
+#define OSTLER_RECLAIM_POOL 2
+
+/** Blocks are moved together. */
+#define OSTLER_RECLAIM_COMPACT 3
+
+/** Idle workers are started again. */
+#define OSTLER_RECLAIM_WORKER 4
+
 /** How much memory the process may hold, and when that is how short. */
 typedef struct ostler_governor_config {
     /** sizeof(ostler_governor_config). */
@@ -2495,6 +2510,13 @@ typedef struct ostler_governor_config {
     uint64_t tick_ns;
     /** A level that is measured, not charged, ends only after so long without cause; at most 1 hour; 0: 1 s. */
     uint64_t cool_down_ns;
+    /**
+     * 0: while the level is high, memory that can be done without is asked back, what costs least first, up to idle
+     * resources of pools; while it is critical, of every kind. 1: only when ostler_governor_reclaim is called.
+     */
+    uint32_t suggest_only;
+    /** 0. */
+    uint32_t reserved;
     /**
      * The folder of the control group whose limits hold, and those of the groups above it; borrowed during the call;
      * NULL: the group that this process is in.
@@ -2582,6 +2604,12 @@ typedef struct ostler_governor_stats {
     int32_t alarm_errno;
     /** Alarms behind which no stall was: the kernel gives one after it is armed. */
     uint64_t false_alarms;
+    /** How much must go before the level is no longer high; 0 when it is not. */
+    uint64_t excess_bytes;
+    /** How often somebody was asked to give memory back. */
+    uint64_t reclaims;
+    /** What was charged less after that. */
+    uint64_t reclaimed_bytes;
     /** Looks of the governor's thread. */
     uint64_t ticks;
     /** What they took of a processor. */
@@ -2605,6 +2633,36 @@ typedef struct ostler_account_info {
     uint32_t reserved;
     char name[OSTLER_NAME_BYTES];
 } ostler_account_info;
+
+/** Memory that somebody could give back. */
+typedef struct ostler_suggestion {
+    /** Whose memory it is, as ostler_account_info tells; 0: no account is charged for it. */
+    uint64_t account_id;
+    /** How much could be freed, as far as that is known. */
+    uint64_t bytes;
+    /** How long ago it was last of use. */
+    uint64_t idle_ns;
+    /** OSTLER_RECLAIM_... */
+    uint32_t kind;
+    /** OSTLER_HOLDER_...; 0 when no account tells. */
+    uint32_t holder;
+    /** The account's. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_suggestion;
+
+/** What somebody was asked to give back, and what came of it. */
+typedef struct ostler_reclaimed {
+    /** Who was asked. */
+    struct ostler_suggestion from;
+    /** For how much. */
+    uint64_t asked_bytes;
+    /** What it says to have freed. */
+    uint64_t claimed_bytes;
+    /** What is charged less than before: to its account, or to all together without one. */
+    uint64_t freed_bytes;
+    /** Measured: what of the process is resident less than before; other threads take and free meanwhile. */
+    uint64_t resident_bytes;
+} ostler_reclaimed;
 
 /**
  * Fills a configuration with the defaults.
@@ -2711,6 +2769,54 @@ ostler_status ostler_governor_list_accounts(struct ostler_account_info *accounts
                                             uint64_t capacity,
                                             uint64_t *count);
 
+/**
+ * Tells who could give how much memory back, in the order in which they would be asked: what costs least to get back
+ * first, and among that what was not used for longest. Nobody is asked for anything. What the level comes from, and how
+ * much must go, stands in ostler_governor_get_stats.
+ *
+ * Parameters:
+ * - suggestions: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many there are, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number was right at some moment of the call.
+ * NULL: suggestions may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_suggest(struct ostler_suggestion *suggestions,
+                                      uint64_t capacity,
+                                      uint64_t *count);
+
+/**
+ * Asks for memory back, as ostler_governor_suggest has it, until as much is freed as was wanted or nobody is left, and
+ * tells what each of them really freed.
+ *
+ * Parameters:
+ * - bytes: how much is wanted; UINT64_MAX asks everybody.
+ * - up_to_kind: OSTLER_RECLAIM_...: what costs more than that stays.
+ * - reclaimed: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many were asked, which may be more than capacity; 0 after a failure.
+ * - freed_bytes: written; how much was freed in all; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUSY (memory is being asked back already: on another thread, or in a reclaim callback
+ * that this call was made from), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; one call at a time.
+ * NULL: reclaimed may be NULL when capacity is 0; count and freed_bytes may be NULL.
+ * Blocking: as long as those who are asked take; their callbacks run on this thread.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_reclaim(uint64_t bytes,
+                                      uint32_t up_to_kind,
+                                      struct ostler_reclaimed *reclaimed,
+                                      uint64_t capacity,
+                                      uint64_t *count,
+                                      uint64_t *freed_bytes);
+
 
 /* ======================================================================
  * Account: memory that the host takes itself, or holds already, in the governor's books. What is about to be taken is
@@ -2722,6 +2828,14 @@ ostler_status ostler_governor_list_accounts(struct ostler_account_info *accounts
 
 /** What the host takes or holds itself. */
 typedef struct ostler_account ostler_account;
+
+/**
+ * Frees about bytes of what an account holds, releases or reports that to the account, and writes to freed, which is 0 at
+ * first, how much it was. Called with no lock held, on the governor's thread or on one that calls
+ * ostler_governor_reclaim, one call at a time. It may call the library, but not destroy its own account. A failure is
+ * told to the log, with the words of ostler_callback_set_message.
+ */
+typedef ostler_status (*ostler_reclaim_callback)(void *user_data, uint64_t bytes, uint64_t *freed);
 
 /** What an account is for. */
 typedef struct ostler_account_config {
@@ -2741,8 +2855,12 @@ typedef struct ostler_account_config {
     uint64_t limit_bytes;
     /** 1: every reservation is as with OSTLER_RESERVE_ESSENTIAL. */
     uint32_t essential;
-    /** 0. */
-    uint32_t reserved;
+    /** OSTLER_RECLAIM_...: what it costs to get back what reclaim frees; 0: nothing. Only with reclaim. */
+    uint32_t reclaim_kind;
+    /** Frees memory that the account holds, when it runs short and the host can do without; NULL: it cannot. */
+    ostler_reclaim_callback reclaim;
+    /** Handed to reclaim. */
+    void *user_data;
     /** Shown in reports and in the words of a refusal. */
     char name[OSTLER_NAME_BYTES];
 } ostler_account_config;
@@ -2859,6 +2977,22 @@ ostler_status ostler_account_report(struct ostler_account *account,
                                     uint64_t bytes);
 
 /**
+ * Tells that what the account holds was of use just now. What was not used for longest is freed first; reserving and
+ * reporting count as use as well.
+ *
+ * Parameters:
+ * - account: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: account NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_account_touch(struct ostler_account *account);
+
+/**
  * Tells what an account holds.
  *
  * Parameters:
@@ -2883,11 +3017,12 @@ ostler_status ostler_account_get_stats(struct ostler_account *account,
  * Parameters:
  * - account: owned; invalid afterwards.
  *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside its own reclaim callback; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: account NULL is OSTLER_OK and does nothing.
- * Blocking: waits for calls on the account to return; may be called from any callback.
+ * Blocking: waits for calls on the account, and for its reclaim callback, to return; that runs no more afterwards.
  * Since: 0.1
  */
 ostler_status ostler_account_destroy(struct ostler_account *account);
