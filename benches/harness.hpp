@@ -70,5 +70,6 @@ void add_pool(std::vector<Case> &cases);
 void add_deferred(std::vector<Case> &cases);
 void add_templates(std::vector<Case> &cases);
 void add_orchestrator(std::vector<Case> &cases);
+void add_tracing(std::vector<Case> &cases);
 
 } // namespace bench

@@ -78,6 +78,9 @@ static void check_survived(int status)
     CHECK_EQ(WEXITSTATUS(status), 0);
 }
 
+/* The file of the limit that a refusal has to name. */
+static const char *limit_file;
+
 static void asks_for_twice_the_limit(void)
 {
     ostler_arena *arena;
@@ -85,10 +88,26 @@ static void asks_for_twice_the_limit(void)
         ostler_status status = create(strictly(asking_for(pages, OSTLER_NODE_ANY, 0)), 2 * LIMIT, &arena);
         CHECK(status == OSTLER_E_OUT_OF_MEMORY || status == OSTLER_E_MEMORY_PRESSURE ||
               status == OSTLER_E_PAGES_UNAVAILABLE);
-        CHECK_STR_CONTAINS(ostler_last_error_message(), "memory limit");
+        CHECK_STR_CONTAINS(ostler_last_error_message(), limit_file);
     }
     /* What does fit is to be had afterwards. */
     destroy(make(asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ANY, 0), LIMIT / 2));
+}
+
+static void grows_until_it_is_refused(void)
+{
+    ostler_arena *arena = make(asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ANY, 0), 4 * MIB);
+    void *block;
+    uint64_t taken = 0;
+    ostler_status status = OSTLER_OK;
+    for (; taken < 2 * LIMIT && status == OSTLER_OK; taken += MIB) {
+        status = ostler_arena_alloc(arena, MIB, 0, &block);
+        if (status == OSTLER_OK)
+            memset(block, 1, MIB);
+    }
+    CHECK(status == OSTLER_E_OUT_OF_MEMORY || status == OSTLER_E_MEMORY_PRESSURE);
+    CHECK(taken > LIMIT / 2 && taken < LIMIT);
+    destroy(arena);
 }
 
 /* What a program does that does not ask beforehand. */
@@ -106,7 +125,7 @@ static void touches_a_little_more(void) { touch(LIMIT + MIB / 2); }
 TEST(more_than_memory_max_is_a_status_and_the_process_lives)
 {
     struct group group = make_group("max");
-    set(&group, "memory.max", LIMIT);
+    set(&group, limit_file = "memory.max", LIMIT);
     check_survived(run_in(&group, asks_for_twice_the_limit));
     CHECK_EQ(event(&group, "oom_kill"), 0);
     /* Without the library's arithmetic it would have died. */
@@ -121,7 +140,7 @@ TEST(an_ancestors_limit_counts_too)
     struct group outer = make_group("outer"), inner;
     write_text(GROUPS "outer/cgroup.subtree_control", "+memory");
     inner = make_group("outer/inner");
-    set(&outer, "memory.max", LIMIT);
+    set(&outer, limit_file = "memory.max", LIMIT);
     check_survived(run_in(&inner, asks_for_twice_the_limit));
     CHECK_EQ(event(&outer, "oom_kill"), 0);
     end_group(&inner);
@@ -132,8 +151,9 @@ TEST(an_ancestors_limit_counts_too)
 TEST(memory_high_ends_a_creation_before_the_kernel_stalls_it)
 {
     struct group group = make_group("high");
-    set(&group, "memory.high", LIMIT);
+    set(&group, limit_file = "memory.high", LIMIT);
     check_survived(run_in(&group, asks_for_twice_the_limit));
+    check_survived(run_in(&group, grows_until_it_is_refused));
     CHECK_EQ(event(&group, "high"), 0);
     CHECK(stalled_us(&group) < 500000);
     check_survived(run_in(&group, touches_a_little_more));

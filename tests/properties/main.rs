@@ -1,6 +1,8 @@
-//! The pool as its header has it, against a model: random sequences of calls, checked step by step and made short when
-//! one fails; and random callbacks under load, with an account of every resource.
+//! Properties that hold whatever is drawn at random. The pool as its header has it, against a model: sequences of calls,
+//! checked step by step and made short when one fails; and callbacks under load, with an account of every resource. And
+//! the planning of memory, on machines of any shape.
 
 mod factory;
+mod planning;
 mod sequences;
 mod stress;
