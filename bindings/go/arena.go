@@ -43,7 +43,7 @@ type ArenaConfig struct {
 type ArenaStats struct {
 	Chunks, MappedBytes, UsedBytes, PeakUsedBytes uint64
 	CursorsOpen, Refills, Resets, Rewinds         uint64
-	StepDowns, AdoptedBytes, KeptBytes            uint64
+	StepDowns, AdoptedBytes, KeptBytes, Strays    uint64
 }
 
 // Arena is memory that is given out piece by piece and taken back all at once. It lies outside of Go's heap: the
@@ -202,5 +202,6 @@ func (a *Arena) Stats() (ArenaStats, error) {
 		PeakUsedBytes: uint64(stats.peak_used_bytes), CursorsOpen: uint64(stats.cursors_open),
 		Refills: uint64(stats.refills), Resets: uint64(stats.resets), Rewinds: uint64(stats.rewinds),
 		StepDowns: uint64(stats.step_downs), AdoptedBytes: uint64(stats.adopted_bytes), KeptBytes: uint64(stats.kept_bytes),
+		Strays: uint64(stats.strays),
 	}, nil
 }

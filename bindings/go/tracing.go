@@ -35,7 +35,7 @@ func StopTracing() error { return failure(C.ostler_go_tracing_stop()) }
 type TracingStats struct {
 	On          bool
 	SampleBytes uint64
-	Followed    uint64 // mappings, blocks and leases that are remembered now
+	Followed    uint64 // mappings and blocks that are remembered now
 	Lost        uint64 // those for which there was no room
 	CallStacks  uint64 // different ones that were seen
 }
@@ -66,7 +66,6 @@ type TracedKind uint32
 const (
 	TracedMapping TracedKind = C.OSTLER_TRACED_MAPPING // memory that an object took from the system
 	TracedBlock   TracedKind = C.OSTLER_TRACED_BLOCK   // blocks that an object handed out
-	TracedLease   TracedKind = C.OSTLER_TRACED_LEASE   // resources that are leased out
 )
 
 func (k TracedKind) String() string {
@@ -75,8 +74,6 @@ func (k TracedKind) String() string {
 		return "mapping"
 	case TracedBlock:
 		return "block"
-	case TracedLease:
-		return "lease"
 	}
 	return "unknown"
 }

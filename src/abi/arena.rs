@@ -110,6 +110,9 @@ pub struct ostler_arena_stats {
     pub adopted_bytes: u64,
     /// Mapped bytes of chunks that are empty and kept for later: what ostler_arena_trim can give back.
     pub kept_bytes: u64,
+    /// With OSTLER_NODE_LOCAL: how often a thread took from the chunk of another node, because nothing more could be mapped
+    /// on its own.
+    pub strays: u64,
 }
 
 versioned!(ostler_arena_config, ostler_arena_stats);
@@ -386,6 +389,7 @@ pub unsafe extern "C" fn ostler_arena_get_stats(
             step_downs: stats.step_downs,
             adopted_bytes: stats.adopted_bytes,
             kept_bytes: stats.kept_bytes,
+            strays: stats.strays,
             ..zeroed()
         });
         Ok(())

@@ -26,7 +26,8 @@ pub const OSTLER_PAGES_BEST: u32 = 4;
 
 /// Memory comes from wherever the kernel takes it, mostly the node of the thread that touches it first.
 pub const OSTLER_NODE_ANY: u32 = 0;
-/// From the node of the thread that maps it.
+/// From the node of the thread that maps it. An arena keeps the chunks of each node apart, so that every thread is given
+/// memory of its own.
 pub const OSTLER_NODE_LOCAL: u32 = 1;
 /// From the node that ostler_page_source.node names.
 pub const OSTLER_NODE_ONE: u32 = 2;

@@ -16,8 +16,6 @@ use std::ffi::{CString, c_char, c_void};
 pub const OSTLER_TRACED_MAPPING: u32 = 0;
 /// A block that an object handed out; a sample is remembered.
 pub const OSTLER_TRACED_BLOCK: u32 = 1;
-/// A resource that is leased out; a sample is remembered.
-pub const OSTLER_TRACED_LEASE: u32 = 2;
 
 /// One group for each call stack, the one with most bytes first.
 pub const OSTLER_TRACING_BY_STACK: u32 = 0;
@@ -27,7 +25,6 @@ pub const OSTLER_TRACING_BY_OBJECT: u32 = 1;
 const _: () = assert!(
     OSTLER_TRACED_MAPPING == Kind::Mapping as u32
         && OSTLER_TRACED_BLOCK == Kind::Block as u32
-        && OSTLER_TRACED_LEASE == Kind::Lease as u32
         && OSTLER_TRACING_BY_STACK == By::Stack as u32
         && OSTLER_TRACING_BY_OBJECT == By::Object as u32
 );
@@ -58,7 +55,7 @@ pub struct ostler_tracing_stats {
     pub on: u32,
     /// As configured.
     pub sample_bytes: u64,
-    /// Mappings, blocks and leases that are remembered now.
+    /// Mappings and blocks that are remembered now.
     pub followed: u64,
     /// Those that were not, because the table of 65536 was full.
     pub lost: u64,

@@ -2,6 +2,9 @@
 #include "arenas.h"
 #include <stdbool.h>
 
+/* So rare a sample falls on nothing. */
+#define MAPPINGS_ALONE ((uint64_t)1 << 40)
+
 static void start(uint64_t sample_bytes)
 {
     ostler_tracing_config config;
@@ -87,7 +90,7 @@ TEST(nothing_is_followed_until_tracing_is_on)
 
 TEST(memory_is_told_by_the_function_that_took_it)
 {
-    start(0);
+    start(MAPPINGS_ALONE);
     ostler_arena *stable = make_stable(), *second = make_stable(), *barn = make_barn();
     look(OSTLER_TRACING_BY_STACK);
     int of_stable = group_of("make_stable"), of_barn = group_of("make_barn");
@@ -122,7 +125,7 @@ __attribute__((noinline)) static void grow(ostler_arena *arena) { take(arena, 8 
 
 TEST(a_chunk_is_of_the_call_that_needed_it)
 {
-    start(0);
+    start(MAPPINGS_ALONE);
     ostler_arena *arena = make_stable();
     grow(arena);
     look(OSTLER_TRACING_BY_OBJECT);
@@ -139,7 +142,7 @@ TEST(a_chunk_is_of_the_call_that_needed_it)
 
 TEST(objects_come_with_the_largest_first)
 {
-    start(0);
+    start(MAPPINGS_ALONE);
     ostler_arena *stable = make_stable(), *barn = make_barn();
     grow(stable);
     take(barn, 1, 0);
@@ -156,7 +159,7 @@ TEST(objects_come_with_the_largest_first)
 
 TEST(what_began_while_it_was_on_is_followed_to_its_end)
 {
-    start(0);
+    start(MAPPINGS_ALONE);
     ostler_arena *arena = make_stable();
     CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
     ostler_arena *later = make_barn();
@@ -170,7 +173,7 @@ TEST(what_began_while_it_was_on_is_followed_to_its_end)
 
 TEST(report_is_cut_where_room_ends)
 {
-    start(0);
+    start(MAPPINGS_ALONE);
     ostler_arena *arena = make_barn();
     uint64_t needed = 0, again = 0;
     CHECK_STATUS(ostler_tracing_report(OSTLER_TRACING_BY_STACK, NULL, 0, &needed), OSTLER_OK);
@@ -207,6 +210,65 @@ TEST(fields_out_of_range_are_named)
     CHECK_EQ(tracing_stats().on, 0);
 }
 
+__attribute__((noinline)) static void *fill_a_little(ostler_arena *arena, int blocks)
+{
+    void *last = NULL;
+    for (int i = 0; i < blocks; i++)
+        last = take(arena, 20000, 0);
+    return last;
+}
+
+/* Of one kind; -1: of any. */
+static uint64_t bytes_of(int kind, const char *function)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < seen.groups; i++)
+        if ((kind < 0 || seen.kind[i] == (uint32_t)kind) && strstr(seen.stack[i], function))
+            bytes += seen.bytes[i];
+    return bytes;
+}
+
+TEST(what_an_arena_hands_out_is_followed_until_it_is_freed)
+{
+    start(1);
+    ostler_arena *arena = make_barn();
+    fill_a_little(arena, 3);
+    ostler_mark mark = mark_of(arena);
+    void *last = fill_a_little(arena, 5);
+    CHECK(last != NULL);
+    look(OSTLER_TRACING_BY_STACK);
+    CHECK(bytes_of(OSTLER_TRACED_BLOCK, "fill_a_little") >= 8 * 20000);
+    CHECK(bytes_of(OSTLER_TRACED_BLOCK, "fill_a_little") <= 8 * 20480);
+    CHECK_EQ(bytes_of(OSTLER_TRACED_MAPPING, "fill_a_little"), 0);
+    CHECK_STATUS(ostler_arena_rewind(arena, &mark), OSTLER_OK);
+    look(OSTLER_TRACING_BY_STACK);
+    CHECK(bytes_of(OSTLER_TRACED_BLOCK, "fill_a_little") >= 3 * 20000);
+    CHECK(bytes_of(OSTLER_TRACED_BLOCK, "fill_a_little") <= 3 * 20480);
+    CHECK_STATUS(ostler_arena_reset(arena, OSTLER_RESET_KEEP_PAGES), OSTLER_OK);
+    look(OSTLER_TRACING_BY_STACK);
+    CHECK_EQ(bytes_of(-1, "fill_a_little"), 0);
+    fill_a_little(arena, 2);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+TEST(a_sample_stands_for_all_that_was_handed_out)
+{
+    enum { BLOCKS = 20000 };
+    start(1 << 20);
+    ostler_arena *arena = make_barn();
+    fill_a_little(arena, BLOCKS);
+    look(OSTLER_TRACING_BY_STACK);
+    double told = (double)bytes_of(OSTLER_TRACED_BLOCK, "fill_a_little");
+    CHECK(tracing_stats().followed < BLOCKS / 10);
+    /* The seed is given, so this is the same each time. */
+    CHECK(told > BLOCKS * 20000.0 * 0.85 && told < BLOCKS * 20000.0 * 1.15);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
 static void destroy_inside(void *user_data, const ostler_trace_group *group)
 {
     ostler_arena **arena = user_data;
@@ -217,7 +279,7 @@ static void destroy_inside(void *user_data, const ostler_trace_group *group)
 
 TEST(visitor_may_call_the_library)
 {
-    start(0);
+    start(MAPPINGS_ALONE);
     ostler_arena *arena = make_stable();
     CHECK_STATUS(ostler_tracing_visit(OSTLER_TRACING_BY_STACK, destroy_inside, &arena), OSTLER_OK);
     CHECK(arena == NULL);
@@ -243,7 +305,7 @@ static void *make_and_destroy(void *unused)
 TEST(threads_come_and_go_while_others_look)
 {
     pthread_t threads[THREADS];
-    start(0);
+    start(MAPPINGS_ALONE);
     for (int i = 0; i < THREADS; i++)
         CHECK_EQ(pthread_create(&threads[i], NULL, make_and_destroy, NULL), 0);
     for (int i = 0; i < 50; i++) {
@@ -273,7 +335,7 @@ static void note_line(void *user_data, uint32_t level, const char *line)
 TEST(shutdown_tells_the_log_what_is_left)
 {
     uint64_t still_out;
-    start(0);
+    start(MAPPINGS_ALONE);
     ostler_arena *kept = make_stable(), *given_back = make_barn();
     CHECK_STATUS(ostler_arena_destroy(given_back), OSTLER_OK);
     (void)kept;

@@ -47,10 +47,9 @@ static struct group make_group(const char *name)
     return group;
 }
 
-/* Runs a body in the group, in a process that has not used the library before. Its wait status. */
-static int run_in(const struct group *group, void (*body)(void))
+/* Begins a body in the group, in a process that has not used the library before. */
+static pid_t begin_in(const struct group *group, void (*body)(void))
 {
-    int status;
     fflush(stdout);
     pid_t child = fork();
     CHECK(child >= 0);
@@ -65,6 +64,14 @@ static int run_in(const struct group *group, void (*body)(void))
             fprintf(stderr, "%s\n", check_run.why);
         _exit(check_run.outcome == CHECK_PASSED ? 0 : 1);
     }
+    return child;
+}
+
+/* The same to its end. Its wait status. */
+static int run_in(const struct group *group, void (*body)(void))
+{
+    int status;
+    pid_t child = begin_in(group, body);
     CHECK_EQ(waitpid(child, &status, 0), child);
     return status;
 }
@@ -159,6 +166,66 @@ TEST(memory_high_ends_a_creation_before_the_kernel_stalls_it)
     check_survived(run_in(&group, touches_a_little_more));
     CHECK(event(&group, "high") > 0);
     end_group(&group);
+}
+
+/* Pressure stall information: the kernel's alarm alone can wake the governor, whose own look comes once a minute. */
+
+static _Atomic uint32_t highest_level, pressure_then;
+
+static void note_level(void *user_data, const ostler_level_change *change)
+{
+    (void)user_data;
+    if (change->level > highest_level) {
+        pressure_then = change->pressure;
+        highest_level = change->level;
+    }
+}
+
+static void touches_far_more(void) { touch(LIMIT + 6 * MIB); }
+
+static ostler_governor_stats governor_stats(void)
+{
+    ostler_governor_stats stats = {.struct_size = sizeof stats};
+    CHECK_STATUS(ostler_governor_get_stats(&stats), OSTLER_OK);
+    return stats;
+}
+
+static void watches_the_stalls_of_a_neighbour(void)
+{
+    uint64_t watch_id;
+    struct group group = make_group("stall");
+    char pressure_file[128];
+    set(&group, "memory.high", LIMIT);
+    file_of(&group, "memory.pressure", pressure_file);
+    ostler_governor_config config;
+    CHECK_STATUS(ostler_governor_config_init(&config, sizeof config), OSTLER_OK);
+    config.pressure_file = pressure_file;
+    config.tick_ns = 60 * UINT64_C(1000000000);
+    config.stall_high_percent = 1;
+    CHECK_STATUS(ostler_governor_configure(&config), OSTLER_OK);
+    CHECK_STATUS(ostler_governor_watch(note_level, NULL, &watch_id), OSTLER_OK);
+    for (int tries = 0; governor_stats().alarm_armed != 1 && tries < 500; tries++)
+        usleep(10000);
+    CHECK_EQ(governor_stats().alarm_armed, 1);
+    CHECK(highest_level < OSTLER_LEVEL_HIGH);
+
+    pid_t neighbour = begin_in(&group, touches_far_more);
+    for (int tries = 0; highest_level < OSTLER_LEVEL_HIGH && tries < 3000; tries++)
+        usleep(10000);
+    kill(neighbour, SIGKILL);
+    CHECK_EQ(waitpid(neighbour, NULL, 0), neighbour);
+    CHECK(highest_level >= OSTLER_LEVEL_HIGH);
+    CHECK_EQ(pressure_then, OSTLER_PRESSURE_STALL);
+    CHECK(governor_stats().stall_some_permille > 0);
+    CHECK_STATUS(ostler_governor_unwatch(watch_id), OSTLER_OK);
+    CHECK_STATUS(ostler_governor_configure(NULL), OSTLER_OK);
+    end_group(&group);
+}
+
+TEST(the_kernels_alarm_tells_of_a_stall)
+{
+    struct group none = {GROUPS "."};
+    check_survived(run_in(&none, watches_the_stalls_of_a_neighbour));
 }
 
 static void asks_for_too_many_huge_pages(void)

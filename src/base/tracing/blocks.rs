@@ -20,12 +20,10 @@ pub enum Kind {
     Mapping = 0,
     /// A block that an object gave to the host: a sample.
     Block = 1,
-    /// A resource that is leased out: a sample.
-    Lease = 2,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Mapping, Self::Block, Self::Lease];
+    pub const ALL: [Self; 2] = [Self::Mapping, Self::Block];
 
     fn of_number(number: u64) -> Self {
         Self::ALL.into_iter().find(|kind| *kind as u64 == number).unwrap_or(Self::Block)
@@ -99,7 +97,7 @@ impl Token {
 /// Follows a block from now on, whatever its size, as long as tracing is on.
 #[inline]
 pub fn track(block: impl FnOnce() -> Block) -> Token {
-    if super::enabled() { enter(block(), 1.0) } else { Token::NONE }
+    if super::started() != 0 { enter(block(), 1.0) } else { Token::NONE }
 }
 
 /// Follows a block if the sample falls on it. Costs a subtraction for all others.

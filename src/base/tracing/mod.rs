@@ -10,7 +10,7 @@ use super::faults::{self, Point};
 use parking_lot::Mutex;
 use std::alloc::Layout;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 
 pub mod blocks;
 mod call_site;
@@ -21,7 +21,7 @@ mod stacks;
 pub mod symbols;
 mod unwind;
 
-pub use blocks::{Block, Keeper, Token, hand_over, track, track_sampled, untrack};
+pub use blocks::{Block, Keeper, Kind, Token, hand_over, track, track_sampled, untrack};
 pub use call_site::CallSite;
 pub use unwind::MAX_FRAMES;
 
@@ -56,12 +56,16 @@ pub struct Stats {
 
 /// While it is on: a number that no earlier start had. 0: off.
 static STARTED: AtomicU32 = AtomicU32::new(0);
+/// It is on, and every block is followed.
+static EACH: AtomicBool = AtomicBool::new(false);
 /// The number of the last start. Held while tracing is switched.
 static LAST_START: Mutex<u32> = Mutex::new(0);
 
+/// Whether each use of an object is to be remembered, with its call site: tracing is on, and not for a sample only. The
+/// fast paths that cannot remember anything are closed meanwhile.
 #[inline(always)]
 pub fn enabled() -> bool {
-    started() != 0
+    EACH.load(Relaxed)
 }
 
 #[inline(always)]
@@ -79,18 +83,20 @@ pub fn start(config: Config) -> Result<(), TracingError> {
     sampler::prepare(config.sample_bytes, config.seed);
     *last_start = last_start.checked_add(1).unwrap_or(1);
     STARTED.store(*last_start, Release);
+    EACH.store(config.sample_bytes == 1, Release);
     Ok(())
 }
 
 /// Switches tracing off. Call sites that were taken keep their meaning, and blocks are followed until they end.
 pub fn stop() {
     let _switching = LAST_START.lock();
+    EACH.store(false, Release);
     STARTED.store(0, Release);
 }
 
 pub fn stats() -> Stats {
     Stats {
-        is_on: enabled(),
+        is_on: started() != 0,
         sample_bytes: sampler::distance(),
         followed: blocks::all().count() as u64,
         lost: blocks::lost(),

@@ -104,7 +104,6 @@ impl fmt::Display for Group {
         let (one, many) = match self.kind {
             Kind::Mapping => ("mapping", "mappings"),
             Kind::Block => ("block", "blocks"),
-            Kind::Lease => ("lease", "leases"),
         };
         let unit = if self.blocks == 1 { one } else { many };
         write!(formatter, "{about}{} bytes in {} {unit}", self.bytes, self.blocks)?;

@@ -4,7 +4,29 @@ use super::super::governor::{Account, Refused};
 use super::super::pages::Mapping;
 use super::chunks::SPAN_ALIGN;
 use super::config::Adopted;
+use super::traces::Traces;
 use std::sync::Arc;
+
+/// Homes that an arena keeps chunks apart for; nodes of more share them.
+pub const HOMES: usize = 16;
+
+/// Where those run who take from a chunk: of an arena of local memory a node, else one place for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Home(u8);
+
+impl Home {
+    pub fn of_node(node: u32) -> Self {
+        Self((node as usize % HOMES) as u8)
+    }
+
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..HOMES as u8).map(Self)
+    }
+}
 
 #[derive(Clone, Debug)]
 pub enum Memory {
@@ -46,7 +68,10 @@ impl Memory {
 #[derive(Debug)]
 pub struct Chunk {
     pub memory: Memory,
+    /// For whom it was begun.
+    pub home: Home,
     pub filled: u64,
+    pub traces: Traces,
 }
 
 impl Chunk {
@@ -61,9 +86,10 @@ impl Chunk {
 
     /// Lets another account pay for it from now on. The host pays for what it lent.
     pub fn hand_over(&self, to: &Arc<Account>) -> Result<(), Refused> {
-        match &self.memory {
-            Memory::Mapped(mapping) => mapping.hand_over(to),
-            Memory::Adopted(_) => Ok(()),
+        if let Memory::Mapped(mapping) = &self.memory {
+            mapping.hand_over(to)?;
         }
+        self.traces.hand_over(to);
+        Ok(())
     }
 }

@@ -1,10 +1,12 @@
 //! The chunks of an arena, in the order in which they are filled. What is used comes before what is kept for later,
-//! so a position in the list says what was handed out before it.
+//! so a position in the list says what was handed out before it. Each home goes on in a chunk of its own.
 
 use super::super::pages::Mapping;
-use super::chunk::{Chunk, Memory};
+use super::chunk::{Chunk, HOMES, Home, Memory};
 use super::poison::Poisoning;
+use super::traces::Traces;
 use crate::base::alloc::{self, OutOfMemory};
+use crate::base::tracing::{self, Token};
 use std::sync::Arc;
 
 /// Spans begin and end on a multiple of this, so that two threads never share a cache line.
@@ -17,9 +19,16 @@ pub struct Span {
     pub end: *mut u8,
 }
 
+impl Span {
+    pub fn bytes(&self) -> u64 {
+        self.end as u64 - self.start as u64
+    }
+}
+
 /// How much of a chunk is wanted, each a multiple of [`SPAN_ALIGN`].
 #[derive(Clone, Copy, Debug)]
 pub struct Want {
+    pub home: Home,
     /// Less is of no use.
     pub needed: u64,
     /// Less is not worth taking from the end of a chunk, as long as there is another.
@@ -31,8 +40,10 @@ pub struct Want {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     in_use: usize,
-    current: usize,
-    filled: u64,
+    /// Of each home.
+    current: [usize; HOMES],
+    /// How far those chunks are filled.
+    filled: [u64; HOMES],
     used_bytes: u64,
 }
 
@@ -41,8 +52,8 @@ pub struct Chunks {
     list: Vec<Chunk>,
     /// Chunks before this index have been used; those after it are kept for later.
     in_use: usize,
-    /// Where the next span is looked for first.
-    current: usize,
+    /// Where the next span for each home is looked for first.
+    current: [usize; HOMES],
     used_bytes: u64,
     peak_used_bytes: u64,
     mapped_bytes: u64,
@@ -90,11 +101,11 @@ impl Chunks {
     }
 
     /// Adds a chunk to those kept for later.
-    pub fn push(&mut self, memory: Memory) -> Result<(), OutOfMemory> {
+    pub fn push(&mut self, memory: Memory, home: Home) -> Result<(), OutOfMemory> {
         self.make_room(1)?;
         self.poisoning.fresh(memory.address(), memory.bytes());
         self.count_in(&memory);
-        self.list.push(Chunk { memory, filled: 0 });
+        self.list.push(Chunk { memory, home, filled: 0, traces: Traces::default() });
         Ok(())
     }
 
@@ -110,15 +121,14 @@ impl Chunks {
 
     /// Cuts a span.
     pub fn take(&mut self, want: Want) -> Option<Span> {
-        let fits = |chunk: &Chunk| chunk.room() >= want.worthwhile;
-        let current_fits = self.current < self.in_use && self.list.get(self.current).is_some_and(fits);
-        let index = if current_fits { self.current } else { self.begin_chunk(want.needed)? };
+        let current = self.current_of(want.home).filter(|index| self.list[*index].room() >= want.worthwhile);
+        let index = current.map_or_else(|| self.begin_chunk(want), Some)?;
         let chunk = self.list.get_mut(index)?;
         let bytes = chunk.room().min(want.at_most) & !(SPAN_ALIGN - 1);
         let start = chunk.free_from();
         chunk.filled += bytes;
         self.used(bytes);
-        self.prefer_roomier(index);
+        self.prefer_roomier(want.home, index);
         Some(Span { start, end: start.wrapping_add(bytes as usize) })
     }
 
@@ -127,10 +137,18 @@ impl Chunks {
         self.peak_used_bytes = self.peak_used_bytes.max(self.used_bytes);
     }
 
-    /// Puts a kept chunk that is large enough into use.
-    fn begin_chunk(&mut self, needed: u64) -> Option<usize> {
+    /// The chunk in use that a home goes on in.
+    fn current_of(&self, home: Home) -> Option<usize> {
+        let index = self.current[home.index()];
+        let is_its_own = index < self.in_use && self.list.get(index).is_some_and(|chunk| chunk.home == home);
+        is_its_own.then_some(index)
+    }
+
+    /// Puts a kept chunk of that home that is large enough into use.
+    fn begin_chunk(&mut self, want: Want) -> Option<usize> {
         let kept = self.list.get(self.in_use..)?;
-        let found = self.in_use + kept.iter().position(|chunk| chunk.memory.bytes() >= needed)?;
+        let fits = |chunk: &Chunk| chunk.home == want.home && chunk.memory.bytes() >= want.needed;
+        let found = self.in_use + kept.iter().position(fits)?;
         let index = self.in_use;
         self.list.swap(index, found);
         self.in_use += 1;
@@ -139,29 +157,42 @@ impl Chunks {
 
     /// Goes on with a newer chunk when it has more room, never back to an older one: what lies before a position
     /// must stay as it is.
-    fn prefer_roomier(&mut self, index: usize) {
+    fn prefer_roomier(&mut self, home: Home, index: usize) {
         let room = |index: usize| self.list.get(index).map_or(0, Chunk::room);
-        if self.current >= self.in_use || room(index) > room(self.current) {
-            self.current = index;
+        if self.current_of(home).is_none_or(|current| room(index) > room(current)) {
+            self.current[home.index()] = index;
         }
     }
 
     /// Takes back the unused end of a span, if nothing was cut after it. `next` is where its free part begins.
     pub fn give_back(&mut self, next: *mut u8, end: *mut u8) {
-        let Some(chunk) = self.list.get_mut(self.current) else { return };
-        if end.is_null() || chunk.free_from() != end {
-            return;
-        }
+        let Some(chunk) = self.cut_last_at(end) else { return };
         let unused = (end as u64 - next as u64) & !(SPAN_ALIGN - 1);
         chunk.filled -= unused;
+        chunk.traces.cut_to(chunk.filled);
         self.used_bytes -= unused;
+    }
+
+    /// The chunk in which the last span ends there.
+    fn cut_last_at(&mut self, end: *mut u8) -> Option<&mut Chunk> {
+        let was_last = |chunk: &Chunk| !end.is_null() && chunk.free_from() == end;
+        let index = Home::all().filter_map(|home| self.current_of(home)).find(|index| was_last(&self.list[*index]))?;
+        self.list.get_mut(index)
+    }
+
+    /// Tracing follows the span that was just cut.
+    pub fn follow(&mut self, span: &Span, token: Token) {
+        match self.list.iter_mut().find(|chunk| chunk.free_from() == span.end) {
+            Some(chunk) => chunk.traces.add(chunk.filled - span.bytes(), token),
+            None => tracing::untrack(token),
+        }
     }
 
     pub fn position(&self) -> Position {
         Position {
             in_use: self.in_use,
             current: self.current,
-            filled: self.list.get(self.current).map_or(0, |chunk| chunk.filled),
+            filled: self.current.map(|index| self.list.get(index).map_or(0, |chunk| chunk.filled)),
             used_bytes: self.used_bytes,
         }
     }
@@ -172,14 +203,18 @@ impl Chunks {
         let cut_to = |chunk: &mut Chunk, filled: u64| {
             let bytes = chunk.filled.saturating_sub(filled);
             chunk.filled = filled;
+            chunk.traces.cut_to(filled);
             // SAFETY: the bytes behind the position were the arena's, which was told that nobody uses them any more.
             unsafe { poisoning.free(chunk.free_from(), bytes) };
         };
         for chunk in self.list.get_mut(to.in_use..self.in_use).unwrap_or_default() {
             cut_to(chunk, 0);
         }
-        if let Some(chunk) = self.list.get_mut(to.current) {
-            cut_to(chunk, to.filled);
+        for (index, filled) in to.current.into_iter().zip(to.filled) {
+            // Only chunks that were in use then had anything in them.
+            if let Some(chunk) = self.list.get_mut(index).filter(|_| index < to.in_use) {
+                cut_to(chunk, filled);
+            }
         }
         (self.in_use, self.current, self.used_bytes) = (to.in_use, to.current, to.used_bytes);
     }
@@ -199,7 +234,7 @@ impl Chunks {
 
     /// What is cut from now on lies in chunks that nothing was cut from before.
     pub fn begin_region(&mut self) {
-        self.current = self.in_use;
+        self.current = [self.in_use; HOMES];
     }
 
     /// Goes on with the chunk that was current at a position, when all that was begun since is gone.
@@ -261,24 +296,27 @@ mod tests {
     use super::super::super::testing;
     use super::*;
 
+    fn memory(bytes: u64) -> Memory {
+        let request = Request {
+            bytes,
+            at_most: u64::MAX,
+            source: PageSource { pages: Pages::Base, prefault: false, ..PageSource::default() },
+            account: &testing::ACCOUNT,
+            name: "chunks",
+        };
+        Memory::Mapped(Arc::new(Mapping::new(&request).expect("memory")))
+    }
+
     fn chunks(sizes: &[u64]) -> Chunks {
         let mut chunks = Chunks::default();
         for bytes in sizes {
-            let request = Request {
-                bytes: *bytes,
-                at_most: u64::MAX,
-                source: PageSource { pages: Pages::Base, prefault: false, ..PageSource::default() },
-                account: &testing::ACCOUNT,
-                name: "chunks",
-            };
-            let mapping = Mapping::new(&request).expect("memory");
-            chunks.push(Memory::Mapped(Arc::new(mapping))).expect("memory");
+            chunks.push(memory(*bytes), Home::default()).expect("memory");
         }
         chunks
     }
 
     fn of(needed: u64, at_most: u64) -> Want {
-        Want { needed, worthwhile: needed, at_most }
+        Want { home: Home::default(), needed, worthwhile: needed, at_most }
     }
 
     #[test]
@@ -312,5 +350,41 @@ mod tests {
         chunks.give_back(second.start.wrapping_add(65), second.end);
         assert_eq!(chunks.used_bytes(), 4096 + 128);
         assert_eq!(chunks.take(of(64, 64)).unwrap().start, second.start.wrapping_add(128));
+    }
+
+    #[test]
+    fn each_home_goes_on_in_chunks_of_its_own() {
+        let _quiet = testing::quiet();
+        let mut chunks = Chunks::default();
+        let homes = [3, 5, 3 + HOMES as u32].map(Home::of_node);
+        assert!(homes[0] == homes[2] && homes[0] != homes[1]);
+        for home in [homes[0], homes[1], homes[0]] {
+            chunks.push(memory(65536), home).expect("memory");
+        }
+        let chunk_of = |span: Span, chunks: &Chunks| {
+            (0..3).find(|index| {
+                let start = chunks.list[*index].memory.address() as usize;
+                (start..start + 65536).contains(&(span.start as usize))
+            })
+        };
+        let want = |home| Want { home, ..of(16384, 16384) };
+        let take = |chunks: &mut Chunks, home| chunks.take(want(home)).map(|span| (chunk_of(span, chunks), span));
+        let (first, second) = (take(&mut chunks, homes[0]).unwrap(), take(&mut chunks, homes[1]).unwrap());
+        assert_ne!(first.0, second.0);
+        let position = chunks.position();
+        // Six more go into the two chunks of one home, three into that of the other, in turns.
+        let turns = [0, 1, 0, 0, 1, 0, 0, 1, 0];
+        let taken: Vec<Span> = turns.map(|home| take(&mut chunks, homes[home]).unwrap().1).into();
+        assert_eq!(take(&mut chunks, homes[1]), None);
+        assert!(chunks.take(want(Home::default())).is_none());
+        // The last of each can be given back, whichever was cut last of all.
+        let (third, last) = (taken[7], taken[8]);
+        chunks.give_back(third.start, third.end);
+        chunks.give_back(last.start, last.end);
+        assert_eq!(take(&mut chunks, homes[1]).unwrap().1, third);
+        chunks.rewind(position);
+        assert_eq!((chunks.position(), chunks.used_bytes()), (position, 2 * 16384));
+        let again: Vec<Span> = turns.map(|home| take(&mut chunks, homes[home]).unwrap().1).into();
+        assert_eq!(again, taken);
     }
 }

@@ -56,7 +56,7 @@ impl Arena {
             self.empty_regions(&mut state);
             (state.chunks.split_off(moment.position)?, before)
         };
-        let received = into.receive(region, &self.account);
+        let received = into.receive(region, self);
         let mut state = self.state.lock();
         match received {
             Ok(()) => {
@@ -72,7 +72,7 @@ impl Arena {
     }
 
     /// Takes chunks in that another arena has filled, or gives them back with the reason.
-    fn receive(&self, region: Vec<Chunk>, giver: &Arc<super::Account>) -> Result<(), (ArenaError, Vec<Chunk>)> {
+    fn receive(&self, mut region: Vec<Chunk>, giver: &Self) -> Result<(), (ArenaError, Vec<Chunk>)> {
         let wanted = region.iter().map(|chunk| chunk.memory.mapped_bytes()).sum();
         let mut state = match self.state() {
             Ok(state) => state,
@@ -89,10 +89,14 @@ impl Arena {
             if let Err(refused) = chunk.hand_over(&self.account) {
                 for paid in &region[..index] {
                     // It goes back to where it was paid before, which had room for it.
-                    let _ = paid.hand_over(giver);
+                    let _ = paid.hand_over(&giver.account);
                 }
                 return Err((super::PagesError::from(refused).into(), region));
             }
+        }
+        if !(self.is_local() && giver.is_local()) {
+            let home = self.home();
+            region.iter_mut().for_each(|chunk| chunk.home = home);
         }
         state.chunks.receive(region);
         Ok(())

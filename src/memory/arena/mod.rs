@@ -16,6 +16,7 @@ mod marks;
 mod poison;
 mod reclaim;
 pub mod region;
+mod traces;
 
 pub use config::{Adopted, ArenaConfig, Growth};
 pub use marks::Mark;
@@ -25,16 +26,18 @@ use super::coverage::{Coverage, Repair};
 use super::governor::{Account, Holder, reclaim as reclaimers};
 use super::lanes::Lanes;
 use super::pages::{Mapping, PagesError, Request};
+use super::policy::NodePolicy;
 use super::receipt::Receipt;
-use super::round_up;
+use super::{round_up, system};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::handles::{Handled, Kind};
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
+use crate::base::tracing;
 use crate::base::{InvalidField, Owner};
-use chunk::Memory;
+use chunk::{Home, Memory};
 use chunks::{Chunks, Position, SPAN_ALIGN, Span, Want};
 use config::ConfigError;
 use cursor::{Cursor, CursorError, Slot};
@@ -106,6 +109,7 @@ pub struct ArenaStats {
     pub resets: u64,
     pub rewinds: u64,
     pub step_downs: u64,
+    pub strays: u64,
 }
 
 pub struct Arena {
@@ -143,6 +147,7 @@ struct Counts {
     resets: u64,
     rewinds: u64,
     step_downs: u64,
+    strays: u64,
 }
 
 /// A lane's or cursor's region; both live at least as long as the arena.
@@ -174,7 +179,7 @@ impl Arena {
         match config.memory {
             Some(memory) => arena.adopt(memory)?,
             // The first chunk comes now, so that what cannot be had is said at once.
-            None => drop(arena.add_chunk(1, 0)?),
+            None => drop(arena.add_chunk(arena.home(), 1, 0)?),
         }
         Ok(arena)
     }
@@ -210,7 +215,7 @@ impl Arena {
     /// Adds memory of the host as another chunk.
     pub fn adopt(&self, memory: Adopted) -> Result<(), ArenaError> {
         let memory = Memory::adopt(memory.checked()?);
-        Ok(self.state()?.chunks.push(memory)?)
+        Ok(self.state()?.chunks.push(memory, self.home())?)
     }
 
     /// Allocates from the calling thread's own lane.
@@ -270,35 +275,61 @@ impl Arena {
             return self.alloc_apart(block);
         }
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
-        let refill = |state: &mut State, worthwhile: u64| {
+        let refill = |state: &mut State, home: Home, worthwhile: u64| {
             // What is left of the region joins what follows it.
             if state.filled_last(region) {
                 state.take_back_last();
                 region.empty();
             }
             let at_most = REGION_BYTES.max(needed);
-            let span = state.chunks.take(Want { needed, worthwhile, at_most })?;
+            let span = state.chunks.take(Want { home, needed, worthwhile, at_most })?;
+            self.trace(state, &span);
             fill(&span);
             self.last_used_ns.store(clock::now_ns(), Relaxed);
             state.counts.refills += 1;
             state.last_filled = Some(RegionRef(region));
             region.bump(block)
         };
-        self.grow(SMALLEST_REGION_BYTES.max(needed), |state| refill(state, SMALLEST_REGION_BYTES.max(needed))).or_else(
-            // Where nothing more can be mapped, a small rest of a chunk is better than nothing.
-            |error| self.state().and_then(|mut state| refill(&mut state, needed).ok_or(error)),
-        )
+        let worthwhile = SMALLEST_REGION_BYTES.max(needed);
+        self.grow(worthwhile, |state, home| refill(state, home, worthwhile))
+            .or_else(|error| self.make_do(error, |state, home| refill(state, home, needed)))
     }
 
     /// A span for one block alone.
     fn alloc_apart(&self, block: Block) -> Result<*mut u8, ArenaError> {
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
-        self.grow(needed, |state| {
-            let span = state.chunks.take(Want { needed, worthwhile: needed, at_most: needed })?;
+        let cut = |state: &mut State, home: Home| {
+            let span = state.chunks.take(Want { home, needed, worthwhile: needed, at_most: needed })?;
+            self.trace(state, &span);
             let alone = Region::default();
             alone.fill(span.start, span.end);
             alone.bump(block)
-        })
+        };
+        self.grow(needed, cut).or_else(|error| self.make_do(error, cut))
+    }
+
+    /// Where the calling thread runs, as far as that matters to where its memory comes from.
+    fn home(&self) -> Home {
+        let node = if self.is_local() { system::current_node() } else { None };
+        node.map(Home::of_node).unwrap_or_default()
+    }
+
+    fn is_local(&self) -> bool {
+        self.config.source.nodes == NodePolicy::Local
+    }
+
+    /// Follows a span that was just cut, if the sample of tracing falls on it.
+    fn trace(&self, state: &mut State, span: &Span) {
+        let block = || tracing::Block {
+            kind: tracing::Kind::Block,
+            keeper: self.account.tracing_keeper(),
+            bytes: span.bytes(),
+        };
+        let token = ThreadRecord::current()
+            .map_or(tracing::Token::NONE, |record| tracing::track_sampled(record, span.bytes(), block));
+        if !token.is_none() {
+            state.chunks.follow(span, token);
+        }
     }
 
     fn too_large(&self, block: Block) -> ArenaError {
@@ -306,15 +337,16 @@ impl Arena {
     }
 
     /// Takes something that needs `needed` bytes of a chunk, and maps another chunk when none has them.
-    fn grow<R>(&self, needed: u64, take: impl Fn(&mut State) -> Option<R>) -> Result<R, ArenaError> {
+    fn grow<R>(&self, needed: u64, take: impl Fn(&mut State, Home) -> Option<R>) -> Result<R, ArenaError> {
         let _watch = EmptyOnPanic(self);
-        if let Some(taken) = take(&mut *self.state()?) {
+        let home = self.home();
+        if let Some(taken) = take(&mut *self.state()?, home) {
             return Ok(taken);
         }
         let _growing = self.growth.lock();
         let mapped = {
             let mut state = self.state()?;
-            if let Some(taken) = take(&mut state) {
+            if let Some(taken) = take(&mut state, home) {
                 return Ok(taken);
             }
             if self.config.growth == Growth::None && state.chunks.count() > 0 {
@@ -322,16 +354,30 @@ impl Arena {
             }
             state.chunks.mapped_bytes()
         };
-        let mut state = self.add_chunk(needed, mapped)?;
-        take(&mut state).ok_or(OutOfMemory { bytes: needed }.into())
+        let mut state = self.add_chunk(home, needed, mapped)?;
+        take(&mut state, home).ok_or(OutOfMemory { bytes: needed }.into())
+    }
+
+    /// Where nothing more can be mapped, a small rest of a chunk is better than nothing, and unless strict, so is one of
+    /// another node.
+    fn make_do<R>(&self, error: ArenaError, take: impl Fn(&mut State, Home) -> Option<R>) -> Result<R, ArenaError> {
+        let own = self.home();
+        let mut state = self.state()?;
+        if let Some(taken) = take(&mut state, own) {
+            return Ok(taken);
+        }
+        let others = Home::all().filter(|home| *home != own && !self.config.source.strict);
+        let taken = others.filter_map(|home| take(&mut state, home)).next().ok_or(error)?;
+        state.counts.strays += 1;
+        Ok(taken)
     }
 
     /// Maps a chunk, without the lock, and adds it to the list.
-    fn add_chunk(&self, needed: u64, mapped: u64) -> Result<MutexGuard<'_, State>, ArenaError> {
+    fn add_chunk(&self, home: Home, needed: u64, mapped: u64) -> Result<MutexGuard<'_, State>, ArenaError> {
         let mapping = alloc::try_arc(self.map(needed, mapped)?)?;
         let mut state = self.state()?;
         state.counts.step_downs += u64::from(mapping.stepped_down());
-        state.chunks.push(Memory::Mapped(mapping))?;
+        state.chunks.push(Memory::Mapped(mapping), home)?;
         Ok(state)
     }
 
@@ -487,6 +533,7 @@ impl Arena {
             resets: state.counts.resets,
             rewinds: state.counts.rewinds,
             step_downs: state.counts.step_downs,
+            strays: state.counts.strays,
         }
     }
 
