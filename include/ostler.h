@@ -668,7 +668,10 @@ ostler_status ostler_topology_destroy(struct ostler_topology *topology);
 /** Memory comes from wherever the kernel takes it, mostly the node of the thread that touches it first. */
 #define OSTLER_NODE_ANY 0
 
-/** From the node of the thread that maps it. */
+/**
+ * From the node of the thread that maps it. An arena keeps the chunks of each node apart, so that every thread is given
+ * memory of its own.
+ */
 #define OSTLER_NODE_LOCAL 1
 
 /** From the node that ostler_page_source.node names. */
@@ -970,6 +973,11 @@ typedef struct ostler_arena_stats {
     uint64_t adopted_bytes;
     /** Mapped bytes of chunks that are empty and kept for later: what ostler_arena_trim can give back. */
     uint64_t kept_bytes;
+    /**
+     * With OSTLER_NODE_LOCAL: how often a thread took from the chunk of another node, because nothing more could be mapped
+     * on its own.
+     */
+    uint64_t strays;
 } ostler_arena_stats;
 
 /**
@@ -5952,9 +5960,6 @@ ostler_status ostler_model_destroy(struct ostler_model *model);
 /** A block that an object handed out; a sample is remembered. */
 #define OSTLER_TRACED_BLOCK 1
 
-/** A resource that is leased out; a sample is remembered. */
-#define OSTLER_TRACED_LEASE 2
-
 /** One group for each call stack, the one with most bytes first. */
 #define OSTLER_TRACING_BY_STACK 0
 
@@ -5987,7 +5992,7 @@ typedef struct ostler_tracing_stats {
     uint32_t on;
     /** As configured. */
     uint64_t sample_bytes;
-    /** Mappings, blocks and leases that are remembered now. */
+    /** Mappings and blocks that are remembered now. */
     uint64_t followed;
     /** Those that were not, because the table of 65536 was full. */
     uint64_t lost;

@@ -69,6 +69,6 @@ run_machine() {
     timeout --kill-after=5 "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max -smp 4 -m 4096M \
         "${memory[@]}" -nodefaults -no-user-config -display none -no-reboot -serial stdio \
         -kernel "$(kernel)" -initrd "$disk" \
-        -append 'console=ttyS0 panic=-1 nokaslr loglevel=0 psi=1 cgroup_no_v1=all hugepagesz=1G hugepages=0:1' </dev/null |
+        -append 'console=ttyS0 panic=-1 nokaslr no_timer_check loglevel=1 psi=1 cgroup_no_v1=all hugepagesz=1G hugepages=0:1' </dev/null |
         stdbuf -oL tr -d '\r'
 }
