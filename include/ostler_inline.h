@@ -290,4 +290,54 @@ static inline ostler_status ostler_magazine_put_n_inline(ostler_magazine *magazi
     return status;
 }
 
+static_assert(sizeof(ostler_reader) == 64, "an ostler_reader is a cache line");
+static_assert(offsetof(ostler_reader, attention) == 4 && offsetof(ostler_reader, word) == 8, "the pins of a reader");
+static_assert(offsetof(ostler_reader, published) == 16, "where the value of a lazy stands");
+
+/*
+ * Pins a lazy value; see ostler_reader_pin for parameters and statuses. Whoever takes the value away withdraws it, makes
+ * every core pass a barrier, and then looks at the word of each reader: so here the order of the compiler is enough.
+ */
+static inline ostler_status ostler_reader_pin_inline(ostler_reader *reader, uint64_t timeout_ns, ostler_cancel *cancel,
+                                                     void **value)
+{
+    if (reader != NULL && value != NULL &&
+        __builtin_expect(__atomic_load_n(&reader->layout, __ATOMIC_RELAXED) == OSTLER_READER_LAYOUT, 1)) {
+        const uint64_t word = __atomic_load_n(&reader->word, __ATOMIC_RELAXED);
+        if (__builtin_expect((uint32_t)word != UINT32_MAX, 1)) {
+            __atomic_store_n(&reader->word, word + (((uint64_t)1 << 32) + 1), __ATOMIC_RELAXED);
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            void *found = __atomic_load_n(reader->published, __ATOMIC_ACQUIRE);
+            if (__builtin_expect(found != NULL, 1)) {
+                *value = found;
+                return OSTLER_OK;
+            }
+            __atomic_store_n(&reader->word, word, __ATOMIC_RELEASE);
+        }
+    }
+    return ostler_reader_pin(reader, timeout_ns, cancel, value);
+}
+
+/* Lets go of a pin; see ostler_reader_unpin. */
+static inline ostler_status ostler_reader_unpin_inline(ostler_reader *reader)
+{
+    if (reader != NULL &&
+        __builtin_expect(__atomic_load_n(&reader->layout, __ATOMIC_RELAXED) == OSTLER_READER_LAYOUT, 1)) {
+        const uint64_t word = __atomic_load_n(&reader->word, __ATOMIC_RELAXED);
+        /* When somebody waits for the last pin, or there is none, the library is told. */
+        if (__builtin_expect((uint32_t)word > 1, 0)) {
+            __atomic_store_n(&reader->word, word - 1, __ATOMIC_RELEASE);
+            return OSTLER_OK;
+        }
+        if (__builtin_expect((uint32_t)word == 1, 1)) {
+            __atomic_store_n(&reader->word, word - 1, __ATOMIC_RELEASE);
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            if (__builtin_expect(__atomic_load_n(&reader->attention, __ATOMIC_RELAXED) == 0, 1))
+                return OSTLER_OK;
+            return ostler_reader_settle(reader);
+        }
+    }
+    return ostler_reader_unpin(reader);
+}
+
 #endif /* OSTLER_INLINE_H */

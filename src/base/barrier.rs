@@ -22,6 +22,11 @@ pub fn choose() {
     ONCE.call_once(|| MODE.store(mode(), SeqCst));
 }
 
+/// Whether the frequent side pays nothing, so that it may be inline code of the host.
+pub fn is_asymmetric() -> bool {
+    MODE.load(Relaxed) == BARRIER
+}
+
 /// Between what the frequent side writes and what it then reads.
 #[inline]
 pub fn light() {

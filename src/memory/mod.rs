@@ -11,7 +11,7 @@
 //! [`advice`] tells beforehand what could be had, [`coverage`] what became of it. [`topology`] describes the machine.
 //!
 //! What is built on these: [`buffers`] are leased one by one and viewed without a copy; a [`slab`] gives out slots
-//! of one size, one by one.
+//! of one size, one by one; a [`lazy`] value is loaded when it is needed, and dropped when memory runs short.
 
 pub mod advice;
 pub mod arena;
@@ -23,6 +23,7 @@ pub mod governor;
 pub mod headroom;
 pub mod kernel;
 pub mod lanes;
+pub mod lazy;
 pub mod pages;
 pub mod placement;
 pub mod planning;

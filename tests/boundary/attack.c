@@ -7,7 +7,8 @@ static void attack_null(const struct function *function, size_t index)
     size_t name_length = strlen(function->name);
     bool ends_it = (name_length > 8 && strcmp(function->name + name_length - 8, "_destroy") == 0) ||
                    strcmp(function->name, "ostler_cursor_close") == 0 ||
-                   strcmp(function->name, "ostler_magazine_close") == 0 || strcmp(function->name, "ostler_tap_close") == 0;
+                   strcmp(function->name, "ostler_magazine_close") == 0 || strcmp(function->name, "ostler_tap_close") == 0 ||
+                   strcmp(function->name, "ostler_reader_close") == 0;
     ostler_status wanted = OSTLER_E_INVALID_ARGUMENT;
     struct attempt attempt;
 
@@ -105,9 +106,9 @@ static void attack_with_destroyed(const struct function *function, size_t index)
     CHECK_STATUS(destroy_handle(parameter->kind, *handle), OSTLER_E_INVALID_HANDLE);
     expect(&attempt, index, OSTLER_E_INVALID_HANDLE, "%s destroyed twice", parameter->name);
 
-    if (parameter->kind == CURSOR || parameter->kind == TAP) {
+    if (parameter->kind == CURSOR || parameter->kind == TAP || parameter->kind == READER) {
         /* Each is a real address, which the next one may have; its parent is what can be taken from under it. */
-        enum kind parent = parameter->kind == CURSOR ? ARENA : POOL;
+        enum kind parent = parameter->kind == CURSOR ? ARENA : parameter->kind == TAP ? POOL : LAZY;
         CHECK_STATUS(destroy_handle(parent, attempt.world.handles[parent]), OSTLER_OK);
         expect(&attempt, index, OSTLER_E_INVALID_HANDLE, "%s closed and its parent gone", parameter->name);
     } else {

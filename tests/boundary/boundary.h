@@ -29,6 +29,8 @@ enum kind {
     MAGAZINE,
     BUFFERS,
     CONTENTS,
+    LAZY,
+    READER,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
     MARK = HANDLES,
     LEASE,
@@ -127,6 +129,8 @@ void fill_ostler_governor_config(void *target, uint32_t struct_size);
 void fill_ostler_account_config(void *target, uint32_t struct_size);
 void fill_ostler_slab_config(void *target, uint32_t struct_size);
 void fill_ostler_slab_callbacks(void *target, uint32_t struct_size);
+void fill_ostler_lazy_config(void *target, uint32_t struct_size);
+void fill_ostler_lazy_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_buffers_config(void *target, uint32_t struct_size);
 void fill_ostler_file_config(void *target, uint32_t struct_size);
 void fill_ostler_page_source(void *target, uint32_t struct_size);

@@ -33,6 +33,8 @@ KINDS = {
     "ostler_slab": "SLAB",
     "ostler_magazine": "MAGAZINE",
     "ostler_buffers": "BUFFERS",
+    "ostler_lazy": "LAZY",
+    "ostler_reader": "READER",
 }
 # What belongs to an object and travels as a plain struct, which may go stale.
 TOKENS = {
@@ -97,6 +99,9 @@ ANSWERS = {
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",
+    "ostler_lazy_drop": "OSTLER_E_BUSY",
+    "ostler_lazy_unpin": "OSTLER_E_INVALID_ARGUMENT",
+    "ostler_reader_unpin": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_pool_cancel_async": "OSTLER_E_STALE_TICKET",
     "ostler_pool_take_acquired": "OSTLER_E_NOT_READY",
     # What is put is no slot.
@@ -139,7 +144,7 @@ def parameter(header, function, name, text):
         return {**row, "shape": shape, **more}
 
     if stars == 1 and base in KINDS:
-        if base not in header.opaque and base not in ("ostler_cursor", "ostler_tap", "ostler_magazine"):
+        if base not in header.opaque and base not in ("ostler_cursor", "ostler_tap", "ostler_magazine", "ostler_reader"):
             raise Unclassified(f"{base} is published, but is listed as a handle")
         return of("HANDLE", kind=KINDS[base])
     if base in header.opaque and base not in KINDS:

@@ -116,6 +116,25 @@ void fill_ostler_arena_config(void *target, uint32_t struct_size)
     SET(ostler_arena_config, poison, OSTLER_POISON_NEVER);
 }
 
+static ostler_status load_value(void *user_data, void **value, uint64_t *size_bytes)
+{
+    (void)size_bytes;
+    return create_resource(user_data, value);
+}
+
+void fill_ostler_lazy_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_lazy_config, source, &base_pages);
+}
+
+void fill_ostler_lazy_callbacks(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_lazy_callbacks, load, load_value);
+    SET(ostler_lazy_callbacks, drop, destroy_resource);
+}
+
 void fill_ostler_buffers_config(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
@@ -282,6 +301,16 @@ static void make_handle(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_account_create(&config, (ostler_account **)out), OSTLER_OK);
         break;
     }
+    case LAZY: {
+        ostler_lazy_callbacks callbacks;
+        fill_ostler_lazy_callbacks(&callbacks, sizeof callbacks);
+        CHECK_STATUS(ostler_lazy_create(NULL, &callbacks, NULL, (ostler_lazy **)out), OSTLER_OK);
+        break;
+    }
+    case READER:
+        world_make(world, LAZY);
+        CHECK_STATUS(ostler_reader_open(world->handles[LAZY], (ostler_reader **)out), OSTLER_OK);
+        break;
     case BUFFERS: {
         ostler_buffers_config config;
         fill_ostler_buffers_config(&config, sizeof config);
@@ -428,7 +457,7 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 /* What a test has used up already is a stale token or a destroyed handle by now, which does no harm. */
 void world_end(struct world *world)
 {
-    static const enum kind children_first[] = {MAGAZINE, SLAB, CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
+    static const enum kind children_first[] = {MAGAZINE, SLAB, READER, LAZY, CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
                                                DEFERRED, BUFFERS,  ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
@@ -456,9 +485,12 @@ bool world_is_well(const struct world *world)
     ostler_lease lease;
     ostler_buffers_stats buffers = {.struct_size = sizeof buffers};
     ostler_file_info file = {.struct_size = sizeof file};
+    ostler_lazy_stats lazy = {.struct_size = sizeof lazy};
     void *bytes;
     return EXPECT_STATUS(ostler_buffers_get_stats(world->handles[BUFFERS], &buffers), OSTLER_OK) &&
-           EXPECT_EQ(buffers.in_use, 0) && EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
+           EXPECT_EQ(buffers.in_use, 0) &&
+           EXPECT_STATUS(ostler_lazy_get_stats(world->handles[LAZY], &lazy), OSTLER_OK) &&
+           EXPECT_EQ(lazy.readers, 1) && EXPECT_EQ(lazy.version, 0) && EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
            EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
            EXPECT_STATUS(ostler_arena_get_stats(world->handles[ARENA], &arena), OSTLER_OK) &&
            EXPECT_STATUS(ostler_cursor_alloc(world->handles[CURSOR], 16, 0, &bytes), OSTLER_OK) &&
@@ -522,6 +554,14 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_buffers_destroy(handle);
     case CONTENTS:
         return ostler_file_destroy(handle);
+    case LAZY:
+        while (ostler_lazy_unpin(handle) == OSTLER_OK)
+            continue;
+        return ostler_lazy_destroy(handle);
+    case READER:
+        while (ostler_reader_unpin(handle) == OSTLER_OK)
+            continue;
+        return ostler_reader_close(handle);
     default:
         return OSTLER_OK;
     }
@@ -552,7 +592,7 @@ const char *kind_name(enum kind kind)
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
         [TAP] = "tap",           [MARK] = "mark",     [LEASE] = "lease",   [TICKET] = "ticket",
-        [BUFFERS] = "buffers",   [VIEW] = "view",
+        [BUFFERS] = "buffers",   [VIEW] = "view",     [LAZY] = "lazy",     [READER] = "reader",
         [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
         [ACCOUNT] = "account",   [CONTENTS] = "file",
     };

@@ -405,6 +405,54 @@ static ostler_status use_buffers(void)
     return status;
 }
 
+static ostler_status load_word(void *user_data, void **value, uint64_t *size_bytes)
+{
+    (void)user_data;
+    *value = malloc(8);
+    *size_bytes = 8;
+    __atomic_add_fetch(&resources, 1, __ATOMIC_SEQ_CST);
+    return OSTLER_OK;
+}
+
+static void drop_word(void *user_data, void *value)
+{
+    (void)user_data;
+    free(value);
+    __atomic_sub_fetch(&resources, 1, __ATOMIC_SEQ_CST);
+}
+
+static ostler_status use_lazy(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_lazy_callbacks callbacks = {.struct_size = sizeof callbacks, .load = load_word, .drop = drop_word};
+    ostler_lazy *lazy = NULL, *file = NULL;
+    ostler_reader *reader = NULL;
+    void *value;
+    TRY(ostler_lazy_create(NULL, &callbacks, NULL, &lazy));
+    TRY(ostler_lazy_open_file(NULL, "/proc/self/exe", &file));
+    if (file != NULL) {
+        ostler_status pinned = ostler_lazy_pin(file, 0, NULL, &value);
+        TRY(pinned);
+        if (pinned == OSTLER_OK)
+            EXPECT_STATUS(ostler_lazy_unpin(file), OSTLER_OK);
+        EXPECT_STATUS(ostler_lazy_destroy(file), OSTLER_OK);
+    }
+    if (lazy == NULL)
+        return status;
+    TRY(ostler_reader_open(lazy, &reader));
+    for (int i = 0; reader != NULL && i < 3; i++) {
+        ostler_status pinned = ostler_reader_pin(reader, 0, NULL, &value);
+        TRY(pinned);
+        EXPECT_STATUS(ostler_lazy_invalidate(lazy), OSTLER_OK);
+        if (pinned == OSTLER_OK)
+            EXPECT_STATUS(ostler_reader_unpin(reader), OSTLER_OK);
+    }
+    EXPECT_STATUS(ostler_reader_close(reader), OSTLER_OK);
+    EXPECT_STATUS(ostler_lazy_destroy(lazy), OSTLER_OK);
+    EXPECT_EQ(__atomic_load_n(&resources, __ATOMIC_SEQ_CST), 0);
+    return status;
+}
+
 static atomic_int pages;
 
 static ostler_status build_page(void *user_data, const void *key, uint64_t key_bytes, void **data, uint64_t *data_bytes,
@@ -490,6 +538,7 @@ static const struct scenario arena = {
     use_arena, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_STALE_MARK, OSTLER_OK}};
 static const struct scenario tracing = {use_tracing, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario hand_over = {use_hand_over, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario lazy = {use_lazy, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LOAD_FAILED, OSTLER_E_SYSTEM, OSTLER_OK}};
 static const struct scenario buffers = {use_buffers, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario page_source = {
     use_page_source,
@@ -515,6 +564,9 @@ TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION,
 TEST(allocations_of_tracing) { fail_each_visit(&tracing, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(allocations_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(mmap_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(callbacks_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(allocations_of_buffers) { fail_each_visit(&buffers, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }

@@ -197,6 +197,10 @@ pub mod cancel {
 
 /// The scheduler tries sequentially consistent executions, in which no fence is missing.
 pub mod barrier {
+    pub fn is_asymmetric() -> bool {
+        true
+    }
+
     pub fn light() {}
 
     pub fn heavy() {}

@@ -25,6 +25,7 @@ const NOUNS: &[&str] = &[
     "account",
     "buffers",
     "buffer",
+    "lazy",
     "request",
     "pool",
     "acquire",
