@@ -3502,6 +3502,382 @@ ostler_status ostler_buffers_export(ostler_buffers *buffers,
 
 
 /* ======================================================================
+ * Lazy: a value that is loaded at the first access, by one thread while others wait; pinned while it is used; dropped when
+ * memory runs short, and loaded again at the next access.
+ * ====================================================================== */
+
+/**
+ * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
+ * readers, and the inline code calls the library.
+ */
+#define OSTLER_READER_LAYOUT 1
+
+/** A value that is loaded when it is needed. */
+typedef struct ostler_lazy ostler_lazy;
+
+/** How a lazy value is kept. */
+typedef struct ostler_lazy_config {
+    /** sizeof(ostler_lazy_config). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** What memory a file is read into; borrowed during the call; NULL: the defaults of ostler_page_source_init. */
+    const ostler_page_source *source;
+    /** Shown in reports. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_lazy_config;
+
+/**
+ * What the host does for a lazy value. Both are called with no lock held, on the thread that pins, drops, invalidates or
+ * destroys, or on the governor's. They may call the library; a load that pins its own value gets OSTLER_E_WOULD_DEADLOCK. A
+ * C++ exception must not leave one.
+ */
+typedef struct ostler_lazy_callbacks {
+    /** sizeof(ostler_lazy_callbacks). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * Makes the value, which must not be NULL; required. size_bytes holds 0: it writes what the value counts against the
+     * memory of the process. Called by one thread at a time. After a failure each pin fails with its words, until it is
+     * tried again: after 100 ms, then 200 ms, up to 30 s.
+     */
+    ostler_status (*load)(void *user_data, void **value, uint64_t *size_bytes);
+    /** Ends a value that nobody uses any more; may be NULL. */
+    void (*drop)(void *user_data, void *value);
+} ostler_lazy_callbacks;
+
+/**
+ * One thread's way to pin a lazy value, made by ostler_reader_open. The fields are for ostler_inline.h; programs use its
+ * functions, or ostler_reader_pin and ostler_reader_unpin.
+ */
+typedef struct ostler_reader {
+    /** OSTLER_READER_LAYOUT, or another number that sends every pin into the library. */
+    uint32_t layout;
+    /** 1: the library wants to hear of the last unpin. */
+    uint32_t attention;
+    /** How often it pinned, in the upper half, and how many pins it holds. */
+    uint64_t word;
+    /** Where the value stands; NULL there when there is none. */
+    void **published;
+    /** The library's own. */
+    uint64_t private_words[5];
+} ostler_reader;
+
+/** What a lazy value is and did. */
+typedef struct ostler_lazy_stats {
+    /** sizeof(ostler_lazy_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 1: it is loaded. */
+    uint32_t is_loaded;
+    /** 1: a thread loads it. */
+    uint32_t is_loading;
+    /** 0. */
+    uint32_t reserved;
+    /** How often it was loaded: the version of the value that is there, or was last. */
+    uint64_t version;
+    /** What it counts. */
+    uint64_t value_bytes;
+    /** Readers that are open. */
+    uint64_t readers;
+    /** Values that were invalidated, and are still pinned. */
+    uint64_t leaving;
+    /** How often it was pinned. */
+    uint64_t pins;
+    /** Loads that failed. */
+    uint64_t load_failures;
+    /** How often it was dropped because memory ran short, or by ostler_lazy_drop. */
+    uint64_t drops;
+    /** Calls of ostler_lazy_invalidate. */
+    uint64_t invalidations;
+} ostler_lazy_stats;
+
+/** What the value of ostler_lazy_open_file points to. */
+typedef struct ostler_lazy_content {
+    /** The bytes of the file, at the moment at which it was read. */
+    const void *data;
+    uint64_t size_bytes;
+} ostler_lazy_content;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_lazy_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_config_init(struct ostler_lazy_config *config, uint32_t struct_size);
+
+/**
+ * Empties a table of callbacks.
+ *
+ * Parameters:
+ * - callbacks: written only on success.
+ * - struct_size: sizeof(ostler_lazy_callbacks).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_callbacks_init(struct ostler_lazy_callbacks *callbacks, uint32_t struct_size);
+
+/**
+ * Makes a lazy value; nothing is loaded yet.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - callbacks: borrowed during the call; load is required.
+ * - user_data: handed to every callback; must stay valid until the lazy value and its last reader are gone.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_lazy_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; user_data may be NULL; callbacks, its load and out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_create(const struct ostler_lazy_config *config,
+                                 const struct ostler_lazy_callbacks *callbacks,
+                                 void *user_data,
+                                 struct ostler_lazy **out);
+
+/**
+ * Makes a lazy value of a file, whose value is an ostler_lazy_content. The file is read whole, so that nobody who shortens
+ * it later can take it from under a reader; it is opened anew at each load.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - path: borrowed during the call; NUL-terminated, any bytes.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_lazy_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; path and out must not be NULL.
+ * Blocking: never blocks, the file is not touched; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_open_file(const struct ostler_lazy_config *config,
+                                    const char *path,
+                                    struct ostler_lazy **out);
+
+/**
+ * Pins the value for this thread, and loads it when it is not there. It stays until the thread lets go of its last pin.
+ *
+ * Parameters:
+ * - lazy: borrowed.
+ * - timeout_ns: how long to wait for another thread that loads it; 0 does not wait, OSTLER_FOREVER waits without bound. A
+ *   load by this thread takes as long as it does.
+ * - cancel: borrowed during the call; ends the wait.
+ * - value: written only on success, else NULL; valid until the pin ends with ostler_lazy_unpin.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_LOAD_FAILED (with the words of the load callback), OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_LIMIT, OSTLER_E_SYSTEM,
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; the pin is this thread's.
+ * NULL: lazy NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; value must not be NULL.
+ * Blocking: as said; may be called from any callback but its own load.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_pin(struct ostler_lazy *lazy,
+                              uint64_t timeout_ns,
+                              ostler_cancel *cancel,
+                              void **value);
+
+/**
+ * Lets go of a pin of this thread.
+ *
+ * Parameters:
+ * - lazy: borrowed, also when it was destroyed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (this thread has no pin of it), OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: the thread that pinned it.
+ * NULL: lazy NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the drop callback takes when the value was invalidated meanwhile, else never; may be called from
+ * any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_unpin(struct ostler_lazy *lazy);
+
+/**
+ * Opens a reader: with it one thread at a time pins the value inline, by ostler_reader_pin_inline of ostler_inline.h,
+ * without a call and without a locked operation.
+ *
+ * Parameters:
+ * - lazy: borrowed.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_reader_close.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: lazy NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_reader_open(struct ostler_lazy *lazy,
+                                 struct ostler_reader **out);
+
+/**
+ * Pins the value through a reader, and loads it when it is not there. Does the same as ostler_reader_pin_inline, which
+ * calls it when the value is not there.
+ *
+ * Parameters:
+ * - reader: borrowed.
+ * - timeout_ns: as for ostler_lazy_pin.
+ * - cancel: borrowed during the call; ends the wait.
+ * - value: written only on success, else NULL; valid until the reader lets go of its last pin.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_LOAD_FAILED (with the words of the load callback), OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_LIMIT, OSTLER_E_SYSTEM,
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a reader.
+ * NULL: reader NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; value must not be NULL.
+ * Blocking: as ostler_lazy_pin; may be called from any callback but its own load.
+ * Since: 0.1
+ */
+ostler_status ostler_reader_pin(struct ostler_reader *reader,
+                                uint64_t timeout_ns,
+                                ostler_cancel *cancel,
+                                void **value);
+
+/**
+ * Lets go of a pin of a reader. Does the same as ostler_reader_unpin_inline, which calls it when somebody waits for that.
+ *
+ * Parameters:
+ * - reader: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (it holds no pin), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a reader.
+ * NULL: reader NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the drop callback takes when the value was invalidated meanwhile, else never; may be called from
+ * any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_reader_unpin(struct ostler_reader *reader);
+
+/**
+ * Tells the library that a reader has let go of its last pin; for ostler_reader_unpin_inline, which has seen that
+ * somebody waits for that.
+ *
+ * Parameters:
+ * - reader: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a reader.
+ * NULL: reader NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the drop callback takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_reader_settle(struct ostler_reader *reader);
+
+/**
+ * Closes a reader that holds no pin. Closing the last one of a destroyed lazy value ends it.
+ *
+ * Parameters:
+ * - reader: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUSY (it holds a pin; nothing happens), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: no other thread may use the reader meanwhile; any thread may close it.
+ * NULL: reader NULL is OSTLER_OK and does nothing.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_reader_close(struct ostler_reader *reader);
+
+/**
+ * Makes the value one that is not used any more: the next pin loads anew, at once also after failed loads. Who holds a pin
+ * keeps what he has; it is dropped when the last such pin ends.
+ *
+ * Parameters:
+ * - lazy: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. A load that began before is done again.
+ * NULL: lazy NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the drop callback takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_invalidate(struct ostler_lazy *lazy);
+
+/**
+ * Drops the value, as happens when memory runs short: unless somebody holds a pin.
+ *
+ * Parameters:
+ * - lazy: borrowed.
+ * - freed_bytes: written; what the value counted, 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUSY (it is pinned, or not loaded; nothing happens), OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: lazy NULL is OSTLER_E_INVALID_HANDLE; freed_bytes may be NULL.
+ * Blocking: as long as the drop callback takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_drop(struct ostler_lazy *lazy, uint64_t *freed_bytes);
+
+/**
+ * Tells what a lazy value is and did.
+ *
+ * Parameters:
+ * - lazy: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: lazy NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_get_stats(struct ostler_lazy *lazy,
+                                    struct ostler_lazy_stats *out);
+
+/**
+ * Destroys a lazy value. One that is pinned stays until the last pin ends; open readers must be closed.
+ *
+ * Parameters:
+ * - lazy: owned; invalid afterwards, except for the unpins that are still to come.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: lazy NULL is OSTLER_OK and does nothing.
+ * Blocking: until a load that is under way has returned, and as long as the drop callback takes.
+ * Since: 0.1
+ */
+ostler_status ostler_lazy_destroy(struct ostler_lazy *lazy);
+
+
+/* ======================================================================
  * Request: what is submitted to a model, as its run callback sees it, and what became of it. An accepted request
  * ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
  * ====================================================================== */

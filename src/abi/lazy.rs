@@ -1,7 +1,7 @@
 //! Lazy: a value that is loaded at the first access, by one thread while others wait; pinned while it is used; dropped when
 //! memory runs short, and loaded again at the next access.
 
-use super::arguments::{clear, name, null, optional_output, output, string};
+use super::arguments::{clear, name, null, optional_output, output, text};
 use super::cancel::{self, ostler_cancel};
 use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
@@ -294,7 +294,7 @@ pub unsafe extern "C" fn ostler_lazy_create(
 ///
 /// Parameters:
 /// - config: borrowed during the call.
-/// - path: borrowed during the call; NUL-terminated, any bytes.
+/// - path: borrowed during the call; NUL-terminated UTF-8.
 /// - out: written only on success, else NULL; owned by the caller, ends with ostler_lazy_destroy.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_OUT_OF_MEMORY,
@@ -318,10 +318,8 @@ pub unsafe extern "C" fn ostler_lazy_open_file(
         // SAFETY: as the header asks.
         let source = unsafe { page_source::given(config.source)? }.checked()?;
         // SAFETY: as the header asks.
-        let path = unsafe { string("path", path)? };
-        *out = create(Holder::Lazy, name, |account| {
-            Ok(alloc::try_box(File::new(&path.to_owned(), source, account.clone()))?)
-        })?;
+        let path = unsafe { text("path", path)? };
+        *out = create(Holder::Lazy, name, |account| Ok(alloc::try_box(File::new(path, source, account.clone()))?))?;
         Ok(())
     })
 }

@@ -37,6 +37,10 @@ pub mod alloc {
         Ok(Arc::new(value))
     }
 
+    pub fn try_reserve_one<T>(_vector: &mut Vec<T>) -> Result<(), OutOfMemory> {
+        Ok(())
+    }
+
     pub fn try_vec<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
         Ok(Vec::with_capacity(capacity))
     }

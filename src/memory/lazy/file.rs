@@ -6,11 +6,9 @@ use crate::base::callback::{self, Refusal};
 use crate::memory::governor::Account;
 use crate::memory::pages::{Mapping, Request};
 use crate::memory::source::PageSource;
-use std::ffi::CString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the value of a file points to.
@@ -29,9 +27,8 @@ pub struct File {
 }
 
 impl File {
-    pub fn new(path: &CString, source: PageSource, account: Arc<Account>) -> Self {
-        let path = Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_path_buf();
-        Self { path, source, account }
+    pub fn new(path: &str, source: PageSource, account: Arc<Account>) -> Self {
+        Self { path: PathBuf::from(path), source, account }
     }
 
     fn read(&self) -> Result<Content, String> {
