@@ -3659,7 +3659,7 @@ ostler_status ostler_lazy_create(const struct ostler_lazy_config *config,
  *
  * Parameters:
  * - config: borrowed during the call.
- * - path: borrowed during the call; NUL-terminated, any bytes.
+ * - path: borrowed during the call; NUL-terminated UTF-8.
  * - out: written only on success, else NULL; owned by the caller, ends with ostler_lazy_destroy.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_OUT_OF_MEMORY,
