@@ -2384,6 +2384,335 @@ ostler_status ostler_magazine_close(struct ostler_magazine *magazine);
 
 
 /* ======================================================================
+ * Segment: an arena in memory that several processes map, each at an address of its own. Blocks are known by values
+ * that mean the same in every process and are checked; the memory is a sealed anonymous file, so that no touch of it
+ * ends in a signal.
+ * ====================================================================== */
+
+/** Read and write. */
+#define OSTLER_ACCESS_READ_WRITE 0
+
+/** Read only: a write to the memory is a fault of the program's, as to any other that is not its own. */
+#define OSTLER_ACCESS_READ_ONLY 1
+
+/** The process that made the segment is there and has it. */
+#define OSTLER_OWNER_ALIVE 0
+
+/** It destroyed the segment in order. */
+#define OSTLER_OWNER_CLOSED 1
+
+/** It ended without that. What is in the segment is still there, and as it was. */
+#define OSTLER_OWNER_DIED 2
+
+/** Memory that several processes map. */
+typedef struct ostler_segment ostler_segment;
+
+/** How a segment is made. */
+typedef struct ostler_segment_config {
+    /** sizeof(ostler_segment_config). */
+    uint32_t struct_size;
+    /** 1: no other process can ever map it for writing (F_SEAL_FUTURE_WRITE, Linux 5.1). */
+    uint32_t sole_writer;
+    /**
+     * What memory it is made of; borrowed while it is created; NULL: the defaults of ostler_page_source_init. All of it
+     * is brought in at once, whatever prefault says; lock, guard, exclude_fork and exclude_dump must be 0.
+     */
+    const ostler_page_source *source;
+    /**
+     * Its size, with 256 bytes of its own and 16 for each block; 4096 to 1 TiB, rounded up to the page size got; 0:
+     * 2 MiB.
+     */
+    uint64_t bytes;
+    /** Shown in the kernel's list of mappings. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_segment_config;
+
+/**
+ * A block of a segment, the same for every process. A value: copied freely, also into the segment; 0: none. It is
+ * stale once the segment was reset.
+ */
+typedef struct ostler_segment_block {
+    /** Where and of which generation. */
+    uint64_t value;
+} ostler_segment_block;
+
+/** What a segment is and holds. */
+typedef struct ostler_segment_stats {
+    /** sizeof(ostler_segment_stats), set by the caller. */
+    uint32_t struct_size;
+    /** OSTLER_ACCESS_... of this process. */
+    uint32_t access;
+    /** Bytes of the whole segment. */
+    uint64_t bytes;
+    /** Bytes that are used, what the segment needs for itself included. */
+    uint64_t used_bytes;
+    /** Bytes of one of its pages. */
+    uint64_t page_bytes;
+    /** Which generation of blocks it is in; each reset begins the next. */
+    uint64_t generation;
+    /** The process that made it, by its number there. */
+    uint64_t owner_process;
+    /** OSTLER_OWNER_...: whether that process is still there. */
+    uint32_t owner;
+    /** 0. */
+    uint32_t reserved;
+} ostler_segment_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_segment_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_config_init(struct ostler_segment_config *config, uint32_t struct_size);
+
+/**
+ * Makes a segment and brings all of its pages in. It is charged to the process that makes it.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_segment_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_SYSTEM,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; out must not be NULL.
+ * Blocking: as long as the kernel takes to bring the pages in; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_create(const struct ostler_segment_config *config,
+                                    struct ostler_segment **out);
+
+/**
+ * Maps a segment that another process made, or this one. The file is checked before any of it is touched: whether it is
+ * a segment of this layout, whole, sealed, and all there.
+ *
+ * Parameters:
+ * - fd: a descriptor of its file, as ostler_segment_get_fd gave it out; borrowed during the call.
+ * - access: OSTLER_ACCESS_READ_WRITE or OSTLER_ACCESS_READ_ONLY.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_segment_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (fd is no segment's), OSTLER_E_UNSUPPORTED (a segment of another
+ * layout, or one that cannot be written), OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_attach(int32_t fd,
+                                    uint32_t access,
+                                    struct ostler_segment **out);
+
+/**
+ * Gives a descriptor of the segment's file, which another process needs to attach: passed over a socket (SCM_RIGHTS),
+ * or left open across an exec. It is closed at an exec unless the caller clears FD_CLOEXEC.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - access: OSTLER_ACCESS_READ_ONLY gives one that cannot be mapped for writing.
+ * - out: written only on success, else 0; owned by the caller, ends with close(2).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_UNSUPPORTED (it is attached for reading only), OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_get_fd(struct ostler_segment *segment,
+                                    uint32_t access,
+                                    int32_t *out);
+
+/**
+ * Allocates a block, without a lock, so that a process that dies in the middle holds nobody up. New memory is zero; what
+ * a reset has freed is as it was.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - size_bytes: 0 gives a block of its own, too.
+ * - align_bytes: a power of two of at most 4096; 0: 16.
+ * - block: written only on success, else 0.
+ * - memory: written only on success, else NULL; where it lies for this process.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED (by its owner, too),
+ * OSTLER_E_QUARANTINED, OSTLER_E_LIMIT (it is full), OSTLER_E_UNSUPPORTED (it is attached for reading only),
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe, between processes as well.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE; block must not be NULL; memory may be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_alloc(struct ostler_segment *segment,
+                                   uint64_t size_bytes,
+                                   uint64_t align_bytes,
+                                   struct ostler_segment_block *block,
+                                   void **memory);
+
+/**
+ * Tells where a block lies for this process. Whatever other processes have written, the block lies in the segment.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - block: as any process got it.
+ * - memory: written only on success, else NULL; stays until the segment is reset or destroyed here.
+ * - size_bytes: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_STALE_BLOCK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE; memory must not be NULL; size_bytes may be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_get(struct ostler_segment *segment,
+                                 struct ostler_segment_block block,
+                                 void **memory,
+                                 uint64_t *size_bytes);
+
+/**
+ * Tells which block begins at an address.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - memory: borrowed during the call; an address of this process, as ostler_segment_alloc or ostler_segment_get told it; never read through.
+ * - out: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FOREIGN_POINTER, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE; memory NULL is OSTLER_E_FOREIGN_POINTER; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_find(struct ostler_segment *segment,
+                                  const void *memory,
+                                  struct ostler_segment_block *out);
+
+/**
+ * Names the block that whoever attaches begins with.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - block: one of the segment's.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_STALE_BLOCK,
+ * OSTLER_E_UNSUPPORTED (it is attached for reading only), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe, between processes as well: what was written to the block before is seen by whoever gets
+ * the root.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_set_root(struct ostler_segment *segment,
+                                      struct ostler_segment_block block);
+
+/**
+ * Tells the block that was named as the root.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - out: written only on success, else 0; 0 as well when none was named since the last reset.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe, between processes as well.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_get_root(struct ostler_segment *segment,
+                                      struct ostler_segment_block *out);
+
+/**
+ * Frees every block: all that any process has of them is stale, and the root is none.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_UNSUPPORTED (only the
+ * process that made the segment can), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no thread of any process may allocate, or use a block, meanwhile.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_reset(struct ostler_segment *segment);
+
+/**
+ * Tells what the segment holds, and whether the process that made it is still there.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_get_stats(struct ostler_segment *segment,
+                                       struct ostler_segment_stats *out);
+
+/**
+ * Tells what memory the segment was asked to be, what it got, and why. A process that attached knows what it got only,
+ * as far as it has touched it.
+ *
+ * Parameters:
+ * - segment: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: segment NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_get_receipt(struct ostler_segment *segment,
+                                         ostler_receipt *out);
+
+/**
+ * Destroys a segment here: its memory is unmapped, so what lies in it must not be used any more. Other processes keep
+ * theirs; the last one that does gives the memory back. When the process that made it does, no block is allocated any
+ * more.
+ *
+ * Parameters:
+ * - segment: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may use the segment's memory any more; other calls are waited for.
+ * NULL: segment NULL is OSTLER_OK and does nothing.
+ * Blocking: waits for those calls to return; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_segment_destroy(struct ostler_segment *segment);
+
+
+/* ======================================================================
  * Governor of memory: one for the process. Every object is charged for the memory that it holds, and what would pass the
  * limit is refused before it is taken. The limit is the least of what is configured here and what the kernel allows:
  * control groups of both versions, the machine's memory, RLIMIT_AS; it is read anew, because it may change.

@@ -20,6 +20,7 @@
 #include "ostler/request.hpp"
 #include "ostler/slab.hpp"
 #include "ostler/tap.hpp"
+#include "ostler/segment.hpp"
 #include "ostler/templates.hpp"
 #include "ostler/testkit.hpp"
 #include "ostler/topology.hpp"

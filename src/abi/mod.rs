@@ -31,6 +31,7 @@ pub mod page_source;
 pub mod pool;
 pub mod receipt;
 pub mod request;
+pub mod segment;
 pub mod slab;
 pub mod status;
 mod structs;

@@ -20,6 +20,8 @@ pub enum Point {
     Scan = 11,
     /// Opening, asking and reading a file.
     Open = 12,
+    /// Each call that makes, checks or passes on the file of a segment.
+    Segment = 13,
 }
 
 /// The errno with which this visit to `point` must fail, if it must. May panic when the test asked for that.
@@ -37,7 +39,7 @@ mod injected {
     use super::Point;
     use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
 
-    const POINTS: usize = 13;
+    const POINTS: usize = 14;
 
     struct Plan {
         hits: AtomicU64,

@@ -239,6 +239,12 @@ pub fn may_lock_without_limit() -> bool {
     effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).is_some_and(|caps| caps & IPC_LOCK != 0)
 }
 
+/// The same for memory that is shared with other processes, which has a switch of its own.
+pub fn shared_transparent_pages_off() -> bool {
+    let mode = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled").unwrap_or_default();
+    mode.is_empty() || mode.contains("[never]") || mode.contains("[deny]") || system::transparent_pages_switched_off()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,10 @@
 //! tells the kernel. [`pages`] climbs down the ladder of page sizes and records in [`steps`] why, [`residency`] asks what
 //! was really got and [`receipt`] puts both side by side; [`sanitizers`] tells the tools that watch the host's memory. A
 //! [`source`] is what an object asks for, and the [`governor`] counts what it holds. An [`arena`] hands memory out piece
-//! by piece and takes it back all at once; what a thread keeps of an object is one of its [`lanes`]. A [`stretch`]
-//! holds structs that the host's code uses inline. A [`file`] is read in memory, an
-//! [`advice`] tells beforehand what could be had, [`coverage`] what became of it. [`topology`] describes the machine.
+//! by piece and takes it back all at once, and a [`segment`] does so for several processes; what a thread keeps of an
+//! object is one of its [`lanes`]. A [`stretch`] holds structs that the host's code uses inline. A [`file`] is read in
+//! memory, an [`advice`] tells beforehand what could be had, [`coverage`] what became of it. [`topology`] describes the
+//! machine.
 //!
 //! What is built on these: [`buffers`] are leased one by one and viewed without a copy; a [`slab`] gives out slots
 //! of one size, one by one; a [`lazy`] value is loaded when it is needed, and dropped when memory runs short.
@@ -31,6 +32,7 @@ pub mod policy;
 pub mod receipt;
 pub mod residency;
 pub mod sanitizers;
+pub mod segment;
 pub mod slab;
 pub mod source;
 pub mod steps;

@@ -2,8 +2,9 @@
 
 use super::policy::{MASK_BITS, NodeMask};
 use crate::base::faults::{self, Point};
+use crate::base::text::Text;
 use std::ffi::{CStr, c_void};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 pub type Errno = i32;
@@ -224,6 +225,109 @@ pub fn name(address: *mut u8, bytes: u64, name: &CStr) -> Result<(), Errno> {
 pub fn transparent_pages_switched_off() -> bool {
     // SAFETY: prctl takes plain numbers here.
     unsafe { libc::prctl(libc::PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1 }
+}
+
+/// Makes an anonymous file of memory that can be sealed; `flags` are added.
+pub fn memory_file(name: &CStr, flags: u32) -> Result<OwnedFd, Errno> {
+    seam(Point::Segment)?;
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | flags;
+    // SAFETY: the kernel copies the name.
+    owned(unsafe { libc::memfd_create(name.as_ptr(), flags) })
+}
+
+fn owned(descriptor: i32) -> Result<OwnedFd, Errno> {
+    let descriptor = check(i64::from(descriptor))? as i32;
+    // SAFETY: the kernel just gave it out, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Another descriptor of the same open file.
+pub fn duplicate(file: BorrowedFd) -> Result<OwnedFd, Errno> {
+    seam(Point::Segment)?;
+    // SAFETY: fcntl takes plain numbers here.
+    owned(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })
+}
+
+/// Opens the same file anew, so that what belongs to an open file is not shared: its mode and its locks.
+pub fn reopen(file: BorrowedFd, mode: i32) -> Result<OwnedFd, Errno> {
+    seam(Point::Segment)?;
+    let path = Text::<32>::format(format_args!("/proc/self/fd/{}", file.as_raw_fd()));
+    // SAFETY: the path ends with a NUL.
+    owned(unsafe { libc::open(path.as_c_bytes().as_ptr().cast(), mode | libc::O_CLOEXEC) })
+}
+
+pub fn set_size(file: BorrowedFd, bytes: u64) -> Result<(), Errno> {
+    seam(Point::Segment)?;
+    // SAFETY: ftruncate takes plain numbers.
+    check(i64::from(unsafe { libc::ftruncate(file.as_raw_fd(), bytes as i64) })).map(drop)
+}
+
+/// Brings the pages of a range in, so that no touch of them can fail.
+pub fn allocate(file: BorrowedFd, start: u64, bytes: u64) -> Result<(), Errno> {
+    seam(Point::Segment)?;
+    loop {
+        // SAFETY: fallocate takes plain numbers.
+        match check(i64::from(unsafe { libc::fallocate(file.as_raw_fd(), 0, start as i64, bytes as i64) })) {
+            // What is there by then stays, so this comes to an end.
+            Err(libc::EINTR) => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+/// Forbids what the seals name, for every descriptor of the file and for ever.
+pub fn seal(file: BorrowedFd, seals: i32) -> Result<(), Errno> {
+    seam(Point::Segment)?;
+    // SAFETY: fcntl takes plain numbers here.
+    check(i64::from(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) })).map(drop)
+}
+
+pub fn seals(file: BorrowedFd) -> Result<i32, Errno> {
+    seam(Point::Segment)?;
+    // SAFETY: fcntl takes plain numbers here.
+    check(i64::from(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) })).map(|seals| seals as i32)
+}
+
+/// Reads from a place of a file; says how many bytes there were.
+pub fn read_at(file: BorrowedFd, bytes: &mut [u8], at: u64) -> Result<usize, Errno> {
+    seam(Point::Segment)?;
+    // SAFETY: the kernel writes at most as many bytes as the slice has.
+    let read = unsafe { libc::pread(file.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), at as i64) };
+    check(read as i64).map(|read| read as usize)
+}
+
+/// Locks the first byte of a file for as long as this opening of it lasts.
+pub fn lock(file: BorrowedFd) -> Result<(), Errno> {
+    seam(Point::Segment)?;
+    first_byte(file, libc::F_OFD_SETLK).map(drop)
+}
+
+/// Whether another opening of the file has that lock.
+pub fn is_locked(file: BorrowedFd) -> Result<bool, Errno> {
+    seam(Point::Segment)?;
+    Ok(first_byte(file, libc::F_OFD_GETLK)?.l_type != libc::F_UNLCK as i16)
+}
+
+fn first_byte(file: BorrowedFd, command: i32) -> Result<libc::flock, Errno> {
+    // SAFETY: a struct of numbers, of which zero is one.
+    let mut lock = unsafe { std::mem::zeroed::<libc::flock>() };
+    (lock.l_type, lock.l_whence, lock.l_len) = (libc::F_WRLCK as i16, libc::SEEK_SET as i16, 1);
+    // SAFETY: the kernel reads and writes the live struct.
+    check(i64::from(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) }))?;
+    Ok(lock)
+}
+
+/// Maps a whole file, so that every process that does sees what the others write.
+pub fn map_shared(file: BorrowedFd, bytes: u64, writable: bool) -> Result<NonNull<u8>, Errno> {
+    seam(Point::Mmap)?;
+    let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+    let (any, descriptor) = (std::ptr::null_mut(), file.as_raw_fd());
+    // SAFETY: a new mapping wherever the kernel likes; nothing existing is touched.
+    let address = unsafe { libc::mmap(any, bytes as usize, protection, libc::MAP_SHARED, descriptor, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(last_errno());
+    }
+    NonNull::new(address.cast()).ok_or(libc::ENOMEM)
 }
 
 /// A memory policy as the kernel takes it.

@@ -65,6 +65,8 @@ static const void *token(const struct world *world, enum kind kind)
         return &world->template;
     case VIEW:
         return &world->view;
+    case BLOCK:
+        return &world->block;
     default:
         return &world->ticket;
     }
@@ -92,6 +94,8 @@ static void make_valid(struct attempt *attempt, size_t index)
         break;
     case NUMBER:
         argument->number = parameter->valid;
+        if (strcmp(parameter->name, "fd") == 0)
+            open_segment_fd();
         break;
     case SIZE_OF:
         for (size_t i = 0; i < attempt->function->parameter_count; i++)

@@ -11,6 +11,8 @@
 #define ITEMS 2
 #define ROOM_BYTES 4096
 #define KEY_BYTES 255
+/* A descriptor that nothing else has. */
+#define SEGMENT_FD 200
 
 enum kind {
     NOTHING,
@@ -24,6 +26,7 @@ enum kind {
     MODEL,
     DEFERRED,
     TEMPLATES,
+    SEGMENT,
     ACCOUNT,
     SLAB,
     MAGAZINE,
@@ -38,6 +41,7 @@ enum kind {
     CELL,
     TEMPLATE,
     VIEW,
+    BLOCK,
     KINDS
 };
 
@@ -66,6 +70,7 @@ union argument {
     ostler_cell cell;
     ostler_template template;
     ostler_buffer view;
+    ostler_segment_block block;
     void (*function)(void);
 };
 
@@ -109,6 +114,7 @@ struct world {
     ostler_cell cell;
     ostler_template template;
     ostler_buffer view;
+    ostler_segment_block block;
 };
 
 void world_make(struct world *world, enum kind kind);
@@ -118,6 +124,8 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 bool world_is_well(const struct world *world);
 ostler_status destroy_handle(enum kind kind, void *handle);
 ostler_status stale_status(enum kind kind);
+/* Makes SEGMENT_FD a descriptor of a segment's file. */
+void open_segment_fd(void);
 const char *kind_name(enum kind kind);
 
 /* Resources and states that callbacks made and have not destroyed. */
@@ -125,6 +133,7 @@ int resources_alive(void);
 
 /* Valid contents of each struct that a function reads, and a callback for each type of one. */
 void fill_ostler_arena_config(void *target, uint32_t struct_size);
+void fill_ostler_segment_config(void *target, uint32_t struct_size);
 void fill_ostler_governor_config(void *target, uint32_t struct_size);
 void fill_ostler_account_config(void *target, uint32_t struct_size);
 void fill_ostler_slab_config(void *target, uint32_t struct_size);

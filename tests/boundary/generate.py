@@ -29,6 +29,7 @@ KINDS = {
     "ostler_deferred": "DEFERRED",
     "ostler_templates": "TEMPLATES",
     "ostler_file": "CONTENTS",
+    "ostler_segment": "SEGMENT",
     "ostler_account": "ACCOUNT",
     "ostler_slab": "SLAB",
     "ostler_magazine": "MAGAZINE",
@@ -44,12 +45,15 @@ TOKENS = {
     "ostler_cell": "CELL",
     "ostler_template": "TEMPLATE",
     "ostler_buffer": "VIEW",
+    "ostler_segment_block": "BLOCK",
 }
 # What functions list, as arrays of plain structs.
 LISTED = ("ostler_lease_info", "ostler_account_info", "ostler_suggestion", "ostler_reclaimed", "ostler_slab_live")
 
 # A valid value for a number, by its name.
 NUMBERS = {
+    "fd": "SEGMENT_FD",
+    "access": "OSTLER_ACCESS_READ_ONLY",
     "timeout_ns": "0",
     "size_bytes": "64",
     "align_bytes": "16",
@@ -92,8 +96,9 @@ NUMBERS_OF = {
 FILLS = {"ostler_testkit_model_inject": "fill_ostler_testkit_fault_of_model"}
 
 # What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, the
-# world's cell is completed, it has one arena, and it keeps no watch.
+# world's cell is completed, it has one arena, it keeps no watch, and what an opaque pointer shows is no block.
 ANSWERS = {
+    "ostler_segment_find": "OSTLER_E_FOREIGN_POINTER",
     "ostler_arena_hand_over_region": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_governor_unwatch": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
@@ -173,7 +178,7 @@ def parameter(header, function, name, text):
         return of("BUFFER", bytes=f"ITEMS * sizeof({base})")
     if stars == 1 and base == "void" and (f"{name}_bytes" in names or (name == "data" and "size_bytes" in names)):
         return of("BYTES", bytes=bytes_of(name))
-    if stars == 1 and base == "void" and name in ("user_data", "value", "slot"):
+    if stars == 1 and base == "void" and name in ("user_data", "value", "slot", "memory"):
         return of("OPAQUE")
     if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "int32_t", "uint64_t", "ostler_status"):
         array = many and base in TOKENS

@@ -1,5 +1,6 @@
 /* The objects with which functions are attacked, made small so that thousands of them cost little. */
 #include "boundary.h"
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sched.h>
 
@@ -147,6 +148,26 @@ void fill_ostler_file_config(void *target, uint32_t struct_size)
     begin(target, struct_size);
     SET(ostler_file_config, readahead, OSTLER_READAHEAD_NONE);
 }
+void fill_ostler_segment_config(void *target, uint32_t struct_size)
+{
+    begin(target, struct_size);
+    SET(ostler_segment_config, source, &base_pages);
+    SET(ostler_segment_config, bytes, 4096);
+}
+
+void open_segment_fd(void)
+{
+    ostler_segment *segment;
+    int32_t fd;
+    if (fcntl(SEGMENT_FD, F_GETFD) >= 0)
+        return;
+    CHECK_STATUS(ostler_segment_create(NULL, &segment), OSTLER_OK);
+    CHECK_STATUS(ostler_segment_get_fd(segment, OSTLER_ACCESS_READ_WRITE, &fd), OSTLER_OK);
+    CHECK_STATUS(ostler_segment_destroy(segment), OSTLER_OK);
+    CHECK_EQ(dup2(fd, SEGMENT_FD), SEGMENT_FD);
+    close(fd);
+}
+
 void fill_ostler_page_source(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
@@ -329,6 +350,12 @@ static void make_handle(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_file_open("/proc/self/exe", &config, (ostler_file **)out), OSTLER_OK);
         break;
     }
+    case SEGMENT: {
+        ostler_segment_config config;
+        fill_ostler_segment_config(&config, sizeof config);
+        CHECK_STATUS(ostler_segment_create(&config, (ostler_segment **)out), OSTLER_OK);
+        break;
+    }
     case CURSOR:
         world_make(world, ARENA);
         CHECK_STATUS(ostler_cursor_open(world->handles[ARENA], (ostler_cursor **)out), OSTLER_OK);
@@ -430,6 +457,10 @@ void world_make(struct world *world, enum kind kind)
         world_make(world, BUFFERS);
         CHECK_STATUS(ostler_buffers_get(world->handles[BUFFERS], 64, &world->view, NULL), OSTLER_OK);
     }
+    if (kind == BLOCK) {
+        world_make(world, SEGMENT);
+        CHECK_STATUS(ostler_segment_alloc(world->handles[SEGMENT], 16, 0, &world->block, NULL), OSTLER_OK);
+    }
     if (kind == TICKET)
         make_ticket(world);
 }
@@ -441,6 +472,8 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
     if (value == 0)
         return OSTLER_OK;
     switch (kind) {
+    case BLOCK: /* it goes with its segment */
+        return OSTLER_OK;
     case LEASE:
         return ostler_pool_release(world->handles[POOL], (ostler_lease){value});
     case CELL:
@@ -458,7 +491,7 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 void world_end(struct world *world)
 {
     static const enum kind children_first[] = {MAGAZINE, SLAB, READER, LAZY, CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
-                                               DEFERRED, BUFFERS,  ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL};
+                                               DEFERRED, BUFFERS,  ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL, SEGMENT};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
     end_token(world, TEMPLATE, &world->template);
@@ -486,6 +519,7 @@ bool world_is_well(const struct world *world)
     ostler_buffers_stats buffers = {.struct_size = sizeof buffers};
     ostler_file_info file = {.struct_size = sizeof file};
     ostler_lazy_stats lazy = {.struct_size = sizeof lazy};
+    ostler_segment_stats segment = {.struct_size = sizeof segment};
     void *bytes;
     return EXPECT_STATUS(ostler_buffers_get_stats(world->handles[BUFFERS], &buffers), OSTLER_OK) &&
            EXPECT_EQ(buffers.in_use, 0) &&
@@ -506,7 +540,8 @@ bool world_is_well(const struct world *world)
            EXPECT_STATUS(ostler_magazine_put(world->handles[MAGAZINE], slot), OSTLER_OK) &&
            EXPECT_STATUS(ostler_account_get_stats(world->handles[ACCOUNT], &account), OSTLER_OK) &&
            EXPECT_STATUS(ostler_file_get_info(world->handles[CONTENTS], &file), OSTLER_OK) &&
-           EXPECT_EQ(account.held_bytes, 0) && EXPECT_EQ(file.bytes, 4096) && EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
+           EXPECT_STATUS(ostler_segment_get_stats(world->handles[SEGMENT], &segment), OSTLER_OK) &&
+           EXPECT_EQ(segment.generation, 1) && EXPECT_EQ(account.held_bytes, 0) && EXPECT_EQ(file.bytes, 4096) && EXPECT_EQ(templates.templates, 0) && EXPECT_EQ(deferred.in_use, 0) && EXPECT_EQ(arena.cursors_open, 1) && EXPECT_EQ(pool.in_use, 0) && EXPECT_EQ(orchestrator.models, 1) &&
            EXPECT_EQ(model.accepted, 0);
 }
 
@@ -543,6 +578,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_deferred_destroy(handle);
     case TEMPLATES:
         return ostler_templates_destroy(handle);
+    case SEGMENT:
+        return ostler_segment_destroy(handle);
     case ACCOUNT:
         return ostler_account_destroy(handle);
     case SLAB:
@@ -580,6 +617,8 @@ ostler_status stale_status(enum kind kind)
         return OSTLER_E_STALE_TEMPLATE;
     case VIEW:
         return OSTLER_E_STALE_BUFFER;
+    case BLOCK:
+        return OSTLER_E_STALE_BLOCK;
     default:
         return OSTLER_E_STALE_TICKET;
     }
@@ -593,6 +632,7 @@ const char *kind_name(enum kind kind)
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
         [TAP] = "tap",           [MARK] = "mark",     [LEASE] = "lease",   [TICKET] = "ticket",
         [BUFFERS] = "buffers",   [VIEW] = "view",     [LAZY] = "lazy",     [READER] = "reader",
+        [SEGMENT] = "segment",   [BLOCK] = "block",
         [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
         [ACCOUNT] = "account",   [CONTENTS] = "file",
     };

@@ -49,6 +49,18 @@ else
     not_ok tracing.c "does not compile: $why"
 fi
 # shellcheck disable=SC2046
+if why=$("$CC" -std=c11 "${warnings[@]}" examples/arena.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/arena" 2>&1); then
+    check arena.c says 'the grey is dry' "$work/arena"
+else
+    not_ok arena.c "does not compile: $why"
+fi
+# shellcheck disable=SC2046
+if why=$("$CC" -std=c11 "${warnings[@]}" examples/segment.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/segment" 2>&1); then
+    check segment.c says 'in the stable: Brandy' "$work/segment"
+else
+    not_ok segment.c "does not compile: $why"
+fi
+# shellcheck disable=SC2046
 if why=$("$CXX" -std=c++17 "${warnings[@]}" examples/quickstart.cpp $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/quickstart-cpp" 2>&1); then
     check quickstart.cpp says '4 times ten is 40' "$work/quickstart-cpp"
 else

@@ -39,6 +39,17 @@ static int count_chunks(void)
     return count;
 }
 
+static int count_descriptors(void)
+{
+    int count = 0;
+    DIR *all = opendir("/proc/self/fd");
+    while (all != NULL && readdir(all) != NULL)
+        count++;
+    if (all != NULL)
+        closedir(all);
+    return count;
+}
+
 static int is_allowed(const struct scenario *scenario, ostler_status status)
 {
     for (const ostler_status *allowed = scenario->allowed; *allowed != OSTLER_OK; allowed++)
@@ -64,6 +75,9 @@ static void check_nothing_is_left(uint32_t point, uint64_t nth)
 
 static void fail_each_visit(const struct scenario *scenario, uint32_t point, int32_t os_errno)
 {
+    /* What the library keeps for good is there from now on. */
+    EXPECT_STATUS(scenario->run(), OSTLER_OK);
+    int descriptors = count_descriptors();
     for (uint64_t nth = 1; nth < MOST_VISITS; nth++) {
         ostler_faults_set(point, nth, os_errno, 0);
         ostler_status status = scenario->run();
@@ -73,6 +87,8 @@ static void fail_each_visit(const struct scenario *scenario, uint32_t point, int
             FAIL("point %u, visit %llu: %s: %s", point, (unsigned long long)nth, ostler_status_name(status),
                  ostler_last_error_message());
         check_nothing_is_left(point, nth);
+        if (count_descriptors() != descriptors)
+            FAIL("point %u, visit %llu: a descriptor is left", point, (unsigned long long)nth);
         if (visits < nth) {
             if (status != OSTLER_OK)
                 FAIL("untouched it ended with %s: %s", ostler_status_name(status), ostler_last_error_message());
@@ -227,6 +243,36 @@ static ostler_status use_file(void)
             TRY(ostler_file_get_info(file, &info));
         EXPECT_STATUS(ostler_file_destroy(file), OSTLER_OK);
     }
+    return status;
+}
+
+static ostler_status use_segment(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BEST,
+                                 .node_policy = OSTLER_NODE_INTERLEAVE};
+    ostler_segment_config config = {.struct_size = sizeof config, .source = &source, .bytes = 4 << 20,
+                                    .name = "ostler-test"};
+    ostler_segment_stats stats = {.struct_size = sizeof stats};
+    ostler_receipt receipt = {.struct_size = sizeof receipt};
+    ostler_segment *segment = NULL, *attached = NULL;
+    ostler_segment_block block = {0};
+    int32_t fd = -1;
+    TRY(ostler_segment_create(&config, &segment));
+    if (segment == NULL)
+        return status;
+    TRY(ostler_segment_get_fd(segment, OSTLER_ACCESS_READ_WRITE, &fd));
+    if (fd > 0)
+        TRY(ostler_segment_attach(fd, OSTLER_ACCESS_READ_WRITE, &attached));
+    if (attached != NULL) {
+        TRY(ostler_segment_alloc(attached, 1000, 0, &block, NULL));
+        TRY(ostler_segment_get_stats(attached, &stats));
+    }
+    TRY(ostler_segment_get_receipt(segment, &receipt));
+    if (fd > 0)
+        close(fd);
+    EXPECT_STATUS(ostler_segment_destroy(attached), OSTLER_OK);
+    EXPECT_STATUS(ostler_segment_destroy(segment), OSTLER_OK);
     return status;
 }
 
@@ -545,6 +591,9 @@ static const struct scenario page_source = {
     {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_LIMIT, OSTLER_OK}};
 static const struct scenario file = {
     use_file, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LIMIT, OSTLER_OK}};
+/* A descriptor that cannot be looked at is taken for one of something else. */
+static const struct scenario segment = {
+    use_segment, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_OK}};
 /* What a callback that was failed by injection answers is its errno, negative. */
 static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
@@ -568,6 +617,15 @@ TEST(allocations_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_ALLOCATION, EN
 TEST(mmap_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(callbacks_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(allocations_of_buffers) { fail_each_visit(&buffers, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_a_segment) { fail_each_visit(&segment, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(mmap_of_a_segment_without_memory) { fail_each_visit(&segment, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(mmap_of_a_segment_without_permission) { fail_each_visit(&segment, OSTLER_FAULT_MMAP, EPERM); }
+TEST(mbind_of_a_segment) { fail_each_visit(&segment, OSTLER_FAULT_MBIND, EPERM); }
+TEST(madvise_of_a_segment) { fail_each_visit(&segment, OSTLER_FAULT_MADVISE, EINVAL); }
+TEST(file_of_a_segment_without_space) { fail_each_visit(&segment, OSTLER_FAULT_SEGMENT, ENOSPC); }
+TEST(file_of_a_segment_without_descriptors) { fail_each_visit(&segment, OSTLER_FAULT_SEGMENT, EMFILE); }
+TEST(file_of_a_segment_without_permission) { fail_each_visit(&segment, OSTLER_FAULT_SEGMENT, EPERM); }
+TEST(file_of_a_segment_on_an_old_kernel) { fail_each_visit(&segment, OSTLER_FAULT_SEGMENT, EINVAL); }
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_tap) { fail_each_visit(&tap, OSTLER_FAULT_ALLOCATION, ENOMEM); }

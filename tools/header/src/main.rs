@@ -21,6 +21,7 @@ const NOUNS: &[&str] = &[
     "cursor",
     "slab",
     "magazine",
+    "segment",
     "governor",
     "account",
     "buffers",
