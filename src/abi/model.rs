@@ -8,8 +8,8 @@ use super::library::OSTLER_NAME_BYTES;
 use super::orchestrator::{bounded, ostler_orchestrator};
 use super::request::{self, ostler_completion_callback, ostler_item, ostler_request, ostler_ticket};
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_LOAD_FAILED, OSTLER_E_QUEUE_FULL, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered,
-    ostler_status,
+    Failure, OSTLER_E_CLOSED, OSTLER_E_LIMIT, OSTLER_E_LOAD_FAILED, OSTLER_E_QUEUE_FULL, OSTLER_E_STALE_BUFFER,
+    OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
@@ -17,7 +17,7 @@ use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::orchestrator::{
-    Backend, Completion, Item, Model, ModelConfig, Orchestrator, Outcome, State, SubmitError, Ticket,
+    Backend, Completion, Item, Model, ModelConfig, Orchestrator, Outcome, ParcelError, State, SubmitError, Ticket,
 };
 use crate::worker::{Bounds, NotReady};
 use std::ffi::{c_char, c_void};
@@ -134,6 +134,9 @@ impl From<SubmitError> for Failure {
         let status = match error {
             SubmitError::Closed => OSTLER_E_CLOSED,
             SubmitError::QueueFull { .. } | SubmitError::TableFull { .. } => OSTLER_E_QUEUE_FULL,
+            SubmitError::Parcel(ParcelError::Handle(error)) => return error.into(),
+            SubmitError::Parcel(ParcelError::Stale(_)) => OSTLER_E_STALE_BUFFER,
+            SubmitError::Parcel(ParcelError::TooManyReferences(_)) => OSTLER_E_LIMIT,
         };
         Self::new(status, format_args!("{error}"))
     }
@@ -335,11 +338,12 @@ pub unsafe extern "C" fn ostler_model_wait_ready(
 ///
 /// Parameters:
 /// - model: borrowed.
-/// - request: borrowed during the call; its buffers until the outcome.
+/// - request: borrowed during the call; its memory until the outcome. An input_buffer gets a reference of the request's.
 /// - out: written only on success, else 0. A request without on_complete keeps its place in the orchestrator's table
 ///   until this ticket is given to ostler_orchestrator_wait, _poll or _forget.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE,
+/// Returns: OSTLER_OK, OSTLER_E_QUEUE_FULL, OSTLER_E_STALE_BUFFER, OSTLER_E_LIMIT (of references to the input_buffer),
+/// OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE (also of the input_buffer's set),
 /// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
@@ -375,7 +379,7 @@ pub unsafe extern "C" fn ostler_model_submit(
 /// - accepted: written; how many were accepted, also after a failure.
 ///
 /// Returns: OSTLER_OK (all), or why the first that was refused was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
-/// OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED, OSTLER_E_STALE_BUFFER, OSTLER_E_LIMIT; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: model NULL is OSTLER_E_INVALID_HANDLE; requests and tickets (unless count is 0) and accepted must not be

@@ -5,7 +5,7 @@ use super::arguments::{clear, name, optional_output, out_of_range, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
-use super::request::{ostler_result, ostler_ticket, result};
+use super::request::{hand_over, ostler_result, ostler_ticket};
 use super::status::{
     Failure, OSTLER_E_BUSY, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_NOT_READY,
     OSTLER_E_STALE_TICKET, OSTLER_E_WOULD_DEADLOCK, ostler_status,
@@ -199,7 +199,7 @@ pub unsafe extern "C" fn ostler_orchestrator_wait(
         let out = out?;
         let cancel = given(cancel)?;
         let outcome = orchestrator.wait(Ticket(ticket.value), Deadline::after(timeout_ns), cancel.as_deref())?;
-        out.fill(&result(&outcome));
+        hand_over(&outcome, out);
         Ok(())
     })
 }
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn ostler_orchestrator_poll(
     with_child(orchestrator, |orchestrator: &Pin<Orchestrator>| {
         let out = out?;
         let outcome = orchestrator.poll(Ticket(ticket.value))?;
-        out.fill(&result(&outcome));
+        hand_over(&outcome, out);
         Ok(())
     })
 }

@@ -2,16 +2,18 @@
 //! ends in exactly one outcome: completed, failed, timed out, cancelled or shed.
 
 use super::arguments::out_of_range;
+use super::buffer::ostler_buffer;
+use super::buffers::ostler_buffers;
 use super::guard::guard;
 use super::library::OSTLER_MESSAGE_BYTES;
 use super::status::{
     Failure, OSTLER_E_CALLBACK_FAILED, OSTLER_E_CANCELLED, OSTLER_E_DEADLINE_EXCEEDED, OSTLER_E_INVALID_ARGUMENT,
     OSTLER_E_LOAD_FAILED, OSTLER_E_PANIC, OSTLER_E_SHED, OSTLER_OK, ostler_status,
 };
-use super::structs::{init, read, versioned};
+use super::structs::{Output, init, read, versioned};
 use crate::base::text::Text;
 use crate::orchestrator::request::Failure as RunFailure;
-use crate::orchestrator::{Completion, Item, Outcome, OutcomeKind, Priority, Request};
+use crate::orchestrator::{Completion, Item, Outcome, OutcomeKind, Parcel, Priority, Request};
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 
@@ -69,6 +71,11 @@ pub struct ostler_result {
     pub reserved: u32,
     /// Why it was not completed; NUL-terminated.
     pub message: [c_char; OSTLER_MESSAGE_BYTES],
+    /// The set of output_buffer.
+    pub output_buffers: *mut ostler_buffers,
+    /// What the run callback has handed over, with one reference, which is the caller's to release, in a completion callback
+    /// the library's; 0: nothing, also when the caller's struct has no room for it, and unless completed.
+    pub output_buffer: ostler_buffer,
 }
 
 /// One request as the run callback sees it: made by the library, valid until the callback returns. The callback writes
@@ -98,6 +105,14 @@ pub struct ostler_item {
     pub ticket: ostler_ticket,
     /// Words for the failure; NUL-terminated.
     pub message: [c_char; OSTLER_MESSAGE_BYTES],
+    /// As submitted; the request keeps a reference of its own.
+    pub input_buffers: *mut ostler_buffers,
+    pub input_buffer: ostler_buffer,
+    /// The set of output_buffer; NULL.
+    pub output_buffers: *mut ostler_buffers,
+    /// 0, or what the callback hands over with the outcome, with one reference: to hand the input over, or a part of it, it
+    /// is retained, or sliced.
+    pub output_buffer: ostler_buffer,
 }
 
 // The core's item is handed to the host as it is.
@@ -114,6 +129,9 @@ const _: () = assert!(
         && offset_of!(ostler_item, user_data) == offset_of!(Item, user_data)
         && offset_of!(ostler_item, ticket) == offset_of!(Item, ticket)
         && offset_of!(ostler_item, message) == offset_of!(Item, message)
+        && offset_of!(ostler_item, input_buffers) == offset_of!(Item, input_parcel)
+        && offset_of!(ostler_item, output_buffers) == offset_of!(Item, output_parcel)
+        && offset_of!(ostler_item, output_buffer) == offset_of!(Item, output_parcel) + offset_of!(Parcel, view)
 );
 
 /// Takes the outcome of a request that was submitted with it: called once, on a thread of the library or on the one
@@ -142,6 +160,11 @@ pub struct ostler_request {
     pub on_complete: ostler_completion_callback,
     /// Handed to the run callback in the item, and to on_complete.
     pub user_data: *mut c_void,
+    /// The set of input_buffer; NULL when that is 0.
+    pub input_buffers: *mut ostler_buffers,
+    /// 0, or a view that is the input, without a copy; then input is NULL. The request keeps a reference to it from its
+    /// submit until its outcome is taken.
+    pub input_buffer: ostler_buffer,
 }
 
 versioned!(ostler_result, ostler_request);
@@ -173,6 +196,16 @@ pub unsafe fn given(name: &str, request: *const ostler_request) -> Result<Reques
     let request = unsafe { read(name, request)? };
     let priority = priority_of(request.priority)?;
     buffer("input", request.input, request.input_bytes, "input_bytes")?;
+    let parcel = Parcel { set: request.input_buffers as u64, view: request.input_buffer.value };
+    if parcel.view != 0 && !request.input.is_null() {
+        return Err(out_of_range("input", request.input as u64, "must be NULL when there is an input_buffer"));
+    }
+    if parcel.view == 0 && parcel.set != 0 {
+        return Err(out_of_range("input_buffer", 0, "must be a view when there are input_buffers"));
+    }
+    if parcel.view != 0 && request.input_bytes != 0 {
+        return Err(out_of_range("input_bytes", request.input_bytes, "must be 0 when there is an input_buffer"));
+    }
     buffer("output", request.output, request.output_capacity_bytes, "output_capacity_bytes")?;
     Ok(Request {
         priority,
@@ -181,6 +214,7 @@ pub unsafe fn given(name: &str, request: *const ostler_request) -> Result<Reques
         input_bytes: request.input_bytes,
         output: request.output,
         output_capacity_bytes: request.output_capacity_bytes,
+        parcel,
         completion: request.on_complete.map(|callback| Completion(callback as *const ())),
         user_data: request.user_data,
     })
@@ -205,6 +239,14 @@ fn buffer(name: &str, pointer: *const c_void, bytes: u64, size: &str) -> Result<
     }
     let words = format_args!("{name} is NULL, but must point to the {bytes} bytes of {size}");
     Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, words))
+}
+
+/// Gives the outcome to its taker. What his struct has no room for is nobody's.
+pub fn hand_over(outcome: &Outcome, out: Output<ostler_result>) {
+    if !out.has_room_for(offset_of!(ostler_result, output_buffer) + size_of::<ostler_buffer>()) {
+        outcome.output.release();
+    }
+    out.fill(&result(outcome));
 }
 
 /// The outcome as the host sees it.
@@ -236,5 +278,7 @@ pub fn result(outcome: &Outcome) -> ostler_result {
         worker: outcome.worker,
         reserved: 0,
         message: message.as_c_bytes().map(|byte| byte as c_char),
+        output_buffers: outcome.output.set as *mut ostler_buffers,
+        output_buffer: ostler_buffer { value: outcome.output.view },
     }
 }

@@ -111,6 +111,11 @@ pub struct Output<T: Versioned> {
 }
 
 impl<T: Versioned> Output<T> {
+    /// Whether the caller's struct has so many bytes.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        self.struct_size as usize >= bytes
+    }
+
     /// Copies as much as the caller's struct has room for; the struct keeps its size.
     pub fn fill(self, value: &T) {
         let bytes = (self.struct_size as usize).min(size_of::<T>());

@@ -1,5 +1,6 @@
 //! What can go wrong at the orchestrator, by what was asked.
 
+use super::parcel::ParcelError;
 use super::request::Ticket;
 use crate::base::InvalidField;
 use crate::base::alloc::OutOfMemory;
@@ -38,6 +39,8 @@ pub enum SubmitError {
          took (request_slots); take outcomes, or raise it"
     )]
     TableFull { slots: u32 },
+    #[error(transparent)]
+    Parcel(#[from] ParcelError),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@
 //! in exactly one outcome.
 //!
 //! - [`request`]: what a request is, and what becomes of it.
+//! - [`parcel`]: the buffers that travel in it.
 //! - [`table`]: the pre-allocated slots in which requests live, and the tickets that name them.
 //! - [`inbox`]: where submitters put requests down without a lock.
 //! - [`queue`]: a model's requests in order, and its sleeping workers.
@@ -15,6 +16,7 @@ pub mod manager;
 pub mod model;
 #[allow(clippy::module_inception)]
 mod orchestrator;
+mod parcel;
 pub mod queue;
 pub mod request;
 pub mod shared;
@@ -23,7 +25,8 @@ pub mod table;
 pub use error::{CreateError, DrainError, SubmitError, TicketError};
 pub use model::{Backend, Model, ModelConfig, ModelStats, State};
 pub use orchestrator::{Orchestrator, OrchestratorConfig, OrchestratorStats};
-pub use request::{Completion, Item, Outcome, OutcomeKind, Priority, Request, Ticket};
+pub use parcel::ParcelError;
+pub use request::{Completion, Item, Outcome, OutcomeKind, Parcel, Priority, Request, Ticket};
 
 #[cfg(test)]
 mod tests;

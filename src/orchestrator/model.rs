@@ -3,7 +3,7 @@
 
 use super::error::{SubmitError, TicketError};
 use super::queue::{Chain, Next, Queue, Sleeper, walk};
-use super::request::{Completion, Failure, Item, Outcome, OutcomeKind, Request, Ticket};
+use super::request::{Completion, Failure, Item, Outcome, OutcomeKind, Parcel, Request, Ticket};
 use super::shared::Shared;
 use super::table::{NONE, Stage, Table};
 use crate::base::alloc::{self, OutOfMemory};
@@ -163,7 +163,16 @@ impl Model {
 
     fn enqueue(&self, request: &Request) -> Result<Ticket, SubmitError> {
         // A refused request was admitted for a moment, in which somebody may have begun to wait for its end.
+        let with_input;
+        let request = if request.parcel == Parcel::NONE {
+            request
+        } else {
+            let (data, input_bytes) = request.parcel.retain()?;
+            with_input = Request { input: data.cast_const().cast(), input_bytes, ..*request };
+            &with_input
+        };
         let refuse = |error| {
+            request.parcel.release();
             self.counters.refused.fetch_add(1, Relaxed);
             self.tell_ended();
             Err(error)
@@ -359,12 +368,22 @@ impl Model {
         self.counters.ended[outcome.kind as usize - 1].fetch_add(1, Relaxed);
         self.counters.queue_ns_total.fetch_add(outcome.queue_ns, Relaxed);
         let completion = table.completion(number);
-        if let Some(completion) = completion {
-            // SAFETY: the item is this caller's until `finish`.
-            let (user_data, ticket) = unsafe { ((*table.item(number)).user_data, (*table.item(number)).ticket) };
-            self.call(|| self.backend.complete(completion, user_data, Ticket(ticket), outcome));
+        // SAFETY: the item is this caller's until `finish`.
+        let item = unsafe { &*table.item(number) };
+        let is_completed = outcome.kind == OutcomeKind::Completed;
+        let output = if is_completed { item.output_parcel } else { Parcel::NONE };
+        if !is_completed {
+            item.output_parcel.release();
         }
-        table.finish(number, outcome, completion.is_some());
+        let outcome = Outcome { input: item.input_parcel, output, ..*outcome };
+        if let Some(completion) = completion {
+            self.call(|| self.backend.complete(completion, item.user_data, Ticket(item.ticket), &outcome));
+        }
+        let is_unwanted = table.finish(number, &outcome, completion.is_some());
+        if is_unwanted || completion.is_some() {
+            outcome.input.release();
+            outcome.output.release();
+        }
         self.queue.finished();
         self.tell_ended();
     }
@@ -452,14 +471,12 @@ impl Model {
             self.end(
                 number,
                 &Outcome {
-                    kind,
-                    failure,
                     batch_size: size,
                     worker,
                     output_bytes: if kind == OutcomeKind::Completed { item.output_bytes } else { 0 },
                     queue_ns: begin_ns.saturating_sub(submitted_ns),
                     run_ns,
-                    message,
+                    ..Outcome::unrun(kind, failure, 0, message)
                 },
             );
         });

@@ -96,15 +96,19 @@ impl Orchestrator {
     }
 
     pub fn wait(&self, ticket: Ticket, deadline: Deadline, cancel: Option<&Cancel>) -> Result<Outcome, TicketError> {
-        self.shared.table.wait(ticket, deadline, cancel)
+        self.shared.table.wait(ticket, deadline, cancel).inspect(|outcome| outcome.input.release())
     }
 
     pub fn poll(&self, ticket: Ticket) -> Result<Outcome, TicketError> {
-        self.shared.table.poll(ticket)
+        self.shared.table.poll(ticket).inspect(|outcome| outcome.input.release())
     }
 
     pub fn forget(&self, ticket: Ticket) -> Result<(), TicketError> {
-        self.shared.table.forget(ticket)
+        if let Some(outcome) = self.shared.table.forget(ticket)? {
+            outcome.input.release();
+            outcome.output.release();
+        }
+        Ok(())
     }
 
     pub fn cancel(&self, ticket: Ticket) -> Result<(), TicketError> {

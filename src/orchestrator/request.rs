@@ -6,7 +6,19 @@ use crate::base::sync::AtomicU32;
 use crate::base::text::{Lossy, Text};
 use std::ffi::{c_char, c_void};
 
-/// What a submitter gives. The buffers are borrowed until the outcome.
+/// A view of a set of buffers, with the set's handle. A view of 0 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Parcel {
+    pub set: u64,
+    pub view: u64,
+}
+
+impl Parcel {
+    pub const NONE: Self = Self { set: 0, view: 0 };
+}
+
+/// What a submitter gives. The memory are borrowed until the outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     pub priority: Priority,
@@ -16,6 +28,8 @@ pub struct Request {
     pub input_bytes: u64,
     pub output: *mut c_void,
     pub output_capacity_bytes: u64,
+    /// Is the input, of which the request keeps a reference until its outcome is taken.
+    pub parcel: Parcel,
     pub completion: Option<Completion>,
     pub user_data: *mut c_void,
 }
@@ -45,6 +59,9 @@ pub struct Item {
     pub user_data: *mut c_void,
     pub ticket: u64,
     pub message: [c_char; MESSAGE_BYTES],
+    pub input_parcel: Parcel,
+    /// A reference that the run hands over with the outcome.
+    pub output_parcel: Parcel,
 }
 
 impl Item {
@@ -63,6 +80,8 @@ impl Item {
         user_data: std::ptr::null_mut(),
         ticket: 0,
         message: [0; MESSAGE_BYTES],
+        input_parcel: Parcel::NONE,
+        output_parcel: Parcel::NONE,
     };
 
     /// What the run wrote beside the failure of the item.
@@ -95,6 +114,10 @@ pub struct Outcome {
     pub queue_ns: u64,
     pub run_ns: u64,
     pub message: Text<MESSAGE_BYTES>,
+    /// The reference that the request has kept; ends when the outcome is taken.
+    pub input: Parcel,
+    /// Whose reference goes to whoever takes the outcome.
+    pub output: Parcel,
 }
 
 /// Who said that a request failed.
@@ -114,6 +137,17 @@ pub enum Failure {
 impl Outcome {
     /// An outcome without a run.
     pub fn unrun(kind: OutcomeKind, failure: Failure, queue_ns: u64, message: Text<MESSAGE_BYTES>) -> Self {
-        Self { kind, failure, batch_size: 0, worker: 0, output_bytes: 0, queue_ns, run_ns: 0, message }
+        Self {
+            kind,
+            failure,
+            batch_size: 0,
+            worker: 0,
+            output_bytes: 0,
+            queue_ns,
+            run_ns: 0,
+            message,
+            input: Parcel::NONE,
+            output: Parcel::NONE,
+        }
     }
 }

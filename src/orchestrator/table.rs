@@ -5,12 +5,12 @@
 //! whoever takes the outcome frees it.
 
 use super::error::TicketError;
-use super::request::{Completion, Item, Outcome, Request, Ticket};
+use super::request::{Completion, Item, Outcome, Parcel, Request, Ticket};
 use crate::base::alloc::OutOfMemory;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
-use crate::pool::cells::{self, CellError, Cells, Key, MOST_CELLS};
+use crate::pool::cells::{self, CellError, Cells, Finished, Key, MOST_CELLS};
 use std::cell::UnsafeCell;
 
 /// No slot.
@@ -125,6 +125,8 @@ impl Table {
             item.input_bytes = request.input_bytes;
             item.output = request.output;
             item.output_capacity_bytes = request.output_capacity_bytes;
+            item.input_parcel = request.parcel;
+            item.output_parcel = Parcel::NONE;
             item.output_bytes = 0;
             item.status = 0;
             item.cancelled = &raw const slot.cancelled;
@@ -176,14 +178,16 @@ impl Table {
         unsafe { *self.slot(number).completion.get() }
     }
 
-    /// Ends a request that is `ENDING`. With `taken` the outcome has been taken by its completion.
-    pub fn finish(&self, number: u32, outcome: &Outcome, taken: bool) {
+    /// Ends a request that is `ENDING`. With `taken` the outcome has been taken by its completion. Tells whether nobody
+    /// will take it.
+    pub fn finish(&self, number: u32, outcome: &Outcome, taken: bool) -> bool {
         if taken {
-            return self.slots.vacate(number);
+            self.slots.vacate(number);
+            return false;
         }
         // SAFETY: who made the slot `ENDING` owns the cell until it is done.
         unsafe { *self.slot(number).outcome.get() = Some(*outcome) };
-        self.slots.finish(number, ENDING);
+        self.slots.finish(number, ENDING) == Finished::Unwanted
     }
 
     /// Waits for the outcome and takes it.
@@ -196,9 +200,11 @@ impl Table {
         outcome_of(ticket, self.slots.poll(Key(ticket.0), read))
     }
 
-    /// Gives the outcome up, whether it is there or not.
-    pub fn forget(&self, ticket: Ticket) -> Result<(), TicketError> {
-        self.slots.forget(Key(ticket.0), |_| {}).map_err(|error| TicketError::of(ticket, error))
+    /// Gives the outcome up, whether it is there or not; tells one that is.
+    pub fn forget(&self, ticket: Ticket) -> Result<Option<Outcome>, TicketError> {
+        let mut found = None;
+        let forgotten = self.slots.forget(Key(ticket.0), |slot| found = read(slot));
+        forgotten.map(|()| found).map_err(|error| TicketError::of(ticket, error))
     }
 }
 

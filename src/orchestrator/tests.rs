@@ -126,6 +126,7 @@ fn request() -> Request {
         input_bytes: 0,
         output: std::ptr::null_mut(),
         output_capacity_bytes: 0,
+        parcel: Parcel::NONE,
         completion: None,
         user_data: std::ptr::null_mut(),
     }

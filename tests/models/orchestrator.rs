@@ -44,7 +44,7 @@ use crate::base::text::Text;
 use crate::explore;
 use error::TicketError;
 use queue::{Next, Queue, Sleeper};
-use request::{Failure, Outcome, OutcomeKind, Priority, Request, Ticket};
+use request::{Failure, Outcome, OutcomeKind, Parcel, Priority, Request, Ticket};
 use shuttle::sync::Barrier;
 use shuttle::thread;
 use std::sync::Arc;
@@ -65,6 +65,7 @@ const REQUEST: Request = Request {
     input_bytes: 0,
     output: std::ptr::null_mut(),
     output_capacity_bytes: 0,
+    parcel: Parcel::NONE,
     completion: None,
     user_data: std::ptr::null_mut(),
 };
@@ -294,7 +295,7 @@ fn outcome_is_taken_once_whoever_wants_it() {
                 thread::spawn(move || match taker {
                     0 => world.table.wait(ticket, Deadline::NEVER, None).map(drop),
                     1 => world.table.poll(ticket).map(drop),
-                    _ => world.table.forget(ticket),
+                    _ => world.table.forget(ticket).map(drop),
                 })
             })
             .collect();
