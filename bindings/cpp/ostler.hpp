@@ -8,10 +8,12 @@
 #define OSTLER_HPP
 
 #include "ostler/arena.hpp"
+#include "ostler/buffers.hpp"
 #include "ostler/deferred.hpp"
 #include "ostler/file.hpp"
 #include "ostler/errors.hpp"
 #include "ostler/handle.hpp"
+#include "ostler/lazy.hpp"
 #include "ostler/library.hpp"
 #include "ostler/model.hpp"
 #include "ostler/orchestrator.hpp"
