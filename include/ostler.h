@@ -4274,6 +4274,13 @@ typedef struct ostler_result {
     uint32_t reserved;
     /** Why it was not completed; NUL-terminated. */
     char message[OSTLER_MESSAGE_BYTES];
+    /** The set of output_buffer. */
+    ostler_buffers *output_buffers;
+    /**
+     * What the run callback has handed over, with one reference, which is the caller's to release, in a completion callback
+     * the library's; 0: nothing, also when the caller's struct has no room for it, and unless completed.
+     */
+    ostler_buffer output_buffer;
 } ostler_result;
 
 /**
@@ -4303,6 +4310,13 @@ typedef struct ostler_request {
     ostler_completion_callback on_complete;
     /** Handed to the run callback in the item, and to on_complete. */
     void *user_data;
+    /** The set of input_buffer; NULL when that is 0. */
+    ostler_buffers *input_buffers;
+    /**
+     * 0, or a view that is the input, without a copy; then input is NULL. The request keeps a reference to it from its
+     * submit until its outcome is taken.
+     */
+    ostler_buffer input_buffer;
 } ostler_request;
 
 /**
@@ -4332,6 +4346,16 @@ typedef struct ostler_item {
     struct ostler_ticket ticket;
     /** Words for the failure; NUL-terminated. */
     char message[OSTLER_MESSAGE_BYTES];
+    /** As submitted; the request keeps a reference of its own. */
+    ostler_buffers *input_buffers;
+    ostler_buffer input_buffer;
+    /** The set of output_buffer; NULL. */
+    ostler_buffers *output_buffers;
+    /**
+     * 0, or what the callback hands over with the outcome, with one reference: to hand the input over, or a part of it, it
+     * is retained, or sliced.
+     */
+    ostler_buffer output_buffer;
 } ostler_item;
 
 /**
@@ -6575,11 +6599,12 @@ ostler_status ostler_model_wait_ready(struct ostler_model *model, uint64_t timeo
  *
  * Parameters:
  * - model: borrowed.
- * - request: borrowed during the call; its buffers until the outcome.
+ * - request: borrowed during the call; its memory until the outcome. An input_buffer gets a reference of the request's.
  * - out: written only on success, else 0. A request without on_complete keeps its place in the orchestrator's table
  *   until this ticket is given to ostler_orchestrator_wait, _poll or _forget.
  *
- * Returns: OSTLER_OK, OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE,
+ * Returns: OSTLER_OK, OSTLER_E_QUEUE_FULL, OSTLER_E_STALE_BUFFER, OSTLER_E_LIMIT (of references to the input_buffer),
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE (also of the input_buffer's set),
  * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
@@ -6603,7 +6628,7 @@ ostler_status ostler_model_submit(struct ostler_model *model,
  * - accepted: written; how many were accepted, also after a failure.
  *
  * Returns: OSTLER_OK (all), or why the first that was refused was: OSTLER_E_QUEUE_FULL, OSTLER_E_INVALID_ARGUMENT,
- * OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * OSTLER_E_UNSUPPORTED, OSTLER_E_CLOSED, OSTLER_E_STALE_BUFFER, OSTLER_E_LIMIT; OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: model NULL is OSTLER_E_INVALID_HANDLE; requests and tickets (unless count is 0) and accepted must not be

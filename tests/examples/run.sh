@@ -35,6 +35,17 @@ if why=$("$CC" -std=c11 "${warnings[@]}" examples/quickstart.c $(flags ostler) -
 else
     not_ok quickstart.c "does not compile: $why"
 fi
+for example in buffers lazy; do
+    # shellcheck disable=SC2046
+    if why=$("$CC" -std=c11 "${warnings[@]}" "examples/$example.c" $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/$example" 2>&1); then
+        case $example in
+        buffers) check buffers.c says OSTLER_E_STALE_BUFFER "$work/buffers" ;;
+        lazy) check lazy.c says 'it was dropped' "$work/lazy" ;;
+        esac
+    else
+        not_ok "$example.c" "does not compile: $why"
+    fi
+done
 leaks_are_told() {
     local out
     out=$("$work/tracing") || { echo "status $?: $out"; return 1; }
