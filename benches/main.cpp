@@ -61,6 +61,7 @@ int main(int count, char **arguments) {
     std::vector<bench::Case> cases;
     bench::add_boundary(cases);
     bench::add_arena(cases);
+    bench::add_heap(cases);
     bench::add_pool(cases);
     bench::add_deferred(cases);
     bench::add_templates(cases);

@@ -1277,7 +1277,364 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 
 
 /* ======================================================================
- * Receipt: what each chunk of an arena asked for, what it got, and why, checked against the kernel.
+ * Heap: blocks of any size on the pages and the node asked for, each given back by itself, by any thread.
+ *
+ * A block's address never changes. Freeing one twice, or an address that the heap did not give out, is found at the call;
+ * a checked heap also finds what was written beside a block.
+ * ====================================================================== */
+
+/** Blocks of any size, allocated and freed one by one by many threads. */
+typedef struct ostler_heap ostler_heap;
+
+/** How a heap gets its memory, and how closely it looks. */
+typedef struct ostler_heap_config {
+    /** sizeof(ostler_heap_config). */
+    uint32_t struct_size;
+    /**
+     * 1: guards surround each block, and are looked at when it is freed or resized and by ostler_heap_check; each block
+     * remembers where it was asked for; every call takes the heap's lock, and a block costs 32 bytes more. 0: only
+     * addresses are checked.
+     */
+    uint32_t checked;
+    /** 1: the heap maps nothing; it has what ostler_heap_adopt gives it. 0: it maps chunks as it needs them. */
+    uint32_t adopted_only;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * What memory the heap is made of; borrowed while the heap is created; NULL: the defaults of
+     * ostler_page_source_init.
+     */
+    const ostler_page_source *source;
+    /**
+     * Bytes mapped at once; 65536 to 64 GiB, rounded up to the page size got; 0: 2 MiB. A larger block gets a
+     * larger chunk, which goes back when nothing lies in it any more, at the latest with the next ostler_heap_trim.
+     */
+    uint64_t chunk_bytes;
+    /** Mapped bytes never exceed this, so chunks may be smaller than chunk_bytes; at least 65536; 0: no limit. */
+    uint64_t limit_bytes;
+    /** Shown in reports and in the kernel's list of mappings. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_heap_config;
+
+/** A block that is out. */
+typedef struct ostler_heap_block {
+    /** Where it begins. */
+    uint64_t address;
+    /** Bytes that were asked for. */
+    uint64_t requested_bytes;
+    /** Bytes that it takes. */
+    uint64_t used_bytes;
+    /** Where it was asked for, in a checked heap while tracing is on; else 0. */
+    uint32_t call_site;
+    /** 0. */
+    uint32_t reserved;
+} ostler_heap_block;
+
+/**
+ * What a heap holds and did. used_bytes + cached_bytes + free_bytes + tag_bytes are all its memory, but for a rest of less
+ * than 64 bytes in each chunk.
+ */
+typedef struct ostler_heap_stats {
+    /** sizeof(ostler_heap_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Chunks, mapped and adopted. */
+    uint64_t chunks;
+    /** Bytes mapped: what the governor is charged for. */
+    uint64_t mapped_bytes;
+    /** The most that mapped_bytes ever was. */
+    uint64_t peak_mapped_bytes;
+    /** Bytes adopted. */
+    uint64_t adopted_bytes;
+    /** Mapped bytes that have memory behind them now. */
+    uint64_t resident_bytes;
+    /** Blocks that are out. */
+    uint64_t blocks;
+    /** Bytes that were asked for with them. */
+    uint64_t requested_bytes;
+    /** Bytes that they take, rounding and guards included; the difference is waste. */
+    uint64_t used_bytes;
+    /** Bytes that are free, and at hand for one thread. */
+    uint64_t cached_bytes;
+    /** Bytes that are free for all. */
+    uint64_t free_bytes;
+    /** The pieces that those lie in. */
+    uint64_t free_blocks;
+    /** The largest of them. */
+    uint64_t largest_free_bytes;
+    /** Bytes of the tags that say what memory is used for, one for each 16. */
+    uint64_t tag_bytes;
+    /** Allocations that ever succeeded. */
+    uint64_t allocations;
+    /** How often somebody had written to free memory, so that its lists were made anew. */
+    uint64_t repairs;
+    /** Chunks that got smaller pages or another node policy than asked. */
+    uint64_t step_downs;
+} ostler_heap_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_heap_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_config_init(struct ostler_heap_config *config, uint32_t struct_size);
+
+/**
+ * Makes a heap and maps its first chunk.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_heap_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; out must not be NULL.
+ * Blocking: as long as the kernel takes to map the chunk and bring in its pages; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_create(const struct ostler_heap_config *config,
+                                 struct ostler_heap **out);
+
+/**
+ * Allocates a block. Up to 2048 bytes it mostly is one that this thread has at hand. It holds whatever was there.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - size_bytes: 0 gives an address of its own, too.
+ * - align_bytes: a power of two of at most 2 MiB; 0: 16.
+ * - out: written only on success, else NULL; ends with ostler_heap_free, or with the heap.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_PAGES_UNAVAILABLE,
+ * OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_alloc(struct ostler_heap *heap,
+                                uint64_t size_bytes,
+                                uint64_t align_bytes,
+                                void **out);
+
+/**
+ * Gives a block back, on whatever thread. In a checked heap a block that was overrun stays as it is, to be looked at.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ * - address: owned; where ostler_heap_alloc or ostler_heap_resize said that the block begins; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FOREIGN_POINTER, OSTLER_E_DOUBLE_FREE, OSTLER_E_OVERRUN, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Only a checked heap finds one block freed by two threads at the same moment.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; address NULL is OSTLER_OK and does nothing.
+ * Blocking: now and then as long as the kernel takes to give a large chunk back; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_free(struct ostler_heap *heap,
+                               void *address);
+
+/**
+ * Gives a block another size: where it is, if what lies behind it is free or it becomes smaller, else elsewhere. What it
+ * held stays, as far as it fits. After a failure the block is as it was.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - address: owned; where the block begins; invalid after a success that moved it.
+ * - size_bytes: 0 gives an address of its own, too.
+ * - align_bytes: a power of two of at most 2 MiB; 0: 16.
+ * - out: written only on success, else NULL; where the block begins now.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FOREIGN_POINTER, OSTLER_E_DOUBLE_FREE, OSTLER_E_OVERRUN,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; address and out must not be NULL.
+ * Blocking: as long as it takes to copy, now and then as long as the kernel takes to map a chunk; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_resize(struct ostler_heap *heap,
+                                 void *address,
+                                 uint64_t size_bytes,
+                                 uint64_t align_bytes,
+                                 void **out);
+
+/**
+ * Tells how many bytes a block has room for: at least those that were asked for, and in a checked heap no more.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ * - address: borrowed; where the block begins.
+ * - out: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FOREIGN_POINTER, OSTLER_E_DOUBLE_FREE, OSTLER_E_OVERRUN,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; address and out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_get_usable_bytes(struct ostler_heap *heap,
+                                           void *address,
+                                           uint64_t *out);
+
+/**
+ * Has the heap use memory of the host's, too. It may be any memory that can be read and written; about a 17th of it is for
+ * the heap's own tags.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - memory: borrowed until the heap is gone; nobody else uses it meanwhile.
+ * - memory_bytes: 4096 to 64 GiB.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; memory must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_adopt(struct ostler_heap *heap,
+                                void *memory,
+                                uint64_t memory_bytes);
+
+/**
+ * Gives chunks back to the system in which nothing lies. What threads have at hand is taken back first. Adopted memory
+ * stays.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - keep_bytes: as many mapped bytes are kept; 0 keeps no empty chunk.
+ * - returned_bytes: written only on success, else 0: bytes that were given back.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; returned_bytes may be NULL.
+ * Blocking: as long as the kernel takes to unmap; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_trim(struct ostler_heap *heap,
+                               uint64_t keep_bytes,
+                               uint64_t *returned_bytes);
+
+/**
+ * Looks at the guards of every block of a checked heap. In another one it looks at nothing.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_OVERRUN (the message names the first such block, its size, and where it was written),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: holds up other calls for as long as it takes to look; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_check(struct ostler_heap *heap);
+
+/**
+ * Lists the blocks that are out, lowest address first: for a report of what leaked. A long list is read in pieces: each
+ * call goes on behind the last address of the one before.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ * - behind: only blocks at higher addresses are listed; 0: from the first.
+ * - blocks: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many blocks are out behind that address, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; blocks may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: holds up other calls for as long as it takes to look; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_list_blocks(struct ostler_heap *heap,
+                                      uint64_t behind,
+                                      struct ostler_heap_block *blocks,
+                                      uint64_t capacity,
+                                      uint64_t *count);
+
+/**
+ * Tells what the heap holds and did.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. While other threads allocate and free, the numbers are of about the same moment.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell what is resident; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_get_stats(struct ostler_heap *heap,
+                                    struct ostler_heap_stats *out);
+
+/**
+ * Takes no new work, and waits until every block is given back. The heap's memory stays until ostler_heap_destroy.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait from another thread.
+ * - still_out: written; how many blocks are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+ * Blocking: waits as said; OSTLER_E_CLOSED when the heap is destroyed meanwhile with blocks still out.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_close(struct ostler_heap *heap,
+                                uint64_t timeout_ns,
+                                ostler_cancel *cancel,
+                                uint64_t *still_out);
+
+/**
+ * Destroys a heap with all its blocks. Its memory goes back to the system, or to the host that lent it.
+ *
+ * Parameters:
+ * - heap: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: nobody may use one of its blocks meanwhile; other calls are waited for.
+ * NULL: heap NULL is OSTLER_OK and does nothing.
+ * Blocking: ends the waits inside, and waits for those calls to return; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_destroy(struct ostler_heap *heap);
+
+
+/* ======================================================================
+ * Receipt: what each chunk of an arena or a heap asked for, what it got, and why, checked against the kernel.
  * ====================================================================== */
 
 /** Nothing stood in the way. */
@@ -1472,6 +1829,48 @@ ostler_status ostler_arena_print_receipts(ostler_arena *arena,
                                           char *buffer,
                                           uint64_t buffer_bytes,
                                           uint64_t *needed_bytes);
+
+/**
+ * Tells what a chunk of a heap was asked to be, what it got, and why, as ostler_arena_get_receipt does.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - chunk_index: from 0 on; adopted memory has no receipt, and a trim may change the order.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (also when there are no more chunks), OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_get_receipt(ostler_heap *heap,
+                                      uint64_t chunk_index,
+                                      struct ostler_receipt *out);
+
+/**
+ * Writes the receipts of all chunks that a heap has mapped as a table for people.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_print_receipts(ostler_heap *heap,
+                                         char *buffer,
+                                         uint64_t buffer_bytes,
+                                         uint64_t *needed_bytes);
 
 
 /* ======================================================================

@@ -10,4 +10,6 @@ void peer_deadpool_managed(std::uint64_t count);
 void peer_deadpool_unmanaged(std::uint64_t count);
 void peer_oneshot(std::uint64_t count);
 void peer_tokio_oneshot(std::uint64_t count);
+void peer_rlsf(std::uint64_t count);
+void peer_offset_allocator(std::uint64_t count);
 }

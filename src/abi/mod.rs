@@ -20,6 +20,7 @@ pub mod file;
 pub mod governor;
 mod guard;
 pub mod hand_over;
+pub mod heap;
 pub mod lazy;
 pub mod lease;
 pub mod library;

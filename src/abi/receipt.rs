@@ -1,13 +1,15 @@
-//! Receipt: what each chunk of an arena asked for, what it got, and why, checked against the kernel.
+//! Receipt: what each chunk of an arena or a heap asked for, what it got, and why, checked against the kernel.
 
 use super::arena::ostler_arena;
 use super::arguments::{clear, optional_output, print};
 use super::guard::with;
+use super::heap::ostler_heap;
 use super::page_source::OSTLER_SET_WORDS;
 use super::status::ostler_status;
 use super::structs::{prepare, versioned, zeroed};
 use crate::base::handles::Pin;
 use crate::memory::arena::Arena;
+use crate::memory::heap::Heap;
 use crate::memory::pages::{Limit, MAX_STEPS, Options};
 use crate::memory::policy::NodePolicy;
 use crate::memory::receipt::{Receipt, Table};
@@ -280,6 +282,71 @@ pub unsafe extern "C" fn ostler_arena_print_receipts(
     }
     with(arena, |arena: &Pin<Arena>| {
         let table = || Table(&arena.receipts()).to_string();
+        // SAFETY: as the header asks.
+        unsafe { print(table, buffer, buffer_bytes, needed) }
+    })
+}
+
+/// Tells what a chunk of a heap was asked to be, what it got, and why, as ostler_arena_get_receipt does.
+///
+/// Parameters:
+/// - heap: borrowed.
+/// - chunk_index: from 0 on; adopted memory has no receipt, and a trim may change the order.
+/// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (also when there are no more chunks), OSTLER_E_INVALID_HANDLE,
+/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_heap_get_receipt(
+    heap: *mut ostler_heap,
+    chunk_index: u64,
+    out: *mut ostler_receipt,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
+    with(heap, |heap: &Pin<Heap>| {
+        let out = out?;
+        out.fill(&ostler_receipt::from(&heap.receipt(chunk_index)?));
+        Ok(())
+    })
+}
+
+/// Writes the receipts of all chunks that a heap has mapped as a table for people.
+///
+/// Parameters:
+/// - heap: borrowed.
+/// - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+/// - buffer_bytes: its size; 0 writes nothing.
+/// - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: heap NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_heap_print_receipts(
+    heap: *mut ostler_heap,
+    buffer: *mut c_char,
+    buffer_bytes: u64,
+    needed_bytes: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    let needed = unsafe { optional_output(needed_bytes, 0) };
+    if buffer_bytes > 0 {
+        // SAFETY: as the header asks.
+        unsafe { clear(buffer, 0) };
+    }
+    with(heap, |heap: &Pin<Heap>| {
+        let receipts = heap.receipts()?;
+        let table = || Table(&receipts).to_string();
         // SAFETY: as the header asks.
         unsafe { print(table, buffer, buffer_bytes, needed) }
     })

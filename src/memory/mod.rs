@@ -22,6 +22,7 @@ pub mod coverage;
 pub mod file;
 pub mod governor;
 pub mod headroom;
+pub mod heap;
 pub mod kernel;
 pub mod lanes;
 pub mod lazy;

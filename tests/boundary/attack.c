@@ -5,6 +5,7 @@ static void attack_null(const struct function *function, size_t index)
 {
     const struct parameter *parameter = &function->parameters[index];
     size_t name_length = strlen(function->name);
+    bool is_free = strcmp(function->name, "ostler_heap_free") == 0;
     bool ends_it = (name_length > 8 && strcmp(function->name + name_length - 8, "_destroy") == 0) ||
                    strcmp(function->name, "ostler_cursor_close") == 0 ||
                    strcmp(function->name, "ostler_magazine_close") == 0 || strcmp(function->name, "ostler_tap_close") == 0 ||
@@ -14,6 +15,8 @@ static void attack_null(const struct function *function, size_t index)
 
     if (parameter->nullable || parameter->shape == OPAQUE)
         wanted = function->answer;
+    else if (parameter->shape == ADDRESS && is_free)
+        wanted = OSTLER_OK;
     else if (parameter->shape == HANDLE)
         wanted = ends_it ? OSTLER_OK : OSTLER_E_INVALID_HANDLE;
 
@@ -313,6 +316,7 @@ static void attack_parameter(const struct function *function, size_t index)
     case BUFFER:
     case BYTES:
     case OPAQUE:
+    case ADDRESS:
     case CALLBACK:
     case OUT_INIT:
     case OUT:

@@ -109,6 +109,7 @@ static void make_valid(struct attempt *attempt, size_t index)
             memcpy(block(attempt, index, sizeof VALID_TEXT, 0), VALID_TEXT, sizeof VALID_TEXT);
         break;
     case OPAQUE:
+    case ADDRESS:
         argument->pointer = attempt;
         break;
     case CALLBACK:

@@ -19,6 +19,7 @@ enum kind {
     CANCEL,
     TOPOLOGY,
     ARENA,
+    HEAP,
     CURSOR,
     POOL,
     TAP,
@@ -51,6 +52,7 @@ enum shape {
     IN_TOKEN,   /* a pointer to a mark */
     NUMBER,     /* bits wide; more than `most` would lie about memory */
     SIZE_OF,    /* the size of the OUT_INIT beside it */
+    ADDRESS,    /* a block of a heap; the tests give one of their own, which is of none */
     TEXT,       /* const char * */
     BUFFER,     /* char *, its size beside it */
     BYTES,      /* void * with its size beside it, or an array of them that is read */
@@ -143,6 +145,7 @@ void fill_ostler_lazy_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_buffers_config(void *target, uint32_t struct_size);
 void fill_ostler_file_config(void *target, uint32_t struct_size);
 void fill_ostler_page_source(void *target, uint32_t struct_size);
+void fill_ostler_heap_config(void *target, uint32_t struct_size);
 void fill_ostler_pool_config(void *target, uint32_t struct_size);
 void fill_ostler_pool_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_orchestrator_config(void *target, uint32_t struct_size);

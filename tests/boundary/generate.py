@@ -21,6 +21,7 @@ KINDS = {
     "ostler_cancel": "CANCEL",
     "ostler_topology": "TOPOLOGY",
     "ostler_arena": "ARENA",
+    "ostler_heap": "HEAP",
     "ostler_cursor": "CURSOR",
     "ostler_pool": "POOL",
     "ostler_tap": "TAP",
@@ -48,7 +49,7 @@ TOKENS = {
     "ostler_segment_block": "BLOCK",
 }
 # What functions list, as arrays of plain structs.
-LISTED = ("ostler_lease_info", "ostler_account_info", "ostler_suggestion", "ostler_reclaimed", "ostler_slab_live")
+LISTED = ("ostler_lease_info", "ostler_heap_block", "ostler_account_info", "ostler_suggestion", "ostler_reclaimed", "ostler_slab_live")
 
 # A valid value for a number, by its name.
 NUMBERS = {
@@ -56,6 +57,7 @@ NUMBERS = {
     "access": "OSTLER_ACCESS_READ_ONLY",
     "timeout_ns": "0",
     "size_bytes": "64",
+    "behind": "0",
     "align_bytes": "16",
     "mode": "OSTLER_RESET_KEEP_PAGES",
     "max_level": "OSTLER_LOG_WARN",
@@ -102,6 +104,10 @@ ANSWERS = {
     "ostler_arena_hand_over_region": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_governor_unwatch": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
+    # What is freed is no block.
+    "ostler_heap_free": "OSTLER_E_FOREIGN_POINTER",
+    "ostler_heap_resize": "OSTLER_E_FOREIGN_POINTER",
+    "ostler_heap_get_usable_bytes": "OSTLER_E_FOREIGN_POINTER",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_lazy_drop": "OSTLER_E_BUSY",
@@ -180,6 +186,8 @@ def parameter(header, function, name, text):
         return of("BYTES", bytes=bytes_of(name))
     if stars == 1 and base == "void" and name in ("user_data", "value", "slot", "memory"):
         return of("OPAQUE")
+    if stars == 1 and base == "void" and name == "address":
+        return of("ADDRESS")
     if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "int32_t", "uint64_t", "ostler_status"):
         array = many and base in TOKENS
         bytes_ = f"{'ITEMS * ' if array else ''}sizeof({base})"

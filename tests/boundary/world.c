@@ -192,6 +192,13 @@ void fill_ostler_tracing_config(void *target, uint32_t struct_size)
     SET(ostler_tracing_config, sample_bytes, 1);
 }
 
+void fill_ostler_heap_config(void *target, uint32_t struct_size)
+{
+    static const ostler_page_source base_pages = {.struct_size = sizeof base_pages, .page_policy = OSTLER_PAGES_BASE};
+    begin(target, struct_size);
+    SET(ostler_heap_config, source, &base_pages);
+}
+
 void fill_ostler_pool_config(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);
@@ -370,6 +377,12 @@ static void make_handle(struct world *world, enum kind kind)
         world_make(world, SLAB);
         CHECK_STATUS(ostler_magazine_open(world->handles[SLAB], (ostler_magazine **)out), OSTLER_OK);
         break;
+    case HEAP: {
+        ostler_heap_config config;
+        fill_ostler_heap_config(&config, sizeof config);
+        CHECK_STATUS(ostler_heap_create(&config, (ostler_heap **)out), OSTLER_OK);
+        break;
+    }
     case POOL: {
         ostler_pool_config config;
         ostler_pool_callbacks callbacks;
@@ -491,7 +504,7 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 void world_end(struct world *world)
 {
     static const enum kind children_first[] = {MAGAZINE, SLAB, READER, LAZY, CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
-                                               DEFERRED, BUFFERS,  ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL, SEGMENT};
+                                               DEFERRED, BUFFERS,  HEAP, ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL, SEGMENT};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
     end_token(world, TEMPLATE, &world->template);
@@ -506,6 +519,7 @@ void world_end(struct world *world)
 bool world_is_well(const struct world *world)
 {
     ostler_topology_info topology = {.struct_size = sizeof topology};
+    ostler_heap_stats heap = {.struct_size = sizeof heap};
     ostler_arena_stats arena = {.struct_size = sizeof arena};
     ostler_pool_stats pool = {.struct_size = sizeof pool};
     ostler_orchestrator_stats orchestrator = {.struct_size = sizeof orchestrator};
@@ -525,6 +539,9 @@ bool world_is_well(const struct world *world)
            EXPECT_EQ(buffers.in_use, 0) &&
            EXPECT_STATUS(ostler_lazy_get_stats(world->handles[LAZY], &lazy), OSTLER_OK) &&
            EXPECT_EQ(lazy.readers, 1) && EXPECT_EQ(lazy.version, 0) && EXPECT_STATUS(ostler_cancel_signal(world->handles[CANCEL]), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_heap_alloc(world->handles[HEAP], 16, 0, &bytes), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_heap_free(world->handles[HEAP], bytes), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_heap_get_stats(world->handles[HEAP], &heap), OSTLER_OK) && EXPECT_EQ(heap.blocks, 0) &&
            EXPECT_STATUS(ostler_topology_get_info(world->handles[TOPOLOGY], &topology), OSTLER_OK) &&
            EXPECT_STATUS(ostler_arena_get_stats(world->handles[ARENA], &arena), OSTLER_OK) &&
            EXPECT_STATUS(ostler_cursor_alloc(world->handles[CURSOR], 16, 0, &bytes), OSTLER_OK) &&
@@ -566,6 +583,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_arena_destroy(handle);
     case CURSOR:
         return ostler_cursor_close(handle);
+    case HEAP:
+        return ostler_heap_destroy(handle);
     case POOL:
         return ostler_pool_destroy(handle);
     case TAP:
@@ -627,6 +646,7 @@ ostler_status stale_status(enum kind kind)
 const char *kind_name(enum kind kind)
 {
     static const char *const names[KINDS] = {
+        [HEAP] = "heap",
         [SLAB] = "slab",         [MAGAZINE] = "magazine",
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",

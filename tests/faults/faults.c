@@ -117,6 +117,48 @@ static ostler_status use_topology(void)
     return status;
 }
 
+static ostler_status use_heap(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BEST, .prefault = 1,
+                                 .node_policy = OSTLER_NODE_INTERLEAVE};
+    ostler_heap_config config = {.struct_size = sizeof config, .source = &source, .chunk_bytes = 65536,
+                                 .name = "ostler-test"};
+    ostler_heap_stats stats = {.struct_size = sizeof stats};
+    static char lent[8192];
+    static void *blocks[300];
+    ostler_heap_block listed[10];
+    ostler_heap *heap = NULL;
+    void *moved;
+    uint64_t count;
+    TRY(ostler_heap_create(&config, &heap));
+    if (heap == NULL)
+        return status;
+    TRY(ostler_heap_adopt(heap, lent, sizeof lent));
+    for (int i = 0; i < 300; i++) {
+        TRY(ostler_heap_alloc(heap, (uint64_t)i * 13, 0, &blocks[i]));
+        if (blocks[i] != NULL)
+            memset(blocks[i], i, (size_t)i * 13);
+    }
+    for (int i = 0; i < 300; i += 7)
+        if (blocks[i] != NULL) {
+            TRY(ostler_heap_resize(heap, blocks[i], (uint64_t)i * 300 + 1, 64, &moved));
+            blocks[i] = moved != NULL ? moved : blocks[i];
+        }
+    TRY(ostler_heap_list_blocks(heap, 0, listed, 10, &count));
+    TRY(ostler_heap_get_stats(heap, &stats));
+    /* Giving back must work whatever happened before. */
+    for (int i = 0; i < 300; i++) {
+        for (int at = 0; blocks[i] != NULL && at < i * 13 && (i % 7 != 0 || at == 0); at++)
+            EXPECT(((unsigned char *)blocks[i])[at] == (unsigned char)i);
+        EXPECT_STATUS(ostler_heap_free(heap, blocks[i]), OSTLER_OK);
+    }
+    TRY(ostler_heap_trim(heap, 0, NULL));
+    TRY(ostler_heap_close(heap, OSTLER_FOREVER, NULL, NULL));
+    EXPECT_STATUS(ostler_heap_destroy(heap), OSTLER_OK);
+    return status;
+}
+
 static ostler_status use_arena(void)
 {
     ostler_status status = OSTLER_OK;
@@ -579,6 +621,7 @@ static ostler_status use_orchestrator(void)
     return status;
 }
 
+static const struct scenario heap = {use_heap, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario topology = {use_topology, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario arena = {
     use_arena, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_STALE_MARK, OSTLER_OK}};
@@ -608,6 +651,10 @@ static const struct scenario templates = {
 static const struct scenario orchestrator = {
     use_orchestrator, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LOAD_FAILED, -EIO, OSTLER_OK}};
 
+TEST(allocations_of_a_heap) { fail_each_visit(&heap, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(mmap_of_a_heap) { fail_each_visit(&heap, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(mbind_of_a_heap) { fail_each_visit(&heap, OSTLER_FAULT_MBIND, EPERM); }
+TEST(madvise_of_a_heap) { fail_each_visit(&heap, OSTLER_FAULT_MADVISE, ENOMEM); }
 TEST(allocations_of_a_topology) { fail_each_visit(&topology, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_an_arena) { fail_each_visit(&arena, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_tracing) { fail_each_visit(&tracing, OSTLER_FAULT_ALLOCATION, ENOMEM); }

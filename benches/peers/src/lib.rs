@@ -1,8 +1,10 @@
-//! Pools and one-shot cells of Rust, as the C++ side calls them: each function does its work `count` times.
+//! Pools, one-shot cells and allocators of Rust, as the C++ side calls them: each function does its work `count` times.
 //!
 //! Every pool leases out the same: eight boxes of 64 bytes, which need no test and do not age. The functions of pools may
 //! be called by several threads at once, which then share the pool. Where a pool is asynchronous, each thread enters a
 //! runtime of its own, once for all its pairs: what is measured is the pool, not a scheduler that moves tasks about.
+
+mod heaps;
 
 use deadpool::{managed, unmanaged};
 use std::convert::Infallible;

@@ -15,6 +15,7 @@ const NOUNS: &[&str] = &[
     "arena",
     "mark",
     "hand_over",
+    "heap",
     "receipt",
     "coverage",
     "file",

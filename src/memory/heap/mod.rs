@@ -1,0 +1,629 @@
+//! A heap: blocks of any size on the pages and nodes asked for, each of which is given back by itself, by any thread.
+//!
+//! [`space`] cuts chunks into blocks and joins what comes back, with [`bins`] to find a free block in a few instructions
+//! and [`tags`] to say, apart from the memory, what each granule is. [`cache`] holds a few free blocks of each of the
+//! [`classes`] for each thread, which uses them in [`windows`] without a lock; [`directory`] tells whose an address is.
+//! [`guards`] surround the blocks of a checked heap. [`census`] tells what there is.
+
+mod bins;
+mod cache;
+mod census;
+mod classes;
+mod directory;
+mod error;
+mod guards;
+mod space;
+mod tags;
+mod windows;
+
+pub use census::{HeapStats, LiveBlock};
+pub use error::HeapError;
+
+use super::arena::region::{DEFAULT_ALIGN, MAX_ALIGN};
+use super::governor::{Account, Holder};
+use super::lanes::Lanes;
+use super::pages::{Mapping, PagesError, Request};
+use super::source::PageSource;
+use crate::base::alloc::{self, OutOfMemory};
+use crate::base::cancel::{self, Cancel};
+use crate::base::clock::Deadline;
+use crate::base::handles::{Handled, Kind};
+use crate::base::park::Parker;
+use crate::base::thread::ThreadRecord;
+use crate::base::tracing::CallSite;
+use crate::base::{InvalidField, Name};
+use bins::At;
+use cache::{Block, Cache, Tally};
+use classes::{GRANULE, class_for, granules_for};
+use directory::Directory;
+use guards::Guarded;
+use parking_lot::{Mutex, MutexGuard};
+use space::{Chunk, Memory, Piece, Space};
+use std::sync::Arc;
+use tags::{Extent, Found, Tag};
+use windows::Windows;
+
+pub const DEFAULT_CHUNK_BYTES: u64 = 2 << 20;
+pub const SMALLEST_CHUNK_BYTES: u64 = 64 << 10;
+pub const LARGEST_CHUNK_BYTES: u64 = 64 << 30;
+const SMALLEST_ADOPTED_BYTES: u64 = 4096;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeapConfig {
+    pub source: PageSource,
+    /// 0: [`DEFAULT_CHUNK_BYTES`].
+    pub chunk_bytes: u64,
+    /// 0: none.
+    pub limit_bytes: u64,
+    /// Guards surround each block, and no thread has blocks at hand.
+    pub checked: bool,
+    /// Maps nothing; only memory that the host lends.
+    pub adopted_only: bool,
+    pub name: Name,
+}
+
+pub struct Heap {
+    config: HeapConfig,
+    account: Arc<Account>,
+    directory: Directory,
+    windows: Windows,
+    caches: Lanes<Cache>,
+    state: Mutex<State>,
+    /// Held by the thread that maps the next chunk, so that others can go on meanwhile with what is left.
+    growth: Mutex<()>,
+}
+
+struct State {
+    space: Space,
+    closing: bool,
+    destroyed: bool,
+    waiters: Vec<&'static Parker>,
+    /// What was done with the lock.
+    tally: Tally,
+    mapped_bytes: u64,
+    peak_mapped_bytes: u64,
+    adopted_bytes: u64,
+    step_downs: u64,
+}
+
+/// A block as it is asked for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// With guards.
+    asked: u64,
+    granules: u32,
+    align: u64,
+    /// Granules of guards in front.
+    ahead: u32,
+}
+
+/// A block in use.
+#[derive(Clone, Copy)]
+struct Held {
+    at: At,
+    tag: Tag,
+    extent: Extent,
+}
+
+impl Heap {
+    pub fn new(config: HeapConfig) -> Result<Arc<Self>, HeapError> {
+        let config = checked(config)?;
+        let heap = alloc::try_arc(Self {
+            config,
+            account: Account::open(Holder::Heap, config.name)?,
+            directory: Directory::default(),
+            windows: Windows::new(),
+            caches: Lanes::default(),
+            state: Mutex::new(State {
+                space: Space::new(),
+                closing: false,
+                destroyed: false,
+                waiters: Vec::new(),
+                tally: Tally::default(),
+                mapped_bytes: 0,
+                peak_mapped_bytes: 0,
+                adopted_bytes: 0,
+                step_downs: 0,
+            }),
+            growth: Mutex::new(()),
+        })?;
+        // The first chunk comes now, so that what cannot be had is said at once.
+        if !config.adopted_only {
+            drop(heap.add_chunk(GRANULE)?);
+        }
+        heap.reopen(&heap.state.lock());
+        Ok(heap)
+    }
+
+    /// Allocates a block: mostly from what the thread has at hand.
+    #[inline(always)]
+    pub fn alloc(&self, record: Option<&'static ThreadRecord>, bytes: u64, align: u64) -> Result<*mut u8, HeapError> {
+        let is_plain = align <= DEFAULT_ALIGN && align & align.wrapping_sub(1) == 0;
+        if is_plain
+            && let Some(class) = class_for(bytes.max(1))
+            && let Some(cache) = record.and_then(|record| self.caches.of(record))
+            && let Some(_window) = self.windows.enter(&cache.pane)
+            && let Some(block) = cache.pop(class)
+        {
+            let (asked, used) = (bytes.max(1), classes::bytes_of(class));
+            block.tag.set_used_class(class, used - asked);
+            cache.tally.note_alloc(asked, used);
+            return Ok(block.address);
+        }
+        self.alloc_slowly(record, bytes, align)
+    }
+
+    /// Takes a block back, mostly to have it at hand.
+    #[inline(always)]
+    pub fn free(&self, record: Option<&'static ThreadRecord>, block: *mut u8) -> Result<(), HeapError> {
+        if let Some(cache) = record.and_then(|record| self.caches.of(record))
+            && let Some(_window) = self.windows.enter(&cache.pane)
+            && let Some(place) = self.directory.find(block)
+            && !place.is_off
+            && let Some((class, spare)) = place.tag.used_class()
+            && cache.push(class, Block { address: block, tag: place.tag })
+        {
+            place.tag.set_cached(class);
+            let used = classes::bytes_of(class);
+            cache.tally.note_free(used - spare, used);
+            return Ok(());
+        }
+        self.free_slowly(record, block)
+    }
+
+    #[cold]
+    fn alloc_slowly(
+        &self,
+        record: Option<&'static ThreadRecord>,
+        bytes: u64,
+        align: u64,
+    ) -> Result<*mut u8, HeapError> {
+        let wanted = self.wanted(bytes, align)?;
+        let cache = self.cache(record);
+        let start = self.with_room(&wanted, |state| {
+            if let (Some(cache), Some(class), true) = (cache, class_for(wanted.asked), wanted.align <= GRANULE)
+                && let Some(block) = state.refill(cache, class)
+            {
+                let used = classes::bytes_of(class);
+                block.tag.set_used_class(class, used - wanted.asked);
+                state.tally.note_alloc(wanted.asked, used);
+                return Some(block.address);
+            }
+            let (at, tag) = state.take(&wanted)?;
+            let extent = Extent { granules: wanted.granules, asked: wanted.asked };
+            tag.set_used(extent);
+            state.tally.note_alloc(self.seen_bytes(extent), extent.bytes());
+            Some(state.space.address(at))
+        })?;
+        Ok(self.hand_out(start, Extent { granules: wanted.granules, asked: wanted.asked }))
+    }
+
+    #[cold]
+    fn free_slowly(&self, record: Option<&'static ThreadRecord>, block: *mut u8) -> Result<(), HeapError> {
+        let mut state = self.state.lock();
+        let held = self.find_held(&state, block)?;
+        state.tally.note_free(self.seen_bytes(held.extent), held.extent.bytes());
+        let class = held.tag.used_class().map(|(class, _)| class);
+        if let (Some(class), Some(cache)) = (class, self.cache(record)) {
+            let kept = cache.batch(class);
+            cache.drain(class, kept, |block| self.give(&mut state, block));
+            if cache.push(class, Block { address: block, tag: held.tag }) {
+                held.tag.set_cached(class);
+                return Ok(());
+            }
+        }
+        let is_empty = state.space.give(held.at, held.extent.granules);
+        let gone = is_empty.then(|| self.take_out_if_for_one(&mut state, held.at.chunk));
+        if state.closing && self.live_blocks(&state) == 0 {
+            state.waiters.drain(..).for_each(Parker::unpark);
+        }
+        drop(state);
+        drop(gone);
+        Ok(())
+    }
+
+    /// Gives a block another size, where it is if that can be. What it held stays, as far as it fits.
+    pub fn resize(
+        &self,
+        record: Option<&'static ThreadRecord>,
+        block: *mut u8,
+        bytes: u64,
+        align: u64,
+    ) -> Result<*mut u8, HeapError> {
+        let wanted = self.wanted(bytes, align)?;
+        let kept = {
+            let mut state = self.state()?;
+            let held = self.find_held(&state, block)?;
+            if block as u64 % wanted.align == 0 && state.resize_in_place(&held, &wanted) {
+                let extent = Extent { granules: wanted.granules, asked: wanted.asked };
+                state.tally.note_resize(
+                    (self.seen_bytes(held.extent), self.seen_bytes(extent)),
+                    (held.extent.bytes(), extent.bytes()),
+                );
+                return Ok(self.hand_out(state.space.address(held.at), extent));
+            }
+            self.seen_bytes(held.extent).min(bytes)
+        };
+        let moved = self.alloc_slowly(record, bytes, align)?;
+        // SAFETY: both blocks are in use, by the caller, and hold at least so many bytes.
+        unsafe { moved.copy_from_nonoverlapping(block, kept as usize) };
+        self.free_slowly(record, block)?;
+        Ok(moved)
+    }
+
+    /// Bytes that a block has for its user: all of it, but in a checked heap those that were asked for.
+    pub fn usable_bytes(&self, block: *mut u8) -> Result<u64, HeapError> {
+        let state = self.state.lock();
+        let held = self.find_held(&state, block)?;
+        Ok(if self.config.checked { self.seen_bytes(held.extent) } else { held.extent.bytes() })
+    }
+
+    /// Has the heap use memory of the host's, too, which must stay until the heap is gone.
+    pub fn adopt(&self, address: *mut u8, bytes: u64) -> Result<(), HeapError> {
+        if !(SMALLEST_ADOPTED_BYTES..=LARGEST_CHUNK_BYTES).contains(&bytes) {
+            return Err(HeapError::AdoptedSize { bytes });
+        }
+        let mut state = self.state()?;
+        let (start, end) = (address as usize, (address as usize).saturating_add(bytes as usize));
+        let overlaps = |chunk: &Chunk| {
+            let first = chunk.memory.address() as usize;
+            start < first + chunk.memory.bytes() as usize && first < end
+        };
+        if state.space.chunks().any(overlaps) {
+            return Err(HeapError::AdoptedTwice { address: start });
+        }
+        let chunk = Chunk::new(Memory::Adopted { address, bytes }, false);
+        // SAFETY: the memory was lent by the caller, and nobody uses it yet.
+        unsafe { chunk.ground.tags.write_bytes(0, chunk.ground.granules as usize) };
+        self.put_in(&mut state, chunk)?;
+        state.adopted_bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives chunks back in which nothing lies, as long as more than `keep_bytes` are mapped, and tells how many bytes that
+    /// was. What threads have at hand is taken from them first.
+    pub fn trim(&self, keep_bytes: u64) -> Result<u64, HeapError> {
+        let mut state = self.state()?;
+        self.recall(&mut state);
+        let mut returned = 0;
+        loop {
+            let empty = |chunk: &&Chunk| chunk.is_empty() && matches!(chunk.memory, Memory::Mapped(_));
+            let spare = |chunk: &&Chunk| state.mapped_bytes - chunk.memory.bytes() >= keep_bytes;
+            let Some(place) = state.space.chunks().filter(empty).find(spare).map(|chunk| chunk.ground.chunk) else {
+                return Ok(returned);
+            };
+            let gone = self.take_out(&mut state, place);
+            returned += gone.as_ref().map_or(0, |chunk| chunk.memory.bytes());
+            // Others may go on while the kernel takes it back.
+            MutexGuard::unlocked(&mut state, || drop(gone));
+        }
+    }
+
+    /// Looks at the guards of every block.
+    pub fn check(&self) -> Result<(), HeapError> {
+        let state = self.state.lock();
+        if !self.config.checked {
+            return Ok(());
+        }
+        for chunk in state.space.grounds() {
+            for (at, piece) in state.space.pieces(chunk.chunk) {
+                if let Piece::Used(extent) = piece {
+                    Guarded { start: state.space.address(at), extent }.verify()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes no new work, and waits until every block is given back.
+    pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), HeapError> {
+        let parker = cancel::current_parker()?;
+        {
+            let mut state = self.state.lock();
+            alloc::try_reserve_one(&mut state.waiters)?;
+            state.waiters.push(parker);
+            // From now on all goes through the lock.
+            state.closing = true;
+            self.recall(&mut state);
+        }
+        let ready = || {
+            let state = self.state.lock();
+            (state.destroyed || self.live_blocks(&state) == 0).then_some(())
+        };
+        let ended = cancel::wait_until(deadline, cancel, ready);
+        let mut state = self.state.lock();
+        state.waiters.retain(|waiter| !std::ptr::eq(*waiter, parker));
+        match ended {
+            Ok(()) if self.live_blocks(&state) > 0 => Err(HeapError::Closed),
+            Ok(()) => Ok(()),
+            Err(end) => Err(HeapError::Wait(end)),
+        }
+    }
+
+    /// Blocks that are out.
+    pub fn blocks_out(&self) -> u64 {
+        self.live_blocks(&self.state.lock())
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, HeapError> {
+        let state = self.state.lock();
+        if state.closing { Err(HeapError::Closed) } else { Ok(state) }
+    }
+
+    /// The thread's cache, if threads have any now. For who holds the lock.
+    fn cache(&self, record: Option<&'static ThreadRecord>) -> Option<&Cache> {
+        if self.config.checked { None } else { self.caches.of(record?) }
+    }
+
+    fn wanted(&self, bytes: u64, align: u64) -> Result<Wanted, HeapError> {
+        let align = if align == 0 { DEFAULT_ALIGN } else { align };
+        if !align.is_power_of_two() || align > MAX_ALIGN {
+            return Err(bad_alignment(align).into());
+        }
+        let guards = if self.config.checked { guards::FRONT + guards::BACK } else { 0 };
+        let too_large = OutOfMemory { bytes };
+        let asked = bytes.max(1).checked_add(guards).ok_or(too_large)?;
+        let granules = granules_for(asked).ok_or(too_large)?;
+        let ahead = if self.config.checked { (guards::FRONT / GRANULE) as u32 } else { 0 };
+        Ok(Wanted { asked, granules, align, ahead })
+    }
+
+    /// Bytes that the user of a block asked for.
+    fn seen_bytes(&self, extent: Extent) -> u64 {
+        if self.config.checked { extent.asked - guards::FRONT - guards::BACK } else { extent.asked }
+    }
+
+    /// Puts guards around a block, and tells where it begins for its user.
+    fn hand_out(&self, start: *mut u8, extent: Extent) -> *mut u8 {
+        if !self.config.checked {
+            return start;
+        }
+        let guarded = Guarded { start, extent };
+        guarded.write(CallSite::here());
+        guarded.block()
+    }
+
+    /// The block in use at an address; or what is there instead.
+    fn find_held(&self, state: &State, block: *mut u8) -> Result<Held, HeapError> {
+        let front = if self.config.checked { guards::FRONT as usize } else { 0 };
+        let start = block.wrapping_sub(front);
+        let place = self.directory.find(start).ok_or(HeapError::Foreign { address: block as usize })?;
+        let at = At { chunk: place.chunk, granule: place.granule };
+        match place.tag.find() {
+            Found::Used(extent) if !place.is_off => {
+                if self.config.checked {
+                    Guarded { start, extent }.verify()?;
+                }
+                Ok(Held { at, tag: place.tag, extent })
+            }
+            _ => Err(self.explain(state, at, block as usize, front)),
+        }
+    }
+
+    /// What lies at an address where no block in use begins.
+    #[cold]
+    fn explain(&self, state: &State, at: At, address: usize, front: usize) -> HeapError {
+        let holds = |(start, piece): &(At, Piece)| start.granule + piece.granules() > at.granule;
+        let Some((start, piece)) = state.space.pieces(at.chunk).find(holds) else {
+            return HeapError::Foreign { address };
+        };
+        let block = state.space.address(start) as usize + front;
+        match piece {
+            Piece::Free(_) => HeapError::InFreeMemory { address },
+            Piece::Cached(extent) if block == address => HeapError::Freed { address, bytes: extent.bytes() },
+            Piece::Cached(_) => HeapError::InFreeMemory { address },
+            Piece::Used(extent) => {
+                let bytes = self.seen_bytes(extent);
+                HeapError::Inside { address, block, bytes, offset: address.wrapping_sub(block) }
+            }
+        }
+    }
+
+    /// Takes something that needs room for `wanted`: from what is free, then from what threads have at hand, then from
+    /// another chunk.
+    fn with_room<R>(&self, wanted: &Wanted, take: impl Fn(&mut State) -> Option<R>) -> Result<R, HeapError> {
+        {
+            let mut state = self.state()?;
+            if let Some(taken) = take(&mut state) {
+                return Ok(taken);
+            }
+            if self.cached_bytes() > 0 {
+                self.recall(&mut state);
+                if let Some(taken) = take(&mut state) {
+                    return Ok(taken);
+                }
+            }
+        }
+        let _growing = self.growth.lock();
+        if let Some(taken) = take(&mut *self.state()?) {
+            return Ok(taken);
+        }
+        let room = u64::from(wanted.granules) * GRANULE + wanted.align.saturating_sub(GRANULE);
+        let mut state = self.add_chunk(room)?;
+        take(&mut state).ok_or(OutOfMemory { bytes: wanted.asked }.into())
+    }
+
+    /// Maps a chunk with room for a block, without the lock, and adds it. For who holds the lock of the growth.
+    fn add_chunk(&self, room: u64) -> Result<MutexGuard<'_, State>, HeapError> {
+        if self.config.adopted_only {
+            return Err(HeapError::AdoptedFull { wanted: room });
+        }
+        let too_large = OutOfMemory { bytes: room };
+        let needed = space::bytes_for(room / GRANULE).filter(|_| room < LARGEST_CHUNK_BYTES).ok_or(too_large)?;
+        let mapped = self.state()?.mapped_bytes;
+        let mapping = alloc::try_arc(self.map(needed, mapped)?)?;
+        let mut state = self.state()?;
+        let (bytes, stepped_down) = (mapping.bytes, mapping.stepped_down());
+        self.put_in(&mut state, Chunk::new(Memory::Mapped(mapping), needed > self.config.chunk_bytes))?;
+        state.mapped_bytes += bytes;
+        state.peak_mapped_bytes = state.peak_mapped_bytes.max(state.mapped_bytes);
+        state.step_downs += u64::from(stepped_down);
+        Ok(state)
+    }
+
+    fn map(&self, needed: u64, mapped: u64) -> Result<Mapping, HeapError> {
+        let limit = if self.config.limit_bytes == 0 { u64::MAX } else { self.config.limit_bytes };
+        let over_limit = |wanted| HeapError::Limit { wanted, limit, mapped };
+        let at_most = limit.saturating_sub(mapped);
+        if needed > at_most {
+            return Err(over_limit(needed));
+        }
+        let request = Request {
+            bytes: self.config.chunk_bytes.min(at_most).max(needed),
+            at_most,
+            source: self.config.source,
+            account: &self.account,
+            name: self.config.name.as_str(),
+        };
+        Mapping::new(&request).map_err(|error| match error {
+            PagesError::OverLimit { bytes, .. } => over_limit(bytes),
+            error => error.into(),
+        })
+    }
+
+    fn put_in(&self, state: &mut State, mut chunk: Chunk) -> Result<(), HeapError> {
+        chunk.ground.chunk = state.space.reserve()?;
+        self.shut();
+        let added = self.directory.add(&chunk.ground, state.space.grounds());
+        if added.is_ok() {
+            state.space.add(chunk);
+        }
+        self.reopen(state);
+        Ok(added?)
+    }
+
+    fn take_out_if_for_one(&self, state: &mut State, place: u32) -> Option<Chunk> {
+        let is_for_one = state.space.chunk(place).is_some_and(|chunk| chunk.is_for_one);
+        if is_for_one { self.take_out(state, place) } else { None }
+    }
+
+    /// Takes an empty chunk out; its memory goes with the value.
+    fn take_out(&self, state: &mut State, place: u32) -> Option<Chunk> {
+        self.shut();
+        let chunk = state.space.remove(place);
+        self.directory.keep(state.space.grounds());
+        self.reopen(state);
+        state.mapped_bytes -= chunk.as_ref().map_or(0, |chunk| chunk.memory.bytes());
+        chunk
+    }
+
+    /// Takes back what threads have at hand.
+    fn recall(&self, state: &mut State) {
+        self.shut();
+        for cache in self.caches.all() {
+            for class in 0..classes::CLASSES {
+                cache.drain(class, 0, |block| self.give(state, block));
+            }
+        }
+        self.reopen(state);
+    }
+
+    /// Takes a block back that a thread had at hand.
+    fn give(&self, state: &mut State, block: Block) {
+        if let Some(place) = self.directory.find(block.address)
+            && let Found::Cached(extent) = place.tag.find()
+        {
+            state.space.give(At { chunk: place.chunk, granule: place.granule }, extent.granules);
+        }
+    }
+
+    /// For who holds the lock: no thread is in its cache or in the directory until they are opened again.
+    fn shut(&self) {
+        self.windows.shut(self.caches.all().map(|cache| &cache.pane));
+    }
+
+    fn reopen(&self, state: &State) {
+        if !self.config.checked && !state.closing {
+            self.windows.open();
+        }
+    }
+
+    fn cached_bytes(&self) -> u64 {
+        self.caches.all().map(Cache::bytes).sum()
+    }
+}
+
+impl State {
+    fn take(&mut self, wanted: &Wanted) -> Option<(At, Tag)> {
+        let at = if wanted.align <= GRANULE {
+            self.space.take(wanted.granules)?
+        } else {
+            self.space.take_aligned(wanted.granules, wanted.align, wanted.ahead)?
+        };
+        Some((at, self.space.tag(at)?))
+    }
+
+    /// Takes the last of a thread's stack of that class, which is half filled first if it is empty.
+    fn refill(&mut self, cache: &Cache, class: usize) -> Option<Block> {
+        if let Some(block) = cache.pop(class) {
+            return Some(block);
+        }
+        let granules = classes::granules_of(class);
+        let mut missing = cache.batch(class);
+        while missing > 0 {
+            let Some((first, count)) = self.space.take_run(granules, missing) else { break };
+            for index in 0..count {
+                let at = first.further(index * granules);
+                let tag = self.space.tag(at)?;
+                tag.end(granules);
+                tag.set_cached(class);
+                cache.push(class, Block { address: self.space.address(at), tag });
+            }
+            missing -= count;
+        }
+        cache.pop(class)
+    }
+
+    fn resize_in_place(&mut self, held: &Held, wanted: &Wanted) -> bool {
+        let (had, wants) = (held.extent.granules, wanted.granules);
+        if wants > had && !self.space.extend(held.at, had, wants) {
+            return false;
+        }
+        // First, so that what is given back does not take the block before it for a free one.
+        held.tag.set_used(Extent { granules: wants, asked: wanted.asked });
+        if wants < had {
+            self.space.give(held.at.further(wants), had - wants);
+        }
+        true
+    }
+}
+
+impl Handled for Heap {
+    const KIND: Kind = Kind::Heap;
+
+    fn begin_destroy(&self) {
+        let mut state = self.state.lock();
+        (state.closing, state.destroyed) = (true, true);
+        self.shut();
+        state.waiters.drain(..).for_each(Parker::unpark);
+    }
+
+    /// The memory goes with the heap.
+    fn finish_destroy(&self) {}
+}
+
+#[cold]
+fn bad_alignment(align: u64) -> InvalidField {
+    const BOUND: &str = "must be 0 or a power of two of at most 2097152 (2 MiB)";
+    const _: () = assert!(MAX_ALIGN == 2_097_152);
+    InvalidField { field: "align_bytes", value: align, bound: BOUND }
+}
+
+fn checked(mut config: HeapConfig) -> Result<HeapConfig, HeapError> {
+    if config.chunk_bytes == 0 {
+        config.chunk_bytes = DEFAULT_CHUNK_BYTES;
+    }
+    if !(SMALLEST_CHUNK_BYTES..=LARGEST_CHUNK_BYTES).contains(&config.chunk_bytes) {
+        let bound = "must be 0, or 65536 (64 KiB) to 68719476736 (64 GiB)";
+        return Err(InvalidField { field: "chunk_bytes", value: config.chunk_bytes, bound }.into());
+    }
+    if config.limit_bytes != 0 && config.limit_bytes < SMALLEST_CHUNK_BYTES {
+        let bound = "must be 0, or at least 65536 (64 KiB)";
+        return Err(InvalidField { field: "limit_bytes", value: config.limit_bytes, bound }.into());
+    }
+    config.source = config.source.checked()?;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;
