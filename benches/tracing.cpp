@@ -64,6 +64,27 @@ double plain_blocks() {
            static_cast<double>(kBlocks);
 }
 
+// Slots are held a thousand at a time, so that magazines are filled and emptied.
+double slots() {
+    constexpr std::uint64_t kHeld = 1000;
+    static ostler_slab *const slab = [] {
+        ostler_slab_config config;
+        must(ostler_slab_config_init(&config, sizeof config));
+        config.slot_bytes = kBlockBytes;
+        ostler_slab *made = nullptr;
+        must(ostler_slab_create(&config, nullptr, nullptr, &made));
+        return made;
+    }();
+    static void *held[kHeld];
+    return time_each(2000, [](std::uint64_t) {
+               for (void *&slot : held)
+                   must(ostler_slab_get(slab, &slot));
+               for (void *slot : held)
+                   must(ostler_slab_put(slab, slot));
+           }) /
+           static_cast<double>(kHeld);
+}
+
 // An arena's whole life, the first chunk brought in.
 double arena_lives() {
     return time_each(200, [](std::uint64_t) { must(ostler_arena_destroy(make_arena(2 << 20))); });
@@ -79,6 +100,7 @@ void add(std::vector<Case> &cases, const std::string &name, double (*measure)())
 void add_tracing(std::vector<Case> &cases) {
     add(cases, "inline cursor, 64 B", cursor_blocks);
     add(cases, "plain call into an arena, 64 B", plain_blocks);
+    add(cases, "slot of a slab, 64 B, 1000 held", slots);
     add(cases, "life of an arena of 2 MiB", arena_lives);
 }
 

@@ -83,12 +83,12 @@ pub struct ostler_slab_callbacks {
 #[derive(Clone, Copy)]
 pub struct ostler_slab_live {
     pub slot: *mut c_void,
-    /// Nanoseconds since it was got, when tracing was on then; else since the slab's live slots were first listed or printed
+    /// Nanoseconds since it was got, when tracing remembered it then; else since the slab's live slots were first listed or printed
     /// with it among them, and 0 that time.
     pub held_ns: u64,
-    /// The thread that got it, as gettid has it; 0 when tracing was off.
+    /// The thread that got it, as gettid has it; 0 when tracing did not remember it.
     pub thread_id: u32,
-    /// The number of the call stack that got it; 0 when tracing was off.
+    /// The number of the call stack that got it; 0 when tracing did not remember it.
     pub call_site: u32,
 }
 
@@ -537,7 +537,7 @@ fn live_slot(live: &LiveSlot) -> ostler_slab_live {
 }
 
 /// Writes the slots that are out as a table for people: each with its address, for how long, the thread, and the call stack
-/// that got it while tracing was on.
+/// that got it, where tracing remembered it.
 ///
 /// Parameters:
 /// - slab: borrowed.

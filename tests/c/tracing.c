@@ -269,6 +269,70 @@ TEST(a_sample_stands_for_all_that_was_handed_out)
     CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
 }
 
+static ostler_slab *make_stalls(uint64_t max_slots)
+{
+    ostler_slab *slab;
+    ostler_slab_config config;
+    CHECK_STATUS(ostler_slab_config_init(&config, sizeof config), OSTLER_OK);
+    config.source = &base_pages;
+    config.slot_bytes = 64;
+    config.max_slots = max_slots;
+    snprintf(config.name, sizeof config.name, "stalls");
+    CHECK_STATUS(ostler_slab_create(&config, NULL, NULL, &slab), OSTLER_OK);
+    return slab;
+}
+
+__attribute__((noinline)) static int get_stalls(ostler_slab *slab, int count, void **slots)
+{
+    int got = 0;
+    while (got < count && ostler_slab_get(slab, &slots[got]) == OSTLER_OK)
+        got++;
+    return got;
+}
+
+static void *stalls[40000];
+
+TEST(each_slot_that_is_out_is_followed_where_all_are_asked_for)
+{
+    start(1);
+    ostler_slab *slab = make_stalls(1000);
+    CHECK_EQ(get_stalls(slab, 10, stalls), 10);
+    for (int i = 0; i < 4; i++)
+        CHECK_STATUS(ostler_slab_put(slab, stalls[i]), OSTLER_OK);
+    look(OSTLER_TRACING_BY_OBJECT);
+    CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "get_stalls"), 6 * 64);
+    CHECK_STR_EQ(seen.name[group_of("get_stalls")], "stalls");
+    CHECK_STR_EQ(seen.holder[group_of("get_stalls")], "slab");
+    for (int i = 4; i < 10; i++)
+        CHECK_STATUS(ostler_slab_put(slab, stalls[i]), OSTLER_OK);
+    look(OSTLER_TRACING_BY_OBJECT);
+    CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "get_stalls"), 0);
+    CHECK_STATUS(ostler_slab_destroy(slab), OSTLER_OK);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+/* Most slots come out of a magazine, and go back into it, without a call that tracing could see. */
+TEST(a_sample_of_slots_stands_for_those_of_the_magazine)
+{
+    const int count = sizeof stalls / sizeof *stalls;
+    ostler_slab *slab = make_stalls((uint64_t)count);
+    start(16384);
+    for (int round = 0; round < 3; round++) {
+        CHECK_EQ(get_stalls(slab, count, stalls), count);
+        look(OSTLER_TRACING_BY_STACK);
+        double told = (double)bytes_of(OSTLER_TRACED_BLOCK, "get_stalls");
+        CHECK(told > count * 64.0 * 0.6 && told < count * 64.0 * 1.6);
+        CHECK(tracing_stats().followed < 1000);
+        for (int i = 0; i < count; i++)
+            CHECK_STATUS(ostler_slab_put(slab, stalls[i]), OSTLER_OK);
+        look(OSTLER_TRACING_BY_STACK);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "get_stalls"), 0);
+    }
+    CHECK_STATUS(ostler_slab_destroy(slab), OSTLER_OK);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
 static void destroy_inside(void *user_data, const ostler_trace_group *group)
 {
     ostler_arena **arena = user_data;

@@ -103,10 +103,7 @@ pub fn track(block: impl FnOnce() -> Block) -> Token {
 /// Follows a block if the sample falls on it. Costs a subtraction for all others.
 #[inline]
 pub fn track_sampled(record: &ThreadRecord, bytes: u64, block: impl FnOnce() -> Block) -> Token {
-    if !sampler::falls_on(record, bytes) {
-        return Token::NONE;
-    }
-    enter(block(), sampler::stands_for(bytes))
+    sampler::falls_on(record, bytes).map_or(Token::NONE, |stands_for| enter(block(), stands_for))
 }
 
 /// Ends what was begun with [`track`], once.

@@ -2,7 +2,7 @@
 //!
 //! [`unwind`] walks a call stack, [`modules`] makes of its addresses what stays true after a `dlclose`, [`stacks`] keeps
 //! each call stack once, and a [`CallSite`] is the number of one. [`sampler`] says which blocks are followed, [`blocks`]
-//! follows them, [`report`] sorts what is alive, and [`symbols`] finds the names when somebody reads them.
+//! follows them, [`census`] asks those who do so themselves, [`report`] sorts what is alive, and [`symbols`] finds the names when somebody reads them.
 
 use super::InvalidField;
 use super::alloc::OutOfMemory;
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 
 pub mod blocks;
 mod call_site;
+pub mod census;
 pub mod modules;
 pub mod report;
 pub mod sampler;
@@ -21,12 +22,12 @@ mod stacks;
 pub mod symbols;
 mod unwind;
 
-pub use blocks::{Block, Keeper, Kind, Token, hand_over, track, track_sampled, untrack};
+pub use blocks::{Block, Keeper, Kind, Token, Traced, hand_over, track, track_sampled, untrack};
 pub use call_site::CallSite;
 pub use unwind::MAX_FRAMES;
 
 pub const DEFAULT_FRAMES: u32 = 32;
-pub const DEFAULT_SAMPLE_BYTES: u64 = 512 << 10;
+pub const DEFAULT_SAMPLE_BYTES: u64 = 8 << 20;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -98,10 +99,16 @@ pub fn stats() -> Stats {
     Stats {
         is_on: started() != 0,
         sample_bytes: sampler::distance(),
-        followed: blocks::all().count() as u64,
+        followed: followed(),
         lost: blocks::lost(),
         call_stacks: stacks::count(),
     }
+}
+
+fn followed() -> u64 {
+    let mut followed = blocks::all().count() as u64;
+    census::each(&mut |_| followed += 1);
+    followed
 }
 
 fn checked(mut config: Config) -> Result<Config, InvalidField> {

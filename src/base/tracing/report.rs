@@ -2,7 +2,7 @@
 
 use super::blocks::{self, Keeper, Kind, Traced};
 use super::symbols::{Frame, Symbols};
-use super::{CallSite, sampler};
+use super::{CallSite, census, sampler};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::{NAME_BYTES, Name, clock, log};
 use std::cmp::Reverse;
@@ -36,10 +36,14 @@ pub struct Group {
 /// Everything that is followed now, in groups.
 pub fn groups(by: By) -> Result<Vec<Group>, OutOfMemory> {
     let mut all = Vec::new();
-    for traced in blocks::all() {
-        alloc::try_reserve_one(&mut all)?;
-        all.push(traced);
-    }
+    let mut refused = Ok(());
+    let mut add = |traced| match alloc::try_reserve_one(&mut all) {
+        Ok(()) => all.push(traced),
+        Err(error) => refused = Err(error),
+    };
+    blocks::all().for_each(&mut add);
+    census::each(&mut add);
+    refused?;
     let object = |traced: &Traced| match (by, traced.block.keeper) {
         (By::Stack, _) => (0, "", [0; NAME_BYTES]),
         (By::Object, keeper) => (keeper.account, keeper.holder, *keeper.name.as_c_bytes()),

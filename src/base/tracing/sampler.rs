@@ -31,20 +31,21 @@ pub fn distance() -> u64 {
     DISTANCE.load(Relaxed)
 }
 
-/// Whether this thread's sample falls on a block of so many bytes that it is given now.
+/// Whether this thread's sample falls on a block of so many bytes that it is given now; then, for how many such blocks
+/// it stands, itself included.
 #[inline]
-pub fn falls_on(record: &ThreadRecord, bytes: u64) -> bool {
+pub fn falls_on(record: &ThreadRecord, bytes: u64) -> Option<f64> {
     let start = super::started();
     if start == 0 {
-        return false;
+        return None;
     }
     let sampler = &record.sampler;
     let left = sampler.left.get();
     if sampler.start.get() == start && left > bytes {
         sampler.left.set(left - bytes);
-        return false;
+        return None;
     }
-    sampler.draw(start, bytes)
+    sampler.draw(start, bytes).then(|| stands_for(bytes))
 }
 
 impl Sampler {
@@ -84,8 +85,8 @@ impl Sampler {
     }
 }
 
-/// How many blocks of this size one that was found stands for: one over the chance to find it.
-pub fn stands_for(bytes: u64) -> f64 {
+/// One over the chance to find a block of this size.
+fn stands_for(bytes: u64) -> f64 {
     let parts = bytes.max(1) as f64 / distance().max(1) as f64;
-    1.0 / -(-parts).exp_m1()
+    if distance() <= 1 { 1.0 } else { 1.0 / -(-parts).exp_m1() }
 }

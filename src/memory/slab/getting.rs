@@ -9,7 +9,7 @@ use super::states::RAW;
 use super::{Slab, SlabError};
 use crate::base::injection::Callback;
 use crate::base::thread::ThreadRecord;
-use crate::base::tracing::{self, CallSite};
+use crate::base::tracing::{self, CallSite, sampler};
 use crate::base::{barrier, callback};
 use std::sync::atomic::Ordering::*;
 
@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering::*;
 struct Taken {
     index: u32,
     was: u8,
+    /// How many slots were taken together, this one and those for the magazine.
+    batch: u32,
 }
 
 impl Slab {
@@ -76,14 +78,14 @@ impl Slab {
             magazine.settle();
             magazine.set_layout(self.layout());
             if let Some(index) = magazine.pop().and_then(|slot| self.geometry.index_of(slot)) {
-                return Ok(Some(Taken { index, was: self.states.begin(index) }));
+                return Ok(Some(Taken { index, was: self.states.begin(index), batch: 1 }));
             }
         } else if let Some(magazine) = magazine {
             magazine.drain(|slot| self.give(slot));
         }
-        let Some(taken) = self.take_from_depot() else { return Ok(None) };
+        let Some(mut taken) = self.take_from_depot() else { return Ok(None) };
         if let Some(magazine) = open {
-            self.refill(magazine, &taken);
+            taken.batch += self.refill(magazine, &taken);
         }
         let is_open = visit.is_open;
         drop(visit);
@@ -95,7 +97,7 @@ impl Slab {
 
     fn take_from_depot(&self) -> Option<Taken> {
         let mut taken = None;
-        self.depot.take(1, |index| taken = Some(Taken { index, was: self.states.begin(index) }));
+        self.depot.take(1, |index| taken = Some(Taken { index, was: self.states.begin(index), batch: 1 }));
         if self.checked
             && let Some(taken) = &taken
         {
@@ -104,11 +106,11 @@ impl Slab {
         taken
     }
 
-    /// Half a magazine, so that what comes next finds room on both sides.
-    fn refill(&self, magazine: &Magazine, first: &Taken) {
+    /// Half a magazine, so that what comes next finds room on both sides. Tells how many slots it was.
+    fn refill(&self, magazine: &Magazine, first: &Taken) -> u32 {
         if self.creates && first.was == RAW {
             // What was never made is made one by one, when it is wanted.
-            return;
+            return 0;
         }
         let mut batch = [0; MOST_ITEMS as usize];
         let mut count = 0;
@@ -126,6 +128,7 @@ impl Slab {
             }
         }
         self.counters.refills.fetch_add(1, Relaxed);
+        count as u32
     }
 
     /// Of what others have at hand. All of it goes to the depot, where everybody looks from now on.
@@ -171,11 +174,19 @@ impl Slab {
                 return Err(failure.into());
             }
         }
-        if tracing::enabled() {
-            let thread = ThreadRecord::current().map_or(0, ThreadRecord::number);
-            self.states.note(taken.index, thread, CallSite::here());
-        }
+        self.trace(&taken);
         Ok(slot)
+    }
+
+    /// Notes who has a slot, if tracing wants to know of each, or the sample falls on it. What a magazine was filled with
+    /// at the same time is given out without a call, so this slot stands for those as well.
+    fn trace(&self, taken: &Taken) {
+        let Some(record) = ThreadRecord::current() else { return };
+        let batch = if tracing::enabled() { 1 } else { taken.batch };
+        if let Some(stands_for) = sampler::falls_on(record, self.config.slot_bytes * u64::from(batch)) {
+            let stands_for = stands_for as f32 * batch as f32;
+            self.states.note(taken.index, record.number(), CallSite::here(), stands_for);
+        }
     }
 
     fn allow(&self, slot: *mut u8) {

@@ -3,16 +3,17 @@
 use super::Slab;
 use super::states::OUT;
 use crate::base::clock;
-use crate::base::tracing::CallSite;
+use crate::base::tracing::census::Census;
+use crate::base::tracing::{Block, CallSite, Kind, Traced};
 use std::fmt;
 
 /// A slot that is out.
 #[derive(Clone, Copy, Debug)]
 pub struct LiveSlot {
     pub slot: *mut u8,
-    /// How long, as far as is known: since it was got while tracing was on, else since somebody first looked.
+    /// How long, as far as is known: since it was got while tracing followed it, else since somebody first looked.
     pub held_ns: u64,
-    /// The thread that got it, as gettid(2) has it; 0: tracing was off.
+    /// The thread that got it, as gettid(2) has it; 0: tracing did not follow it.
     pub thread: u32,
     pub site: CallSite,
 }
@@ -32,6 +33,19 @@ impl Slab {
     /// How many are out.
     pub fn out(&self) -> u64 {
         (0..self.geometry.slots() as u32).filter(|index| self.states.of(*index) >= OUT).count() as u64
+    }
+}
+
+impl Census for Slab {
+    fn each_traced(&self, each: &mut dyn FnMut(Traced)) {
+        let keeper = self.account.tracing_keeper();
+        for borrower in (0..self.geometry.slots() as u32).filter_map(|index| self.states.noted(index)) {
+            if borrower.stands_for > 0.0 {
+                let block = Block { kind: Kind::Block, keeper, bytes: self.config.slot_bytes };
+                let (stands_for, since_ns) = (borrower.stands_for.into(), borrower.since_ns);
+                each(Traced { block, stands_for, since_ns, site: borrower.site });
+            }
+        }
     }
 }
 

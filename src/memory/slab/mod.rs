@@ -35,6 +35,7 @@ use crate::base::callback::CallbackFailure;
 use crate::base::cancel::WaitEnd;
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
+use crate::base::tracing::census::{self, Census};
 use crate::base::{Owner, barrier, tracing};
 use chunks::{ChunkError, Chunks, Plan, Space};
 use depot::Depot;
@@ -200,6 +201,8 @@ impl Slab {
         }
         let reclaimer: Weak<dyn Reclaimer> = Arc::downgrade(&(slab.clone() as Arc<dyn Reclaimer>));
         reclaim::register(reclaimer)?;
+        let census: Weak<dyn Census> = Arc::downgrade(&(slab.clone() as Arc<dyn Census>));
+        census::register(census)?;
         Ok(slab)
     }
 

@@ -29,13 +29,15 @@ pub enum NotOut {
 }
 
 /// Who has a slot that is out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Borrower {
     /// Since when, or since it was first looked at; 0: not known.
     pub since_ns: u64,
     /// The number of a thread, as gettid(2) has it; 0: not known.
     pub thread: u32,
     pub site: CallSite,
+    /// How many slots this one stands for in a report of tracing; 0: it is not followed.
+    pub stands_for: f32,
 }
 
 #[derive(Default)]
@@ -43,6 +45,8 @@ struct Note {
     since_ns: AtomicU64,
     thread: AtomicU32,
     site: AtomicU32,
+    /// How many slots this one stands for in a report, in the bits of an f32; 0: tracing does not follow it.
+    stands_for: AtomicU32,
 }
 
 pub struct States {
@@ -114,12 +118,13 @@ impl States {
 
     /// For its owner: notes who has it now. Without memory for that nothing is noted.
     #[cold]
-    pub fn note(&self, slot: u32, thread: u32, site: CallSite) {
+    pub fn note(&self, slot: u32, thread: u32, site: CallSite, stands_for: f32) {
         if let Some(notes) = self.notes() {
             let note = notes.get(slot);
             note.since_ns.store(clock::now_ns(), Relaxed);
             note.thread.store(thread, Relaxed);
             note.site.store(site.number(), Relaxed);
+            note.stands_for.store(stands_for.to_bits(), Relaxed);
             self.bytes.get(slot).store(NOTED, Release);
         }
     }
@@ -136,6 +141,7 @@ impl States {
                 note.since_ns.store(clock::now_ns(), Relaxed);
                 note.thread.store(0, Relaxed);
                 note.site.store(CallSite::NONE.number(), Relaxed);
+                note.stands_for.store(0, Relaxed);
                 // It may have been put, and got again, meanwhile.
                 if state.compare_exchange(OUT, NOTED, AcqRel, Acquire) == Err(FREE) {
                     return None;
@@ -143,11 +149,20 @@ impl States {
                 return Some(Borrower::default());
             }
         }
+        self.noted(slot)
+    }
+
+    /// Who has this slot, if it is out and that was noted.
+    pub fn noted(&self, slot: u32) -> Option<Borrower> {
+        if self.of(slot) != NOTED {
+            return None;
+        }
         let note = self.notes()?.get(slot);
         Some(Borrower {
             since_ns: note.since_ns.load(Relaxed),
             thread: note.thread.load(Relaxed),
             site: CallSite::from_number(note.site.load(Relaxed)),
+            stands_for: f32::from_bits(note.stands_for.load(Relaxed)),
         })
     }
 
