@@ -2291,13 +2291,13 @@ typedef struct ostler_slab_callbacks {
 typedef struct ostler_slab_live {
     void *slot;
     /**
-     * Nanoseconds since it was got, when tracing was on then; else since the slab's live slots were first listed or printed
+     * Nanoseconds since it was got, when tracing remembered it then; else since the slab's live slots were first listed or printed
      * with it among them, and 0 that time.
      */
     uint64_t held_ns;
-    /** The thread that got it, as gettid has it; 0 when tracing was off. */
+    /** The thread that got it, as gettid has it; 0 when tracing did not remember it. */
     uint32_t thread_id;
-    /** The number of the call stack that got it; 0 when tracing was off. */
+    /** The number of the call stack that got it; 0 when tracing did not remember it. */
     uint32_t call_site;
 } ostler_slab_live;
 
@@ -2518,7 +2518,7 @@ ostler_status ostler_slab_list_live(struct ostler_slab *slab,
 
 /**
  * Writes the slots that are out as a table for people: each with its address, for how long, the thread, and the call stack
- * that got it while tracing was on.
+ * that got it, where tracing remembered it.
  *
  * Parameters:
  * - slab: borrowed.
@@ -7103,7 +7103,7 @@ typedef struct ostler_tracing_config {
     uint32_t max_frames;
     /**
      * Of the bytes that are handed out as blocks, one in so many is looked at on average, and the block that it falls
-     * into is remembered; 1: every block; 0: 524288. A larger block is found more surely, and stands for fewer.
+     * into is remembered; 1: every block; 0: 8388608. A larger block is found more surely, and stands for fewer.
      */
     uint64_t sample_bytes;
     /**
