@@ -67,6 +67,7 @@ struct Case {
 void add_boundary(std::vector<Case> &cases);
 void add_arena(std::vector<Case> &cases);
 void add_heap(std::vector<Case> &cases);
+void add_pages(std::vector<Case> &cases);
 void add_pool(std::vector<Case> &cases);
 void add_deferred(std::vector<Case> &cases);
 void add_templates(std::vector<Case> &cases);

@@ -8,13 +8,17 @@ out=target/bench
 mkdir -p "$out"
 cargo build --quiet --locked --release --manifest-path benches/peers/Cargo.toml --target-dir "$out/peers"
 cc -O2 -shared -fPIC -o "$out/libempty.so" benches/empty.c
-read -ra peers <<<"$(pkg-config --cflags --libs apr-1 apr-util-1 tbb)"
+read -ra peers <<<"$(pkg-config --cflags --libs hwloc apr-1 apr-util-1 tbb)"
 c++ -std=c++17 -O2 -Wall -Wextra -Iinclude -o "$out/bench" benches/*.cpp "$out/peers/release/libpeers.a" \
     -L"$out" -lempty -Ltarget/release -lostler "${peers[@]}" -ltbbmalloc -ldl -pthread \
     -Wl,-rpath,'$ORIGIN' -Wl,-rpath,'$ORIGIN/../release'
 ln -sf libostler.so target/release/libostler.so.0
 # Room for the thread-local storage of libjemalloc, which is loaded by name.
 GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384 "$out/bench" "$out/results.json" "$@"
+# A benchmark of huge pages makes the machine's pool larger, and may be interrupted.
+pool=/proc/sys/vm/nr_hugepages
+pool_before=$(cat "$pool" 2>/dev/null || echo 0)
+trap '[ ! -w "$pool" ] || echo "$pool_before" >"$pool"' EXIT
 echo
 echo "The same as JSON: $out/results.json"
 

@@ -3,7 +3,10 @@
 
 use super::policy::NodeMask;
 use super::steps::Limit;
+use super::kernel::Reread;
 use super::{cgroup, kernel};
+use parking_lot::Mutex;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// Kept free of the machine's and of a node's memory.
@@ -57,7 +60,11 @@ pub fn group_left() -> Option<u64> {
 
 /// Bytes that the machine can give.
 pub fn machine_left() -> u64 {
-    kernel::machine_memory().map_or(u64::MAX, |memory| memory.available.saturating_sub(MACHINE_MARGIN))
+    /// Asked before each slice of memory that is brought in.
+    static MEMINFO: LazyLock<Mutex<Reread>> = LazyLock::new(|| Mutex::new(Reread::new("/proc/meminfo")));
+    let mut buffer = [0; 4096];
+    let memory = MEMINFO.lock().read(&mut buffer).and_then(kernel::machine_memory_in);
+    memory.map_or(u64::MAX, |memory| memory.available.saturating_sub(MACHINE_MARGIN))
 }
 
 /// Bytes that a node can give.

@@ -77,6 +77,19 @@ if why=$("$CXX" -std=c++17 "${warnings[@]}" examples/quickstart.cpp $(flags ostl
 else
     not_ok quickstart.cpp "does not compile: $why"
 fi
+# tells WORDS COMMAND...: it succeeds, and WORDS are in what it prints.
+tells() {
+    local wanted=$1 out
+    shift
+    out=$(timeout 120 "$@" 2>&1) || { echo "status $?: $out"; return 1; }
+    grep -qF -- "$wanted" <<<"$out" || { echo "no \"$wanted\" in: $out"; return 1; }
+}
+# shellcheck disable=SC2046
+if why=$("$CC" -std=c11 "${warnings[@]}" examples/huge_pages.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/huge_pages" 2>&1); then
+    check huge_pages.c tells '% of it in huge pages' "$work/huge_pages"
+else
+    not_ok huge_pages.c "does not compile: $why"
+fi
 for example in quickstart go_pool; do
     if ! command -v go >/dev/null; then
         skip "$example/main.go" 'go is not installed'

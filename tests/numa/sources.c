@@ -1,0 +1,117 @@
+/* Sets of nodes, the nearest ones, what is wanted most where not all is to be had, and pages that are brought home, on a
+ * machine of four nodes. */
+#include "nodes.h"
+
+static ostler_page_source asking_for_set(uint32_t pages, uint32_t node_policy, uint64_t nodes)
+{
+    ostler_page_source source = asking_for(pages, node_policy, 0);
+    source.node_set[0] = nodes;
+    return source;
+}
+
+static void check_only_on(const ostler_receipt *receipt, uint64_t nodes)
+{
+    CHECK(receipt->node_count >= 1);
+    for (uint32_t i = 0; i < receipt->node_count; i++)
+        CHECK(nodes >> receipt->nodes[i].node & 1);
+    check_nodes(receipt);
+}
+
+TEST(a_set_holds_all_of_it)
+{
+    for (uint64_t nodes = 1; nodes < 1 << NODES; nodes++) {
+        ostler_arena *arena = make(strictly(asking_for_set(OSTLER_PAGES_BASE, OSTLER_NODE_SET, nodes)), 4 * MIB);
+        ostler_receipt receipt = receipt_of(arena, 0);
+        CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_SET);
+        CHECK_EQ(receipt.node_set[0], nodes);
+        check_only_on(&receipt, nodes);
+        destroy(arena);
+        arena = make(asking_for_set(OSTLER_PAGES_TRANSPARENT, OSTLER_NODE_SET, nodes), 4 * MIB);
+        receipt = receipt_of(arena, 0);
+        CHECK_EQ(receipt.step_count, 0);
+        check_only_on(&receipt, nodes);
+        destroy(arena);
+    }
+}
+
+TEST(interleaved_over_a_set)
+{
+    ostler_arena *arena = make(strictly(asking_for_set(OSTLER_PAGES_BASE, OSTLER_NODE_INTERLEAVE, 0xa)), 8 * MIB);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    check_only_on(&receipt, 0xa);
+    CHECK_EQ(receipt.node_count, 2);
+    CHECK_EQ(receipt.nodes[0].bytes, receipt.nodes[1].bytes);
+    destroy(arena);
+}
+
+TEST(nearest_to_each_cpu)
+{
+    for (uint32_t node = 0; node < NODES; node++) {
+        ostler_page_source source = asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_NEAREST_CPUS, 0);
+        source.cpu_set[0] = (uint64_t)1 << node;
+        ostler_arena *arena = make(strictly(source), 2 * MIB);
+        ostler_receipt receipt = receipt_of(arena, 0);
+        CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_NEAREST_CPUS);
+        check_only_on(&receipt, (uint64_t)1 << node);
+        destroy(arena);
+    }
+}
+
+/* Large pages elsewhere, small ones here: whoever names the size gets the first, whoever asks for the best the second. */
+TEST(a_size_that_is_named_weighs_more_than_the_node)
+{
+    set_huge_pages(0, 8);
+    ostler_arena *arena = make(asking_for(OSTLER_PAGES_2M, OSTLER_NODE_ONE, 1), 8 * MIB);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    CHECK_EQ(receipt.got_pages, OSTLER_PAGES_2M);
+    CHECK_EQ(receipt.steps[0].limit, OSTLER_LIMIT_HUGE_PAGE_POOL);
+    check_only_on(&receipt, 1);
+    destroy(arena);
+    arena = make(asking_for(OSTLER_PAGES_BEST, OSTLER_NODE_ONE, 1), 8 * MIB);
+    receipt = receipt_of(arena, 0);
+    CHECK(receipt.got_pages == OSTLER_PAGES_TRANSPARENT || receipt.got_pages == OSTLER_PAGES_BASE);
+    check_only_on(&receipt, 2);
+    destroy(arena);
+    CHECK_EQ(free_huge_pages(0), 8);
+    CHECK_EQ(promised_huge_pages(), 0);
+    set_huge_pages(0, 0);
+}
+
+TEST(advice_names_the_pool_of_the_node)
+{
+    ostler_page_source source = strictly(asking_for(OSTLER_PAGES_2M, OSTLER_NODE_ONE, 2));
+    ostler_advice advice = {.struct_size = sizeof advice};
+    set_huge_pages(0, 8);
+    set_huge_pages(2, 1);
+    CHECK_STATUS(ostler_page_source_advise(&source, 8 * MIB, &advice), OSTLER_OK);
+    CHECK(advice.holds == 0 && advice.obstacle_count == 1);
+    CHECK_STR_EQ(advice.obstacles[0].setting, "/sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages");
+    CHECK_STR_EQ(advice.obstacles[0].value, "4");
+    write_text(advice.obstacles[0].setting, advice.obstacles[0].value);
+    destroy(make(source, 8 * MIB));
+    set_huge_pages(0, 0);
+    set_huge_pages(2, 0);
+}
+
+TEST(pages_that_were_moved_away_are_brought_home)
+{
+    ostler_arena *arena = make(strictly(asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ONE, 1)), 4 * MIB);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    for (uint64_t at = receipt.address; at < receipt.address + receipt.mapped_bytes; at += 4096) {
+        void *page = (void *)(uintptr_t)at;
+        int to = 3, status;
+        CHECK_EQ(syscall(SYS_move_pages, 0, 1UL, &page, &to, &status, 2), 0);
+    }
+    ostler_coverage coverage = {.struct_size = sizeof coverage};
+    ostler_repair repair = {.struct_size = sizeof repair};
+    CHECK_STATUS(ostler_arena_get_coverage(arena, &coverage), OSTLER_OK);
+    CHECK_EQ(coverage.remote_bytes, receipt.mapped_bytes);
+    CHECK_STATUS(ostler_arena_repair(arena, &repair), OSTLER_OK);
+    CHECK_EQ(repair.remote_bytes_before, receipt.mapped_bytes);
+    CHECK_EQ(repair.remote_bytes_after, 0);
+    receipt = receipt_of(arena, 0);
+    check_only_on(&receipt, 2);
+    destroy(arena);
+}
+
+CHECK_MAIN()
