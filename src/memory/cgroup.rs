@@ -5,7 +5,7 @@ use super::kernel::{Reread, read_number};
 use parking_lot::Mutex;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// A limit of a group, and how far it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,10 +227,14 @@ pub fn hugetlb(page_bytes: u64) -> Option<(PathBuf, Bound)> {
     newer.chain(older).flatten().min_by_key(|(_, bound)| bound.left())
 }
 
-/// Whether control groups count explicit huge pages as memory (Linux 6.6, a mount option).
+/// Whether control groups count explicit huge pages as memory (Linux 6.6). An option of the mount, which does not change
+/// while a machine runs.
 pub fn counts_huge_pages() -> bool {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts.lines().any(|line| line.contains(" - cgroup2 ") && line.contains("memory_hugetlb_accounting"))
+    static COUNTS: OnceLock<bool> = OnceLock::new();
+    *COUNTS.get_or_init(|| {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        mounts.lines().any(|line| line.contains(" - cgroup2 ") && line.contains("memory_hugetlb_accounting"))
+    })
 }
 
 /// The size as names of files have it: 64KB, 2MB, 1GB.

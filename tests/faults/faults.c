@@ -65,6 +65,11 @@ static void check_nothing_is_left(uint32_t point, uint64_t nth)
              (unsigned long long)ostler_faults_live());
     if (count_chunks() != 0)
         FAIL("point %u, visit %llu: %d chunks are still mapped", point, (unsigned long long)nth, count_chunks());
+    ostler_governor_stats governor = {.struct_size = sizeof governor};
+    EXPECT_STATUS(ostler_governor_get_stats(&governor), OSTLER_OK);
+    if (governor.held_bytes != 0)
+        FAIL("point %u, visit %llu: %llu bytes are still charged", point, (unsigned long long)nth,
+             (unsigned long long)governor.held_bytes);
     /* A thread that was joined may still be on its way out of the kernel. */
     for (int i = 0; count_threads() != 1; i++) {
         if (i == 100000)

@@ -5,7 +5,7 @@ use super::super::system::{self, Errno};
 use super::{Limit, Mapping};
 
 /// Populated at once, between two looks at the headroom.
-const SLICE: u64 = 32 << 20;
+const SLICE: u64 = 64 << 20;
 
 pub enum Refusal {
     Limit(Limit),
