@@ -13,12 +13,12 @@ c++ -std=c++17 -O2 -Wall -Wextra -Iinclude -o "$out/bench" benches/*.cpp "$out/p
     -L"$out" -lempty -Ltarget/release -lostler "${peers[@]}" -ltbbmalloc -ldl -pthread \
     -Wl,-rpath,'$ORIGIN' -Wl,-rpath,'$ORIGIN/../release'
 ln -sf libostler.so target/release/libostler.so.0
-# Room for the thread-local storage of libjemalloc, which is loaded by name.
-GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384 "$out/bench" "$out/results.json" "$@"
 # A benchmark of huge pages makes the machine's pool larger, and may be interrupted.
 pool=/proc/sys/vm/nr_hugepages
 pool_before=$(cat "$pool" 2>/dev/null || echo 0)
 trap '[ ! -w "$pool" ] || echo "$pool_before" >"$pool"' EXIT
+# Room for the thread-local storage of libjemalloc, which is loaded by name.
+GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384 "$out/bench" "$out/results.json" "$@"
 echo
 echo "The same as JSON: $out/results.json"
 

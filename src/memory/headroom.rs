@@ -1,9 +1,9 @@
 //! Whether pages can be touched now without an out-of-memory kill. The kernel answers a shortage under a limit with
 //! SIGKILL instead of an error, so it is asked beforehand, by arithmetic.
 
+use super::kernel::Reread;
 use super::policy::NodeMask;
 use super::steps::Limit;
-use super::kernel::Reread;
 use super::{cgroup, kernel};
 use parking_lot::Mutex;
 use std::sync::LazyLock;
