@@ -68,6 +68,7 @@ void add_boundary(std::vector<Case> &cases);
 void add_arena(std::vector<Case> &cases);
 void add_heap(std::vector<Case> &cases);
 void add_pages(std::vector<Case> &cases);
+void add_slab(std::vector<Case> &cases);
 void add_pool(std::vector<Case> &cases);
 void add_deferred(std::vector<Case> &cases);
 void add_templates(std::vector<Case> &cases);

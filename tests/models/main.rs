@@ -17,6 +17,8 @@ mod pockets;
 #[allow(dead_code)]
 mod pool;
 #[allow(dead_code)]
+mod slab;
+#[allow(dead_code)]
 mod templates;
 
 /// What the included sources find under `crate::memory`.

@@ -337,3 +337,106 @@ fn configurations_that_cannot_be_had_are_refused() {
     assert_eq!(refused(SlabConfig { magazine_slots: 1, ..config(64, 1) }), "magazine_slots");
     assert_eq!(refused(SlabConfig { magazine_slots: 129, ..config(64, 1) }), "magazine_slots");
 }
+
+mod depots {
+    use super::super::depot::*;
+
+    #[test]
+    fn slots_come_from_the_lowest_on_and_each_once() {
+        let depot = Depot::new(10_000).unwrap();
+        (0..10_000).rev().for_each(|slot| assert!(depot.give(slot)));
+        assert!(!depot.give(77));
+        assert_eq!(depot.count(), 10_000);
+        let mut got = Vec::new();
+        while depot.take(37, |slot| got.push(slot)) > 0 {}
+        assert_eq!(got, (0..10_000).collect::<Vec<_>>());
+        assert_eq!((depot.count(), depot.take(1, |_| {})), (0, 0));
+    }
+
+    #[test]
+    fn a_range_goes_as_a_whole_or_not_at_all() {
+        let depot = Depot::new(300).unwrap();
+        (0..300).filter(|slot| *slot != 200).for_each(|slot| assert!(depot.give(slot)));
+        assert!(!depot.take_range(100..201));
+        assert!(depot.take_range(100..200));
+        assert_eq!(depot.count(), 199);
+        assert!(!depot.has(100) && depot.has(99) && depot.has(201));
+    }
+
+    #[test]
+    fn what_was_given_last_is_taken_last_when_the_search_rotates() {
+        for slots in [3, 64, 65, 130, 5000] {
+            let depot = Depot::new(slots).unwrap();
+            (0..slots).for_each(|slot| assert!(depot.give(slot)));
+            for round in 0..3 {
+                for wanted in 0..slots {
+                    let mut got = None;
+                    assert_eq!(depot.take(1, |slot| got = Some(slot)), 1, "round {round}");
+                    assert_eq!(got, Some(wanted));
+                    depot.rotate(wanted);
+                    assert!(depot.give(wanted));
+                }
+            }
+        }
+    }
+}
+
+mod magazines {
+    use super::super::geometry::Geometry;
+    use super::super::magazine::*;
+
+    fn magazine(capacity: u32) -> Magazine {
+        let magazine = Magazine::new();
+        let geometry = Geometry::new(4096 as *mut u8, 64, 1000);
+        let setup = Setup { geometry, states: 0, capacity, inline_capacity: capacity, layout: LAYOUT };
+        magazine.set_up(&setup);
+        magazine
+    }
+
+    fn push(magazine: &Magazine, number: usize) -> bool {
+        let fits = magazine.has_room(1);
+        if fits {
+            magazine.add(slot(number));
+        }
+        fits
+    }
+
+    fn slot(number: usize) -> *mut u8 {
+        (4096 + 64 * number) as *mut u8
+    }
+
+    #[test]
+    fn it_is_a_stack_within_its_bounds() {
+        let magazine = magazine(4);
+        assert!(!push(&magazine, 0) && magazine.pop().is_none());
+        magazine.settle();
+        assert_eq!(magazine.pop(), None);
+        assert!((0..4).all(|number| push(&magazine, number)));
+        assert!(!push(&magazine, 4));
+        assert_eq!(magazine.pop(), Some(slot(3)));
+        let mut got = Vec::new();
+        assert!(!magazine.pop_n(4, |slot| got.push(slot)) && magazine.pop_n(2, |slot| got.push(slot)));
+        assert_eq!(got, [slot(1), slot(2)]);
+        assert!(!magazine.has_room(4) && magazine.has_room(3));
+        (0..3).for_each(|_| magazine.add(slot(7)));
+        magazine.take_oldest(1, |oldest| assert_eq!(oldest, slot(0)));
+        assert_eq!((magazine.count(), magazine.room()), (3, 1));
+    }
+
+    #[test]
+    fn what_others_took_is_gone_and_what_came_late_is_kept() {
+        let magazine = magazine(8);
+        magazine.settle();
+        (0..5).for_each(|number| assert!(push(&magazine, number)));
+        magazine.shut();
+        assert!(magazine.pop().is_none() && !push(&magazine, 9) && !magazine.pop_n(1, |_| {}));
+        let mut taken = Vec::new();
+        magazine.drain(|slot| taken.push(slot));
+        assert_eq!(taken.len(), 5);
+        // A put that had looked at the ceiling before.
+        magazine.add(slot(9));
+        assert_eq!(magazine.count(), 1);
+        magazine.settle();
+        assert_eq!((magazine.pop(), magazine.pop()), (Some(slot(9)), None));
+    }
+}
