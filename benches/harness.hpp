@@ -74,5 +74,7 @@ void add_deferred(std::vector<Case> &cases);
 void add_templates(std::vector<Case> &cases);
 void add_orchestrator(std::vector<Case> &cases);
 void add_tracing(std::vector<Case> &cases);
+void add_buffers(std::vector<Case> &cases);
+void add_lazy(std::vector<Case> &cases);
 
 } // namespace bench

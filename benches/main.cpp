@@ -69,6 +69,8 @@ int main(int count, char **arguments) {
     bench::add_templates(cases);
     bench::add_orchestrator(cases);
     bench::add_tracing(cases);
+    bench::add_buffers(cases);
+    bench::add_lazy(cases);
 
     std::printf("Ostler %s beside its peers. One process; the candidates of a case take turns for %d rounds, the first\n"
                 "is discarded, the median of the rest is shown. Cases of one thread are pinned to CPU 0; those of several\n"
