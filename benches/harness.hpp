@@ -69,6 +69,7 @@ void add_arena(std::vector<Case> &cases);
 void add_heap(std::vector<Case> &cases);
 void add_pages(std::vector<Case> &cases);
 void add_slab(std::vector<Case> &cases);
+void add_governor(std::vector<Case> &cases);
 void add_pool(std::vector<Case> &cases);
 void add_deferred(std::vector<Case> &cases);
 void add_templates(std::vector<Case> &cases);

@@ -64,6 +64,7 @@ int main(int count, char **arguments) {
     bench::add_heap(cases);
     bench::add_pages(cases);
     bench::add_slab(cases);
+    bench::add_governor(cases);
     bench::add_pool(cases);
     bench::add_deferred(cases);
     bench::add_templates(cases);

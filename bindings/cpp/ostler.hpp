@@ -12,6 +12,7 @@
 #include "ostler/deferred.hpp"
 #include "ostler/file.hpp"
 #include "ostler/errors.hpp"
+#include "ostler/governor.hpp"
 #include "ostler/handle.hpp"
 #include "ostler/lazy.hpp"
 #include "ostler/library.hpp"

@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 }
 
 func registered() int {
-	return pools.len() + models.len() + requests.len() + cells.len() + settled.len() + builders.len()
+	return pools.len() + models.len() + requests.len() + cells.len() + settled.len() + builders.len() +
+		levelWatches.len() + reclaims.len()
 }
 
 // leavesNothing fails the test when its end finds objects that are still registered for C.

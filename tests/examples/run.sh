@@ -78,6 +78,12 @@ else
     not_ok segment.c "does not compile: $why"
 fi
 # shellcheck disable=SC2046
+if why=$("$CC" -std=c11 "${warnings[@]}" examples/governor.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/governor" 2>&1); then
+    check governor.c says '8 MiB came back, and 24 entries are left' "$work/governor"
+else
+    not_ok governor.c "does not compile: $why"
+fi
+# shellcheck disable=SC2046
 if why=$("$CXX" -std=c++17 "${warnings[@]}" examples/quickstart.cpp $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/quickstart-cpp" 2>&1); then
     check quickstart.cpp says '4 times ten is 40' "$work/quickstart-cpp"
 else

@@ -7,7 +7,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::handles::{self, Handled, Kind};
 use crate::base::{InvalidField, Name, Owner, callback, clock};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Weak};
 
 /// Frees about so many bytes of what an account holds, and tells how many they were.
@@ -47,18 +47,13 @@ pub enum ReservationError {
     OutOfMemory(#[from] OutOfMemory),
 }
 
-/// What makes up the bytes that the account holds.
-#[derive(Default)]
-struct Parts {
-    reserved: u64,
-    reported: u64,
-    closed: bool,
-}
-
 pub struct Reservation {
     pub account: Arc<Account>,
     essential: bool,
-    parts: Mutex<Parts>,
+    reserved: AtomicU64,
+    /// Held while a report is counted, so that of two the later one holds.
+    reported: Mutex<u64>,
+    is_closed: AtomicBool,
     /// Asked when memory runs short.
     dispensable: Option<Arc<Dispensable>>,
 }
@@ -134,25 +129,30 @@ impl Reservation {
                 Some(dispensable)
             }
         };
-        let essential = config.essential;
-        Ok(alloc::try_arc(Self { account, essential, parts: Mutex::default(), dispensable })?)
+        Ok(alloc::try_arc(Self {
+            account,
+            essential: config.essential,
+            reserved: AtomicU64::new(0),
+            reported: Mutex::new(0),
+            is_closed: AtomicBool::new(false),
+            dispensable,
+        })?)
     }
 
     /// Grants bytes that are about to be taken, or refuses them.
     pub fn reserve(&self, bytes: u64, essential: bool) -> Result<(), ReservationError> {
         check(bytes)?;
+        self.check_open()?;
         let need = if essential || self.essential { Need::Essential } else { Need::Ordinary };
         self.account.take(bytes, need)?;
         self.note_use();
-        let mut parts = self.parts.lock();
-        if parts.closed {
-            drop(parts);
-            self.account.give(bytes);
-            return Err(ReservationError::Closed);
-        }
         // The account holds as much, so the sum fits.
-        parts.reserved += bytes;
+        self.reserved.fetch_add(bytes, Relaxed);
         Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), ReservationError> {
+        if self.is_closed.load(Relaxed) { Err(ReservationError::Closed) } else { Ok(()) }
     }
 
     /// What is held was of use just now, so that it goes later than what was not.
@@ -164,11 +164,8 @@ impl Reservation {
 
     /// Ends a part of what was reserved.
     pub fn release(&self, bytes: u64) -> Result<(), ReservationError> {
-        {
-            let mut parts = self.parts.lock();
-            let left = parts.reserved.checked_sub(bytes);
-            parts.reserved = left.ok_or(ReservationError::NotReserved { given: bytes, reserved: parts.reserved })?;
-        }
+        let reserved = self.reserved.fetch_update(Relaxed, Relaxed, |reserved| reserved.checked_sub(bytes));
+        reserved.map_err(|reserved| ReservationError::NotReserved { given: bytes, reserved })?;
         self.account.give(bytes);
         Ok(())
     }
@@ -177,25 +174,21 @@ impl Reservation {
     pub fn report(&self, bytes: u64) -> Result<(), ReservationError> {
         check(bytes)?;
         self.note_use();
-        let mut parts = self.parts.lock();
-        if parts.closed {
-            return Err(ReservationError::Closed);
-        }
-        // Under the lock, so that of two reports the later one holds.
-        match bytes.checked_sub(parts.reported) {
+        self.check_open()?;
+        let mut reported = self.reported.lock();
+        match bytes.checked_sub(*reported) {
             Some(more) => self.account.take(more, Need::Fact)?,
-            None => self.account.give(parts.reported - bytes),
+            None => self.account.give(*reported - bytes),
         }
-        parts.reported = bytes;
+        *reported = bytes;
         Ok(())
     }
 
     pub fn stats(&self) -> ReservationStats {
-        let parts = self.parts.lock();
         ReservationStats {
             held: self.account.held(),
-            reserved: parts.reserved,
-            reported: parts.reported,
+            reserved: self.reserved.load(Relaxed),
+            reported: *self.reported.lock(),
             peak: self.account.peak(),
             limit: self.account.limit().unwrap_or(0),
         }
@@ -215,13 +208,12 @@ impl Handled for Reservation {
     const KIND: Kind = Kind::Account;
 
     fn begin_destroy(&self) {
-        self.parts.lock().closed = true;
+        self.is_closed.store(true, SeqCst);
     }
 
     /// What was reserved or reported is held no more.
     fn finish_destroy(&self) {
-        let mut parts = self.parts.lock();
-        let held = std::mem::take(&mut parts.reserved) + std::mem::take(&mut parts.reported);
-        self.account.give(held);
+        let reported = std::mem::take(&mut *self.reported.lock());
+        self.account.give(self.reserved.swap(0, Relaxed) + reported);
     }
 }
