@@ -179,6 +179,8 @@ TEST(what_is_put_last_is_got_first_without_a_call)
     ostler_slab *slab = make_slab(1000, 64);
     ostler_magazine *magazine = open_magazine(slab);
     void *slot, *again;
+    if (magazine->layout != 1)
+        SKIP("a tool watches, so every call goes into the library");
     CHECK_STATUS(ostler_magazine_get_inline(magazine, &slot), OSTLER_OK);
     uint64_t refills = stats_of(slab).refills;
     for (int i = 0; i < 1000; i++) {
