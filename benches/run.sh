@@ -8,7 +8,7 @@ out=target/bench
 mkdir -p "$out"
 cargo build --quiet --locked --release --manifest-path benches/peers/Cargo.toml --target-dir "$out/peers"
 cc -O2 -shared -fPIC -o "$out/libempty.so" benches/empty.c
-read -ra peers <<<"$(pkg-config --cflags --libs hwloc apr-1 apr-util-1 tbb)"
+read -ra peers <<<"$(pkg-config --cflags --libs hwloc apr-1 apr-util-1 tbb protobuf)"
 # Only processors with SSE 4.2 can use it.
 read -ra dpdk <<<"$(pkg-config --cflags-only-I libdpdk | sed 's/-I/-isystem /g') -include rte_config.h -march=corei7 -lrte_eal -lrte_mempool -lrte_mempool_ring"
 c++ -std=c++17 -O2 -Wall -Wextra -Iinclude -o "$out/bench" benches/*.cpp "$out/peers/release/libpeers.a" \

@@ -12,4 +12,5 @@ void peer_oneshot(std::uint64_t count);
 void peer_tokio_oneshot(std::uint64_t count);
 void peer_rlsf(std::uint64_t count);
 void peer_offset_allocator(std::uint64_t count);
+void peer_bumpalo(std::uint64_t count);
 }

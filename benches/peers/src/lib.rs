@@ -6,7 +6,10 @@
 
 mod heaps;
 
+use bumpalo::Bump;
 use deadpool::{managed, unmanaged};
+use std::alloc::Layout;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -121,6 +124,19 @@ pub extern "C" fn peer_deadpool_unmanaged(count: u64) {
         for _ in 0..count {
             black_box(&*pool.get().await.expect("a lease"));
         }
+    });
+}
+
+/// Blocks of 64 bytes, then all of them given back.
+#[unsafe(no_mangle)]
+pub extern "C" fn peer_bumpalo(count: u64) {
+    thread_local!(static BUMP: RefCell<Bump> = RefCell::new(Bump::with_capacity(16 << 20)));
+    let layout = Layout::from_size_align(64, 16).expect("a layout");
+    BUMP.with_borrow_mut(|bump| {
+        for _ in 0..count {
+            black_box(bump.alloc_layout(layout));
+        }
+        bump.reset();
     });
 }
 
