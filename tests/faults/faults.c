@@ -280,7 +280,7 @@ static ostler_status use_file(void)
 {
     ostler_status status = OSTLER_OK;
     ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BASE};
-    ostler_file_config config = {.struct_size = sizeof config, .prefault = 1, .length_bytes = 300000, .lock = 1};
+    ostler_file_config config = {.struct_size = sizeof config, .prefault = 1, .length_bytes = 100000, .lock = 1};
     ostler_file_info info = {.struct_size = sizeof info};
     for (config.mode = OSTLER_FILE_MAP; config.mode <= OSTLER_FILE_COPY; config.mode++) {
         ostler_file *file = NULL;
