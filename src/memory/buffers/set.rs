@@ -842,6 +842,10 @@ impl Reclaimer for Buffers {
         let mapped = self.chunks.lock().mapped_bytes();
         self.trim_alone(mapped.saturating_sub(bytes), &growing)
     }
+
+    fn account(&self) -> Option<&Arc<Account>> {
+        Some(&self.account)
+    }
 }
 
 impl Handled for Buffers {

@@ -486,6 +486,10 @@ impl Reclaimer for Lazy {
     fn reclaim(&self, _bytes: u64) -> u64 {
         self.drop_value().unwrap_or(0)
     }
+
+    fn account(&self) -> Option<&Arc<Account>> {
+        Some(&self.account)
+    }
 }
 
 impl Handled for Lazy {

@@ -1,5 +1,6 @@
 //! Room: a slab grows by a chunk when nothing is free, and gives chunks back in which nothing is in use.
 
+use super::super::governor::Account;
 use super::super::governor::reclaim::{ReclaimKind, Reclaimer};
 use super::super::sanitizers;
 use super::gate::Leave;
@@ -8,6 +9,7 @@ use super::{Slab, SlabError};
 use crate::base::alloc;
 use crate::base::clock;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
 impl Slab {
@@ -112,5 +114,9 @@ impl Reclaimer for Slab {
 
     fn reclaim(&self, bytes: u64) -> u64 {
         self.trim(bytes)
+    }
+
+    fn account(&self) -> Option<&Arc<Account>> {
+        Some(&self.account)
     }
 }
