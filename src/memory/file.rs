@@ -124,7 +124,7 @@ enum View {
         map: Mmap,
         _charge: Charge,
     },
-    Copied(Mapping),
+    Copied(Box<Mapping>),
 }
 
 /// What changes when a file does.
@@ -176,7 +176,7 @@ impl File {
         let account = Account::open(Holder::File, config.name)?;
         let view = match config.way {
             Way::Map => map(path, &file, config, bytes, &account)?,
-            Way::Copy => View::Copied(copy(path, &file, config, source, bytes, &account)?),
+            Way::Copy => View::Copied(alloc::try_box(copy(path, &file, config, source, bytes, &account)?)?),
         };
         Ok(alloc::try_arc(Self { file, view, bytes, end, opened: stamp })?)
     }

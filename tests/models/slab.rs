@@ -41,8 +41,8 @@ impl Shelf {
         let shelf = Self {
             geometry,
             depot: Depot::new(slots).unwrap(),
-            gate: Gate::new(),
-            magazines: (0..magazines).map(|_| Magazine::new()).collect(),
+            gate: Gate::default(),
+            magazines: (0..magazines).map(|_| Magazine::default()).collect(),
             list: crate::base::sync::Mutex::new(()),
             capacity,
             owners: (0..slots).map(|_| AtomicU32::new(0)).collect(),

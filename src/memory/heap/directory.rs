@@ -105,7 +105,7 @@ impl Directory {
                 if granule < entry.granules.load(Relaxed) as usize {
                     // SAFETY: the chunk has that many tags, and goes only while the windows are shut.
                     let tag = unsafe { Tag::at(entry.tags.load(Relaxed).add(granule)) }?;
-                    let is_off = offset % GRANULE as usize != 0;
+                    let is_off = !offset.is_multiple_of(GRANULE as usize);
                     return Some(Place { chunk: entry.chunk.load(Relaxed), granule: granule as u32, tag, is_off });
                 }
             } else if found == 0 {

@@ -223,6 +223,7 @@ impl Heap {
     }
 
     /// Gives a block another size, where it is if that can be. What it held stays, as far as it fits.
+    #[expect(clippy::not_unsafe_ptr_arg_deref, reason = "it is read only where this heap finds a block in use")]
     pub fn resize(
         &self,
         record: Option<&'static ThreadRecord>,
@@ -234,7 +235,7 @@ impl Heap {
         let kept = {
             let mut state = self.state()?;
             let held = self.find_held(&state, block)?;
-            if block as u64 % wanted.align == 0 && state.resize_in_place(&held, &wanted) {
+            if (block as u64).is_multiple_of(wanted.align) && state.resize_in_place(&held, &wanted) {
                 let extent = Extent { granules: wanted.granules, asked: wanted.asked };
                 state.tally.note_resize(
                     (self.seen_bytes(held.extent), self.seen_bytes(extent)),

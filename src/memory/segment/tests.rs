@@ -73,7 +73,7 @@ fn scribbles_are_never_followed() {
     let mut random = 1u64;
     for _ in 0..20_000 {
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let at = (random >> 33) as usize % (64 << 10) & !7;
+        let at = ((random >> 33) as usize % (64 << 10)) & !7;
         // SAFETY: inside the mapping; the library reads it as atomic words.
         unsafe {
             let word = theirs.mapped.address().add(at).cast::<AtomicU64>();

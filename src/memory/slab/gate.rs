@@ -51,8 +51,8 @@ impl Drop for Visit<'_> {
     }
 }
 
-impl Gate {
-    pub fn new() -> Self {
+impl Default for Gate {
+    fn default() -> Self {
         Self {
             state: AtomicU32::new(OPEN),
             changes: Mutex::new(()),
@@ -62,7 +62,9 @@ impl Gate {
             patience: AtomicU32::new(FIRST_PATIENCE),
         }
     }
+}
 
+impl Gate {
     /// Begins a visit; waits while another has the gate alone.
     pub fn visit<'a>(&'a self, magazine: Option<&'a Magazine>) -> Visit<'a> {
         loop {

@@ -55,8 +55,8 @@ pub struct Setup {
     pub layout: u32,
 }
 
-impl Magazine {
-    pub fn new() -> Self {
+impl Default for Magazine {
+    fn default() -> Self {
         Self {
             layout: AtomicU32::new(0),
             shift: AtomicU32::new(0),
@@ -75,7 +75,9 @@ impl Magazine {
             items: [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST_ITEMS as usize],
         }
     }
+}
 
+impl Magazine {
     /// Makes a closed magazine an open one that is empty and shut; its first call opens it.
     pub fn set_up(&self, setup: &Setup) {
         self.shift.store(setup.geometry.shift(), Relaxed);

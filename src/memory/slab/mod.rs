@@ -179,7 +179,7 @@ impl Slab {
             account,
             geometry: Geometry::new(space.base(), config.slot_bytes, config.max_slots),
             depot: Depot::new(config.max_slots as u32)?,
-            gate: Gate::new(),
+            gate: Gate::default(),
             lanes: Lanes::default(),
             chunks: Mutex::new(Chunks::new(plan)?),
             plan,

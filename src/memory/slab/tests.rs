@@ -386,7 +386,7 @@ mod magazines {
     use super::super::magazine::*;
 
     fn magazine(capacity: u32) -> Magazine {
-        let magazine = Magazine::new();
+        let magazine = Magazine::default();
         let geometry = Geometry::new(4096 as *mut u8, 64, 1000);
         let setup = Setup { geometry, states: 0, capacity, inline_capacity: capacity, layout: LAYOUT };
         magazine.set_up(&setup);

@@ -45,7 +45,7 @@ impl Model {
         let bytes = if fastrand::u8(..10) == 0 { fastrand::u64(..1 << 20) } else { fastrand::u64(..9000) };
         let (view, data) = self.set.get(me(), bytes).expect("memory");
         assert_eq!(data as usize % 64, 0);
-        assert!(bytes < 16384 || data as usize % 4096 == 0);
+        assert!(bytes < 16384 || (data as usize).is_multiple_of(4096));
         // SAFETY: the buffer is this test's.
         unsafe { data.write_bytes(view.0 as u8, bytes as usize) };
         let end = data.wrapping_add(bytes_of(class_of(bytes)) as usize);
@@ -360,7 +360,7 @@ fn many_threads_pass_buffers_on() {
 #[test]
 fn a_leased_buffer_costs_less_than_64_bytes_beside_its_memory() {
     assert_eq!(size_of::<Record>(), 32);
-    assert!(Records::MOST > 16_000_000);
+    const { assert!(Records::MOST > 16_000_000) };
 }
 
 #[cfg(feature = "faults")]
