@@ -185,8 +185,10 @@ fn whoever_is_alone_finds_what_stands_still() {
         let shelf = Shelf::new(3, 2, 2);
         let (one, two) = (shelf.clone(), shelf.clone());
         let riders = [
-            thread::spawn(move || drop(one.get(0).map(|slot| one.put(0, slot)))),
-            thread::spawn(move || drop(two.get(1))),
+            thread::spawn(move || one.get(0).map_or((), |slot| one.put(0, slot))),
+            thread::spawn(move || {
+                let _ = two.get(1);
+            }),
         ];
         for _ in 0..2 {
             let counts = shelf.alone(Leave::AsItWas, || [shelf.depot.count(), shelf.depot.count()]);
