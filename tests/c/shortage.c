@@ -129,8 +129,26 @@ static ostler_receipt receipt_of(ostler_arena *arena)
     return receipt;
 }
 
+/* What of a chunk nobody has allocated is poisoned under AddressSanitizer; the kernel has its pages all the same, and
+ * these two ask for them. */
+#define UNWATCHED __attribute__((no_sanitize("address")))
+
+UNWATCHED static void fill(const ostler_receipt *receipt, unsigned char value)
+{
+    for (uint64_t at = 0; at < receipt->mapped_bytes; at += 512)
+        ((volatile unsigned char *)(uintptr_t)receipt->address)[at] = value;
+}
+
+UNWATCHED static int is_filled(const ostler_receipt *receipt, unsigned char value)
+{
+    for (uint64_t at = 0; at < receipt->mapped_bytes; at += 512)
+        if (((const volatile unsigned char *)(uintptr_t)receipt->address)[at] != value)
+            return 0;
+    return 1;
+}
+
 /* Writes to all of the first chunk. */
-static void use(const ostler_receipt *receipt) { memset((void *)(uintptr_t)receipt->address, 1, receipt->mapped_bytes); }
+static void use(const ostler_receipt *receipt) { fill(receipt, 1); }
 
 static uint64_t held_bytes(void)
 {
@@ -396,8 +414,7 @@ static void asks_an_older_kernel(void)
         CHECK_EQ(receipt.resident_bytes, receipt.mapped_bytes);
         CHECK_EQ(receipt.huge_bytes, pages[i] == OSTLER_PAGES_BASE ? 0 : receipt.mapped_bytes);
         CHECK(receipt.got_options & OSTLER_OPTION_PREFAULTED);
-        for (uint64_t at = 0; at < receipt.mapped_bytes; at++)
-            CHECK_EQ(((const char *)(uintptr_t)receipt.address)[at], 0);
+        CHECK(is_filled(&receipt, 0));
         CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
     }
 }
@@ -442,9 +459,8 @@ static void forks_with_an_exhausted_pool(void)
     ostler_arena *arena;
     CHECK_STATUS(create(asking_for(OSTLER_PAGES_2M, 1), 2 * HUGE_BYTES, &arena), OSTLER_OK);
     ostler_receipt receipt = receipt_of(arena);
-    volatile unsigned char *bytes = (unsigned char *)(uintptr_t)receipt.address;
     CHECK_EQ(read_number(HUGE_POOL "free_hugepages"), 0);
-    memset((void *)(uintptr_t)bytes, 7, receipt.mapped_bytes);
+    fill(&receipt, 7);
     int ends[2], status;
     CHECK_EQ(pipe(ends), 0);
     pid_t child = fork();
@@ -456,12 +472,11 @@ static void forks_with_an_exhausted_pool(void)
         _exit(ostler_arena_create(NULL, &none) == OSTLER_E_FORKED ? 0 : 2);
     }
     /* While the child is there, the parent writes to what both would share. */
-    for (uint64_t at = 0; at < receipt.mapped_bytes; at += 4096)
-        bytes[at] = 9;
+    fill(&receipt, 9);
     CHECK_EQ(write(ends[1], "g", 1), 1);
     CHECK_EQ(waitpid(child, &status, 0), child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(bytes[0] == 9 && bytes[1] == 7);
+    CHECK(is_filled(&receipt, 9));
     CHECK_EQ(receipt_of(arena).huge_bytes, 2 * HUGE_BYTES);
     CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
 }
@@ -505,7 +520,9 @@ static void makes_and_destroys(void)
             CHECK_STATUS(ostler_arena_destroy(arenas[i]), OSTLER_OK);
     }
     CHECK_EQ(held_bytes(), 0);
+#ifndef CHECK_SANITIZED /* whose own memory about ours stays */
     CHECK(resident_bytes() <= before + ((uint64_t)1 << 20));
+#endif
 }
 
 TEST(what_is_destroyed_is_gone)
