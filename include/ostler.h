@@ -4894,6 +4894,12 @@ typedef struct ostler_pool_config {
     uint64_t target_wait_ns;
     /** 0: 100 ms. */
     uint64_t wait_interval_ns;
+    /**
+     * What each resource holds, as far as the host knows: charged to an account of the pool while it lives. One for which
+     * the governor leaves no room is not made, which is a failure of create; when memory runs short, idle resources beyond
+     * min_size are destroyed. 0: nothing is charged.
+     */
+    uint64_t resource_bytes;
 } ostler_pool_config;
 
 /**
@@ -4912,8 +4918,8 @@ typedef struct ostler_lease_info {
     uint64_t held_ns;
     /** The thread that acquired it, as gettid has it. */
     uint32_t thread_id;
-    /** 0. */
-    uint32_t reserved;
+    /** From where it was acquired, for ostler_tracing_print_site; 0 while tracing was off. */
+    uint32_t call_site;
 } ostler_lease_info;
 
 /**
@@ -7277,6 +7283,28 @@ ostler_status ostler_tracing_report(uint32_t by,
 ostler_status ostler_tracing_visit(uint32_t by,
                                    ostler_tracing_callback callback,
                                    void *user_data);
+
+/**
+ * Writes a call site for people: its frames in one line, innermost first.
+ *
+ * Parameters:
+ * - call_site: one that the library gave out, as in ostler_lease_info; 0 says that tracing was off.
+ * - buffer: written; cut to buffer_bytes - 1 bytes, and a NUL.
+ * - buffer_bytes: the bytes of the buffer; 0 only counts.
+ * - needed_bytes: written; how many bytes all of it needs, the NUL included; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: as long as it takes to read the names from the files of the program and its libraries; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tracing_print_site(uint32_t call_site,
+                                        char *buffer,
+                                        uint64_t buffer_bytes,
+                                        uint64_t *needed_bytes);
 
 
 /* ======================================================================

@@ -44,6 +44,7 @@ type PoolConfig[T any] struct {
 	RefuseHopeless bool          // ErrOverloaded at once for who would wait in vain at the present rate
 	TargetWait     time.Duration // when all have waited longer for a WaitInterval, ErrOverloaded for who has; 0 is never
 	WaitInterval   time.Duration // 0 is 100 ms
+	ResourceBytes  int           // what each holds outside of Go, charged to the pool's account while it lives
 
 	// Retag is optional: it gives one the settings of another tag, before it is leased to who wants those.
 	Retag func(resource T, fromTag, toTag uint64) error
@@ -128,6 +129,7 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	c.refuse_hopeless = C.uint32_t(flag(config.RefuseHopeless))
 	c.target_wait_ns = given.span("TargetWait", config.TargetWait)
 	c.wait_interval_ns = given.span("WaitInterval", config.WaitInterval)
+	c.resource_bytes = given.amount("ResourceBytes", config.ResourceBytes)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err

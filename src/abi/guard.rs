@@ -47,7 +47,7 @@ fn forked() -> ostler_status {
 pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
     enter(|record| {
         let pin = handles::pin_on::<T>(record, handle as u64)?;
-        let watch = QuarantineOnPanic { owner: Owner(handle as u64) };
+        let watch = QuarantineOnPanic { owner: Owner(handle as u64), object: &*pin };
         let result = body(&pin);
         std::mem::forget(watch);
         result
@@ -59,7 +59,7 @@ pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<
 pub fn with_child<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
     enter(|record| {
         handles::with_child::<T, _>(record, handle as u64, |pin| {
-            let watch = QuarantineOnPanic { owner: Owner(handle as u64) };
+            let watch = QuarantineOnPanic { owner: Owner(handle as u64), object: &**pin };
             let result = body(pin);
             std::mem::forget(watch);
             result
@@ -75,12 +75,14 @@ pub fn destroy<H, T: Handled>(handle: *mut H) -> ostler_status {
     guard(|| Ok(handles::destroy::<T>(handle as u64)?))
 }
 
-struct QuarantineOnPanic {
+struct QuarantineOnPanic<'a, T: Handled> {
     owner: Owner,
+    object: &'a T,
 }
 
-impl Drop for QuarantineOnPanic {
+impl<T: Handled> Drop for QuarantineOnPanic<'_, T> {
     fn drop(&mut self) {
         handles::quarantine(self.owner);
+        self.object.quarantined();
     }
 }

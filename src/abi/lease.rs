@@ -143,7 +143,7 @@ pub unsafe extern "C" fn ostler_pool_list_leases(
         resource: std::ptr::null_mut(),
         held_ns: 0,
         thread_id: 0,
-        reserved: 0,
+        call_site: 0,
     };
     // SAFETY: as the header asks.
     unsafe {

@@ -8,7 +8,8 @@ use super::library::OSTLER_NAME_BYTES;
 use super::request::ostler_ticket;
 use super::status::{
     Failure, OSTLER_E_CLOSED, OSTLER_E_CREATE_FAILED, OSTLER_E_EXHAUSTED, OSTLER_E_LIMIT, OSTLER_E_OVERLOADED,
-    OSTLER_E_PANIC, OSTLER_E_PAUSED, OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK, answered, ostler_status,
+    OSTLER_E_PANIC, OSTLER_E_PAUSED, OSTLER_E_QUARANTINED, OSTLER_E_STALE_LEASE, OSTLER_E_WOULD_DEADLOCK, OSTLER_OK,
+    answered, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::alloc;
@@ -106,8 +107,8 @@ pub struct ostler_lease_info {
     pub held_ns: u64,
     /// The thread that acquired it, as gettid has it.
     pub thread_id: u32,
-    /// 0.
-    pub reserved: u32,
+    /// From where it was acquired, for ostler_tracing_print_site; 0 while tracing was off.
+    pub call_site: u32,
 }
 
 /// How long things took, in nanoseconds, exact to a hundredth.
@@ -186,6 +187,10 @@ pub struct ostler_pool_config {
     pub target_wait_ns: u64,
     /// 0: 100 ms.
     pub wait_interval_ns: u64,
+    /// What each resource holds, as far as the host knows: charged to an account of the pool while it lives. One for which
+    /// the governor leaves no room is not made, which is a failure of create; when memory runs short, idle resources beyond
+    /// min_size are destroyed. 0: nothing is charged.
+    pub resource_bytes: u64,
 }
 
 /// Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
@@ -298,6 +303,7 @@ impl From<AcquireError> for Failure {
             AcquireError::CreateFailed(_) | AcquireError::BreakerOpen { .. } => OSTLER_E_CREATE_FAILED,
             AcquireError::Wait { end, .. } => Failure::from(end).status(),
             AcquireError::Panicked => OSTLER_E_PANIC,
+            AcquireError::Quarantined => OSTLER_E_QUARANTINED,
             AcquireError::Spawn(error) => return error.into(),
             AcquireError::OutOfMemory(error) => return error.into(),
         };
@@ -447,7 +453,7 @@ pub fn lease_info(info: &LeaseInfo) -> ostler_lease_info {
         resource: info.resource.0,
         held_ns: info.held_ns,
         thread_id: info.thread,
-        reserved: 0,
+        call_site: info.site.number(),
     }
 }
 
@@ -577,6 +583,7 @@ fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
         reserved_high: config.reserved_high,
         refuses_hopeless: flag("refuse_hopeless", config.refuse_hopeless)?,
         target_wait_ns: config.target_wait_ns,
+        resource_bytes: config.resource_bytes,
         wait_interval_ns: if config.wait_interval_ns == 0 { 100_000_000 } else { config.wait_interval_ns },
         max_uses: config.max_uses,
         idle_timeout_ns: config.idle_timeout_ns,

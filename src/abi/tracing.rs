@@ -9,7 +9,7 @@ use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, 
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::tracing::report::{self, By, Group, Table};
 use crate::base::tracing::symbols::{Frame, Symbols};
-use crate::base::tracing::{self, Config, TracingError, blocks::Kind};
+use crate::base::tracing::{self, CallSite, Config, TracingError, blocks::Kind};
 use std::ffi::{CString, c_char, c_void};
 
 /// Memory that an object took from the system; every one is remembered.
@@ -300,6 +300,48 @@ pub unsafe extern "C" fn ostler_tracing_visit(
                 // SAFETY: the host's function, called as the header says.
                 unsafe { callback(user_data, &shown) }
             });
+        }
+        Ok(())
+    })
+}
+
+/// Writes a call site for people: its frames in one line, innermost first.
+///
+/// Parameters:
+/// - call_site: one that the library gave out, as in ostler_lease_info; 0 says that tracing was off.
+/// - buffer: written; cut to buffer_bytes - 1 bytes, and a NUL.
+/// - buffer_bytes: the bytes of the buffer; 0 only counts.
+/// - needed_bytes: written; how many bytes all of it needs, the NUL included; 0 after a failure.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+/// Blocking: as long as it takes to read the names from the files of the program and its libraries; may be called from any
+/// callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tracing_print_site(
+    call_site: u32,
+    buffer: *mut c_char,
+    buffer_bytes: u64,
+    needed_bytes: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(needed_bytes, 0) };
+    if buffer_bytes > 0 {
+        // SAFETY: as the header asks.
+        unsafe { clear(buffer, 0) };
+    }
+    guard(|| {
+        if buffer.is_null() && buffer_bytes > 0 {
+            return Err(null("buffer"));
+        }
+        let words = CallSite::from_number(call_site).to_string();
+        // SAFETY: as the header asks.
+        unsafe {
+            write_text(&words, buffer, buffer_bytes);
+            clear(needed_bytes, words.len() as u64 + 1);
         }
         Ok(())
     })

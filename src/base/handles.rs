@@ -95,6 +95,9 @@ pub trait Handled: Send + Sync + Sized + 'static {
     /// Joins threads and gives back what no child needs. Runs once, when no call but a child's is inside.
     fn finish_destroy(&self);
 
+    /// It is quarantined from now on, on the thread that panicked: ends every wait inside.
+    fn quarantined(&self) {}
+
     /// Leases, tickets, cursors that are still out. The object stays until there are none.
     fn children(&self) -> u64 {
         0

@@ -10,6 +10,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::cancel::{self, WaitEnd};
 use crate::base::clock::{self, Deadline};
+use crate::base::handles::Handled;
 use crate::base::park::Parker;
 use crate::base::thread::{self, Caller};
 use crate::base::{handles, log, panics};
@@ -302,6 +303,7 @@ fn look(pool: &Pool) -> Deadline {
         let outcome = panics::catch(|| attend_to(pool, pending, end)).unwrap_or_else(|caught| {
             log::warn(format_args!("{}: the attendant panicked: {}", pool.config.name, caught.message()));
             handles::quarantine(pool.owner);
+            pool.quarantined();
             Some(Err(AcquireError::Panicked))
         });
         if let Some(outcome) = outcome {

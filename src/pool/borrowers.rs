@@ -4,6 +4,7 @@ use super::pool::Pool;
 use super::slots::{Borrower, Lease, Resource};
 use super::taps::thread_of;
 use crate::base::text::Text;
+use crate::base::tracing::CallSite;
 use crate::base::{alloc, callback, clock, log};
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,6 +25,8 @@ pub struct LeaseInfo {
     pub thread: u32,
     /// 0 when nobody looked at the clock since.
     pub held_ns: u64,
+    /// From where it was acquired, while tracing was on.
+    pub site: CallSite,
 }
 
 /// The threads that hold the most for the longest.
@@ -38,6 +41,8 @@ struct Holder {
     thread: u32,
     leases: u32,
     longest_ns: u64,
+    /// Of the longest.
+    site: CallSite,
 }
 
 impl Pool {
@@ -45,7 +50,7 @@ impl Pool {
     pub fn leases(&self, mut each: impl FnMut(LeaseInfo)) -> u64 {
         let now_ns = clock::now_ns();
         let mut count = 0;
-        for (lease, slot) in self.slots.leased() {
+        for (place, lease, slot) in self.slots.leased() {
             let Borrower { number, since_ns, .. } = slot.borrower();
             let thread = thread_of(number);
             let resource = slot.resource();
@@ -53,7 +58,8 @@ impl Pool {
             if self.slots.resource_of(lease) == Ok(resource) {
                 count += 1;
                 let held_ns = if since_ns == 0 { 0 } else { now_ns.saturating_sub(since_ns) };
-                each(LeaseInfo { lease, resource, thread, held_ns });
+                let site = self.sites.of(place, lease);
+                each(LeaseInfo { lease, resource, thread, held_ns, site });
             }
         }
         count
@@ -62,7 +68,7 @@ impl Pool {
     /// Leases that were taken without a look at the clock count from now on, for a caller that begins to wait for them.
     pub(super) fn note_waiting_begins(&self) {
         let now_ns = clock::now_ns();
-        self.slots.leased().for_each(|(_, slot)| slot.note_since_if_unknown(now_ns));
+        self.slots.leased().for_each(|(_, _, slot)| slot.note_since_if_unknown(now_ns));
     }
 
     /// For the error of `me`, which has waited.
@@ -74,7 +80,9 @@ impl Pool {
             };
             holder.thread = info.thread;
             holder.leases += 1;
-            holder.longest_ns = holder.longest_ns.max(info.held_ns);
+            if holder.leases == 1 || info.held_ns > holder.longest_ns {
+                (holder.longest_ns, holder.site) = (info.held_ns, info.site);
+            }
         });
         holders.sort_unstable_by_key(|holder| std::cmp::Reverse((holder.longest_ns, holder.leases)));
         let mut named = [Holder::default(); NAMED];
@@ -117,12 +125,22 @@ impl Pool {
     fn report_overdue(&self, info: &LeaseInfo) {
         self.counters.overdue.fetch_add(1, Relaxed);
         log::warn(format_args!(
-            "{}: thread {} has held a lease for {} ms",
+            "{}: thread {} has held a lease for {} ms{}",
             self.config.name,
             info.thread,
-            info.held_ns / 1_000_000
+            info.held_ns / 1_000_000,
+            From(info.site)
         ));
         callback::run(self.owner, || self.factory.overdue(info));
+    }
+}
+
+/// A call site as the end of a sentence, when there is one.
+struct From(CallSite);
+
+impl fmt::Display for From {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == CallSite::NONE { Ok(()) } else { write!(formatter, ", from {}", self.0) }
     }
 }
 
@@ -140,6 +158,9 @@ impl fmt::Display for Holders {
             }
             if holder.longest_ns > 0 {
                 write!(formatter, " for {} ms", holder.longest_ns / 1_000_000)?;
+            }
+            if holder.site != CallSite::NONE {
+                write!(formatter, " from {}", holder.site)?;
             }
         }
         if self.is_deadlock {

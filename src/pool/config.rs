@@ -51,6 +51,8 @@ pub struct PoolConfig {
     pub max_lifetime_ns: u64,
     /// A resource's lifetime is shorter by up to this, so that not all end at once.
     pub lifetime_jitter_ns: u64,
+    /// What each resource holds, for the governor; 0: it is not known.
+    pub resource_bytes: u64,
     pub name: Name,
 }
 

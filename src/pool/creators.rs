@@ -7,6 +7,7 @@ use super::pool::Pool;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel;
 use crate::base::clock::Deadline;
+use crate::base::handles::Handled;
 use crate::base::park::Parker;
 use crate::base::thread::{self, SpawnError};
 use crate::base::{handles, log, panics};
@@ -76,6 +77,7 @@ fn make_next(pool: &Pool) -> bool {
         Err(caught) => {
             log::warn(format_args!("{}: a creator panicked: {}", pool.config.name, caught.message()));
             handles::quarantine(pool.owner);
+            pool.quarantined();
         }
     }
     pool.creators.state.lock().making -= 1;

@@ -2,6 +2,7 @@
 
 use crate::base::priority::Priority;
 use crate::base::thread::Caller;
+use crate::base::tracing::CallSite;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 /// Who acquires, and what is wanted.
@@ -13,11 +14,14 @@ pub struct Demand {
     pub priority: Priority,
     /// The settings that the resource shall have; 0: as create makes it.
     pub tag: u64,
+    /// From where, while tracing is on.
+    pub site: CallSite,
 }
 
 impl Demand {
+    #[inline(always)]
     pub fn plain(caller: Caller) -> Self {
-        Self { caller, borrower: caller.number(), priority: Priority::Normal, tag: 0 }
+        Self { caller, borrower: caller.number(), priority: Priority::Normal, tag: 0, site: CallSite::here() }
     }
 
     /// Whether a share of the pool is kept from it.

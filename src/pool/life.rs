@@ -77,6 +77,18 @@ pub enum WarmError {
     Wait { ready: u32, wanted: u32, end: WaitEnd, failure: LastFailure },
 }
 
+/// Counts a resource as destroyed when its callback ends, however that ends.
+struct Destroyed<'a> {
+    pool: &'a Pool,
+    reason: Reason,
+}
+
+impl Drop for Destroyed<'_> {
+    fn drop(&mut self) {
+        self.pool.note_destroyed(self.reason);
+    }
+}
+
 impl Pool {
     /// Makes a resource in a slot that the caller took. After a failure the slot is vacant again.
     pub(super) fn create(&self, number: u32) -> Result<Resource, AcquireError> {
@@ -89,16 +101,17 @@ impl Pool {
         let generation = self.generation.load(SeqCst);
         let begin_ns = clock::now_ns();
         let mut resource = Resource(std::ptr::null_mut());
-        let made =
-            callback::run_checked(self.owner, Callback::Create, || self.factory.create(&mut resource)).and_then(|()| {
-                if resource.0.is_null() {
-                    return Err(CallbackFailure {
-                        refusal: Refusal::IN_WORDS,
-                        message: Text::from("create callback made no resource (NULL)"),
-                    });
-                }
-                Ok(())
-            });
+        let mut create = || callback::run_checked(self.owner, Callback::Create, || self.factory.create(&mut resource));
+        let made = self.memory.take().and_then(|()| create().inspect_err(|_| self.memory.give())).and_then(|()| {
+            if resource.0.is_null() {
+                self.memory.give();
+                return Err(CallbackFailure {
+                    refusal: Refusal::IN_WORDS,
+                    message: Text::from("create callback made no resource (NULL)"),
+                });
+            }
+            Ok(())
+        });
         self.counters.creates.note(clock::now_ns().saturating_sub(begin_ns));
         if let Err(failure) = made {
             self.counters.create_failures.fetch_add(1, Relaxed);
@@ -232,12 +245,18 @@ impl Pool {
     #[cold]
     pub(super) fn destroy_resource(&self, number: u32, reason: Reason) {
         let resource = self.slots.get(number).end_life();
-        self.tell(Event::Destroyed, resource);
-        callback::run_destroy(self.owner, || self.factory.destroy(resource));
-        self.note_destroyed(reason);
+        self.destroy_one(resource, reason);
     }
 
-    pub(super) fn note_destroyed(&self, reason: Reason) {
+    /// Destroys what is no slot's any more. A destroy that panics has destroyed, too.
+    pub(super) fn destroy_one(&self, resource: Resource, reason: Reason) {
+        let _destroyed = Destroyed { pool: self, reason };
+        self.tell(Event::Destroyed, resource);
+        callback::run_destroy(self.owner, || self.factory.destroy(resource));
+    }
+
+    fn note_destroyed(&self, reason: Reason) {
+        self.memory.give();
         self.counters.destroyed.fetch_add(1, SeqCst);
         self.counters.destroyed_for[reason as usize].fetch_add(1, Relaxed);
     }
@@ -312,7 +331,7 @@ impl Pool {
         if !self.hold_idle(number, idle_since_ns) {
             return;
         }
-        if self.validate(self.slots.get(number).resource()) {
+        if self.doomed_by_panic(number, || self.validate(self.slots.get(number).resource())) {
             self.leave_idle(number);
         } else {
             self.destroy_resource(number, Reason::Invalid);

@@ -1,11 +1,12 @@
 //! Many at once: all or none are acquired, in one step of the idle set where that can be, and all are released in one.
 
 use super::demand::Demand;
-use super::pool::{CLOSED, Pool};
+use super::pool::{CLOSED, Pool, Prepared};
 use super::slots::{Lease, Phase, Resource, StaleLease};
 use super::stack::Chain;
 use super::waiters::Grant;
 use super::waiting::AcquireError;
+use crate::base::alloc;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::thread::Caller;
@@ -42,7 +43,8 @@ impl Pool {
                 Some(leased) => leased,
                 None => self.acquire_later(demand, deadline, cancel)?,
             };
-            self.undo(&[lease], demand.caller);
+            // Nobody else has it, so it is not stale.
+            let _ = self.release(lease, demand.caller);
         }
         self.wait_and_lease(demand, count, deadline, cancel, |grants, wait| {
             self.lease_all(grants, demand, leases, resources, wait)
@@ -93,24 +95,22 @@ impl Pool {
         resources: &mut [Resource],
         wait: &mut dyn FnMut(),
     ) -> Result<Option<()>, AcquireError> {
+        let mut all = alloc::try_vec(grants.len())?;
         for (place, grant) in grants.iter().enumerate() {
-            let leased = self.lease(*grant, demand, wait);
-            if let Ok(Some((lease, resource))) = leased {
-                (leases[place], resources[place]) = (lease, resource);
+            let prepared = self.prepare(*grant, demand, wait);
+            if let Ok(Some(one)) = prepared {
+                all.push(one);
                 continue;
             }
+            // None of them was leased, so this is no use of any.
+            all.into_iter().for_each(|one: Prepared| self.give_back(Grant::Idle(one.number), demand.priority));
             grants[place + 1..].iter().for_each(|grant| self.give_back(*grant, demand.priority));
-            self.undo(&leases[..place], demand.caller);
-            return leased.map(|_| None);
+            return prepared.map(|_| None);
+        }
+        for (place, one) in all.into_iter().enumerate() {
+            (leases[place], resources[place]) = self.lease_prepared(one, demand);
         }
         Ok(Some(()))
-    }
-
-    fn undo(&self, leases: &[Lease], me: Caller) {
-        for lease in leases {
-            // Nobody else has it, so it is not stale.
-            let _ = self.release(*lease, me);
-        }
     }
 
     /// Takes many resources back; tells how many leases were good, and of the first that was not.

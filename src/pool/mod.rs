@@ -15,11 +15,12 @@
 //! - [`waiters`]: callers who wait, first come first served.
 //! - [`overload`]: who is refused when more is asked than can be given.
 //! - [`reclaim`]: leases that are revoked, and idle resources that go when memory is needed.
+//! - [`memory`]: what resources are charged for, and what goes when memory runs short.
 //! - [`events`]: what a host hears.
 //! - [`creators`]: the threads that make resources in the background.
 //! - [`breaker`]: how often a create that fails is tried again.
 //! - [`housekeeper`]: the thread that keeps the least number ready and lets go what is too old.
-//! - [`borrowers`]: who has what.
+//! - [`borrowers`], [`sites`]: who has what, and from where in the host's program.
 //! - [`numbers`], [`times`]: what a pool counts and measures.
 //! - [`cells`]: cells that each carry one result at a time, under keys that are never taken for one another.
 //! - [`deferred`]: such cells for the host's own results.
@@ -39,12 +40,14 @@ mod housekeeper;
 mod idle;
 mod life;
 mod many;
+mod memory;
 mod numbers;
 mod overload;
 #[allow(clippy::module_inception)]
 mod pool;
 mod reclaim;
 mod resize;
+mod sites;
 mod slots;
 mod stack;
 mod tap;

@@ -10,11 +10,13 @@ use super::demand::{Demand, Reserve};
 use super::events::Event;
 use super::housekeeper::{self, Housekeeper};
 use super::idle::IdleSet;
+use super::memory::Memory;
 use super::numbers::{Counters, Reason};
 use super::overload::Overload;
 use super::reclaim::Revoked;
 use super::resize::Limits;
-use super::slots::{Borrower, Claim, Lease, Memory, Phase, Resource, Slots, StaleLease};
+use super::sites::Sites;
+use super::slots::{self, Borrower, Claim, Lease, Phase, Resource, Slots, StaleLease};
 use super::stack::{Links, Stack};
 use super::taps::Taps;
 use super::waiters::{Grant, Source, Waiters, Want};
@@ -26,11 +28,14 @@ use crate::base::handles::{Handled, Kind};
 use crate::base::injection::Callback;
 use crate::base::pockets::Pockets;
 use crate::base::priority::Priority;
-use crate::base::thread::{Caller, SpawnError};
+use crate::base::thread::Caller;
+use crate::base::thread::SpawnError;
+use crate::base::tracing::CallSite;
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
-use std::sync::Arc;
+use crate::memory::governor::reclaim;
 use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::sync::{Arc, Weak};
 
 /// The host's side of a pool. With a refusal go the words that the callback left.
 pub trait Factory: Send + Sync + 'static {
@@ -52,6 +57,14 @@ pub trait Factory: Send + Sync + 'static {
 }
 
 const MEASURED_USES: u64 = 256;
+
+/// A slot of the caller's whose resource can be leased.
+#[derive(Clone, Copy)]
+pub(super) struct Prepared {
+    pub number: u32,
+    /// It was made for this caller.
+    is_fresh: bool,
+}
 
 pub struct Pool {
     pub(super) owner: Owner,
@@ -76,6 +89,8 @@ pub struct Pool {
     pub(super) taps: Taps,
     pub(super) reserve: Reserve,
     pub(super) revoked: Revoked,
+    pub(super) memory: Memory,
+    pub(super) sites: Sites,
     pub(super) overload: Overload,
     pub(super) vacant: Stack,
     /// What was released for the last time, for the housekeeper to destroy.
@@ -99,6 +114,7 @@ pub struct Pool {
 pub(super) const CLOSED: u32 = 1;
 pub(super) const PAUSED: u32 = 2;
 pub(super) const DESTROYING: u32 = 4;
+pub(super) const QUARANTINED: u32 = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
@@ -116,7 +132,7 @@ impl Pool {
         let capacity = config.capacity;
         let links = Links::new(capacity)?;
         let memory =
-            Memory { uses: config.max_uses > 0, lifetimes: config.max_lifetime_ns > 0, tags: factory.retags() };
+            slots::Memory { uses: config.max_uses > 0, lifetimes: config.max_lifetime_ns > 0, tags: factory.retags() };
         let pool = alloc::try_arc(Self {
             owner,
             config,
@@ -137,6 +153,8 @@ impl Pool {
             taps: Taps::default(),
             reserve: Reserve::new(config.reserved_high),
             revoked: Revoked::default(),
+            memory: Memory::new(config.resource_bytes, config.name)?,
+            sites: Sites::default(),
             overload: Overload::new(config.target_wait_ns, config.wait_interval_ns, config.refuses_hopeless),
             vacant: Stack::with(&links),
             doomed: Stack::with(&links),
@@ -163,10 +181,14 @@ impl Pool {
         Ok(pool)
     }
 
-    fn start(self: &Arc<Self>) -> Result<(), SpawnError> {
+    fn start(self: &Arc<Self>) -> Result<(), CreateError> {
         creators::start(self, self.config.creator_threads)?;
         if self.config.min_size > 0 || self.config.min_idle > 0 || self.ages {
             housekeeper::start(self)?;
+        }
+        if self.config.resource_bytes > 0 {
+            let reclaimer: Weak<Pool> = Arc::downgrade(self);
+            reclaim::register(reclaimer)?;
         }
         Ok(())
     }
@@ -287,8 +309,7 @@ impl Pool {
         self.counters.peak_in_use.fetch_max(self.limits.circulating().saturating_sub(free), Relaxed);
     }
 
-    /// Leases what the caller took, with its share of the pool. Nothing when it was not fit any more, and another is to be
-    /// waited for: then `wait` is called before anything is put down that might go to others.
+    /// Leases what the caller took, with its share of the pool; see [`prepare`](Self::prepare).
     #[inline]
     pub(super) fn lease(
         &self,
@@ -296,17 +317,37 @@ impl Pool {
         demand: Demand,
         wait: &mut dyn FnMut(),
     ) -> Result<Option<(Lease, Resource)>, AcquireError> {
-        let leased = match grant {
+        Ok(self.prepare(grant, demand, wait)?.map(|prepared| self.lease_prepared(prepared, demand)))
+    }
+
+    #[inline]
+    pub(super) fn lease_prepared(&self, prepared: Prepared, demand: Demand) -> (Lease, Resource) {
+        if prepared.is_fresh {
+            self.counters.fresh.fetch_add(1, Relaxed);
+        }
+        self.begin_lease(prepared.number, demand)
+    }
+
+    /// Makes what the caller took ready to be leased. Nothing when it was not fit any more, and another is to be waited for:
+    /// then `wait` is called before anything is put down that might go to others.
+    #[inline]
+    pub(super) fn prepare(
+        &self,
+        grant: Grant,
+        demand: Demand,
+        wait: &mut dyn FnMut(),
+    ) -> Result<Option<Prepared>, AcquireError> {
+        let prepared = match grant {
             Grant::Idle(number) => match self.fault_of(number) {
-                None => self.lease_fit(number, demand).map(Some),
-                Some(fault) => self.lease_another(number, fault, demand, wait),
+                None => self.prepare_fit(number, demand).map(Some),
+                Some(fault) => self.prepare_another(number, fault, demand, wait),
             },
-            Grant::Vacant(number) => self.lease_new(number, demand).map(Some),
+            Grant::Vacant(number) => self.prepare_new(number, demand).map(Some),
         };
-        if !matches!(leased, Ok(Some(_))) {
+        if !matches!(prepared, Ok(Some(_))) {
             self.leave_reserve(demand.priority);
         }
-        leased
+        prepared
     }
 
     /// Whether a lease that has just ended had a share of what is for everybody. It comes free after the resource, so that
@@ -331,10 +372,10 @@ impl Pool {
         }
     }
 
-    /// Leases a resource that is fit, with the settings that are wanted. One that cannot be given them goes, and only that
-    /// one: what refuses may be the wish.
+    /// Gives a resource that is fit the settings that are wanted. One that cannot be given them goes, and only that one:
+    /// what refuses may be the wish.
     #[inline]
-    fn lease_fit(&self, number: u32, demand: Demand) -> Result<(Lease, Resource), AcquireError> {
+    fn prepare_fit(&self, number: u32, demand: Demand) -> Result<Prepared, AcquireError> {
         if self.retags
             && let Err(failure) = self.retag(number, demand.tag)
         {
@@ -342,7 +383,7 @@ impl Pool {
             self.vacate(number);
             return Err(AcquireError::CreateFailed(failure));
         }
-        Ok(self.begin_lease(number, demand))
+        Ok(Prepared { number, is_fresh: false })
     }
 
     /// Gives a resource the settings that are wanted.
@@ -352,11 +393,13 @@ impl Pool {
             return Ok(());
         }
         self.counters.retags.fetch_add(1, Relaxed);
-        callback::run_checked(self.owner, Callback::Retag, || self.factory.retag(resource, tag, wanted))
-            .inspect(|()| self.slots.set_tag(number, wanted))
-            .inspect_err(|failure| {
-                log::info(format_args!("{}: a resource could not be retagged: {failure}", self.config.name));
-            })
+        self.doomed_by_panic(number, || {
+            callback::run_checked(self.owner, Callback::Retag, || self.factory.retag(resource, tag, wanted))
+        })
+        .inspect(|()| self.slots.set_tag(number, wanted))
+        .inspect_err(|failure| {
+            log::info(format_args!("{}: a resource could not be retagged: {failure}", self.config.name));
+        })
     }
 
     /// Why an idle resource must not be leased again.
@@ -389,13 +432,13 @@ impl Pool {
 
     /// In place of a resource with a fault, the next idle one without, else a new one.
     #[cold]
-    fn lease_another(
+    fn prepare_another(
         &self,
         mut number: u32,
         mut fault: Reason,
         demand: Demand,
         wait: &mut dyn FnMut(),
-    ) -> Result<Option<(Lease, Resource)>, AcquireError> {
+    ) -> Result<Option<Prepared>, AcquireError> {
         loop {
             self.destroy_resource(number, fault);
             self.slots.get(number).set_phase(Phase::Creating);
@@ -404,7 +447,7 @@ impl Pool {
             number = next;
             match self.fault_of(number) {
                 Some(next_fault) => fault = next_fault,
-                None => return self.lease_fit(number, demand).map(Some),
+                None => return self.prepare_fit(number, demand).map(Some),
             }
         }
         if self.config.creator_threads > 0 || !self.breaker.admits() {
@@ -412,7 +455,7 @@ impl Pool {
             self.vacate(number);
             return Ok(None);
         }
-        self.lease_new(number, demand).map(Some)
+        self.prepare_new(number, demand).map(Some)
     }
 
     #[cold]
@@ -422,7 +465,15 @@ impl Pool {
         if trusted_ns > 0 && clock::now_ns().saturating_sub(slot.since_ns.load(Relaxed)) < trusted_ns {
             return true;
         }
-        self.validate(slot.resource())
+        self.doomed_by_panic(number, || self.validate(slot.resource()))
+    }
+
+    /// Runs a callback for a resource of the caller's. One whose callback panics is destroyed when that may be.
+    pub(super) fn doomed_by_panic<R>(&self, number: u32, body: impl FnOnce() -> R) -> R {
+        let doom = Doom { pool: self, number };
+        let result = body();
+        std::mem::forget(doom);
+        result
     }
 
     pub(super) fn validate(&self, resource: Resource) -> bool {
@@ -435,11 +486,9 @@ impl Pool {
         }
     }
 
-    fn lease_new(&self, number: u32, demand: Demand) -> Result<(Lease, Resource), AcquireError> {
+    fn prepare_new(&self, number: u32, demand: Demand) -> Result<Prepared, AcquireError> {
         self.create(number)?;
-        let leased = self.lease_fit(number, demand)?;
-        self.counters.fresh.fetch_add(1, Relaxed);
-        Ok(leased)
+        Ok(Prepared { is_fresh: true, ..self.prepare_fit(number, demand)? })
     }
 
     /// The time of one use in so many is measured; the others begin at the housekeeper's last tick.
@@ -451,7 +500,11 @@ impl Pool {
         let resource = slot.resource();
         let is_ordinary = self.reserve.is_there() && demand.is_ordinary();
         let borrower = Borrower { number: demand.borrower, is_ordinary, since_ns };
-        (self.slots.begin_lease(number, borrower), resource)
+        let lease = self.slots.begin_lease(number, borrower);
+        if demand.site != CallSite::NONE {
+            self.sites.note(self.config.capacity, number, lease, demand.site);
+        }
+        (lease, resource)
     }
 
     /// Takes a resource back, for the next who wants it.
@@ -499,7 +552,9 @@ impl Pool {
     pub(super) fn note_use(&self, number: u32) {
         let since_ns = self.slots.get(number).since_ns.load(Relaxed);
         if since_ns & 1 == 1 {
-            self.counters.uses.note(clock::now_ns().saturating_sub(since_ns));
+            let now_ns = clock::now_ns();
+            self.counters.uses.note(now_ns.saturating_sub(since_ns));
+            self.memory.last_used_ns.store(now_ns, Relaxed);
         }
     }
 
@@ -537,7 +592,8 @@ impl Pool {
     #[cold]
     fn is_reset(&self, number: u32) -> bool {
         let resource = self.slots.get(number).resource();
-        match callback::run_checked(self.owner, Callback::Reset, || self.factory.reset(resource)) {
+        let reset = || callback::run_checked(self.owner, Callback::Reset, || self.factory.reset(resource));
+        match self.doomed_by_panic(number, reset) {
             Ok(()) => true,
             Err(failure) => {
                 log::info(format_args!("{}: a resource could not be reset: {failure}", self.config.name));
@@ -642,6 +698,19 @@ impl Pool {
     }
 }
 
+/// Leaves a resource to be destroyed, by the housekeeper or with the pool.
+struct Doom<'a> {
+    pool: &'a Pool,
+    number: u32,
+}
+
+impl Drop for Doom<'_> {
+    fn drop(&mut self) {
+        self.pool.leaving.fetch_add(1, SeqCst);
+        self.pool.doomed.push(self.number);
+    }
+}
+
 impl Source for Pool {
     fn admit(&self, want: &Want) -> bool {
         self.reserve.enter(want.priority, want.count, self.limits.max_size())
@@ -672,6 +741,14 @@ impl Handled for Pool {
         self.mode.fetch_or(DESTROYING, SeqCst);
         self.begin_close();
         self.ended.wake_all();
+    }
+
+    /// Every wait ends, and nothing is at hand any more.
+    fn quarantined(&self) {
+        self.mode.fetch_or(QUARANTINED, SeqCst);
+        self.recall();
+        self.waiters.wake_all();
+        self.warmed.wake_all();
     }
 
     fn finish_destroy(&self) {

@@ -1,12 +1,10 @@
 //! What is taken back: a lease from a holder that may still be using its resource, and idle resources when memory is
 //! needed elsewhere.
 
-use super::events::Event;
 use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Lease, Phase, Resource, StaleLease};
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::callback;
 use crate::base::thread::Caller;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -145,9 +143,7 @@ impl Pool {
     }
 
     fn destroy_revoked(&self, resource: Resource) {
-        self.tell(Event::Destroyed, resource);
-        callback::run_destroy(self.owner, || self.factory.destroy(resource));
-        self.note_destroyed(Reason::Discarded);
+        self.destroy_one(resource, Reason::Discarded);
         self.revoked.forget();
         self.tell_ended();
     }

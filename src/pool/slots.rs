@@ -358,9 +358,10 @@ impl Slots {
         Lease((uses << (SALT_BITS + self.slot_bits)) | (u64::from(number) << SALT_BITS) | self.salt)
     }
 
-    /// The slots that are leased at this moment, each with its lease.
-    pub fn leased(&self) -> impl Iterator<Item = (Lease, &Slot)> {
-        (0..self.slots.len() as u32).filter_map(|number| self.lease_in(number))
+    /// The slots that are leased at this moment, each with its number and its lease.
+    pub fn leased(&self) -> impl Iterator<Item = (u32, Lease, &Slot)> {
+        let lease_in = |number| self.lease_in(number).map(|(lease, slot)| (number, lease, slot));
+        (0..self.slots.len() as u32).filter_map(lease_in)
     }
 
     pub fn lease_in(&self, number: u32) -> Option<(Lease, &Slot)> {

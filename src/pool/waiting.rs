@@ -3,7 +3,7 @@
 use super::borrowers::Holders;
 use super::demand::Demand;
 use super::numbers::PoolStats;
-use super::pool::{CLOSED, PAUSED, Pool};
+use super::pool::{CLOSED, PAUSED, Pool, QUARANTINED};
 use super::slots::{Lease, Resource};
 use super::waiters::{Grant, Verdict, Waiter, Want};
 use crate::base::alloc::OutOfMemory;
@@ -60,6 +60,8 @@ pub enum AcquireError {
         .target_ns / 1_000_000, .waited_ns / 1_000_000
     )]
     TooLate { target_ns: u64, waited_ns: u64 },
+    #[error("the pool is quarantined after a panic: only destroy is left")]
+    Quarantined,
     #[error("the library, or a callback, panicked while the resource was made ready")]
     Panicked,
     #[error(transparent)]
@@ -120,9 +122,9 @@ impl Pool {
             let mut entered = None;
             let leased = self
                 .wait_for_grants(&waiter, deadline, cancel)
-                .and_then(|grants| lease(&grants, &mut || entered = Some(self.waiters.enter_again(&waiter))));
+                .and_then(|grants| lease(&grants, &mut || entered = Some(self.wait_again(&waiter))));
             match leased {
-                Ok(None) => match entered.unwrap_or_else(|| self.waiters.enter_again(&waiter)) {
+                Ok(None) => match entered.unwrap_or_else(|| self.wait_again(&waiter)) {
                     Ok(again) => waiter = again,
                     Err(no_memory) => break Err(no_memory.into()),
                 },
@@ -152,7 +154,6 @@ impl Pool {
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Grant>, AcquireError> {
-        self.recall();
         let end = loop {
             self.serve();
             self.creators.ring();
@@ -183,12 +184,19 @@ impl Pool {
         Ok(waiter)
     }
 
+    /// Enters it once more, in its old place.
+    fn wait_again(&self, waiter: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
+        let again = self.waiters.enter_again(waiter)?;
+        self.recall();
+        Ok(again)
+    }
+
     /// How a wait is over, when it is without its time being up.
     pub(super) fn end_of_wait(&self, waiter: &Waiter) -> Option<Waited> {
         if waiter.verdict().is_some() {
             return Some(Waited::ToTheEnd);
         }
-        let is_hopeless = self.is(CLOSED)
+        let is_hopeless = self.is(CLOSED | QUARANTINED)
             || waiter.want.count > self.most_for(waiter.want.priority)
             || (self.has_nothing() && !waiter.has_some());
         is_hopeless.then_some(Waited::Hopelessly)
@@ -203,7 +211,7 @@ impl Pool {
         let want = waiter.want;
         let grants = self.waiters.leave(waiter, self);
         // What came at the last moment is preferred over the end of the wait.
-        if grants.len() == want.count as usize && !self.is(CLOSED) {
+        if grants.len() == want.count as usize && !self.is(CLOSED | QUARANTINED) {
             return Ok(grants);
         }
         grants.into_iter().for_each(|grant| self.give_back(grant, want.priority));
@@ -213,6 +221,7 @@ impl Pool {
         }
         Err(match end {
             _ if self.is(CLOSED) => AcquireError::Closed,
+            _ if self.is(QUARANTINED) => AcquireError::Quarantined,
             Ok(Waited::ToTheEnd) if waiter.verdict() == Some(Verdict::Refused) => AcquireError::TooLate {
                 target_ns: self.config.target_wait_ns,
                 waited_ns: clock::now_ns().saturating_sub(waiter.want.since_ns),

@@ -63,6 +63,7 @@ NUMBERS = {
     "max_level": "OSTLER_LOG_WARN",
     "min_size": "0",
     "keep_idle": "0",
+    "call_site": "0",
     "keep_bytes": "0",
     "max_size": "1",
     "index": "0",

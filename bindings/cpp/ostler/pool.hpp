@@ -47,6 +47,8 @@ struct pool_config : ostler_pool_config {
     {
         return target_wait_ns = time.ns(), wait_interval_ns = interval.ns(), *this;
     }
+    /// What each resource holds, charged to the pool's account while it lives.
+    pool_config &holding(std::uint64_t bytes) noexcept { return resource_bytes = bytes, *this; }
     pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 
@@ -77,10 +79,12 @@ template <class T> struct lease_info {
     /// 0 when nobody has looked at the clock.
     std::chrono::nanoseconds held;
     ostler_lease raw;
+    /// From where it was acquired, for ostler_tracing_print_site; 0 while tracing was off.
+    std::uint32_t call_site;
 
     explicit lease_info(const ostler_lease_info &info) noexcept
         : resource(static_cast<T *>(info.resource)), thread_id(info.thread_id),
-          held(static_cast<std::chrono::nanoseconds::rep>(info.held_ns)), raw(info.lease)
+          held(static_cast<std::chrono::nanoseconds::rep>(info.held_ns)), raw(info.lease), call_site(info.call_site)
     {
     }
 };
