@@ -41,7 +41,7 @@ struct Holder {
     thread: u32,
     leases: u32,
     longest_ns: u64,
-    /// Of the longest.
+    /// Of the longest of those that were traced.
     site: CallSite,
 }
 
@@ -80,9 +80,11 @@ impl Pool {
             };
             holder.thread = info.thread;
             holder.leases += 1;
-            if holder.leases == 1 || info.held_ns > holder.longest_ns {
-                (holder.longest_ns, holder.site) = (info.held_ns, info.site);
+            let is_longest = info.held_ns > holder.longest_ns || holder.site == CallSite::NONE;
+            if is_longest && info.site != CallSite::NONE {
+                holder.site = info.site;
             }
+            holder.longest_ns = holder.longest_ns.max(info.held_ns);
         });
         holders.sort_unstable_by_key(|holder| std::cmp::Reverse((holder.longest_ns, holder.leases)));
         let mut named = [Holder::default(); NAMED];

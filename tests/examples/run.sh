@@ -52,6 +52,27 @@ if why=$("$CC" -std=c11 "${warnings[@]}" examples/slab.c $(flags ostler) -Wl,-rp
 else
     not_ok slab.c "does not compile: $why"
 fi
+says_all() { # LINES COMMAND...: it succeeds, and that is all that it prints
+    local wanted=$1 out
+    shift
+    out=$(timeout 120 "$@" 2>&1) || { echo "status $?: $out"; return 1; }
+    same "$wanted" "$out"
+}
+declare -A told=(
+    [deferred]='the sum is 499999500000
+taken twice: OSTLER_E_STALE_CELL'
+    [templates]='built 1 time, copied 3 times; the other boards are untouched
+the first rank is rnbqkbnr
+OSTLER_E_BUILD_FAILED: the template could not be built: nobody here knows the rules'
+)
+for example in deferred templates; do
+    # shellcheck disable=SC2046
+    if why=$("$CC" -std=c11 "${warnings[@]}" "examples/$example.c" $(flags ostler) -pthread -Wl,-rpath,"$stage/lib" -o "$work/$example" 2>&1); then
+        check "$example.c" says_all "${told[$example]}" "$work/$example"
+    else
+        not_ok "$example.c" "does not compile: $why"
+    fi
+done
 leaks_are_told() {
     local out
     out=$("$work/tracing") || { echo "status $?: $out"; return 1; }
