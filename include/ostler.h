@@ -7309,11 +7309,14 @@ ostler_status ostler_tracing_print_site(uint32_t call_site,
 
 /* ======================================================================
  * Testkit: for the tests of programs that use the library. Its clock can be stopped and moved by hand, so that what
- * takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way
- * each time. Nothing here belongs into a program that is not a test.
+ * takes hours takes none; the callbacks of a pool, a model or templates can be made to fail and to be slow, in the same
+ * way each time; and what the library does by chance can be given a seed. Nothing here belongs into a program that is not a test.
  * ====================================================================== */
 
-/** The callbacks that can be made to misbehave: of a pool the first five, of a model the last two. */
+/**
+ * The callbacks that can be made to misbehave: of a pool the first five, of a model the next two, of templates the last
+ * two and OSTLER_TESTKIT_DESTROY.
+ */
 #define OSTLER_TESTKIT_CREATE 1
 
 #define OSTLER_TESTKIT_VALIDATE 2
@@ -7327,6 +7330,10 @@ ostler_status ostler_tracing_print_site(uint32_t call_site,
 #define OSTLER_TESTKIT_LOAD 6
 
 #define OSTLER_TESTKIT_RUN 7
+
+#define OSTLER_TESTKIT_BUILD 8
+
+#define OSTLER_TESTKIT_CLONE 9
 
 /**
  * Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
@@ -7452,6 +7459,35 @@ ostler_status ostler_testkit_clock_thaw(void);
 ostler_status ostler_testkit_fault_init(struct ostler_testkit_fault *fault, uint32_t struct_size);
 
 /**
+ * Gives a seed to what the library does by chance, for the whole process: by how much a lifetime, a keepalive or a pause is
+ * shortened, and which templates are looked at for eviction. The same calls in the same order have the same luck from now
+ * on, in each run; threads that draw at the same time do so in no order of their own.
+ *
+ * Parameters:
+ * - seed: any number.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_chance_seed(uint64_t seed);
+
+/**
+ * Ends what ostler_testkit_chance_seed began: chance is chance again.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: takes no pointer.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_chance_unseed(void);
+
+/**
  * Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the
  * pool as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed. A callback that
  * the pool does not have is never called, and so never misbehaves.
@@ -7565,6 +7601,63 @@ ostler_status ostler_testkit_model_clear(ostler_model *model,
 ostler_status ostler_testkit_model_get_injected(ostler_model *model,
                                                 uint32_t callback,
                                                 struct ostler_testkit_injected *out);
+
+/**
+ * Makes a callback of templates misbehave from now on, in place of the fault that it had before. A failure looks to the
+ * templates as if the callback had answered with it. It lasts until it is cleared, or the templates destroyed.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - fault: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_templates_inject(ostler_templates *templates,
+                                              const struct ostler_testkit_fault *fault);
+
+/**
+ * Ends the fault of a callback of templates, and the delays that it causes at this moment. Without one nothing happens.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - callback: OSTLER_TESTKIT_BUILD, OSTLER_TESTKIT_CLONE or OSTLER_TESTKIT_DESTROY.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_templates_clear(ostler_templates *templates,
+                                             uint32_t callback);
+
+/**
+ * Reads what the fault of a callback of templates did, also after it was cleared; all is 0 when there was none.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - callback: OSTLER_TESTKIT_BUILD, OSTLER_TESTKIT_CLONE or OSTLER_TESTKIT_DESTROY.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_testkit_templates_get_injected(ostler_templates *templates,
+                                                    uint32_t callback,
+                                                    struct ostler_testkit_injected *out);
 
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 //! Testkit: for the tests of programs that use the library. Its clock can be stopped and moved by hand, so that what
-//! takes hours takes none; and the callbacks of a pool or model can be made to fail and to be slow, in the same way
-//! each time. Nothing here belongs into a program that is not a test.
+//! takes hours takes none; the callbacks of a pool, a model or templates can be made to fail and to be slow, in the same
+//! way each time; and what the library does by chance can be given a seed. Nothing here belongs into a program that is not a test.
 
 use super::arguments::out_of_range;
 use super::cancel::{given, ostler_cancel};
@@ -9,14 +9,17 @@ use super::model::ostler_model;
 use super::pool::ostler_pool;
 use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_WOULD_DEADLOCK, answered, ostler_status};
 use super::structs::{init, prepare, read, versioned};
+use super::templates::ostler_templates;
 use crate::base::handles::{self, Handled, Pin};
-use crate::base::injection::{self, Callback, Fault, InjectError, Injected, OF_MODELS, OF_POOLS};
+use crate::base::injection::{self, Callback, Fault, InjectError, Injected, OF_MODELS, OF_POOLS, OF_TEMPLATES};
 use crate::base::settle::{self, SettleError};
-use crate::base::{Owner, clock, thread};
+use crate::base::{Owner, chance, clock, thread};
 use crate::orchestrator::Model;
 use crate::pool::Pool;
+use crate::pool::templates::Templates;
 
-/// The callbacks that can be made to misbehave: of a pool the first five, of a model the last two.
+/// The callbacks that can be made to misbehave: of a pool the first five, of a model the next two, of templates the last
+/// two and OSTLER_TESTKIT_DESTROY.
 pub const OSTLER_TESTKIT_CREATE: u32 = 1;
 pub const OSTLER_TESTKIT_VALIDATE: u32 = 2;
 pub const OSTLER_TESTKIT_RESET: u32 = 3;
@@ -24,6 +27,8 @@ pub const OSTLER_TESTKIT_DESTROY: u32 = 4;
 pub const OSTLER_TESTKIT_RETAG: u32 = 5;
 pub const OSTLER_TESTKIT_LOAD: u32 = 6;
 pub const OSTLER_TESTKIT_RUN: u32 = 7;
+pub const OSTLER_TESTKIT_BUILD: u32 = 8;
+pub const OSTLER_TESTKIT_CLONE: u32 = 9;
 
 /// Which calls of a callback misbehave, and how. Calls are counted from 1, from when the fault was set. The same fault
 /// and the same calls give the same misbehaviour, in every run and on every machine.
@@ -193,6 +198,43 @@ pub unsafe extern "C" fn ostler_testkit_fault_init(
     guard(|| unsafe { init("fault", fault, struct_size) })
 }
 
+/// Gives a seed to what the library does by chance, for the whole process: by how much a lifetime, a keepalive or a pause is
+/// shortened, and which templates are looked at for eviction. The same calls in the same order have the same luck from now
+/// on, in each run; threads that draw at the same time do so in no order of their own.
+///
+/// Parameters:
+/// - seed: any number.
+///
+/// Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: takes no pointer.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn ostler_testkit_chance_seed(seed: u64) -> ostler_status {
+    guard(|| {
+        chance::seed(seed);
+        Ok(())
+    })
+}
+
+/// Ends what ostler_testkit_chance_seed began: chance is chance again.
+///
+/// Returns: OSTLER_OK, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: takes no pointer.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn ostler_testkit_chance_unseed() -> ostler_status {
+    guard(|| {
+        chance::unseed();
+        Ok(())
+    })
+}
+
 /// Makes a callback of a pool misbehave from now on, in place of the fault that it had before. A failure looks to the
 /// pool as if the callback had answered with it. It lasts until it is cleared, or the pool destroyed. A callback that
 /// the pool does not have is never called, and so never misbehaves.
@@ -332,6 +374,78 @@ pub unsafe extern "C" fn ostler_testkit_model_get_injected(
     })
 }
 
+/// Makes a callback of templates misbehave from now on, in place of the fault that it had before. A failure looks to the
+/// templates as if the callback had answered with it. It lasts until it is cleared, or the templates destroyed.
+///
+/// Parameters:
+/// - templates: borrowed.
+/// - fault: borrowed during the call.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: templates NULL is OSTLER_E_INVALID_HANDLE; fault must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_testkit_templates_inject(
+    templates: *mut ostler_templates,
+    fault: *const ostler_testkit_fault,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    with(templates, |_: &Pin<Templates>| unsafe { inject::<Templates>(Owner(templates as u64), OF_TEMPLATES, fault) })
+}
+
+/// Ends the fault of a callback of templates, and the delays that it causes at this moment. Without one nothing happens.
+///
+/// Parameters:
+/// - templates: borrowed.
+/// - callback: OSTLER_TESTKIT_BUILD, OSTLER_TESTKIT_CLONE or OSTLER_TESTKIT_DESTROY.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_testkit_templates_clear(
+    templates: *mut ostler_templates,
+    callback: u32,
+) -> ostler_status {
+    with(templates, |_: &Pin<Templates>| clear(Owner(templates as u64), OF_TEMPLATES, callback))
+}
+
+/// Reads what the fault of a callback of templates did, also after it was cleared; all is 0 when there was none.
+///
+/// Parameters:
+/// - templates: borrowed.
+/// - callback: OSTLER_TESTKIT_BUILD, OSTLER_TESTKIT_CLONE or OSTLER_TESTKIT_DESTROY.
+/// - out: struct_size set by the caller; written: emptied first, filled on success.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe. Each number is right for some moment of the call.
+/// NULL: templates NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_testkit_templates_get_injected(
+    templates: *mut ostler_templates,
+    callback: u32,
+    out: *mut ostler_testkit_injected,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    let out = unsafe { prepare("out", out) };
+    with(templates, |_: &Pin<Templates>| {
+        out?.fill(&injected(Owner(templates as u64), OF_TEMPLATES, callback)?);
+        Ok(())
+    })
+}
+
 /// # Safety
 /// A non-null `fault` must be a struct of the size that its first field tells, as the header asks.
 unsafe fn inject<T: Handled>(owner: Owner, of: &[Callback], fault: *const ostler_testkit_fault) -> Result<(), Failure> {
@@ -358,7 +472,11 @@ fn injected(owner: Owner, of: &[Callback], callback: u32) -> Result<ostler_testk
 
 fn callback_of(of: &[Callback], number: u32) -> Result<Callback, Failure> {
     of.iter().copied().find(|callback| *callback as u32 == number).ok_or_else(|| {
-        let bound = if of == OF_POOLS { "must be 1 (create) to 5 (retag)" } else { "must be 6 (load) or 7 (run)" };
+        let bound = match of.first() {
+            Some(Callback::Create) => "must be 1 (create) to 5 (retag)",
+            Some(Callback::Load) => "must be 6 (load) or 7 (run)",
+            _ => "must be 8 (build), 9 (clone) or 4 (destroy)",
+        };
         out_of_range("callback", number.into(), bound)
     })
 }

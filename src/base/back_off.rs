@@ -24,7 +24,7 @@ impl BackOff {
 
 /// A pause that is up to a quarter shorter by chance, so that many who failed at once do not try again at once.
 pub fn shortened(pause_ns: u64) -> u64 {
-    pause_ns - fastrand::u64(0..=pause_ns / 4)
+    pause_ns - super::chance::within(0..=pause_ns / 4)
 }
 
 #[cfg(test)]

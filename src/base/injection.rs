@@ -4,13 +4,13 @@
 use super::clock::Deadline;
 use super::refusal::Refusal;
 use super::watchers::Watchers;
-use super::{InvalidField, Owner, alloc, alloc::OutOfMemory};
+use super::{InvalidField, Owner, alloc, alloc::OutOfMemory, chance};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 /// The callbacks that answer, and the one that ends a resource. The numbers are those of the header, which has those of
-/// pools and models.
+/// pools, models and templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Callback {
@@ -28,6 +28,7 @@ pub enum Callback {
 pub const OF_POOLS: &[Callback] =
     &[Callback::Create, Callback::Validate, Callback::Reset, Callback::Destroy, Callback::Retag];
 pub const OF_MODELS: &[Callback] = &[Callback::Load, Callback::Run];
+pub const OF_TEMPLATES: &[Callback] = &[Callback::Build, Callback::Clone, Callback::Destroy];
 
 impl Callback {
     pub fn name(self) -> &'static str {
@@ -85,16 +86,13 @@ impl Fault {
             (0, every) => call.is_multiple_of(every),
             (first, every) => call >= first && (call - first).is_multiple_of(every),
         };
-        is_counted || chance(self.seed, call) < self.per_million
+        is_counted || luck(self.seed, call) < self.per_million
     }
 }
 
-/// Below a million, and the same for the same seed and call for ever: SplitMix64, by Steele, Lea and Flood.
-fn chance(seed: u64, call: u64) -> u32 {
-    let mut mixed = seed.wrapping_add(call.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
+/// Below a million, and the same for the same seed and call for ever.
+fn luck(seed: u64, call: u64) -> u32 {
+    let mixed = chance::mix(seed.wrapping_add(call.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     (((mixed >> 32) * 1_000_000) >> 32) as u32
 }
 

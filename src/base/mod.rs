@@ -5,6 +5,7 @@ pub mod back_off;
 pub mod barrier;
 pub mod callback;
 pub mod cancel;
+pub mod chance;
 pub mod clock;
 pub mod faults;
 pub mod fork;

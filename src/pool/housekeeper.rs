@@ -8,6 +8,7 @@ use super::slots::{Lease, Phase, Slot};
 use crate::base::alloc;
 use crate::base::back_off::FIRST_NS;
 use crate::base::cancel;
+use crate::base::chance;
 use crate::base::clock::{self, Deadline};
 use crate::base::park::Parker;
 use crate::base::thread::{self, SpawnError};
@@ -144,7 +145,7 @@ impl Round {
             let first_ns = idle_since_ns.saturating_add(interval_ns - interval_ns / 10);
             if slot.phase() == Phase::Idle && now_ns >= first_ns && now_ns >= *next_ns {
                 pool.keep_alive(number as u32, idle_since_ns);
-                *next_ns = now_ns.saturating_add(interval_ns - fastrand::u64(0..=interval_ns / 10));
+                *next_ns = now_ns.saturating_add(interval_ns - chance::within(0..=interval_ns / 10));
             }
         }
     }

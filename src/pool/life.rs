@@ -10,6 +10,7 @@ use super::waiting::{AcquireError, LastFailure};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{self, CallbackFailure, Refusal};
 use crate::base::cancel::{Cancel, WaitEnd};
+use crate::base::chance;
 use crate::base::clock::{self, Deadline};
 use crate::base::injection::Callback;
 use crate::base::text::Text;
@@ -147,7 +148,7 @@ impl Pool {
         match self.config.max_lifetime_ns {
             0 => u64::MAX,
             lifetime_ns => {
-                let shorter_ns = fastrand::u64(0..=self.config.lifetime_jitter_ns);
+                let shorter_ns = chance::within(0..=self.config.lifetime_jitter_ns);
                 clock::now_ns().saturating_add(lifetime_ns - shorter_ns)
             }
         }

@@ -156,6 +156,7 @@ void fill_ostler_acquire(void *target, uint32_t struct_size);
 void fill_ostler_deferred_config(void *target, uint32_t struct_size);
 void fill_ostler_testkit_fault(void *target, uint32_t struct_size);
 void fill_ostler_testkit_fault_of_model(void *target, uint32_t struct_size);
+void fill_ostler_testkit_fault_of_templates(void *target, uint32_t struct_size);
 void fill_ostler_templates_config(void *target, uint32_t struct_size);
 void fill_ostler_templates_callbacks(void *target, uint32_t struct_size);
 void fill_ostler_tracing_config(void *target, uint32_t struct_size);

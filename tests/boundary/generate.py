@@ -63,6 +63,7 @@ NUMBERS = {
     "max_level": "OSTLER_LOG_WARN",
     "min_size": "0",
     "keep_idle": "0",
+    "seed": "7",
     "call_site": "0",
     "keep_bytes": "0",
     "max_size": "1",
@@ -93,10 +94,15 @@ NUMBERS_OF = {
     ("ostler_testkit_model_clear", "callback"): "OSTLER_TESTKIT_RUN",
     ("ostler_testkit_model_get_injected", "callback"): "OSTLER_TESTKIT_RUN",
     ("ostler_buffers_wrap", "size_bytes"): "ROOM_BYTES",
+    ("ostler_testkit_templates_clear", "callback"): "OSTLER_TESTKIT_BUILD",
+    ("ostler_testkit_templates_get_injected", "callback"): "OSTLER_TESTKIT_BUILD",
 }
 
 # How a struct is filled where that depends on the function.
-FILLS = {"ostler_testkit_model_inject": "fill_ostler_testkit_fault_of_model"}
+FILLS = {
+    "ostler_testkit_model_inject": "fill_ostler_testkit_fault_of_model",
+    "ostler_testkit_templates_inject": "fill_ostler_testkit_fault_of_templates",
+}
 
 # What a call with nothing wrong answers where that is not OSTLER_OK: there is no callback to leave words for, the
 # world's cell is completed, it has one arena, it keeps no watch, and what an opaque pointer shows is no block.

@@ -259,6 +259,11 @@ void fill_ostler_testkit_fault_of_model(void *target, uint32_t struct_size)
     fill_fault(target, struct_size, OSTLER_TESTKIT_RUN);
 }
 
+void fill_ostler_testkit_fault_of_templates(void *target, uint32_t struct_size)
+{
+    fill_fault(target, struct_size, OSTLER_TESTKIT_BUILD);
+}
+
 void fill_ostler_templates_config(void *target, uint32_t struct_size)
 {
     begin(target, struct_size);

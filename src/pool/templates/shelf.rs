@@ -6,6 +6,7 @@ use super::table::Table;
 use super::usage::{Eviction, Usage};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::barrier;
+use crate::base::chance;
 use crate::base::hazards::{self, Hazard};
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering::*};
 use crate::base::thread::ThreadRecord;
@@ -267,7 +268,7 @@ impl<T> Shelf<T> {
         let least = if count <= MOST_LOOKED_AT {
             (0..count).min_by_key(rank)?
         } else {
-            (0..MOST_LOOKED_AT).map(|_| fastrand::usize(..count)).min_by_key(rank)?
+            (0..MOST_LOOKED_AT).map(|_| chance::within(0..=count as u64 - 1) as usize).min_by_key(rank)?
         };
         kept.evictions += 1;
         if kept.evictions >= count {

@@ -1,6 +1,7 @@
 //! Which entry goes when there is no room. Each has a mark that its readers set; they write it only when it changes, so
 //! that an entry which many threads read does not move from core to core for its mark.
 
+use crate::base::chance;
 use crate::base::sync::{AtomicU64, Ordering::*};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,5 +68,5 @@ fn is_counted(uses: u64) -> bool {
 
 #[cold]
 fn by_chance(halvings: u64) -> bool {
-    fastrand::u64(..) >> (64 - halvings) == 0
+    chance::any() >> (64 - halvings) == 0
 }
