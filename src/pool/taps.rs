@@ -9,7 +9,7 @@ use crate::base::alloc;
 use crate::base::barrier;
 use crate::base::pockets::{Place, Window};
 use crate::base::thread::Caller;
-use crate::base::tracing;
+use crate::base::tracing::CallSite;
 use crate::memory::stretch::{Stretch, StretchError};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -64,9 +64,9 @@ impl Pool {
         self.has_pockets && !self.validates && !self.resets && !self.wears
     }
 
-    /// What tracing wants to know only the library finds out.
-    fn is_inline(&self) -> bool {
-        self.uses_taps() && barrier::is_free() && !tracing::enabled()
+    /// From where a lease is taken only the library finds out, when tracing wants to know it.
+    fn is_inline(&self, site: CallSite) -> bool {
+        self.uses_taps() && barrier::is_free() && site == CallSite::NONE
     }
 
     pub fn open_tap(&self, me: Caller) -> Result<*mut Tap, StretchError> {
@@ -93,7 +93,7 @@ impl Pool {
             TAPS.vacate(number);
             return Err(StretchError::OutOfMemory(no_memory));
         }
-        tap.set_inline(self.is_inline());
+        tap.set_inline(self.is_inline(CallSite::here()));
         Ok((&raw const *tap).cast_mut())
     }
 
@@ -123,8 +123,8 @@ impl Pool {
     pub fn acquire_at_tap(&self, open: OpenTap, me: Caller) -> Result<(Lease, Resource), Demand> {
         let tap = open.tap();
         tap.set_thread(me.number());
-        tap.set_inline(self.is_inline());
         let plain = Demand::plain(me);
+        tap.set_inline(self.is_inline(plain.site));
         if !self.uses_taps() {
             return Err(plain);
         }
