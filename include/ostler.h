@@ -1279,7 +1279,7 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /* ======================================================================
  * Heap: blocks of any size on the pages and the node asked for, each given back by itself, by any thread.
  *
- * A block's address never changes. Freeing one twice, or an address that the heap did not give out, is found at the call;
+ * The address of a block never changes; what shall be moved is a block of its own kind, see ostler_heap_alloc_block. Freeing one twice, or an address that the heap did not give out, is found at the call;
  * a checked heap also finds what was written beside a block.
  * ====================================================================== */
 
@@ -1326,8 +1326,8 @@ typedef struct ostler_heap_block {
     uint64_t used_bytes;
     /** Where it was asked for, in a checked heap while tracing is on; else 0. */
     uint32_t call_site;
-    /** 0. */
-    uint32_t reserved;
+    /** 1: it is reached through a handle, and may be elsewhere soon. */
+    uint32_t is_movable;
 } ostler_heap_block;
 
 /**
@@ -1351,6 +1351,8 @@ typedef struct ostler_heap_stats {
     uint64_t resident_bytes;
     /** Blocks that are out. */
     uint64_t blocks;
+    /** Those of them that are reached through a handle. */
+    uint64_t movable_blocks;
     /** Bytes that were asked for with them. */
     uint64_t requested_bytes;
     /** Bytes that they take, rounding and guards included; the difference is waste. */
@@ -1618,7 +1620,8 @@ ostler_status ostler_heap_close(struct ostler_heap *heap,
                                 uint64_t *still_out);
 
 /**
- * Destroys a heap with all its blocks. Its memory goes back to the system, or to the host that lent it.
+ * Destroys a heap with all its blocks. Its memory goes back to the system, or to the host that lent it: at once, or when
+ * no movable block is pinned any more.
  *
  * Parameters:
  * - heap: owned; invalid afterwards.
@@ -1631,6 +1634,195 @@ ostler_status ostler_heap_close(struct ostler_heap *heap,
  * Since: 0.1
  */
 ostler_status ostler_heap_destroy(struct ostler_heap *heap);
+
+
+/* ======================================================================
+ * Block: a block of a heap that is reached through a handle, so that it can be moved while nobody has it pinned.
+ *
+ * An address that was given out cannot change, so a heap that has many of them stays as scattered as it is. What is
+ * reached through a handle is pinned while it is used, and can be moved otherwise.
+ * ====================================================================== */
+
+/** Names a movable block. A value of 0 is never a block. */
+typedef struct ostler_block {
+    uint64_t value;
+} ostler_block;
+
+/** What a movable block is. */
+typedef struct ostler_block_info {
+    /** sizeof(ostler_block_info), set by the caller. */
+    uint32_t struct_size;
+    /** How often it is pinned now. */
+    uint32_t pins;
+    /** Bytes that were asked for. */
+    uint64_t requested_bytes;
+    /** Bytes that it takes. */
+    uint64_t used_bytes;
+} ostler_block_info;
+
+/** What a compaction did. */
+typedef struct ostler_heap_compaction {
+    /** sizeof(ostler_heap_compaction), set by the caller. */
+    uint32_t struct_size;
+    /** Before it: of the free bytes, how many millionths did not lie in the largest gap of their chunk. */
+    uint32_t fragmentation_before_ppm;
+    /** The same after it. */
+    uint32_t fragmentation_after_ppm;
+    /** 0. */
+    uint32_t reserved;
+    /** Blocks that were moved; one may be moved twice. */
+    uint64_t moved_blocks;
+    /** Their bytes. */
+    uint64_t moved_bytes;
+    /** Bytes given back to the system: chunks, and whole pages of others, as the kernel counts them. */
+    uint64_t returned_bytes;
+    /** Chunks given back. */
+    uint64_t returned_chunks;
+} ostler_heap_compaction;
+
+/**
+ * Allocates a block that can be moved while nobody has it pinned. It takes at least 112 bytes.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - size_bytes: 0 gives a block, too.
+ * - align_bytes: a power of two of at most 2 MiB, wherever the block is moved to; 0: 16.
+ * - out: written only on success, else 0; ends with ostler_heap_free_block, or with the heap.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_PAGES_UNAVAILABLE,
+ * OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_alloc_block(ostler_heap *heap,
+                                      uint64_t size_bytes,
+                                      uint64_t align_bytes,
+                                      struct ostler_block *out);
+
+/**
+ * Pins a block: until it was unpinned as often as it was pinned it lies at one address.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - block: stays valid.
+ * - address: written only on success, else NULL; valid until the last unpin.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BLOCK, OSTLER_E_LIMIT (16777213 pins), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; address must not be NULL.
+ * Blocking: as long as a compaction of its chunk takes, if one is about to move it; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_pin(ostler_heap *heap,
+                              struct ostler_block block,
+                              void **address);
+
+/**
+ * Ends one pin of a block. The last one of a destroyed heap gives its memory back.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it was destroyed.
+ * - block: stays valid.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BLOCK, OSTLER_E_INVALID_ARGUMENT (it is not pinned), OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; any thread may unpin.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_unpin(ostler_heap *heap,
+                                struct ostler_block block);
+
+/**
+ * Gives a block that nobody has pinned another size. What it held stays, as far as it fits. After a failure the block is
+ * as it was.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - block: stays valid.
+ * - size_bytes: 0 leaves a block, too.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BLOCK, OSTLER_E_BUSY (it is pinned), OSTLER_E_OVERRUN, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as it takes to copy, now and then as long as the kernel takes to map a chunk; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_resize_block(ostler_heap *heap,
+                                       struct ostler_block block,
+                                       uint64_t size_bytes);
+
+/**
+ * Gives a block back that nobody has pinned.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ * - block: consumed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BLOCK, OSTLER_E_BUSY (it is pinned), OSTLER_E_OVERRUN, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: now and then as long as the kernel takes to give a large chunk back; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_free_block(ostler_heap *heap,
+                                     struct ostler_block block);
+
+/**
+ * Tells how large a block is, and how often it is pinned.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ * - block: stays valid.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BLOCK, OSTLER_E_OVERRUN, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_get_block_info(ostler_heap *heap,
+                                         struct ostler_block block,
+                                         struct ostler_block_info *out);
+
+/**
+ * Slides movable blocks that nobody has pinned together, moves those of the emptiest chunks into others, and gives what
+ * is then free in whole chunks and pages back to the system. The governor does the same when memory runs short. Blocks
+ * that are pinned, or were given out by their address, stay where they are.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - most_bytes: moves at most so many bytes; 0: as many as it takes.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: holds up other calls for as long as one chunk at a time takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_compact(ostler_heap *heap,
+                                  uint64_t most_bytes,
+                                  struct ostler_heap_compaction *out);
 
 
 /* ======================================================================

@@ -1,6 +1,6 @@
 //! Heap: blocks of any size on the pages and the node asked for, each given back by itself, by any thread.
 //!
-//! A block's address never changes. Freeing one twice, or an address that the heap did not give out, is found at the call;
+//! The address of a block never changes; what shall be moved is a block of its own kind, see ostler_heap_alloc_block. Freeing one twice, or an address that the heap did not give out, is found at the call;
 //! a checked heap also finds what was written beside a block.
 
 use super::arguments::{clear, flag, name, null, optional_output, output};
@@ -9,8 +9,8 @@ use super::guard::{destroy, guard, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
 use super::status::{
-    Failure, OSTLER_E_CLOSED, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER, OSTLER_E_INVALID_ARGUMENT,
-    OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_OVERRUN, ostler_status,
+    Failure, OSTLER_E_BUSY, OSTLER_E_CLOSED, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER, OSTLER_E_INVALID_ARGUMENT,
+    OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_OVERRUN, OSTLER_E_STALE_BLOCK, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::clock::Deadline;
@@ -70,6 +70,8 @@ pub struct ostler_heap_stats {
     pub resident_bytes: u64,
     /// Blocks that are out.
     pub blocks: u64,
+    /// Those of them that are reached through a handle.
+    pub movable_blocks: u64,
     /// Bytes that were asked for with them.
     pub requested_bytes: u64,
     /// Bytes that they take, rounding and guards included; the difference is waste.
@@ -106,12 +108,12 @@ pub struct ostler_heap_block {
     pub used_bytes: u64,
     /// Where it was asked for, in a checked heap while tracing is on; else 0.
     pub call_site: u32,
-    /// 0.
-    pub reserved: u32,
+    /// 1: it is reached through a handle, and may be elsewhere soon.
+    pub is_movable: u32,
 }
 
 const NO_BLOCK: ostler_heap_block =
-    ostler_heap_block { address: 0, requested_bytes: 0, used_bytes: 0, call_site: 0, reserved: 0 };
+    ostler_heap_block { address: 0, requested_bytes: 0, used_bytes: 0, call_site: 0, is_movable: 0 };
 
 impl From<LiveBlock> for ostler_heap_block {
     fn from(block: LiveBlock) -> Self {
@@ -120,7 +122,7 @@ impl From<LiveBlock> for ostler_heap_block {
             requested_bytes: block.requested_bytes,
             used_bytes: block.used_bytes,
             call_site: block.site.number(),
-            ..NO_BLOCK
+            is_movable: block.is_movable.into(),
         }
     }
 }
@@ -133,12 +135,20 @@ impl From<HeapError> for Failure {
             HeapError::Wait(end) => return end.into(),
             HeapError::Field(_)
             | HeapError::NoSuchChunk { .. }
+            | HeapError::NotPinned
             | HeapError::AdoptedSize { .. }
             | HeapError::AdoptedTwice { .. } => OSTLER_E_INVALID_ARGUMENT,
             HeapError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
-            HeapError::Limit { .. } | HeapError::AdoptedFull { .. } => OSTLER_E_LIMIT,
+            HeapError::Limit { .. }
+            | HeapError::AdoptedFull { .. }
+            | HeapError::TooManyPins
+            | HeapError::TooManyBlocks => OSTLER_E_LIMIT,
             HeapError::Closed => OSTLER_E_CLOSED,
-            HeapError::Foreign { .. } | HeapError::Inside { .. } => OSTLER_E_FOREIGN_POINTER,
+            HeapError::Foreign { .. } | HeapError::Inside { .. } | HeapError::OfHandle { .. } => {
+                OSTLER_E_FOREIGN_POINTER
+            }
+            HeapError::StaleBlock { .. } => OSTLER_E_STALE_BLOCK,
+            HeapError::Pinned { .. } => OSTLER_E_BUSY,
             HeapError::Freed { .. } | HeapError::InFreeMemory { .. } => OSTLER_E_DOUBLE_FREE,
             HeapError::Overrun(_) => OSTLER_E_OVERRUN,
         };
@@ -494,6 +504,7 @@ pub unsafe extern "C" fn ostler_heap_get_stats(heap: *mut ostler_heap, out: *mut
             adopted_bytes: stats.adopted_bytes,
             resident_bytes: stats.resident_bytes,
             blocks: stats.blocks,
+            movable_blocks: stats.movable_blocks,
             requested_bytes: stats.requested_bytes,
             used_bytes: stats.used_bytes,
             cached_bytes: stats.cached_bytes,
@@ -546,7 +557,8 @@ pub unsafe extern "C" fn ostler_heap_close(
     })
 }
 
-/// Destroys a heap with all its blocks. Its memory goes back to the system, or to the host that lent it.
+/// Destroys a heap with all its blocks. Its memory goes back to the system, or to the host that lent it: at once, or when
+/// no movable block is pinned any more.
 ///
 /// Parameters:
 /// - heap: owned; invalid afterwards.

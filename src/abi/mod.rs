@@ -10,6 +10,7 @@ pub mod acquire;
 pub mod advice;
 pub mod arena;
 mod arguments;
+pub mod block;
 pub mod buffer;
 pub mod buffers;
 pub mod cancel;

@@ -102,6 +102,7 @@ static void attack_with_destroyed(const struct function *function, size_t index)
     CHECK_STATUS(end_token(&attempt.world, LEASE, &attempt.world.lease), OSTLER_OK);
     CHECK_STATUS(end_token(&attempt.world, TICKET, &attempt.world.ticket), OSTLER_OK);
     CHECK_STATUS(end_token(&attempt.world, CELL, &attempt.world.cell), OSTLER_OK);
+    CHECK_STATUS(end_token(&attempt.world, MOVABLE, &attempt.world.movable), OSTLER_OK);
     CHECK_STATUS(end_token(&attempt.world, TEMPLATE, &attempt.world.template), OSTLER_OK);
     CHECK_STATUS(end_token(&attempt.world, VIEW, &attempt.world.view), OSTLER_OK);
     CHECK_STATUS(destroy_handle(parameter->kind, *handle), OSTLER_OK);

@@ -59,6 +59,8 @@ static const void *token(const struct world *world, enum kind kind)
         return &world->mark;
     case LEASE:
         return &world->lease;
+    case MOVABLE:
+        return &world->movable;
     case CELL:
         return &world->cell;
     case TEMPLATE:

@@ -39,6 +39,7 @@ enum kind {
     MARK = HANDLES,
     LEASE,
     TICKET,
+    MOVABLE,
     CELL,
     TEMPLATE,
     VIEW,
@@ -69,6 +70,7 @@ union argument {
     uint64_t number;
     ostler_lease lease;
     ostler_ticket ticket;
+    ostler_block movable;
     ostler_cell cell;
     ostler_template template;
     ostler_buffer view;
@@ -112,6 +114,7 @@ struct world {
     void *handles[HANDLES];
     ostler_mark mark;
     ostler_lease lease;
+    ostler_block movable;
     ostler_ticket ticket;
     ostler_cell cell;
     ostler_template template;

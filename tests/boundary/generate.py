@@ -42,6 +42,7 @@ KINDS = {
 TOKENS = {
     "ostler_lease": "LEASE",
     "ostler_ticket": "TICKET",
+    "ostler_block": "MOVABLE",
     "ostler_mark": "MARK",
     "ostler_cell": "CELL",
     "ostler_template": "TEMPLATE",
@@ -58,6 +59,7 @@ NUMBERS = {
     "timeout_ns": "0",
     "size_bytes": "64",
     "behind": "0",
+    "most_bytes": "0",
     "align_bytes": "16",
     "mode": "OSTLER_RESET_KEEP_PAGES",
     "max_level": "OSTLER_LOG_WARN",
@@ -111,6 +113,7 @@ ANSWERS = {
     "ostler_arena_hand_over_region": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_governor_unwatch": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_callback_set_message": "OSTLER_E_INVALID_ARGUMENT",
+    "ostler_heap_unpin": "OSTLER_E_INVALID_ARGUMENT",
     # What is freed is no block.
     "ostler_heap_free": "OSTLER_E_FOREIGN_POINTER",
     "ostler_heap_resize": "OSTLER_E_FOREIGN_POINTER",

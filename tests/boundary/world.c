@@ -479,6 +479,10 @@ void world_make(struct world *world, enum kind kind)
         world_make(world, SEGMENT);
         CHECK_STATUS(ostler_segment_alloc(world->handles[SEGMENT], 16, 0, &world->block, NULL), OSTLER_OK);
     }
+    if (kind == MOVABLE) {
+        world_make(world, HEAP);
+        CHECK_STATUS(ostler_heap_alloc_block(world->handles[HEAP], 64, 0, &world->movable), OSTLER_OK);
+    }
     if (kind == TICKET)
         make_ticket(world);
 }
@@ -494,6 +498,10 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
         return OSTLER_OK;
     case LEASE:
         return ostler_pool_release(world->handles[POOL], (ostler_lease){value});
+    case MOVABLE:
+        while (ostler_heap_unpin(world->handles[HEAP], (ostler_block){value}) == OSTLER_OK) {
+        }
+        return ostler_heap_free_block(world->handles[HEAP], (ostler_block){value});
     case CELL:
         return ostler_deferred_release(world->handles[DEFERRED], (ostler_cell){value});
     case TEMPLATE:
@@ -512,6 +520,7 @@ void world_end(struct world *world)
                                                DEFERRED, BUFFERS,  HEAP, ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL, SEGMENT};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
+    end_token(world, MOVABLE, &world->movable);
     end_token(world, TEMPLATE, &world->template);
     end_token(world, VIEW, &world->view);
     end_token(world, TICKET, &world->ticket);
@@ -635,6 +644,8 @@ ostler_status stale_status(enum kind kind)
         return OSTLER_E_STALE_MARK;
     case LEASE:
         return OSTLER_E_STALE_LEASE;
+    case MOVABLE:
+        return OSTLER_E_STALE_BLOCK;
     case CELL:
         return OSTLER_E_STALE_CELL;
     case TEMPLATE:
@@ -651,6 +662,7 @@ ostler_status stale_status(enum kind kind)
 const char *kind_name(enum kind kind)
 {
     static const char *const names[KINDS] = {
+        [MOVABLE] = "movable block",
         [HEAP] = "heap",
         [SLAB] = "slab",         [MAGAZINE] = "magazine",
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",

@@ -133,6 +133,8 @@ static ostler_status use_heap(void)
     static char lent[8192];
     static void *blocks[300];
     ostler_heap_block listed[10];
+    ostler_block movable[200];
+    ostler_heap_compaction compaction = {.struct_size = sizeof compaction};
     ostler_heap *heap = NULL;
     void *moved;
     uint64_t count;
@@ -150,9 +152,18 @@ static ostler_status use_heap(void)
             TRY(ostler_heap_resize(heap, blocks[i], (uint64_t)i * 300 + 1, 64, &moved));
             blocks[i] = moved != NULL ? moved : blocks[i];
         }
+    for (int i = 0; i < 200; i++) {
+        TRY(ostler_heap_alloc_block(heap, (uint64_t)i * 50, 0, &movable[i]));
+        if (movable[i].value != 0)
+            TRY(ostler_heap_resize_block(heap, movable[i], (uint64_t)i * 70));
+    }
     TRY(ostler_heap_list_blocks(heap, 0, listed, 10, &count));
+    TRY(ostler_heap_compact(heap, 0, &compaction));
     TRY(ostler_heap_get_stats(heap, &stats));
     /* Giving back must work whatever happened before. */
+    for (int i = 0; i < 200; i++)
+        if (movable[i].value != 0)
+            EXPECT_STATUS(ostler_heap_free_block(heap, movable[i]), OSTLER_OK);
     for (int i = 0; i < 300; i++) {
         for (int at = 0; blocks[i] != NULL && at < i * 13 && (i % 7 != 0 || at == 0); at++)
             EXPECT(((unsigned char *)blocks[i])[at] == (unsigned char)i);

@@ -4,30 +4,22 @@
 use super::classes::{CLASSES, bytes_of};
 use super::tags::Tag;
 use super::windows::Pane;
-use crate::base::alloc;
+use crate::base::alloc::{self, OutOfMemory};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
 /// What a stack may hold in bytes, and in blocks.
 const MOST_BYTES: u64 = 32 << 10;
 const FEWEST: u64 = 16;
 const MOST: u64 = 64;
 
-/// Where the stack of each class begins, and that of no class: where the last one ends.
-const FIRST: [u32; CLASSES + 1] = {
-    let mut first = [0; CLASSES + 1];
-    let mut class = 0;
-    while class < CLASSES {
-        let room = match MOST_BYTES / bytes_of(class) {
-            ..FEWEST => FEWEST,
-            MOST.. => MOST,
-            room => room,
-        };
-        first[class + 1] = first[class] + room as u32;
-        class += 1;
-    }
-    first
-};
+const fn room(class: usize) -> usize {
+    (match MOST_BYTES / bytes_of(class) {
+        ..FEWEST => FEWEST,
+        MOST.. => MOST,
+        room => room,
+    }) as usize
+}
 
 /// A free block, and its tag.
 #[derive(Clone, Copy)]
@@ -42,18 +34,56 @@ struct Entry {
     tag: AtomicPtr<u8>,
 }
 
-impl Entry {
+/// The blocks of one class. While the thread has no memory for stacks all three are NULL, so that it is empty and full.
+#[derive(Default)]
+struct Stack {
+    top: AtomicPtr<Entry>,
+    begin: AtomicPtr<Entry>,
+    end: AtomicPtr<Entry>,
+}
+
+impl Stack {
     #[inline]
-    fn block(&self) -> Option<Block> {
-        // SAFETY: it was put here with its tag, which stays as long as the block.
-        let tag = unsafe { Tag::at(self.tag.load(Relaxed)) }?;
-        Some(Block { address: self.address.load(Relaxed), tag })
+    fn pop(&self) -> Option<Block> {
+        let top = self.top.load(Relaxed);
+        if top == self.begin.load(Relaxed) {
+            return None;
+        }
+        let top = top.wrapping_sub(1);
+        self.top.store(top, Relaxed);
+        self.block(top)
     }
 
     #[inline]
-    fn set(&self, block: Block) {
-        self.address.store(block.address, Relaxed);
-        self.tag.store(block.tag.address(), Relaxed);
+    fn push(&self, block: Block) -> bool {
+        let top = self.top.load(Relaxed);
+        if top == self.end.load(Relaxed) {
+            return false;
+        }
+        self.top.store(top.wrapping_add(1), Relaxed);
+        self.set(top, block);
+        true
+    }
+
+    #[inline]
+    fn block(&self, at: *mut Entry) -> Option<Block> {
+        // SAFETY: between begin and end, where entries are as long as the cache; its tag stays as long as the block.
+        unsafe {
+            let entry = &*at;
+            Some(Block { address: entry.address.load(Relaxed), tag: Tag::at(entry.tag.load(Relaxed))? })
+        }
+    }
+
+    #[inline]
+    fn set(&self, at: *mut Entry, block: Block) {
+        // SAFETY: as above.
+        let entry = unsafe { &*at };
+        entry.address.store(block.address, Relaxed);
+        entry.tag.store(block.tag.address(), Relaxed);
+    }
+
+    fn depth(&self) -> usize {
+        (self.top.load(Relaxed) as usize - self.begin.load(Relaxed) as usize) / size_of::<Entry>()
     }
 }
 
@@ -112,15 +142,15 @@ impl Tally {
 pub struct Cache {
     pub pane: Pane,
     pub tally: Tally,
-    depths: Depths,
+    stacks: Stacks,
     entries: OnceLock<Box<[Entry]>>,
 }
 
-struct Depths([AtomicU32; CLASSES]);
+struct Stacks([Stack; CLASSES]);
 
-impl Default for Depths {
+impl Default for Stacks {
     fn default() -> Self {
-        Self([const { AtomicU32::new(0) }; CLASSES])
+        Self(std::array::from_fn(|_| Stack::default()))
     }
 }
 
@@ -128,67 +158,53 @@ impl Cache {
     /// The block that was put there last.
     #[inline]
     pub fn pop(&self, class: usize) -> Option<Block> {
-        let depth = self.depths.0[class].load(Relaxed).checked_sub(1)?;
-        let block = self.entry(class, depth)?.block();
-        self.depths.0[class].store(depth, Relaxed);
-        block
+        self.stacks.0[class].pop()
     }
 
     /// `false`: there is no room.
     #[inline]
     pub fn push(&self, class: usize, block: Block) -> bool {
-        let depth = self.depths.0[class].load(Relaxed);
-        if depth == room(class) {
-            return false;
-        }
-        let Some(entry) = self.entry(class, depth) else { return false };
-        entry.set(block);
-        self.depths.0[class].store(depth + 1, Relaxed);
-        true
-    }
-
-    #[inline]
-    fn entry(&self, class: usize, depth: u32) -> Option<&Entry> {
-        self.entries.get()?.get((FIRST[class] + depth) as usize)
+        self.stacks.0[class].push(block)
     }
 
     /// Half of what a stack may hold: how many blocks go in or out at once. 0: there is no memory for the stacks.
-    pub fn batch(&self, class: usize) -> u32 {
-        if self.entries.get().is_none() {
-            let Ok(mut entries) = alloc::try_vec(FIRST[CLASSES] as usize) else { return 0 };
-            entries.resize_with(FIRST[CLASSES] as usize, Entry::default);
-            // Of its own thread, so nobody else was faster.
-            let _ = self.entries.set(entries.into_boxed_slice());
+    pub fn batch(&self, class: usize) -> usize {
+        if self.entries.get().is_none() && self.make_stacks().is_err() { 0 } else { room(class) / 2 }
+    }
+
+    /// Called by the cache's own thread, so nobody else is faster.
+    fn make_stacks(&self) -> Result<(), OutOfMemory> {
+        let mut entries = alloc::try_vec((0..CLASSES).map(room).sum())?;
+        entries.resize_with(entries.capacity(), Entry::default);
+        let entries = self.entries.get_or_init(|| entries.into_boxed_slice());
+        let mut begin = entries.as_ptr().cast_mut();
+        for (class, stack) in self.stacks.0.iter().enumerate() {
+            let end = begin.wrapping_add(room(class));
+            stack.begin.store(begin, Relaxed);
+            stack.top.store(begin, Relaxed);
+            stack.end.store(end, Relaxed);
+            begin = end;
         }
-        room(class) / 2
+        Ok(())
     }
 
     /// Takes the blocks out that lie lowest in a stack, all but `kept`.
-    pub fn drain(&self, class: usize, kept: u32, mut each: impl FnMut(Block)) {
-        let depth = self.depths.0[class].load(Relaxed);
+    pub fn drain(&self, class: usize, kept: usize, mut each: impl FnMut(Block)) {
+        let stack = &self.stacks.0[class];
+        let (begin, depth) = (stack.begin.load(Relaxed), stack.depth());
         let gone = depth.saturating_sub(kept);
-        for place in 0..gone {
-            if let Some(block) = self.entry(class, place).and_then(Entry::block) {
-                each(block);
+        for place in 0..depth {
+            let Some(block) = stack.block(begin.wrapping_add(place)) else { continue };
+            match place.checked_sub(gone) {
+                None => each(block),
+                Some(lower) => stack.set(begin.wrapping_add(lower), block),
             }
         }
-        for place in gone..depth {
-            if let (Some(entry), Some(block)) =
-                (self.entry(class, place - gone), self.entry(class, place).and_then(Entry::block))
-            {
-                entry.set(block);
-            }
-        }
-        self.depths.0[class].store(depth - gone, Relaxed);
+        stack.top.store(begin.wrapping_add(depth - gone), Relaxed);
     }
 
     /// Bytes of the blocks in it.
     pub fn bytes(&self) -> u64 {
-        self.depths.0.iter().enumerate().map(|(class, depth)| u64::from(depth.load(Relaxed)) * bytes_of(class)).sum()
+        self.stacks.0.iter().enumerate().map(|(class, stack)| stack.depth() as u64 * bytes_of(class)).sum()
     }
-}
-
-#[inline]
-fn room(class: usize) -> u32 {
-    FIRST[class + 1] - FIRST[class]
 }

@@ -20,6 +20,7 @@ pub struct HeapStats {
     pub adopted_bytes: u64,
     pub resident_bytes: u64,
     pub blocks: u64,
+    pub movable_blocks: u64,
     pub requested_bytes: u64,
     pub used_bytes: u64,
     pub cached_bytes: u64,
@@ -38,6 +39,7 @@ pub struct LiveBlock {
     pub address: u64,
     pub requested_bytes: u64,
     pub used_bytes: u64,
+    pub is_movable: bool,
     pub site: CallSite,
 }
 
@@ -67,6 +69,7 @@ impl Heap {
             adopted_bytes: state.adopted_bytes,
             resident_bytes: 0,
             blocks: self.live_blocks(state),
+            movable_blocks: state.vacancies.taken(),
             requested_bytes: sum(|tally| tally.asked_bytes.get()),
             used_bytes: sum(|tally| tally.used_bytes.get()),
             cached_bytes: self.cached_bytes(),
@@ -120,12 +123,17 @@ impl Heap {
 
     fn live_block(&self, state: &State, at: At, piece: Piece) -> Option<LiveBlock> {
         let start = state.space.address(at);
-        let Piece::Used(extent) = piece else { return None };
+        let (extent, is_movable) = match piece {
+            Piece::Used(extent) => (extent, false),
+            Piece::Movable(extent, _) => (extent, true),
+            Piece::Free(_) | Piece::Cached(_) => return None,
+        };
         let guarded = self.config.checked.then_some(Guarded { start, extent });
         Some(LiveBlock {
             address: guarded.map_or(start, Guarded::block) as u64,
             requested_bytes: self.seen_bytes(extent),
             used_bytes: extent.bytes(),
+            is_movable,
             site: guarded.map_or(CallSite::NONE, Guarded::site),
         })
     }

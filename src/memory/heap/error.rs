@@ -37,6 +37,18 @@ pub enum HeapError {
     Freed { address: usize, bytes: u64 },
     #[error("{address:#x} lies in free memory: it was given back before, or never given out")]
     InFreeMemory { address: usize },
+    #[error("{address:#x} belongs to a movable block, which goes by its handle")]
+    OfHandle { address: usize },
+    #[error("block {value:#x} was given back, or is of another heap")]
+    StaleBlock { value: u64 },
+    #[error("block {value:#x} is pinned")]
+    Pinned { value: u64 },
+    #[error("block is one that nobody has pinned, but must be one that is")]
+    NotPinned,
+    #[error("the block is pinned 16777213 times already")]
+    TooManyPins,
+    #[error("the heap has 16777216 movable blocks already")]
+    TooManyBlocks,
     #[error(transparent)]
     Overrun(#[from] Damage),
     #[error("chunk_index is {index}, but the heap has {chunks} chunks")]

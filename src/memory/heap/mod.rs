@@ -3,20 +3,26 @@
 //! [`space`] cuts chunks into blocks and joins what comes back, with [`bins`] to find a free block in a few instructions
 //! and [`tags`] to say, apart from the memory, what each granule is. [`cache`] holds a few free blocks of each of the
 //! [`classes`] for each thread, which uses them in [`windows`] without a lock; [`directory`] tells whose an address is.
-//! [`guards`] surround the blocks of a checked heap. [`census`] tells what there is.
+//! [`guards`] surround the blocks of a checked heap. [`blocks`] are movable: reached through a handle, so that [`compact`]
+//! can slide them together. [`reclaim`] offers what can be given back to the governor, and [`census`] tells what there is.
 
 mod bins;
+mod blocks;
 mod cache;
 mod census;
 mod classes;
+mod compact;
 mod directory;
 mod error;
 mod guards;
+mod reclaim;
 mod space;
 mod tags;
 mod windows;
 
+pub use blocks::{MovableBlock, MovableInfo};
 pub use census::{HeapStats, LiveBlock};
+pub use compact::Compaction;
 pub use error::HeapError;
 
 use super::arena::region::{DEFAULT_ALIGN, MAX_ALIGN};
@@ -33,13 +39,15 @@ use crate::base::thread::ThreadRecord;
 use crate::base::tracing::CallSite;
 use crate::base::{InvalidField, Name};
 use bins::At;
+use blocks::{Slots, Vacancies};
 use cache::{Block, Cache, Tally};
 use classes::{GRANULE, class_for, granules_for};
 use directory::Directory;
 use guards::Guarded;
 use parking_lot::{Mutex, MutexGuard};
+use reclaim::Returning;
 use space::{Chunk, Memory, Piece, Space};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tags::{Extent, Found, Tag};
 use windows::Windows;
 
@@ -68,9 +76,12 @@ pub struct Heap {
     directory: Directory,
     windows: Windows,
     caches: Lanes<Cache>,
+    slots: Slots,
     state: Mutex<State>,
     /// Held by the thread that maps the next chunk, so that others can go on meanwhile with what is left.
     growth: Mutex<()>,
+    /// Known to the governor for as long as the heap lives.
+    returning: OnceLock<[Arc<Returning>; 2]>,
 }
 
 struct State {
@@ -78,6 +89,7 @@ struct State {
     closing: bool,
     destroyed: bool,
     waiters: Vec<&'static Parker>,
+    vacancies: Vacancies,
     /// What was done with the lock.
     tally: Tally,
     mapped_bytes: u64,
@@ -114,11 +126,13 @@ impl Heap {
             directory: Directory::default(),
             windows: Windows::new(),
             caches: Lanes::default(),
+            slots: Slots::default(),
             state: Mutex::new(State {
                 space: Space::new(),
                 closing: false,
                 destroyed: false,
                 waiters: Vec::new(),
+                vacancies: Vacancies::default(),
                 tally: Tally::default(),
                 mapped_bytes: 0,
                 peak_mapped_bytes: 0,
@@ -126,12 +140,14 @@ impl Heap {
                 step_downs: 0,
             }),
             growth: Mutex::new(()),
+            returning: OnceLock::new(),
         })?;
         // The first chunk comes now, so that what cannot be had is said at once.
         if !config.adopted_only {
             drop(heap.add_chunk(GRANULE)?);
         }
         heap.reopen(&heap.state.lock());
+        let _ = heap.returning.set(reclaim::offer(&heap)?);
         Ok(heap)
     }
 
@@ -288,9 +304,8 @@ impl Heap {
         self.recall(&mut state);
         let mut returned = 0;
         loop {
-            let empty = |chunk: &&Chunk| chunk.is_empty() && matches!(chunk.memory, Memory::Mapped(_));
             let spare = |chunk: &&Chunk| state.mapped_bytes - chunk.memory.bytes() >= keep_bytes;
-            let Some(place) = state.space.chunks().filter(empty).find(spare).map(|chunk| chunk.ground.chunk) else {
+            let Some(place) = state.empty_chunks().find(spare).map(|chunk| chunk.ground.chunk) else {
                 return Ok(returned);
             };
             let gone = self.take_out(&mut state, place);
@@ -308,7 +323,7 @@ impl Heap {
         }
         for chunk in state.space.grounds() {
             for (at, piece) in state.space.pieces(chunk.chunk) {
-                if let Piece::Used(extent) = piece {
+                if let Piece::Used(extent) | Piece::Movable(extent, _) = piece {
                     Guarded { start: state.space.address(at), extent }.verify()?;
                 }
             }
@@ -365,8 +380,16 @@ impl Heap {
         let too_large = OutOfMemory { bytes };
         let asked = bytes.max(1).checked_add(guards).ok_or(too_large)?;
         let granules = granules_for(asked).ok_or(too_large)?;
-        let ahead = if self.config.checked { (guards::FRONT / GRANULE) as u32 } else { 0 };
-        Ok(Wanted { asked, granules, align, ahead })
+        Ok(Wanted { asked, granules, align, ahead: self.front_granules() })
+    }
+
+    /// Bytes of guards before each block.
+    fn front_bytes(&self) -> usize {
+        if self.config.checked { guards::FRONT as usize } else { 0 }
+    }
+
+    fn front_granules(&self) -> u32 {
+        (self.front_bytes() as u64 / GRANULE) as u32
     }
 
     /// Bytes that the user of a block asked for.
@@ -386,7 +409,7 @@ impl Heap {
 
     /// The block in use at an address; or what is there instead.
     fn find_held(&self, state: &State, block: *mut u8) -> Result<Held, HeapError> {
-        let front = if self.config.checked { guards::FRONT as usize } else { 0 };
+        let front = self.front_bytes();
         let start = block.wrapping_sub(front);
         let place = self.directory.find(start).ok_or(HeapError::Foreign { address: block as usize })?;
         let at = At { chunk: place.chunk, granule: place.granule };
@@ -397,6 +420,7 @@ impl Heap {
                 }
                 Ok(Held { at, tag: place.tag, extent })
             }
+            Found::Movable(..) if !place.is_off => Err(HeapError::OfHandle { address: block as usize }),
             _ => Err(self.explain(state, at, block as usize, front)),
         }
     }
@@ -413,7 +437,7 @@ impl Heap {
             Piece::Free(_) => HeapError::InFreeMemory { address },
             Piece::Cached(extent) if block == address => HeapError::Freed { address, bytes: extent.bytes() },
             Piece::Cached(_) => HeapError::InFreeMemory { address },
-            Piece::Used(extent) => {
+            Piece::Used(extent) | Piece::Movable(extent, _) => {
                 let bytes = self.seen_bytes(extent);
                 HeapError::Inside { address, block, bytes, offset: address.wrapping_sub(block) }
             }
@@ -545,6 +569,11 @@ impl Heap {
 }
 
 impl State {
+    /// Those that can be given back.
+    fn empty_chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.space.chunks().filter(|chunk| chunk.is_empty() && matches!(chunk.memory, Memory::Mapped(_)))
+    }
+
     fn take(&mut self, wanted: &Wanted) -> Option<(At, Tag)> {
         let at = if wanted.align <= GRANULE {
             self.space.take(wanted.granules)?
@@ -560,7 +589,7 @@ impl State {
             return Some(block);
         }
         let granules = classes::granules_of(class);
-        let mut missing = cache.batch(class);
+        let mut missing = cache.batch(class) as u32;
         while missing > 0 {
             let Some((first, count)) = self.space.take_run(granules, missing) else { break };
             for index in 0..count {
@@ -599,8 +628,12 @@ impl Handled for Heap {
         state.waiters.drain(..).for_each(Parker::unpark);
     }
 
-    /// The memory goes with the heap.
+    /// The memory goes with the heap, which stays while blocks are pinned.
     fn finish_destroy(&self) {}
+
+    fn children(&self) -> u64 {
+        self.slots.pins()
+    }
 }
 
 #[cold]

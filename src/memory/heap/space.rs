@@ -81,13 +81,14 @@ pub enum Piece {
     Free(u32),
     Used(Extent),
     Cached(Extent),
+    Movable(Extent, u64),
 }
 
 impl Piece {
     pub fn granules(self) -> u32 {
         match self {
             Piece::Free(granules) => granules,
-            Piece::Used(extent) | Piece::Cached(extent) => extent.granules,
+            Piece::Used(extent) | Piece::Cached(extent) | Piece::Movable(extent, _) => extent.granules,
         }
     }
 }
@@ -181,6 +182,7 @@ impl Space {
             Found::Nothing => tag.free_granules().map(Piece::Free),
             Found::Used(extent) => Some(Piece::Used(extent)),
             Found::Cached(extent) => Some(Piece::Cached(extent)),
+            Found::Movable(extent, number) => Some(Piece::Movable(extent, number)),
         }
     }
 
@@ -268,6 +270,58 @@ impl Space {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Takes what is free in a chunk out of the lists, so that nobody is given it until it is attached again. `false`: that
+    /// cannot be done, because somebody goes on writing to free memory.
+    pub fn detach(&mut self, chunk: u32) -> bool {
+        for _ in 0..3 {
+            let repairs = self.repairs;
+            let mut at = At { chunk, granule: 0 };
+            // A repair puts all of it into the lists again.
+            while let Some(piece) = self.piece(at).filter(|_| self.repairs == repairs) {
+                if let Piece::Free(granules) = piece {
+                    self.unlink(at, granules);
+                }
+                at = at.further(piece.granules());
+            }
+            if self.repairs == repairs {
+                return true;
+            }
+        }
+        self.repair();
+        false
+    }
+
+    /// Joins what is free in a detached chunk, and puts it into the lists.
+    pub fn attach(&mut self, chunk: u32) {
+        let mut at = At { chunk, granule: 0 };
+        let mut gap: Option<(At, u32)> = None;
+        while let Some(piece) = self.piece(at) {
+            match piece {
+                Piece::Free(granules) => {
+                    let (start, length) = gap.unwrap_or((at, 0));
+                    gap = Some((start, length + granules));
+                }
+                _ => {
+                    if let Some((start, length)) = gap.take() {
+                        self.put(start, length);
+                    }
+                }
+            }
+            at = at.further(piece.granules());
+        }
+        if let Some((start, length)) = gap {
+            self.put(start, length);
+        }
+    }
+
+    /// Makes a block of a detached chunk free.
+    pub fn release(&mut self, at: At, granules: u32) {
+        if let Some(tag) = self.tag(at) {
+            tag.set_free(granules);
+            self.count(at.chunk, |free| free + granules);
         }
     }
 

@@ -14,6 +14,7 @@ const STATE: u8 = 0b1100_0000;
 const INSIDE: u8 = 0;
 const USED: u8 = 0b0100_0000;
 const CACHED: u8 = 0b1000_0000;
+const MOVABLE: u8 = 0b1100_0000;
 
 /// Below the state stands the form: for the smallest class how many bytes were not asked for, then the other classes.
 const CODE: u8 = 0b0011_1111;
@@ -31,8 +32,17 @@ const DIGITS: usize = 6;
 /// Where the numbers of a long block stand.
 const LONG_GRANULES: usize = 1;
 const LONG_SPARE: usize = LONG_GRANULES + DIGITS;
+const LONG_NUMBER: usize = LONG_SPARE + DIGITS;
+/// Where the numbers of a movable block of a class stand; what its spare bytes have beyond six bits comes last.
+const SHORT_SPARE: usize = 1;
+const SHORT_NUMBER: usize = 2;
+const SHORT_NUMBER_DIGITS: usize = 4;
+const SHORT_SPARE_HIGH: usize = SHORT_NUMBER + SHORT_NUMBER_DIGITS;
+/// Fewer granules have no room for these.
+pub const FEWEST_MOVABLE: u32 = SHORT_SPARE_HIGH as u32 + 1;
+pub const MOST_MOVABLE_BLOCKS: u64 = 1 << (DIGIT_BITS * SHORT_NUMBER_DIGITS as u32);
 /// Used blocks of no class are at least so long.
-const FEWEST_LONG: u32 = (LONG_SPARE + DIGITS) as u32 + 1;
+const FEWEST_LONG: u32 = (LONG_NUMBER + DIGITS) as u32 + 1;
 
 /// What begins at a granule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +52,8 @@ pub enum Found {
     Used(Extent),
     /// Free, and at hand for one thread.
     Cached(Extent),
+    /// In use through a handle, whose slot has this number.
+    Movable(Extent, u64),
 }
 
 /// How long a block is, and how much of it was asked for.
@@ -114,7 +126,7 @@ impl Tag {
             return None;
         }
         let class = class_with(code);
-        Some((class, u64::from(if class == 0 { code } else { self.get(1) })))
+        Some((class, u64::from(if class == 0 { code } else { self.get(SHORT_SPARE) })))
     }
 
     /// A block of that class is in use from now on.
@@ -124,7 +136,7 @@ impl Tag {
             self.set(0, USED | spare as u8);
         } else {
             self.set(0, USED | code_of(class));
-            self.set(1, spare as u8);
+            self.set(SHORT_SPARE, spare as u8);
         }
     }
 
@@ -144,41 +156,56 @@ impl Tag {
     pub fn set_used(self, extent: Extent) {
         self.end(extent.granules);
         match class_of(extent.granules) {
-            Some(0) => self.set(0, USED | extent.spare() as u8),
+            Some(class) => self.set_used_class(class, extent.spare()),
+            None => self.set_long(USED, extent),
+        }
+    }
+
+    pub fn set_movable(self, extent: Extent, number: u64) {
+        self.end(extent.granules);
+        match class_of(extent.granules) {
             Some(class) => {
-                debug_assert!(extent.spare() <= u64::from(CODE));
-                self.set(1, extent.spare() as u8);
-                self.set(0, USED | code_of(class));
+                self.set(SHORT_SPARE, extent.spare() as u8 & CODE);
+                self.set(SHORT_SPARE_HIGH, (extent.spare() >> DIGIT_BITS) as u8);
+                self.set_number(SHORT_NUMBER, SHORT_NUMBER_DIGITS, number);
+                self.set(0, MOVABLE | code_of(class));
             }
             None => {
-                debug_assert!(extent.granules >= FEWEST_LONG);
-                self.set_number(LONG_GRANULES, DIGITS, u64::from(extent.granules));
-                self.set_number(LONG_SPARE, DIGITS, extent.spare());
-                self.set(0, USED | LONG);
+                self.set_number(LONG_NUMBER, DIGITS, number);
+                self.set_long(MOVABLE, extent);
             }
         }
+    }
+
+    fn set_long(self, state: u8, extent: Extent) {
+        debug_assert!(extent.granules >= FEWEST_LONG);
+        self.set_number(LONG_GRANULES, DIGITS, u64::from(extent.granules));
+        self.set_number(LONG_SPARE, DIGITS, extent.spare());
+        self.set(0, state | LONG);
     }
 
     /// What begins here, if it is not free.
     pub fn find(self) -> Found {
         let tag = self.get(0);
-        let state = tag & STATE;
-        if state == INSIDE {
-            return Found::Nothing;
-        }
         let code = tag & CODE;
-        if state == CACHED {
-            let granules = granules_of(class_with(code));
-            return Found::Cached(Extent { granules, asked: 0 });
+        match tag & STATE {
+            INSIDE => Found::Nothing,
+            CACHED => Found::Cached(Extent { granules: granules_of(class_with(code)), asked: 0 }),
+            USED if code == LONG => Found::Used(self.long()),
+            USED if code < CODES_OF_SMALLEST => Found::Used(short(0, code.into())),
+            USED => Found::Used(short(class_with(code), self.get(SHORT_SPARE).into())),
+            _ if code == LONG => Found::Movable(self.long(), self.number(LONG_NUMBER, DIGITS)),
+            _ => {
+                let high = u64::from(self.get(SHORT_SPARE_HIGH)) << DIGIT_BITS;
+                let extent = short(class_with(code), high | u64::from(self.get(SHORT_SPARE)));
+                Found::Movable(extent, self.number(SHORT_NUMBER, SHORT_NUMBER_DIGITS))
+            }
         }
-        Found::Used(if code == LONG {
-            let granules = self.number(LONG_GRANULES, DIGITS) as u32;
-            Extent { granules, asked: u64::from(granules) * GRANULE - self.number(LONG_SPARE, DIGITS) }
-        } else {
-            let class = class_with(code);
-            let spare = if class == 0 { code } else { self.get(1) };
-            Extent { granules: granules_of(class), asked: bytes_of(class) - u64::from(spare) }
-        })
+    }
+
+    fn long(self) -> Extent {
+        let granules = self.number(LONG_GRANULES, DIGITS) as u32;
+        Extent { granules, asked: u64::from(granules) * GRANULE - self.number(LONG_SPARE, DIGITS) }
     }
 
     /// Nothing begins here any more.
@@ -221,6 +248,11 @@ pub fn free_granules_up_to(last: Tag, before: u32) -> Option<u32> {
     }
 }
 
+/// A block of a class, of which so many bytes were not asked for.
+fn short(class: usize, spare: u64) -> Extent {
+    Extent { granules: granules_of(class), asked: bytes_of(class) - spare }
+}
+
 #[inline]
 fn class_with(code: u8) -> usize {
     usize::from(code.saturating_sub(CODES_OF_SMALLEST - 1))
@@ -228,4 +260,54 @@ fn class_with(code: u8) -> usize {
 
 fn code_of(class: usize) -> u8 {
     if class == 0 { 0 } else { class as u8 + CODES_OF_SMALLEST - 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::classes::granules_for;
+    use super::*;
+
+    /// The tags of a chunk.
+    struct Tags(Vec<u8>);
+
+    impl Tags {
+        fn at(&mut self, granule: u32) -> Tag {
+            unsafe { Tag::at(self.0.as_mut_ptr().add(granule as usize)) }.unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_found_and_only_where_a_block_begins() {
+        // Whatever the tags were before.
+        for before in [0, 0x3f, 0x1f, 0x10, 0x15] {
+            for asked in (1..2100).chain([4096, 100_000, 1 << 20]) {
+                let granules = granules_for(asked).unwrap();
+                let extent = Extent { granules, asked };
+                let mut tags = Tags(vec![before; granules as usize + 1]);
+                tags.at(0).set_used(extent);
+                assert_eq!(tags.at(0).find(), Found::Used(extent));
+                assert!((1..granules).all(|inside| tags.at(inside).find() == Found::Nothing));
+                assert_eq!(free_granules_up_to(tags.at(granules - 1), granules - 1), None);
+
+                let extent = Extent { granules: granules.max(FEWEST_MOVABLE), asked };
+                let mut tags = Tags(vec![before; extent.granules as usize + 1]);
+                for number in [0, 1, 0xabcdef, MOST_MOVABLE_BLOCKS - 1] {
+                    tags.at(0).set_movable(extent, number);
+                    assert_eq!(tags.at(0).find(), Found::Movable(extent, number));
+                    assert!((1..extent.granules).all(|inside| tags.at(inside).find() == Found::Nothing));
+                    assert_eq!(free_granules_up_to(tags.at(extent.granules - 1), extent.granules - 1), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn free_block_tells_its_length_at_both_ends() {
+        for granules in (1..300).chain([4096, 1 << 20]) {
+            let mut tags = Tags(vec![0; granules as usize]);
+            tags.at(0).set_free(granules);
+            assert_eq!((tags.at(0).find(), tags.at(0).free_granules()), (Found::Nothing, Some(granules)));
+            assert_eq!(free_granules_up_to(tags.at(granules - 1), granules - 1), Some(granules));
+        }
+    }
 }

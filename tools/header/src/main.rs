@@ -16,6 +16,7 @@ const NOUNS: &[&str] = &[
     "mark",
     "hand_over",
     "heap",
+    "block",
     "receipt",
     "coverage",
     "file",

@@ -1,0 +1,234 @@
+//! Compaction: movable blocks that nobody pins slide together towards the begin of their chunk, those of the emptiest
+//! chunks move into others, and what then is free in whole pages or chunks goes back to the system. A block that is
+//! pinned, or was given out by its address, stays where it is.
+//!
+//! The lock is held for one chunk at a time.
+
+use super::bins::At;
+use super::blocks::Claim;
+use super::classes::GRANULE;
+use super::guards::Guarded;
+use super::space::{Chunk, Memory, Piece, Space};
+use super::tags::Extent;
+use super::{Heap, HeapError, State, Wanted};
+use crate::base::alloc;
+use crate::memory::pages::Mapping;
+use crate::memory::policy::Pages;
+use crate::memory::{residency, system};
+
+/// A smaller gap is not worth that a huge page is split for it.
+const SMALLEST_RETURN_BYTES: u64 = 64 << 10;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compaction {
+    pub moved_blocks: u64,
+    pub moved_bytes: u64,
+    pub returned_bytes: u64,
+    pub returned_chunks: u64,
+    /// Of the free memory, how many millionths lie outside the largest gap of their chunk.
+    pub fragmentation_before: u32,
+    pub fragmentation_after: u32,
+}
+
+impl Compaction {
+    fn note_move(&mut self, extent: Extent) {
+        self.moved_blocks += 1;
+        self.moved_bytes += extent.bytes();
+    }
+}
+
+/// What one run of it may still move, and what it did.
+struct Run {
+    most_bytes: u64,
+    done: Compaction,
+}
+
+impl Run {
+    fn allows(&self, extent: Extent) -> bool {
+        self.done.moved_bytes.saturating_add(extent.bytes()) <= self.most_bytes
+    }
+}
+
+impl Heap {
+    /// Moves at most so many bytes; 0: as many as it takes.
+    pub fn compact(&self, most_bytes: u64) -> Result<Compaction, HeapError> {
+        let most_bytes = if most_bytes == 0 { u64::MAX } else { most_bytes };
+        let mut run = Run { most_bytes, done: Compaction::default() };
+        let chunks = {
+            let mut state = self.state()?;
+            self.recall(&mut state);
+            run.done.fragmentation_before = fragmentation(&state.space);
+            chunks_by_use(&state.space)?
+        };
+        self.return_chunks(&mut run.done)?;
+        for chunk in &chunks {
+            self.slide(&mut *self.state()?, *chunk, &mut run);
+        }
+        for chunk in &chunks {
+            self.evacuate(&mut *self.state()?, *chunk, &mut run);
+        }
+        self.return_chunks(&mut run.done)?;
+        for chunk in &chunks {
+            run.done.returned_bytes += return_pages(&*self.state()?, *chunk);
+        }
+        run.done.fragmentation_after = fragmentation(&self.state()?.space);
+        Ok(run.done)
+    }
+
+    fn return_chunks(&self, done: &mut Compaction) -> Result<(), HeapError> {
+        let before = self.state()?.space.chunks().count() as u64;
+        done.returned_bytes += self.trim(0)?;
+        let after = self.state()?.space.chunks().count() as u64;
+        done.returned_chunks += before.saturating_sub(after);
+        Ok(())
+    }
+
+    /// Slides the blocks of one chunk together.
+    fn slide(&self, state: &mut State, chunk: u32, run: &mut Run) {
+        if !state.space.detach(chunk) {
+            return;
+        }
+        let mut at = At { chunk, granule: 0 };
+        // The free memory that ends where `at` begins.
+        let mut gap: Option<At> = None;
+        while let Some(piece) = state.space.piece(at) {
+            let behind = at.further(piece.granules());
+            gap = match piece {
+                Piece::Free(_) => gap.or(Some(at)),
+                Piece::Movable(extent, number) => gap.and_then(|gap| {
+                    let claim = self.slots.claim(number).filter(|_| run.allows(extent))?;
+                    let to = self.destination(&state.space, gap, &claim);
+                    if to.granule >= at.granule || !self.is_sound(&claim, extent) {
+                        return None;
+                    }
+                    if let Some(tag) = state.space.tag(at) {
+                        tag.clear();
+                    }
+                    if to != gap
+                        && let Some(tag) = state.space.tag(gap)
+                    {
+                        tag.set_free(to.granule - gap.granule);
+                    }
+                    self.carry(&state.space, &claim, extent, number, to);
+                    run.done.note_move(extent);
+                    let freed = to.further(extent.granules);
+                    state.space.tag(freed)?.set_free(at.granule - to.granule);
+                    Some(freed)
+                }),
+                Piece::Used(_) | Piece::Cached(_) => None,
+            };
+            at = behind;
+        }
+        state.space.attach(chunk);
+    }
+
+    /// Moves what lies in one chunk into others, if all of it can be moved and they have room.
+    fn evacuate(&self, state: &mut State, chunk: u32, run: &mut Run) {
+        let Some(used) = state.space.chunk(chunk).map(used_granules).filter(|used| *used > 0) else { return };
+        let others = state.space.chunks().filter(|other| other.ground.chunk != chunk && !other.is_empty());
+        let room: u64 = others.map(|other| u64::from(other.free_granules)).sum();
+        let is_movable = |(_, piece): (At, Piece)| matches!(piece, Piece::Free(_) | Piece::Movable(..));
+        let is_adopted = state.space.chunk(chunk).is_some_and(|chunk| matches!(chunk.memory, Memory::Adopted { .. }));
+        if is_adopted || room < used || !state.space.pieces(chunk).all(is_movable) || !state.space.detach(chunk) {
+            return;
+        }
+        let mut at = At { chunk, granule: 0 };
+        while let Some(piece) = state.space.piece(at) {
+            if let Piece::Movable(extent, number) = piece {
+                let Some(claim) = self.slots.claim(number) else { break };
+                let (align, ahead) = (claim.align(), self.front_granules());
+                let wanted = Wanted { asked: extent.asked, granules: extent.granules, align, ahead };
+                if !run.allows(extent) || !self.is_sound(&claim, extent) {
+                    break;
+                }
+                let Some((to, _)) = state.take(&wanted) else { break };
+                self.carry(&state.space, &claim, extent, number, to);
+                run.done.note_move(extent);
+                state.space.release(at, extent.granules);
+            }
+            at = at.further(piece.granules());
+        }
+        state.space.attach(chunk);
+    }
+
+    /// The first place from `gap` on that has the alignment of the block.
+    fn destination(&self, space: &Space, gap: At, claim: &Claim<'_>) -> At {
+        let first = space.address(gap.further(self.front_granules())) as u64;
+        gap.further(((first.next_multiple_of(claim.align().max(GRANULE)) - first) / GRANULE) as u32)
+    }
+
+    /// A block of a checked heap that was overrun stays as it is, to be looked at.
+    fn is_sound(&self, claim: &Claim<'_>, extent: Extent) -> bool {
+        !self.config.checked || Guarded { start: claim.start(), extent }.verify().is_ok()
+    }
+
+    /// Copies a block to free memory, which may be part of where it lies, and marks it there.
+    fn carry(&self, space: &Space, claim: &Claim<'_>, extent: Extent, number: u64, to: At) {
+        let (from, start) = (claim.start(), space.address(to));
+        // SAFETY: nobody else uses either place: the block is claimed, and the lock is held.
+        unsafe { start.copy_from(from, extent.bytes() as usize) };
+        if let Some(tag) = space.tag(to) {
+            tag.set_movable(extent, number);
+        }
+        if self.config.checked {
+            let moved = Guarded { start, extent };
+            moved.write(moved.site());
+        }
+        claim.move_to(start);
+    }
+}
+
+fn used_granules(chunk: &Chunk) -> u64 {
+    u64::from(chunk.ground.granules - chunk.free_granules)
+}
+
+/// The emptiest first.
+fn chunks_by_use(space: &Space) -> Result<Vec<u32>, HeapError> {
+    let mut chunks = alloc::try_vec(space.chunks().count())?;
+    chunks.extend(space.chunks().map(|chunk| (used_granules(chunk), chunk.ground.chunk)));
+    chunks.sort_unstable();
+    Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
+}
+
+fn fragmentation(space: &Space) -> u32 {
+    let (mut free, mut scattered) = (0, 0);
+    for ground in space.grounds() {
+        let gaps = || {
+            space.pieces(ground.chunk).filter_map(|(_, piece)| match piece {
+                Piece::Free(granules) => Some(u64::from(granules)),
+                _ => None,
+            })
+        };
+        let sum: u64 = gaps().sum();
+        free += sum;
+        scattered += sum - gaps().max().unwrap_or(0);
+    }
+    (scattered * 1_000_000).checked_div(free).unwrap_or(0) as u32
+}
+
+/// Gives the whole pages in the gaps of a chunk back, and tells how many bytes that was.
+fn return_pages(state: &State, chunk: u32) -> u64 {
+    let Some(Memory::Mapped(mapping)) = state.space.chunk(chunk).map(|chunk| &chunk.memory) else { return 0 };
+    let before = residency::measure(mapping).resident_bytes;
+    for (at, piece) in state.space.pieces(chunk) {
+        if let Piece::Free(granules) = piece {
+            // The links of the lists stand at the begin.
+            let start = state.space.address(at) as u64 + GRANULE;
+            let end = start + u64::from(granules - 1) * GRANULE;
+            return_between(mapping, start, end);
+        }
+    }
+    before.saturating_sub(residency::measure(mapping).resident_bytes)
+}
+
+fn return_between(mapping: &Mapping, start: u64, end: u64) {
+    let (page, fewest) = match mapping.pages {
+        Pages::Huge2M | Pages::Huge1G => (mapping.page_bytes, mapping.page_bytes),
+        _ => (system::base_page_bytes(), SMALLEST_RETURN_BYTES),
+    };
+    let (first, last) = (start.next_multiple_of(page), end / page * page);
+    if last >= first + fewest {
+        // SAFETY: the range is mapped by this heap, lies in free memory, and the lock is held. A refusal leaves it there.
+        let _ = unsafe { system::advise(first as *mut u8, last - first, libc::MADV_DONTNEED) };
+    }
+}
