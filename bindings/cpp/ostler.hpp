@@ -14,6 +14,7 @@
 #include "ostler/errors.hpp"
 #include "ostler/governor.hpp"
 #include "ostler/handle.hpp"
+#include "ostler/heap.hpp"
 #include "ostler/lazy.hpp"
 #include "ostler/library.hpp"
 #include "ostler/model.hpp"

@@ -46,6 +46,12 @@ for example in buffers lazy; do
         not_ok "$example.c" "does not compile: $why"
     fi
 done
+# shellcheck disable=SC2046
+if why=$("$CC" -std=c11 "${warnings[@]}" examples/heap.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/heap" 2>&1); then
+    check heap.c says 'moved together, and chunks given back' "$work/heap"
+else
+    not_ok heap.c "does not compile: $why"
+fi
 # shellcheck disable=SC2046 # pkg-config prints words
 if why=$("$CC" -std=c11 "${warnings[@]}" examples/slab.c $(flags ostler) -Wl,-rpath,"$stage/lib" -o "$work/slab" 2>&1); then
     check slab.c says '1000 messages in one slot, sum 500500' "$work/slab"

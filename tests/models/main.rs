@@ -9,6 +9,7 @@ pub mod base;
 mod buffers;
 #[allow(dead_code)]
 mod cells;
+mod heap;
 #[allow(dead_code)]
 mod lazy;
 #[allow(dead_code)]
