@@ -220,6 +220,8 @@ pub mod barrier {
 pub struct Owner(pub u64);
 
 #[allow(dead_code)]
+#[path = "../../src/base/chance.rs"]
+pub mod chance;
 #[path = "../../src/base/pockets.rs"]
 pub mod pockets;
 #[path = "../../src/base/priority.rs"]
