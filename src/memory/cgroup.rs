@@ -55,9 +55,15 @@ pub struct MemoryGroups {
     groups: Vec<MemoryGroup>,
     /// Goes on whenever the groups are others.
     generation: u64,
+    /// Looks since the groups were looked for. A group that counts no memory may come to do so.
+    looks: u32,
 }
 
+/// Looks after which the groups are looked for again, though this process is where it was.
+const LOOKS: u32 = 64;
+
 struct MemoryGroup {
+    folder: PathBuf,
     limits: Vec<(MemoryLimit, Reread)>,
     usage: Reread,
     stat: Reread,
@@ -69,6 +75,7 @@ impl MemoryGroup {
     fn newer(folder: &Path) -> Self {
         let limits = [MemoryLimit::Max, MemoryLimit::High];
         Self {
+            folder: folder.into(),
             limits: limits.map(|limit| (limit, Reread::new(folder.join(limit.file())))).into(),
             usage: Reread::new(folder.join("memory.current")),
             stat: Reread::new(folder.join("memory.stat")),
@@ -79,6 +86,7 @@ impl MemoryGroup {
     fn older(folder: &Path) -> Self {
         let limit = MemoryLimit::Older;
         Self {
+            folder: folder.into(),
             limits: vec![(limit, Reread::new(folder.join(limit.file())))],
             usage: Reread::new(folder.join("memory.usage_in_bytes")),
             stat: Reread::new(folder.join("memory.stat")),
@@ -115,7 +123,7 @@ fn in_earnest(usage: u64, limit: u64, stat: &mut Reread, inactive: &str) -> u64 
 impl Default for MemoryGroups {
     fn default() -> Self {
         let membership = Reread::new("/proc/self/cgroup");
-        Self { folder: None, membership, seen: None, groups: Vec::new(), generation: 0 }
+        Self { folder: None, membership, seen: None, groups: Vec::new(), generation: 0, looks: 0 }
     }
 }
 
@@ -126,12 +134,12 @@ impl MemoryGroups {
         self.seen = None;
     }
 
-    /// Tells every limit there is, the process's own group first. The same generation as before means the same limits in
-    /// the same order, unless one was set or taken away.
-    pub fn bounds(&mut self, mut each: impl FnMut(MemoryLimit, Bound)) -> u64 {
+    /// Tells every limit there is, the process's own group, 0, first. As long as the generation is the same, so are the
+    /// groups.
+    pub fn bounds(&mut self, mut each: impl FnMut(usize, MemoryLimit, Bound)) -> u64 {
         self.look_for_groups();
-        for group in &mut self.groups {
-            group.bounds(&mut each);
+        for (level, group) in self.groups.iter_mut().enumerate() {
+            group.bounds(&mut |kind, bound| each(level, kind, bound));
         }
         self.generation
     }
@@ -142,21 +150,27 @@ impl MemoryGroups {
             Some(_) => "",
             None => self.membership.read(&mut buffer).unwrap_or_default(),
         };
-        if self.seen.as_deref() == Some(membership) {
+        self.looks += 1;
+        if self.looks < LOOKS && self.seen.as_deref() == Some(membership) {
             return;
         }
-        self.generation += 1;
-        self.groups = match &self.folder {
+        self.looks = 0;
+        self.seen = Some(membership.to_owned());
+        let found = match &self.folder {
             Some(folder) => groups_above(folder),
             None => groups_of_this_process(),
         };
-        self.seen = Some(membership.to_owned());
+        if !found.iter().map(|group| &group.folder).eq(self.groups.iter().map(|group| &group.folder)) {
+            self.generation += 1;
+            self.groups = found;
+        }
     }
 }
 
 fn groups_of_this_process() -> Vec<MemoryGroup> {
     let Some(groups) = Groups::of_this_process() else { return Vec::new() };
-    let newer = groups.levels("").into_iter().map(|folder| MemoryGroup::newer(&folder));
+    let newer = groups.levels("").into_iter().filter(|folder| is_newer(folder));
+    let newer = newer.map(|folder| MemoryGroup::newer(&folder));
     let older = groups.levels("memory").into_iter().map(|folder| MemoryGroup::older(&folder));
     newer.chain(older).collect()
 }
@@ -188,7 +202,7 @@ pub static MEMORY: LazyLock<Mutex<MemoryGroups>> = LazyLock::new(Mutex::default)
 /// The tightest limit on memory of this process, in bytes that are left.
 pub fn memory() -> Option<Bound> {
     let mut tightest: Option<Bound> = None;
-    MEMORY.lock().bounds(|_, bound| {
+    MEMORY.lock().bounds(|_, _, bound| {
         if tightest.is_none_or(|tightest| bound.left() < tightest.left()) {
             tightest = Some(bound);
         }
@@ -340,7 +354,7 @@ mod tests {
 
         fn bounds(&self, groups: &mut MemoryGroups) -> (u64, Vec<(MemoryLimit, u64, u64)>) {
             let mut found = Vec::new();
-            let generation = groups.bounds(|kind, bound| found.push((kind, bound.limit, bound.used)));
+            let generation = groups.bounds(|_, kind, bound| found.push((kind, bound.limit, bound.used)));
             (generation, found)
         }
     }

@@ -557,6 +557,44 @@ static ostler_status use_lazy(void)
     return status;
 }
 
+static void ignore_change(void *user_data, const ostler_level_change *change)
+{
+    (void)user_data, (void)change;
+}
+
+static ostler_status give_nothing(void *user_data, uint64_t bytes, uint64_t *freed)
+{
+    (void)user_data, (void)bytes, (void)freed;
+    return OSTLER_OK;
+}
+
+static ostler_status use_governor(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_governor_config config = {.struct_size = sizeof config, .limit_percent = 90};
+    ostler_account_config account_config = {.struct_size = sizeof account_config, .reclaim = give_nothing};
+    ostler_account *account = NULL;
+    ostler_account_info accounts[4];
+    ostler_suggestion suggestions[4];
+    uint64_t watch_id = 0, count;
+    TRY(ostler_governor_configure(&config));
+    TRY(ostler_governor_watch(ignore_change, NULL, &watch_id));
+    TRY(ostler_account_create(&account_config, &account));
+    if (account) {
+        EXPECT_STATUS(ostler_account_reserve(account, 4096, 0), OSTLER_OK);
+        TRY(ostler_governor_list_accounts(accounts, 4, &count));
+        TRY(ostler_governor_suggest(suggestions, 4, &count));
+        /* Asking memory back and giving it back need none. */
+        EXPECT_STATUS(ostler_governor_reclaim(4096, OSTLER_RECLAIM_WORKER, NULL, 0, &count, NULL), OSTLER_OK);
+        EXPECT_STATUS(ostler_account_release(account, 4096), OSTLER_OK);
+        EXPECT_STATUS(ostler_account_destroy(account), OSTLER_OK);
+    }
+    if (watch_id != 0)
+        EXPECT_STATUS(ostler_governor_unwatch(watch_id), OSTLER_OK);
+    EXPECT_STATUS(ostler_shutdown(0, NULL), OSTLER_OK);
+    return status;
+}
+
 static atomic_int pages;
 
 static ostler_status build_page(void *user_data, const void *key, uint64_t key_bytes, void **data, uint64_t *data_bytes,
@@ -660,6 +698,7 @@ static const struct scenario lively_pool = {
     use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario tap = {
     use_tap, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
+static const struct scenario governor = {use_governor, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK}};
 static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario testkit = {use_testkit, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario templates = {
@@ -692,6 +731,8 @@ TEST(file_of_a_segment_on_an_old_kernel) { fail_each_visit(&segment, OSTLER_FAUL
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_tap) { fail_each_visit(&tap, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_the_governor) { fail_each_visit(&governor, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(governor_without_a_thread) { fail_each_visit(&governor, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_the_testkit) { fail_each_visit(&testkit, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_ALLOCATION, ENOMEM); }

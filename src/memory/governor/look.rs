@@ -92,7 +92,7 @@ struct Eyes {
     statm: Reread,
     /// The memory of each node, when there are several.
     nodes: Vec<Reread>,
-    /// For each bound in the order of reading, what was used beside what is held.
+    /// For each bound, at a place of its own, what was used beside what is held.
     beside: Vec<Option<u64>>,
     groups_seen: u64,
     meter: Option<Meter>,
@@ -146,18 +146,18 @@ impl Eyes {
 
         let mut found = Found::new(in_memory, resident, self.thresholds, &mut self.beside);
         if machine.total > 0 {
-            found.note(machine.total, Source::Machine, machine.total.saturating_sub(machine.available));
+            found.note(OF_MACHINE, machine.total, Source::Machine, machine.total.saturating_sub(machine.available));
         }
         if let Some(limit) = address_space_limit() {
-            found.note(limit, Source::AddressSpace, mapped);
+            found.note(OF_ADDRESS_SPACE, limit, Source::AddressSpace, mapped);
         }
-        let groups_seen = cgroup::MEMORY.lock().bounds(|kind, bound| {
-            let source = match kind {
-                MemoryLimit::Max => Source::GroupMax,
-                MemoryLimit::High => Source::GroupHigh,
-                MemoryLimit::Older => Source::GroupOlder,
+        let groups_seen = cgroup::MEMORY.lock().bounds(|level, kind, bound| {
+            let (source, place) = match kind {
+                MemoryLimit::Max => (Source::GroupMax, 0),
+                MemoryLimit::High => (Source::GroupHigh, 1),
+                MemoryLimit::Older => (Source::GroupOlder, 0),
             };
-            found.note(bound.limit, source, bound.used);
+            found.note(OF_GROUPS + 2 * level + place, bound.limit, source, bound.used);
         });
         let Found { of_kernel, ceiling, group, mut readings, mut excess, .. } = found;
         if groups_seen != self.groups_seen {
@@ -200,12 +200,16 @@ impl Eyes {
     }
 }
 
+/// The places of what is remembered of each bound; each group has two.
+const OF_MACHINE: usize = 0;
+const OF_ADDRESS_SPACE: usize = 1;
+const OF_GROUPS: usize = 2;
+
 /// What was found so far, and what the process holds.
 struct Found<'a> {
     in_memory: u64,
     resident: u64,
     beside: &'a mut Vec<Option<u64>>,
-    place: usize,
     of_kernel: Limit,
     ceiling: Ceiling,
     group: Option<Bound>,
@@ -220,7 +224,6 @@ impl<'a> Found<'a> {
             in_memory,
             resident,
             beside,
-            place: 0,
             of_kernel: Limit::NONE,
             ceiling: Ceiling::NONE,
             group: None,
@@ -230,12 +233,12 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn note(&mut self, limit: u64, source: Source, used: u64) {
+    fn note(&mut self, place: usize, limit: u64, source: Source, used: u64) {
         let bound = Bound { limit: Limit { bytes: limit, source }, used };
         if bound.limit.bytes < self.of_kernel.bytes {
             self.of_kernel = bound.limit;
         }
-        self.note_ceiling(bound);
+        self.note_ceiling(place, bound);
         // What is charged may come to be used at any moment.
         let filled = used.max(self.in_memory);
         let fill = thousandths(filled, limit);
@@ -253,17 +256,16 @@ impl<'a> Found<'a> {
         *reading = (*reading).max(Some(fill));
     }
 
-    fn note_ceiling(&mut self, bound: Bound) {
+    fn note_ceiling(&mut self, place: usize, bound: Bound) {
         // Address space is taken when memory is mapped, all else when it is touched.
         let is_address_space = bound.limit.source == Source::AddressSpace;
         let ours_at_most = if is_address_space { self.in_memory } else { self.in_memory.min(self.resident) };
-        if self.beside.len() <= self.place {
-            self.beside.resize(self.place + 1, None);
+        if self.beside.len() <= place {
+            self.beside.resize(place + 1, None);
         }
-        let Some(beside) = self.beside.get_mut(self.place) else { return };
+        let Some(beside) = self.beside.get_mut(place) else { return };
         let ceiling = Ceiling::below(bound, ours_at_most, *beside);
         *beside = Some(ceiling.beside);
-        self.place += 1;
         if ceiling.held < self.ceiling.held {
             self.ceiling = ceiling;
         }
