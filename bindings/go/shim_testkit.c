@@ -47,3 +47,25 @@ ostler_go_failure ostler_go_testkit_model_get_injected(uintptr_t model, uint32_t
     out->struct_size = sizeof *out;
     return failure(ostler_testkit_model_get_injected((ostler_model *)model, callback, out));
 }
+
+ostler_go_failure ostler_go_testkit_templates_inject(uintptr_t templates, ostler_testkit_fault *fault)
+{
+    fault->struct_size = sizeof *fault;
+    return failure(ostler_testkit_templates_inject((ostler_templates *)templates, fault));
+}
+
+ostler_go_failure ostler_go_testkit_templates_clear(uintptr_t templates, uint32_t callback)
+{
+    return failure(ostler_testkit_templates_clear((ostler_templates *)templates, callback));
+}
+
+ostler_go_failure ostler_go_testkit_templates_get_injected(uintptr_t templates, uint32_t callback,
+                                                           ostler_testkit_injected *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_testkit_templates_get_injected((ostler_templates *)templates, callback, out));
+}
+
+ostler_go_failure ostler_go_testkit_chance_seed(uint64_t seed) { return failure(ostler_testkit_chance_seed(seed)); }
+
+ostler_go_failure ostler_go_testkit_chance_unseed(void) { return failure(ostler_testkit_chance_unseed()); }

@@ -13,5 +13,11 @@ ostler_go_failure ostler_go_testkit_pool_get_injected(uintptr_t pool, uint32_t c
 ostler_go_failure ostler_go_testkit_model_inject(uintptr_t model, ostler_testkit_fault *fault);
 ostler_go_failure ostler_go_testkit_model_clear(uintptr_t model, uint32_t callback);
 ostler_go_failure ostler_go_testkit_model_get_injected(uintptr_t model, uint32_t callback, ostler_testkit_injected *out);
+ostler_go_failure ostler_go_testkit_templates_inject(uintptr_t templates, ostler_testkit_fault *fault);
+ostler_go_failure ostler_go_testkit_templates_clear(uintptr_t templates, uint32_t callback);
+ostler_go_failure ostler_go_testkit_templates_get_injected(uintptr_t templates, uint32_t callback,
+                                                           ostler_testkit_injected *out);
+ostler_go_failure ostler_go_testkit_chance_seed(uint64_t seed);
+ostler_go_failure ostler_go_testkit_chance_unseed(void);
 
 #endif

@@ -57,10 +57,16 @@ func (c *Clock) Thaw() error {
 	return err
 }
 
-// FaultyCallback is one of the functions of a PoolConfig or ModelConfig.
+// SeedChance makes all that the library does by chance come from a seed, in the whole process, until UnseedChance.
+func SeedChance(seed uint64) error { return failure(C.ostler_go_testkit_chance_seed(C.uint64_t(seed))) }
+
+// UnseedChance makes chance be chance again.
+func UnseedChance() error { return failure(C.ostler_go_testkit_chance_unseed()) }
+
+// FaultyCallback is one of the functions of a PoolConfig, ModelConfig or TemplatesConfig.
 type FaultyCallback uint32
 
-// The functions of a pool, and the last two of a model.
+// The functions of a pool, then the two of a model and the one of templates.
 const (
 	FaultyCreate   FaultyCallback = C.OSTLER_TESTKIT_CREATE
 	FaultyValidate FaultyCallback = C.OSTLER_TESTKIT_VALIDATE
@@ -69,6 +75,7 @@ const (
 	FaultyRetag    FaultyCallback = C.OSTLER_TESTKIT_RETAG
 	FaultyLoad     FaultyCallback = C.OSTLER_TESTKIT_LOAD
 	FaultyRun      FaultyCallback = C.OSTLER_TESTKIT_RUN
+	FaultyBuild    FaultyCallback = C.OSTLER_TESTKIT_BUILD
 )
 
 // Fault says which calls of a function misbehave, and how. The same fault and the same calls give the same
@@ -135,6 +142,30 @@ func (m *Model) Inject(fault Fault) (*Injection, error) {
 		read: func(callback C.uint32_t, out *C.ostler_testkit_injected) error {
 			defer runtime.KeepAlive(m)
 			return failure(C.ostler_go_testkit_model_get_injected(m.handle, callback, out))
+		},
+	}, nil
+}
+
+// Inject makes Build misbehave, in place of the fault that it had before.
+func (t *Templates) Inject(fault Fault) (*Injection, error) {
+	c, err := fault.toC()
+	if err != nil {
+		return nil, err
+	}
+	err = failure(C.ostler_go_testkit_templates_inject(t.handle, &c))
+	runtime.KeepAlive(t)
+	if err != nil {
+		return nil, err
+	}
+	return &Injection{
+		callback: c.callback,
+		clear: func(callback C.uint32_t) error {
+			defer runtime.KeepAlive(t)
+			return failure(C.ostler_go_testkit_templates_clear(t.handle, callback))
+		},
+		read: func(callback C.uint32_t, out *C.ostler_testkit_injected) error {
+			defer runtime.KeepAlive(t)
+			return failure(C.ostler_go_testkit_templates_get_injected(t.handle, callback, out))
 		},
 	}, nil
 }

@@ -2,6 +2,8 @@ package ostler
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -95,4 +97,55 @@ func TestRunIsSlowByTheClock(t *testing.T) {
 		t.Errorf("it ran for %v", result.RunTime)
 	}
 	succeeds(t, injection.Clear())
+}
+
+func TestBuildFailsByInjection(t *testing.T) {
+	leavesNothing(t)
+	templates := newTemplates(t, TemplatesConfig{})
+	injection, err := templates.Inject(Fault{Callback: FaultyBuild, First: 1, Fails: ErrLimit})
+	succeeds(t, err)
+	_, err = templates.Copy(soon(t), "ab")
+	failsWith(t, err, ErrBuildFailed)
+	instance, err := templates.Copy(soon(t), "ab")
+	succeeds(t, err)
+	if string(instance) != "abab" {
+		t.Errorf("got %q", instance)
+	}
+	done, err := injection.Done()
+	succeeds(t, err)
+	if done != (Injected{Calls: 2, Failures: 1}) {
+		t.Errorf("it did %+v", done)
+	}
+	succeeds(t, injection.Clear())
+	_, err = templates.Inject(Fault{Callback: FaultyRun, First: 1, Fails: ErrLimit})
+	failsWith(t, err, ErrInvalidArgument)
+}
+
+func TestSameSeedGivesTheSameChance(t *testing.T) {
+	leavesNothing(t)
+	// Which of many templates stay where there is room for some is chance.
+	survivors := func(seed uint64) string {
+		succeeds(t, SeedChance(seed))
+		defer func() { succeeds(t, UnseedChance()) }()
+		templates := newTemplates(t, TemplatesConfig{MaxTemplates: 500})
+		var kept strings.Builder
+		for key := range 1000 {
+			_, err := templates.Copy(soon(t), strconv.Itoa(key))
+			succeeds(t, err)
+		}
+		for key := range 1000 {
+			version, err := templates.Version(strconv.Itoa(key))
+			succeeds(t, err)
+			if version != 0 {
+				kept.WriteString(strconv.Itoa(key) + " ")
+			}
+		}
+		return kept.String()
+	}
+	if one, again := survivors(7), survivors(7); one != again {
+		t.Errorf("the same seed kept %s and then %s", one, again)
+	}
+	if one, other := survivors(7), survivors(8); one == other {
+		t.Errorf("two seeds kept the same: %s", one)
+	}
 }

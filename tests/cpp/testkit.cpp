@@ -127,4 +127,38 @@ TEST(run_of_a_model_is_slow_by_the_clock)
     CHECK(orchestrator.wait(ticket).ran() == 10min);
 }
 
+TEST(build_of_a_template_fails_by_injection)
+{
+    ostler::templates cache([](std::string_view key, ostler::template_data &data) { data.assign(key); });
+    char target[2];
+    {
+        injection broken(cache, fault(callback::build).each(1).fails(OSTLER_E_LIMIT));
+        std::error_code failure;
+        cache.instantiate("ab", target, {}, failure);
+        CHECK(failure == ostler::errc::build_failed);
+        CHECK_EQ(broken.done().failures, 1u);
+    }
+    CHECK_EQ(cache.instantiate("ab", target), 2u);
+}
+
+TEST(same_seed_gives_the_same_chance)
+{
+    // Which of many templates stay where there is room for some is chance.
+    const auto survivors = [](std::uint64_t seed) {
+        ostler::testkit::seeded_chance chance(seed);
+        ostler::templates cache([](std::string_view key, ostler::template_data &data) { data.assign(key); },
+                                ostler::templates_config().at_most(500));
+        std::vector<bool> kept;
+        for (int key = 0; key < 1000; key++) {
+            char target[8];
+            cache.instantiate(std::to_string(key), target);
+        }
+        for (int key = 0; key < 1000; key++)
+            kept.push_back(cache.version(std::to_string(key)) != 0);
+        return kept;
+    };
+    CHECK(survivors(7) == survivors(7));
+    CHECK(survivors(7) != survivors(8));
+}
+
 CHECK_MAIN()

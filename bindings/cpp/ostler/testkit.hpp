@@ -4,6 +4,7 @@
 
 #include "model.hpp"
 #include "pool.hpp"
+#include "templates.hpp"
 
 #include <utility>
 
@@ -61,6 +62,16 @@ class [[nodiscard]] frozen_clock {
     bool is_frozen_ = true;
 };
 
+/// What the library does by chance comes from a seed for as long as this lives, in the whole process.
+class [[nodiscard]] seeded_chance {
+  public:
+    explicit seeded_chance(std::uint64_t seed) { detail::check(ostler_testkit_chance_seed(seed)); }
+    seeded_chance(const seeded_chance &) = delete;
+    seeded_chance &operator=(const seeded_chance &) = delete;
+    // It fails only in a forked child, which asks for no number.
+    ~seeded_chance() { (void)ostler_testkit_chance_unseed(); }
+};
+
 enum class callback : std::uint32_t {
     create = OSTLER_TESTKIT_CREATE,
     validate = OSTLER_TESTKIT_VALIDATE,
@@ -69,6 +80,8 @@ enum class callback : std::uint32_t {
     retag = OSTLER_TESTKIT_RETAG,
     load = OSTLER_TESTKIT_LOAD,
     run = OSTLER_TESTKIT_RUN,
+    build = OSTLER_TESTKIT_BUILD,
+    clone = OSTLER_TESTKIT_CLONE,
 };
 
 /// Which calls of a callback misbehave, and how.
@@ -89,7 +102,7 @@ struct fault : ostler_testkit_fault {
     fault &takes(duration time) noexcept { return delay_ns = time.ns(), *this; }
 };
 
-/// Makes a callback of a pool or model misbehave for as long as this lives.
+/// Makes a callback of a pool, a model or templates misbehave for as long as this lives.
 class [[nodiscard]] injection {
   public:
     template <class T> injection(pool<T> &of, const fault &fault) : pool_(of.get()), callback_(fault.callback)
@@ -100,9 +113,13 @@ class [[nodiscard]] injection {
     {
         detail::check(ostler_testkit_model_inject(model_, &fault));
     }
+    injection(templates &of, const fault &fault) : templates_(of.get()), callback_(fault.callback)
+    {
+        detail::check(ostler_testkit_templates_inject(templates_, &fault));
+    }
     injection(injection &&other) noexcept
         : pool_(std::exchange(other.pool_, nullptr)), model_(std::exchange(other.model_, nullptr)),
-          callback_(other.callback_)
+          templates_(std::exchange(other.templates_, nullptr)), callback_(other.callback_)
     {
     }
     injection &operator=(injection &&other) noexcept
@@ -111,6 +128,7 @@ class [[nodiscard]] injection {
             clear();
             pool_ = std::exchange(other.pool_, nullptr);
             model_ = std::exchange(other.model_, nullptr);
+            templates_ = std::exchange(other.templates_, nullptr);
             callback_ = other.callback_;
         }
         return *this;
@@ -125,8 +143,9 @@ class [[nodiscard]] injection {
     ostler_testkit_injected done(std::error_code &failure) const noexcept
     {
         auto injected = detail::sized<ostler_testkit_injected>();
-        detail::note(model_ ? ostler_testkit_model_get_injected(model_, callback_, &injected)
-                            : ostler_testkit_pool_get_injected(pool_, callback_, &injected),
+        detail::note(model_       ? ostler_testkit_model_get_injected(model_, callback_, &injected)
+                     : templates_ ? ostler_testkit_templates_get_injected(templates_, callback_, &injected)
+                                  : ostler_testkit_pool_get_injected(pool_, callback_, &injected),
                      failure);
         return injected;
     }
@@ -138,11 +157,14 @@ class [[nodiscard]] injection {
             (void)ostler_testkit_pool_clear(pool_, callback_);
         if (model_)
             (void)ostler_testkit_model_clear(model_, callback_);
+        if (templates_)
+            (void)ostler_testkit_templates_clear(templates_, callback_);
     }
 
   private:
     ostler_pool *pool_ = nullptr;
     ostler_model *model_ = nullptr;
+    ostler_templates *templates_ = nullptr;
     std::uint32_t callback_;
 };
 
