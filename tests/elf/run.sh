@@ -18,7 +18,8 @@ newest_glibc=2.34
 # Besides the dynamic loader itself, which takes part wherever thread-local storage does.
 needed='libc.so.6
 libgcc_s.so.1
-libhwloc.so.15'
+libhwloc.so.15
+libm.so.6'
 
 exports() { nm -D --defined-only --format=posix "$shared" | cut -d ' ' -f 1 | sort; }
 dynamic() { readelf -Wd "$shared"; }
