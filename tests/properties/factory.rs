@@ -128,10 +128,23 @@ impl Factory {
     fn checked(&self, resource: *mut c_void, well: fn(u32) -> Event, ill: fn(u32) -> Event) -> ostler_status {
         let number = number_of(resource);
         self.begin_use(number);
+        let used = EndUse { factory: self, number };
         let is_well = self.is_well();
         self.note(if is_well { well(number) } else { ill(number) });
-        self.end_use(number);
+        drop(used);
         if is_well { OSTLER_OK } else { OSTLER_E_CALLBACK_FAILED }
+    }
+}
+
+/// Ends a use, also where the callback panics.
+struct EndUse<'a> {
+    factory: &'a Factory,
+    number: u32,
+}
+
+impl Drop for EndUse<'_> {
+    fn drop(&mut self) {
+        self.factory.end_use(self.number);
     }
 }
 
