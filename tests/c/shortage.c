@@ -383,7 +383,7 @@ static void asks_without_transparent_pages(void)
     ostler_arena *arena;
     CHECK_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
     CHECK_STATUS(create(asking_for(OSTLER_PAGES_TRANSPARENT, 1), HUGE_BYTES, &arena), OSTLER_E_PAGES_UNAVAILABLE);
-    CHECK_STATUS(create(asking_for(OSTLER_PAGES_BEST, 0), HUGE_BYTES, &arena), OSTLER_OK);
+    CHECK_STATUS(create(asking_for(OSTLER_PAGES_TRANSPARENT, 0), HUGE_BYTES, &arena), OSTLER_OK);
     ostler_receipt receipt = receipt_of(arena);
     CHECK(receipt.got_pages == OSTLER_PAGES_BASE && receipt.huge_bytes == 0);
     CHECK_EQ(receipt.steps[receipt.step_count - 1].limit, OSTLER_LIMIT_THP_DISABLED);
