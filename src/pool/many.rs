@@ -6,7 +6,6 @@ use super::slots::{Lease, Phase, Resource, StaleLease};
 use super::stack::Chain;
 use super::waiters::Grant;
 use super::waiting::AcquireError;
-use crate::base::alloc;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::thread::Caller;
@@ -95,20 +94,21 @@ impl Pool {
         resources: &mut [Resource],
         wait: &mut dyn FnMut(),
     ) -> Result<Option<()>, AcquireError> {
-        let mut all = alloc::try_vec(grants.len())?;
         for (place, grant) in grants.iter().enumerate() {
             let prepared = self.prepare(*grant, demand, wait);
             if let Ok(Some(one)) = prepared {
-                all.push(one);
+                leases[place] = one.placeholder();
                 continue;
             }
             // None of them was leased, so this is no use of any.
-            all.into_iter().for_each(|one: Prepared| self.give_back(Grant::Idle(one.number), demand.priority));
+            for placeholder in &leases[..place] {
+                self.give_back(Grant::Idle(Prepared::behind(*placeholder).number), demand.priority);
+            }
             grants[place + 1..].iter().for_each(|grant| self.give_back(*grant, demand.priority));
             return prepared.map(|_| None);
         }
-        for (place, one) in all.into_iter().enumerate() {
-            (leases[place], resources[place]) = self.lease_prepared(one, demand);
+        for (lease, resource) in leases.iter_mut().zip(resources.iter_mut()) {
+            (*lease, *resource) = self.lease_prepared(Prepared::behind(*lease), demand);
         }
         Ok(Some(()))
     }

@@ -66,6 +66,19 @@ pub(super) struct Prepared {
     is_fresh: bool,
 }
 
+impl Prepared {
+    const FRESH: u64 = 1 << 32;
+
+    /// Stands where the lease will that is made of it.
+    pub fn placeholder(self) -> Lease {
+        Lease(u64::from(self.number) | if self.is_fresh { Self::FRESH } else { 0 })
+    }
+
+    pub fn behind(placeholder: Lease) -> Self {
+        Self { number: placeholder.0 as u32, is_fresh: placeholder.0 & Self::FRESH != 0 }
+    }
+}
+
 pub struct Pool {
     pub(super) owner: Owner,
     pub(super) config: PoolConfig,
