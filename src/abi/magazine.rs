@@ -5,13 +5,11 @@
 use super::arguments::{clear, output};
 use super::guard::{guard, with, with_child};
 use super::slab::{array_in, array_out, clear_slots, ostler_slab};
-use super::status::{
-    Failure, OSTLER_E_INVALID_HANDLE, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK, ostler_status,
-};
+use super::status::{Failure, OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
 use crate::memory::slab::Slab;
 use crate::memory::slab::magazine::{self, MOST_ITEMS, Magazine};
-use crate::memory::slab::rack::{Place, RackError};
+use crate::memory::slab::rack::Place;
 use std::ffi::c_void;
 use std::mem::offset_of;
 
@@ -67,18 +65,6 @@ const _: () = assert!(
         && OSTLER_MAGAZINE_SLOTS_MAX == MOST_ITEMS
         && OSTLER_MAGAZINE_LAYOUT == magazine::LAYOUT
 );
-
-impl From<RackError> for Failure {
-    fn from(error: RackError) -> Self {
-        let status = match error {
-            RackError::Null | RackError::Stray(_) | RackError::Closed(_) => OSTLER_E_INVALID_HANDLE,
-            RackError::Full => OSTLER_E_LIMIT,
-            RackError::System(_) => OSTLER_E_SYSTEM,
-            RackError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
-        };
-        Self::new(status, format_args!("{error}"))
-    }
-}
 
 /// Opens a magazine, empty, for one thread, fiber or goroutine at a time.
 ///
@@ -234,9 +220,7 @@ pub unsafe extern "C" fn ostler_magazine_close(magazine: *mut ostler_magazine) -
     if magazine.is_null() {
         return OSTLER_OK;
     }
-    with_slab_of(magazine, |slab, place| {
-        if slab.close_magazine(place) { Ok(()) } else { Err(RackError::Closed(magazine as usize).into()) }
-    })
+    with_slab_of(magazine, |slab, place| Ok(slab.close_magazine(place)?))
 }
 
 /// A call on behalf of a magazine, whose slab may be destroyed already.

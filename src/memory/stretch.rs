@@ -94,15 +94,20 @@ impl<T: Sync> Stretch<T> {
         if pointer.is_null() {
             return Err(StretchError::Null { noun });
         }
-        let offset = address.wrapping_sub(self.first.load(Acquire) as usize);
-        let number = offset / size_of::<T>();
-        if !offset.is_multiple_of(size_of::<T>()) || number >= self.usable.load(Acquire) as usize {
-            return Err(StretchError::Stray { noun, address });
-        }
-        match self.owner(number as u32).load(SeqCst) {
+        let number = self.number_at(pointer).ok_or(StretchError::Stray { noun, address })?;
+        match self.owner(number).load(SeqCst) {
             0 => Err(StretchError::Closed { noun, address }),
-            object => Ok((number as u32, object)),
+            object => Ok((number, object)),
         }
+    }
+
+    /// The number of the struct at this address, open or closed. Nothing is read but where the stretch lies.
+    #[inline]
+    pub fn number_at(&self, pointer: *const T) -> Option<u32> {
+        let usable = self.usable.load(Acquire);
+        let offset = (pointer as usize).wrapping_sub(self.first.load(Relaxed) as usize);
+        let number = offset / size_of::<T>();
+        (offset.is_multiple_of(size_of::<T>()) && number < usable as usize).then_some(number as u32)
     }
 
     /// Takes it from the host. Of several callers one does it.

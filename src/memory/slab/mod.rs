@@ -29,6 +29,7 @@ use super::lanes::Lanes;
 use super::receipt::Receipt;
 use super::sanitizers;
 use super::source::SourceError;
+use super::stretch::StretchError;
 use super::system::Errno;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::CallbackFailure;
@@ -43,7 +44,7 @@ use gate::Gate;
 use geometry::Geometry;
 use magazine::{Magazine, Setup};
 use parking_lot::Mutex;
-use rack::{Place, RackError};
+use rack::Place;
 use states::{States, StatesError};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering::*};
 use std::sync::{Arc, Weak};
@@ -61,7 +62,7 @@ pub enum SlabError {
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
     #[error(transparent)]
-    Magazine(#[from] RackError),
+    Magazine(#[from] StretchError),
     #[error("the slab is closing: it takes no new work")]
     Closed,
     #[error("{wanted} slots are wanted, and fewer are free: max_slots is {max}")]
@@ -265,18 +266,16 @@ impl Slab {
         Ok((&raw const *place.magazine()).cast_mut())
     }
 
-    /// Closes a magazine of this slab; what is in it stays free. `false`: another thread was faster.
-    pub fn close_magazine(&self, place: Place) -> bool {
+    /// Closes a magazine of this slab; what is in it stays free. Of several callers one does it.
+    pub fn close_magazine(&self, place: Place) -> Result<(), StretchError> {
         let mut magazines = self.magazines.lock();
-        if !place.close(self.owner.0) {
-            return false;
-        }
+        place.close(self.owner.0)?;
         self.empty(place.magazine());
         magazines.retain(|open| *open != place);
         drop(magazines);
         place.vacate();
         self.magazines_open.fetch_sub(1, SeqCst);
-        true
+        Ok(())
     }
 
     /// Puts what is in a magazine that is shut where all find it.
@@ -344,7 +343,7 @@ impl Slab {
 impl Drop for Slab {
     fn drop(&mut self) {
         for place in self.magazines.get_mut().drain(..) {
-            if place.close(self.owner.0) {
+            if place.close(self.owner.0).is_ok() {
                 place.vacate();
             }
         }
