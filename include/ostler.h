@@ -5894,12 +5894,10 @@ typedef struct ostler_tap {
     uint32_t shift;
     /** How many slots there are. */
     uint32_t capacity;
-    /** 1 when others may take an idle slot, so that it has to be claimed. */
-    uint32_t claims;
     /** The numbers of those that are idle in it. */
     uint32_t idle[8];
     /** The library's own. */
-    uint32_t private_words[5];
+    uint32_t private_words[6];
 } ostler_tap;
 
 /**

@@ -19,7 +19,7 @@ static_assert(offsetof(ostler_cursor, layout) == 0, "the layout of an ostler_cur
 static_assert(offsetof(ostler_cursor, next) == 8 && offsetof(ostler_cursor, end) == 16, "two words of a region");
 static_assert(sizeof(ostler_tap) == 128, "an ostler_tap is two cache lines");
 static_assert(offsetof(ostler_tap, layout) == 0, "the layout of an ostler_tap comes first");
-static_assert(offsetof(ostler_tap, slots) == 48 && offsetof(ostler_tap, idle) == 76, "an ostler_tap as the library has it");
+static_assert(offsetof(ostler_tap, slots) == 48 && offsetof(ostler_tap, idle) == 72, "an ostler_tap as the library has it");
 static_assert(sizeof(ostler_slot) == 32 && offsetof(ostler_slot, borrower) == 24, "an ostler_slot is half a cache line");
 static_assert(sizeof(void *) == 8, "Ostler needs a 64-bit target");
 
@@ -58,7 +58,7 @@ static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, ui
 /* The word of a slot, and what is read of the state of a pool. */
 #define OSTLER_INLINE_PHASE_ ((uint64_t)15)
 #define OSTLER_INLINE_LEASED_ ((uint64_t)2)
-#define OSTLER_INLINE_IDLE_ ((uint64_t)4)
+#define OSTLER_INLINE_AT_HAND_ ((uint64_t)8)
 #define OSTLER_INLINE_USES_SHIFT_ 4
 #define OSTLER_INLINE_OPEN_ 1u
 /* One use of a slot in so many goes through the library, which measures it. */
@@ -94,16 +94,13 @@ static inline int ostler_tap_take_(ostler_tap *tap, ostler_lease *lease, void **
         return 0;
     const uint32_t number = __atomic_load_n(&tap->idle[left], __ATOMIC_RELAXED);
     ostler_slot *slot = tap->slots + number;
-    uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
+    const uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
     const uint64_t leased = (word & ~OSTLER_INLINE_PHASE_) + (1u << OSTLER_INLINE_USES_SHIFT_) + OSTLER_INLINE_LEASED_;
-    if ((word & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_IDLE_ ||
+    if ((word & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_AT_HAND_ ||
         ((word >> OSTLER_INLINE_USES_SHIFT_) & OSTLER_INLINE_MEASURED_) == 0)
         return 0;
-    if (tap->claims && !__atomic_compare_exchange_n(&slot->word, &word, leased, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        return 0;
     __atomic_store_n(&slot->since_ns, __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED) & ~(uint64_t)1, __ATOMIC_RELAXED);
-    if (!tap->claims)
-        __atomic_store_n(&slot->word, leased, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->word, leased, __ATOMIC_RELEASE);
     __atomic_store_n(&tap->count, left, __ATOMIC_RELAXED);
     lease->value = ostler_tap_lease_(tap, number, leased);
     *resource = __atomic_load_n(&slot->resource, __ATOMIC_RELAXED);
@@ -125,7 +122,7 @@ static inline int ostler_tap_put_(ostler_tap *tap, ostler_lease lease)
         (__atomic_load_n(&slot->since_ns, __ATOMIC_RELAXED) & 1) != 0)
         return 0;
     __atomic_store_n(&slot->since_ns, __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
-    __atomic_store_n(&slot->word, word - OSTLER_INLINE_LEASED_ + OSTLER_INLINE_IDLE_, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->word, word - OSTLER_INLINE_LEASED_ + OSTLER_INLINE_AT_HAND_, __ATOMIC_RELEASE);
     __atomic_store_n(&tap->idle[count], number, __ATOMIC_RELAXED);
     __atomic_store_n(&tap->count, count + 1, __ATOMIC_RELEASE);
     return 1;

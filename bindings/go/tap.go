@@ -62,7 +62,7 @@ func (t *Tap[T]) Close() error {
 const (
 	slotPhase    = 15
 	slotLeased   = 2
-	slotIdle     = 4
+	slotAtHand   = 8
 	slotUse      = 16
 	slotMeasured = 255 * slotUse
 )
@@ -94,17 +94,11 @@ func take(words *C.ostler_tap) (lease uint64, number uint32, resource uintptr) {
 	slot := slotOf(words, number)
 	word := atomic.LoadUint64((*uint64)(&slot.word))
 	leased := word&^slotPhase + slotUse + slotLeased
-	if word&slotPhase != slotIdle || word&slotMeasured == 0 {
-		return 0, 0, 0
-	}
-	claims := words.claims != 0
-	if claims && !atomic.CompareAndSwapUint64((*uint64)(&slot.word), word, leased) {
+	if word&slotPhase != slotAtHand || word&slotMeasured == 0 {
 		return 0, 0, 0
 	}
 	slot.since_ns = C.uint64_t(atomic.LoadUint64((*uint64)(words.tick_ns)) &^ 1)
-	if !claims {
-		publish((*uint64)(&slot.word), leased)
-	}
+	publish((*uint64)(&slot.word), leased)
 	words.count = C.uint32_t(left)
 	return leaseOf(words, number, leased), number, uintptr(slot.resource)
 }
@@ -122,7 +116,7 @@ func put(words *C.ostler_tap, lease uint64) bool {
 		return false
 	}
 	slot.since_ns = C.uint64_t(atomic.LoadUint64((*uint64)(words.tick_ns)))
-	publish((*uint64)(&slot.word), word-slotLeased+slotIdle)
+	publish((*uint64)(&slot.word), word-slotLeased+slotAtHand)
 	words.idle[count] = C.uint32_t(number)
 	words.count = C.uint32_t(count + 1)
 	return true

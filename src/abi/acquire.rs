@@ -3,7 +3,7 @@
 
 use super::arguments::{MOST_ELEMENTS, check_count, clear, null, output};
 use super::cancel::{given, ostler_cancel};
-use super::guard::{guard, with, with_child};
+use super::guard::{guard, leaf, with, with_child};
 use super::pool::{ostler_acquired_callback, ostler_lease, ostler_pool};
 use super::request::{ostler_ticket, priority_of};
 use super::status::{
@@ -64,6 +64,32 @@ pub unsafe extern "C" fn ostler_pool_acquire(
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    if cancel.is_null()
+        && let Some((lease, resource)) = unsafe { lease.as_mut().zip(resource.as_mut()) }
+        && let Some(pool) = leaf::<_, Pool>(pool)
+        && let Some((leased, made)) = pool.acquire_in_window(pool.record())
+    {
+        *lease = ostler_lease { value: leased.0 };
+        *resource = made.0;
+        return OSTLER_OK;
+    }
+    // SAFETY: as the header asks.
+    unsafe { acquire_guarded(pool, timeout_ns, cancel, lease, resource) }
+}
+
+/// The way of a call that may have to look, to make or to wait.
+///
+/// # Safety
+/// As for [`ostler_pool_acquire`].
+#[inline(never)]
+unsafe fn acquire_guarded(
+    pool: *mut ostler_pool,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
     let take = |pool: &Pin<Pool>| {
         let cancel = given(cancel)?;
         let demand = Demand::plain(pool.caller());
@@ -72,7 +98,7 @@ pub unsafe extern "C" fn ostler_pool_acquire(
             None => Ok(acquire(pool, demand, timeout_ns, cancel.as_deref())?),
         }
     };
-    // SAFETY: as the header asks.
+    // SAFETY: the caller's promise.
     unsafe { leasing(pool, lease, resource, take) }
 }
 

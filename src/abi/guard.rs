@@ -2,7 +2,7 @@
 
 use super::status::{Failure, OSTLER_E_FORKED, OSTLER_E_PANIC, OSTLER_OK, ostler_status};
 use crate::base::faults::{self, Point};
-use crate::base::handles::{self, Handled, Pin};
+use crate::base::handles::{self, Handled, Leaf, Pin};
 use crate::base::thread::ThreadRecord;
 use crate::base::{Owner, fork, panics};
 
@@ -65,6 +65,12 @@ pub fn with_child<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> R
             result
         })?
     })
+}
+
+/// The object for a call that has next to nothing to do, before the guard: see [`Leaf`].
+#[inline(always)]
+pub fn leaf<H, T: Handled>(handle: *mut H) -> Option<Leaf<T>> {
+    Leaf::enter(handle as u64)
 }
 
 /// Destroys the object behind the handle; NULL is nothing to do.

@@ -59,12 +59,10 @@ pub struct ostler_tap {
     pub shift: u32,
     /// How many slots there are.
     pub capacity: u32,
-    /// 1 when others may take an idle slot, so that it has to be claimed.
-    pub claims: u32,
     /// The numbers of those that are idle in it.
     pub idle: [u32; 8],
     /// The library's own.
-    pub private_words: [u32; 5],
+    pub private_words: [u32; 6],
 }
 
 const _: () = assert!(
@@ -85,8 +83,7 @@ const _: () = assert!(
         && offset_of!(ostler_tap, salt) == Tap::OFFSETS[8]
         && offset_of!(ostler_tap, shift) == Tap::OFFSETS[9]
         && offset_of!(ostler_tap, capacity) == Tap::OFFSETS[10]
-        && offset_of!(ostler_tap, claims) == Tap::OFFSETS[11]
-        && offset_of!(ostler_tap, idle) == Tap::OFFSETS[12]
+        && offset_of!(ostler_tap, idle) == Tap::OFFSETS[11]
         && offset_of!(ostler_slot, resource) == Slot::OFFSETS[0]
         && offset_of!(ostler_slot, since_ns) == Slot::OFFSETS[1]
         && offset_of!(ostler_slot, borrower) == Slot::OFFSETS[2]

@@ -2,24 +2,23 @@
 
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
-/// A page that the kernel wipes in a forked child (MADV_WIPEONFORK, Linux 4.14): 1 here, 0 in a child.
-static ALIVE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+/// A page that the kernel wipes in a forked child (MADV_WIPEONFORK, Linux 4.14): 1 here, 0 in a child. Before there is
+/// one, a word that a child leaves as it is.
+static ALIVE: AtomicPtr<AtomicU32> = AtomicPtr::new(UNWATCHED);
+static UNWATCHED_WORD: AtomicU32 = AtomicU32::new(1);
+const UNWATCHED: *mut AtomicU32 = (&raw const UNWATCHED_WORD).cast_mut();
 
 /// Whether this process is a forked child of the one that called [`watch`].
-#[inline]
+#[inline(always)]
 pub fn is_forked() -> bool {
-    let alive = ALIVE.load(Acquire);
-    if alive.is_null() {
-        return false;
-    }
-    // SAFETY: a non-null pointer is the page of `watch`, which is never unmapped.
-    unsafe { (*alive).load(Relaxed) == 0 }
+    // SAFETY: a static, or the page of `watch`, which is never unmapped.
+    unsafe { (*ALIVE.load(Acquire)).load(Relaxed) == 0 }
 }
 
 /// Begins to watch. Called before the first object exists; later calls do nothing.
 pub fn watch() {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    if ALIVE.load(Acquire).is_null() {
+    if ALIVE.load(Acquire) == UNWATCHED {
         ONCE.call_once(|| ALIVE.store(wiped_page().unwrap_or_else(atfork_flag), Release));
     }
 }

@@ -10,7 +10,8 @@
 
 use super::alloc::{self, OutOfMemory};
 use super::hazards::{self, Hazard};
-use super::thread::{Caller, ThreadRecord};
+use super::pockets::{self, Reach};
+use super::thread::{self, Caller, ThreadRecord};
 use super::{Owner, barrier, callback, fork, injection, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -426,6 +427,47 @@ pub fn pin_on<T: Handled>(record: Option<&'static ThreadRecord>, handle: u64) ->
     Pin::new(record, handle, Admit::New)
 }
 
+/// A live object in the hands of a call that has only a few instructions to do: it waits for no one, calls nobody and cannot
+/// panic. They are a window of the caller's pocket (see [`super::pockets`]), and while that lasts the object does.
+pub struct Leaf<T: Handled> {
+    object: *const T,
+    record: &'static ThreadRecord,
+    _window: Reach<'static>,
+}
+
+impl<T: Handled> Leaf<T> {
+    /// Nothing when there is something to tell, which the long way does.
+    #[inline(always)]
+    pub fn enter(handle: u64) -> Option<Self> {
+        let is_of_kind = handle >> KIND_SHIFT == (MARK >> KIND_SHIFT) | T::KIND as u64;
+        // Injected failures are for the long way.
+        if cfg!(feature = "faults") || !is_of_kind || fork::is_forked() {
+            return None;
+        }
+        let record = ThreadRecord::known()?;
+        let slot = slot(index_of(handle))?;
+        let window = Reach::begin(record.pocket(Owner(handle)), Owner(handle));
+        let is_live = slot.word.load(SeqCst) == expected(handle, LIVE);
+        is_live.then(|| Self { object: slot.object.load(Relaxed).cast(), record, _window: window })
+    }
+
+    /// The record of the thread that calls.
+    #[inline(always)]
+    pub fn record(&self) -> &'static ThreadRecord {
+        self.record
+    }
+}
+
+impl<T: Handled> Deref for Leaf<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: whoever destroys the object changes the word first, and then waits until no window of it is left.
+        unsafe { &*self.object }
+    }
+}
+
 /// Runs `body` for something that belongs to a child of the object, which may be closing or destroyed already. When
 /// that was the last child of a destroyed object, the object goes.
 #[inline]
@@ -510,7 +552,8 @@ fn reap<T: Handled>(handle: u64) {
 /// Waits until no call is inside the object behind a handle that no new call can pin.
 fn wait_unpinned(slot: &Slot, handle: u64) {
     barrier::heavy();
-    barrier::wait_while(|| slot.shared_pins.load(SeqCst) > 0 || hazards::is_shown(handle));
+    let has_window = || thread::pockets(Owner(handle)).any(|pocket| pockets::has_window(pocket, Owner(handle)));
+    barrier::wait_while(|| slot.shared_pins.load(SeqCst) > 0 || hazards::is_shown(handle) || has_window());
 }
 
 /// After a panic in the middle of its work a live object takes no more of it. One that is being destroyed takes none

@@ -35,6 +35,7 @@ pub trait Places {
 }
 
 /// One thread's place for one number of one object.
+#[repr(align(32))]
 pub struct Pocket {
     /// The object in whose window its thread is.
     busy: AtomicU64,
@@ -48,6 +49,35 @@ impl Pocket {
     pub const EMPTY: Self = Self { busy: AtomicU64::new(0), number: AtomicU32::new(NONE), owner: AtomicU64::new(0) };
 }
 
+impl Pocket {
+    /// The number of that object that is there.
+    #[inline(always)]
+    pub fn number(&self, owner: Owner) -> Option<u32> {
+        // Whoever sees the number sees whose it is: a recall may meet the window of another object.
+        let number = self.number.load(Acquire);
+        (number != NONE && self.owner.load(Relaxed) == owner.0).then_some(number)
+    }
+
+    /// Leaves nothing there, for the user in its window.
+    #[inline(always)]
+    pub fn clear(&self) {
+        self.number.store(NONE, Relaxed);
+    }
+
+    /// Leaves a number in one that is empty, for the user in its window.
+    #[inline(always)]
+    pub fn fill(&self, owner: Owner, number: u32) {
+        self.owner.store(owner.0, Relaxed);
+        self.number.store(number, Release);
+    }
+
+    /// Whether it has no number of any object.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.number.load(Relaxed) == NONE
+    }
+}
+
 impl Place for Pocket {
     #[inline]
     fn busy(&self) -> &AtomicU64 {
@@ -55,18 +85,12 @@ impl Place for Pocket {
     }
 
     fn count(&self, owner: Owner) -> u32 {
-        u32::from(self.owner.load(Relaxed) == owner.0 && self.number.load(Relaxed) != NONE)
+        u32::from(self.number(owner).is_some())
     }
 
     #[inline]
     fn take(&self, owner: Owner) -> Option<u32> {
-        // Whoever sees the number sees whose it is: a recall may meet the window of another object.
-        let number = self.number.load(Acquire);
-        if number == NONE || self.owner.load(Relaxed) != owner.0 {
-            return None;
-        }
-        self.number.store(NONE, Relaxed);
-        Some(number)
+        self.number(owner).inspect(|_| self.clear())
     }
 
     /// Unless another object has a number there.
@@ -76,10 +100,15 @@ impl Place for Pocket {
         if before != NONE && self.owner.load(Relaxed) != owner.0 {
             return Some(number);
         }
-        self.owner.store(owner.0, Relaxed);
-        self.number.store(number, Release);
+        self.fill(owner, number);
         (before != NONE).then_some(before)
     }
+}
+
+/// Whether the user of that place is in a window of that object. Right for a window that began before the last
+/// [`barrier::heavy`].
+pub fn has_window(place: &(impl Place + ?Sized), owner: Owner) -> bool {
+    place.busy().load(Acquire) == owner.0
 }
 
 // The state: the number of changes:30 | how it is now:2.
@@ -114,7 +143,15 @@ pub struct Reach<'a, P: Place = Pocket> {
     owner: Owner,
 }
 
-impl<P: Place> Reach<'_, P> {
+impl<'a, P: Place> Reach<'a, P> {
+    /// A window of the place's own user, whatever state it is in.
+    #[inline(always)]
+    pub fn begin(place: &'a P, owner: Owner) -> Self {
+        place.busy().store(owner.0, Relaxed);
+        barrier::light();
+        Self { place, owner }
+    }
+
     /// A number that is there; only in an open window.
     #[inline]
     pub fn take(&self) -> Option<u32> {
@@ -161,14 +198,18 @@ impl Pockets {
     /// A window of the place's own user, in which the pockets are open or shut throughout; none while that changes.
     #[inline]
     pub fn window<'a, P: Place>(&self, place: &'a P) -> Option<Window<'a, P>> {
-        place.busy().store(self.owner.0, Relaxed);
-        barrier::light();
-        let reach = Reach { place, owner: self.owner };
+        let reach = Reach::begin(place, self.owner);
         match self.state.load(Acquire) & NOW {
             OPEN => Some(Window::Open(reach)),
             SHUT => Some(Window::Shut(reach)),
             _ => None,
         }
+    }
+
+    /// Whether a window that has begun is an open one.
+    #[inline(always)]
+    pub fn is_open(&self) -> bool {
+        self.state.load(Acquire) & NOW == OPEN
     }
 
     /// Shuts the pockets, and takes out what is in them. Nothing is put there any more until they are opened again.
@@ -232,7 +273,7 @@ impl Pockets {
         self.change(CHANGING);
         barrier::heavy();
         // A window that begins after this look at its place begins in the state that changes.
-        all.visit(&mut |place| barrier::wait_while(|| place.busy().load(Acquire) == self.owner.0));
+        all.visit(&mut |place| barrier::wait_while(|| has_window(place, self.owner)));
     }
 
     #[inline]

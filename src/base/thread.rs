@@ -1,5 +1,7 @@
 //! What the library keeps for each thread, and the threads that it starts itself.
 
+mod current;
+
 use super::Owner;
 use super::faults::{self, Point};
 use super::park::Parker;
@@ -55,7 +57,6 @@ static OURS: AtomicU32 = AtomicU32::new(0);
 static RECORDS: AtomicPtr<ThreadRecord> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
-    static CURRENT: Cell<*const ThreadRecord> = const { Cell::new(std::ptr::null()) };
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -71,7 +72,7 @@ fn hand_back_key() -> Option<libc::pthread_key_t> {
 }
 
 unsafe extern "C" fn hand_back(record: *mut c_void) {
-    CURRENT.set(std::ptr::null());
+    current::set(std::ptr::null());
     // SAFETY: `attach` put it there, and records are never freed.
     if let Some(record) = unsafe { record.cast::<ThreadRecord>().as_ref() } {
         record.give_up();
@@ -82,8 +83,7 @@ impl ThreadRecord {
     /// This thread's record, or `None` when there is no memory for one.
     #[inline]
     pub fn current() -> Option<&'static ThreadRecord> {
-        // SAFETY: records are never freed.
-        match unsafe { CURRENT.get().as_ref() } {
+        match Self::known() {
             Some(record) => Some(record),
             None => Self::attach(),
         }
@@ -109,14 +109,27 @@ impl ThreadRecord {
         // SAFETY: gettid takes nothing.
         record.number.set(unsafe { libc::gettid() } as u32);
         record.is_ours.store(IS_OURS.get(), SeqCst);
-        CURRENT.set(record);
+        current::set(record);
         Some(record)
+    }
+
+    /// This thread's record, if it has one already.
+    #[inline(always)]
+    pub fn known() -> Option<&'static ThreadRecord> {
+        // SAFETY: records are never freed.
+        unsafe { current::get().as_ref() }
     }
 
     /// The thread's number, as gettid(2) has it.
     #[inline]
     pub fn number(&self) -> u32 {
         self.number.get()
+    }
+
+    /// Its pocket for that object.
+    #[inline(always)]
+    pub fn pocket(&self, owner: Owner) -> &Pocket {
+        &self.pockets[pocket_of(owner)]
     }
 
     /// Leaves it to the next thread, which shall find nothing of this one's, however it ended.
@@ -201,13 +214,13 @@ impl Caller {
     /// The thread's pocket for that object.
     #[inline]
     pub fn pocket(self, owner: Owner) -> Option<&'static Pocket> {
-        self.record.map(|record| &record.pockets[pocket_of(owner)])
+        self.record.map(|record| record.pocket(owner))
     }
 }
 
 /// The pockets of every thread, for that object.
 pub fn pockets(owner: Owner) -> impl Iterator<Item = &'static Pocket> {
-    ThreadRecord::all().map(move |record| &record.pockets[pocket_of(owner)])
+    ThreadRecord::all().map(move |record| record.pocket(owner))
 }
 
 /// Objects that were made one after the other have different ones.
@@ -305,8 +318,7 @@ impl Marked {
 impl Drop for Marked {
     fn drop(&mut self) {
         IS_OURS.set(false);
-        // SAFETY: records are never freed.
-        if let Some(record) = unsafe { CURRENT.get().as_ref() } {
+        if let Some(record) = ThreadRecord::known() {
             record.is_ours.store(false, SeqCst);
         }
     }

@@ -5,13 +5,11 @@
 use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
-use super::slots::{Lease, Resource, StaleLease};
+use super::slots::{LOOKED_AT, Lease, Phase, Resource, StaleLease};
 use crate::base::pockets::{Place, Places, Reach, Window};
-use crate::base::thread::{self, Caller};
-use std::sync::atomic::Ordering::SeqCst;
-
-/// One in so many uses of what is at hand is looked at for the peak, which needs a look at every thread.
-const LOOKED_AT: u64 = 16;
+use crate::base::thread::{self, Caller, ThreadRecord};
+use crate::base::tracing;
+use std::sync::atomic::Ordering::*;
 
 impl Places for Pool {
     fn visit(&self, each: &mut dyn FnMut(&dyn Place)) {
@@ -21,6 +19,30 @@ impl Places for Pool {
 }
 
 impl Pool {
+    /// Leases what is at hand for a thread that is in its window, without anything to look at.
+    #[inline(always)]
+    pub fn acquire_in_window(&self, me: &ThreadRecord) -> Option<(Lease, Resource)> {
+        if !self.is_plain || !self.pockets.is_open() || tracing::is_on() {
+            return None;
+        }
+        let pocket = me.pocket(self.owner);
+        let leased = self.slots.begin_at_hand(pocket.number(self.owner)?, me.number(), self.housekeeper.tick_ns())?;
+        pocket.clear();
+        Some(leased)
+    }
+
+    /// Takes back what a thread that is in its window has leased, without anything to look at.
+    #[inline(always)]
+    pub fn release_in_window(&self, lease: Lease, me: &ThreadRecord) -> Option<()> {
+        let pocket = me.pocket(self.owner);
+        if !self.is_plain || !self.pockets.is_open() || !pocket.is_empty() {
+            return None;
+        }
+        let (generation, now_ns) = (self.generation.load(Relaxed), self.housekeeper.tick_ns());
+        pocket.fill(self.owner, self.slots.end_at_hand(lease, me.number(), generation, now_ns)?);
+        Some(())
+    }
+
     /// Leases what is at hand, when it is fit.
     #[inline(always)]
     pub fn acquire_at_hand(&self, demand: Demand) -> Option<(Lease, Resource)> {
@@ -31,11 +53,6 @@ impl Pool {
     /// Leases what the caller has taken from where it was at hand, when it is fit.
     #[inline(always)]
     pub(super) fn lease_at_hand(&self, number: u32, demand: Demand) -> Option<(Lease, Resource)> {
-        if !self.claim(number) {
-            // It may have been made vacant just now, beside somebody who has begun to wait.
-            self.after_idle();
-            return None;
-        }
         if self.slots.get(number).uses().is_multiple_of(LOOKED_AT) {
             self.note_peak(self.idle.depth());
         }
@@ -52,14 +69,23 @@ impl Pool {
         None
     }
 
-    /// For a slot that has been made idle: keeps it at hand, or puts it where all find it; what was at hand before goes
-    /// there. False when nothing was put there.
+    /// For a slot of the caller's: keeps it at hand in that place, or puts it where all find it; what was at hand before
+    /// goes there. False when nothing was put there.
     #[inline(always)]
-    pub(super) fn put_at_hand(&self, number: u32, me: Caller) -> bool {
-        let reach = me.pocket(self.owner).and_then(|pocket| self.pockets.reach(pocket));
-        let displaced = reach.as_ref().map_or(Some(number), |reach| reach.put(number));
+    pub(super) fn put_at_hand<P: Place>(&self, number: u32, place: Option<&P>) -> bool {
+        let reach = place.and_then(|place| self.pockets.reach(place));
+        let displaced = reach.as_ref().map_or(Some(number), |reach| {
+            self.slots.get(number).make_at_hand();
+            reach.put(number)
+        });
         // Inside the window, so that a recall never misses it on its way.
-        displaced.inspect(|number| self.push_idle(*number)).is_some()
+        displaced.inspect(|number| self.put_where_all_find_it(*number)).is_some()
+    }
+
+    /// For a slot of the caller's, which may have been at hand.
+    pub(super) fn put_where_all_find_it(&self, number: u32) {
+        self.slots.get(number).make_idle();
+        self.push_idle(number);
     }
 
     pub(super) fn count_at_hand(&self) -> u32 {
@@ -98,13 +124,20 @@ impl Pool {
 
     #[cold]
     fn end_lease_of_another(&self, lease: Lease) -> Result<u32, StaleLease> {
-        self.pockets.while_shut(self, |number| self.push_idle(number), || self.slots.end_lease(lease))
+        self.pockets.while_shut(self, |number| self.put_where_all_find_it(number), || self.slots.end_lease(lease))
     }
 
     /// Puts what is in pockets among the idle ones, and lets nobody put more there for now. Whoever needs that calls it
     /// after what makes it necessary is visible: that it waits, or that the pool is paused or closed.
     pub(super) fn recall(&self) {
-        self.pockets.recall(self, |number| self.push_idle(number));
+        self.pockets.recall(self, |number| self.put_where_all_find_it(number));
+    }
+
+    /// The same before something is done to the resource of a slot in the background.
+    pub(super) fn recall_if_at_hand(&self, number: u32) {
+        if self.slots.get(number).phase() == Phase::AtHand {
+            self.recall();
+        }
     }
 
     /// The same for one who found nothing idle since that moment, when there may be anything to recall; tells whether it

@@ -4,7 +4,7 @@
 
 use super::numbers::Reason;
 use super::pool::Pool;
-use super::slots::{Lease, Phase, Slot};
+use super::slots::{Lease, Slot};
 use crate::base::alloc;
 use crate::base::back_off::FIRST_NS;
 use crate::base::cancel;
@@ -143,7 +143,8 @@ impl Round {
             let slot = pool.slots.get(number as u32);
             let idle_since_ns = slot.since_ns.load(Relaxed);
             let first_ns = idle_since_ns.saturating_add(interval_ns - interval_ns / 10);
-            if slot.phase() == Phase::Idle && now_ns >= first_ns && now_ns >= *next_ns {
+            if slot.is_idle() && now_ns >= first_ns && now_ns >= *next_ns {
+                pool.recall_if_at_hand(number as u32);
                 pool.keep_alive(number as u32, idle_since_ns);
                 *next_ns = now_ns.saturating_add(interval_ns - chance::within(0..=interval_ns / 10));
             }
@@ -177,10 +178,11 @@ fn fill(pool: &Pool) -> u64 {
 fn retire_worn(pool: &Pool) {
     for number in 0..pool.config.capacity {
         let slot = pool.slots.get(number);
-        if slot.phase() == Phase::Idle
+        if slot.is_idle()
             && let idle_since_ns = slot.since_ns.load(Relaxed)
             && let Some(reason) = pool.wear_of(number)
         {
+            pool.recall_if_at_hand(number);
             pool.retire(number, idle_since_ns, reason);
         }
     }
@@ -199,7 +201,7 @@ fn retire_idle(pool: &Pool, now_ns: u64, tick_length_ns: u64) {
         surplus = surplus.min(pool.ready().saturating_sub(pool.config.min_idle));
     }
     while surplus > 0 {
-        let idle = pool.slots.iter().filter(|slot| slot.phase() == Phase::Idle);
+        let idle = pool.slots.iter().filter(|slot| slot.is_idle());
         let Some(oldest_ns) = idle.map(idle_since).min() else { return };
         if now_ns.saturating_sub(oldest_ns) < longest_ns {
             return;
@@ -207,9 +209,9 @@ fn retire_idle(pool: &Pool, now_ns: u64, tick_length_ns: u64) {
         let before = surplus;
         for number in 0..pool.config.capacity {
             let slot = pool.slots.get(number);
-            let is_oldest = slot.phase() == Phase::Idle && idle_since(slot) == oldest_ns;
-            if surplus > 0 && is_oldest && pool.retire(number, oldest_ns, Reason::Idle) {
-                surplus -= 1;
+            if surplus > 0 && slot.is_idle() && idle_since(slot) == oldest_ns {
+                pool.recall_if_at_hand(number);
+                surplus -= u32::from(pool.retire(number, oldest_ns, Reason::Idle));
             }
         }
         if surplus == before {

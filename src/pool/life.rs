@@ -479,7 +479,7 @@ impl Pool {
                 Phase::Vacant | Phase::Hollow => {}
                 Phase::Leased => left.leases += 1,
                 Phase::Creating => left.creates += 1,
-                Phase::Returning | Phase::Idle | Phase::Held | Phase::Unlinked => left.others += 1,
+                Phase::Returning | Phase::Idle | Phase::AtHand | Phase::Held | Phase::Unlinked => left.others += 1,
             }
         }
         // Afterwards, because what is revoked counts there before it counts no more here.

@@ -102,7 +102,7 @@ impl Pool {
         let (min_size, max_size) = self.limits.bounds();
         PoolStats {
             in_use: count(&[Phase::Leased, Phase::Returning]),
-            idle: count(&[Phase::Idle]),
+            idle: count(&[Phase::Idle, Phase::AtHand]),
             creating: count(&[Phase::Creating]),
             waiting: u64::from(self.waiters.count()),
             created: counters.created.load(Relaxed),

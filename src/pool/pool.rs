@@ -99,6 +99,8 @@ pub struct Pool {
     pub(super) pockets: Pockets,
     /// Whether they are used at all: not where idle ones are counted, told apart, or leased in their turn.
     pub(super) has_pockets: bool,
+    /// Whether what is at hand is fit to be leased: no callback and no look at the resource comes between two leases.
+    pub(super) is_plain: bool,
     pub(super) taps: Taps,
     pub(super) reserve: Reserve,
     pub(super) revoked: Revoked,
@@ -144,25 +146,28 @@ impl Pool {
         config.check()?;
         let capacity = config.capacity;
         let links = Links::new(capacity)?;
-        let memory =
-            slots::Memory { uses: config.max_uses > 0, lifetimes: config.max_lifetime_ns > 0, tags: factory.retags() };
+        let (validates, resets, retags, wears) =
+            (factory.validates(), factory.resets(), factory.retags(), config.wears());
+        let memory = slots::Memory { uses: config.max_uses > 0, lifetimes: config.max_lifetime_ns > 0, tags: retags };
+        let has_pockets = config.idle_order == IdleOrder::LastUsedFirst
+            && config.min_idle == 0
+            && config.reserved_high == 0
+            && !retags;
         let pool = alloc::try_arc(Self {
             owner,
             config,
-            validates: factory.validates(),
-            resets: factory.resets(),
-            retags: factory.retags(),
-            wears: config.wears(),
+            validates,
+            resets,
+            retags,
+            wears,
             ages: config.tick_length_ns().is_some(),
             mode: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             slots: Slots::new(capacity, memory)?,
-            idle: IdleSet::new(config.idle_order, factory.retags(), capacity, &links)?,
+            idle: IdleSet::new(config.idle_order, retags, capacity, &links)?,
             pockets: Pockets::new(owner),
-            has_pockets: config.idle_order == IdleOrder::LastUsedFirst
-                && config.min_idle == 0
-                && config.reserved_high == 0
-                && !factory.retags(),
+            has_pockets,
+            is_plain: has_pockets && !validates && !resets && !wears,
             taps: Taps::default(),
             reserve: Reserve::new(config.reserved_high),
             revoked: Revoked::default(),
@@ -528,8 +533,7 @@ impl Pool {
         self.note_use(number);
         if self.settle(number) {
             self.note_idle_since(number);
-            self.slots.get(number).make_idle();
-            if self.put_at_hand(number, me) {
+            if self.put_at_hand(number, me.pocket(self.owner)) {
                 self.after_idle();
             }
         }
@@ -621,8 +625,7 @@ impl Pool {
             return;
         }
         self.note_idle_since(number);
-        self.slots.get(number).make_idle();
-        self.push_idle(number);
+        self.put_where_all_find_it(number);
         self.after_idle();
     }
 

@@ -7,6 +7,8 @@
 //! `HELD` meanwhile, and then `IDLE` again, or `HOLLOW` when its resource is gone. A hollow slot is refilled in the same
 //! way, or vacated by whoever pops its number. One who pops a number that is held makes it `UNLINKED`: then the holder
 //! puts it where it belongs.
+//!
+//! An idle slot that is at hand for one user is `AT_HAND`: nobody else moves it before it is recalled, and `IDLE` again.
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -46,9 +48,10 @@ pub enum Phase {
     Held = 5,
     Hollow = 6,
     Unlinked = 7,
+    AtHand = 8,
 }
 
-const PHASES: [Phase; 8] = [
+const PHASES: [Phase; 9] = [
     Phase::Vacant,
     Phase::Creating,
     Phase::Leased,
@@ -57,11 +60,14 @@ const PHASES: [Phase; 8] = [
     Phase::Held,
     Phase::Hollow,
     Phase::Unlinked,
+    Phase::AtHand,
 ];
 
 // The word of a slot: uses:60 | phase:4. A lease: the low bits of uses | slot | salt:16, of which the slot takes as few bits
 // as it needs: a pool of 16 has 44 for the uses, which last for days of nothing but leasing.
 const USES_SHIFT: u32 = 4;
+/// One in so many uses of what is at hand is looked at for the peak, which needs a look at every thread.
+pub const LOOKED_AT: u64 = 64;
 const PHASE: u64 = 0xf;
 const SALT_BITS: u32 = 16;
 const SALT_MASK: u64 = (1 << SALT_BITS) - 1;
@@ -137,7 +143,12 @@ impl Slot {
     ];
 
     pub fn phase(&self) -> Phase {
-        PHASES[(self.word.load(SeqCst) & 7) as usize]
+        PHASES[(self.word.load(SeqCst) & PHASE) as usize]
+    }
+
+    /// Whether its resource lies there for all, or for one user.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase(), Phase::Idle | Phase::AtHand)
     }
 
     pub fn resource(&self) -> Resource {
@@ -187,11 +198,18 @@ impl Slot {
         self.word.store((word & !PHASE) | phase as u64, SeqCst);
     }
 
-    /// For the owner of the slot, right before its number goes onto the idle stack.
+    /// For the owner of the slot, right before its number goes among the idle ones.
     #[inline]
     pub fn make_idle(&self) {
         let word = self.word.load(Relaxed);
         self.word.store((word & !PHASE) | Phase::Idle as u64, Release);
+    }
+
+    /// For the owner of the slot, right before its number goes to where it is at hand.
+    #[inline]
+    pub fn make_at_hand(&self) {
+        let word = self.word.load(Relaxed);
+        self.word.store((word & !PHASE) | Phase::AtHand as u64, Release);
     }
 
     /// When several may want to move it.
@@ -264,8 +282,8 @@ pub struct Slots {
     /// The settings of its resource.
     tags: Vec<AtomicU64>,
     salt: u64,
-    /// Of a lease: how many bits name the slot.
-    slot_bits: u32,
+    /// Of a lease: how many bits are not its uses.
+    shift: u32,
 }
 
 impl Slots {
@@ -291,7 +309,7 @@ impl Slots {
             tags: one_each(memory.tags)?,
             // Never 0, so that no lease is.
             salt: SALT.fetch_add(1, Relaxed) % SALT_MASK + 1,
-            slot_bits: u32::BITS - count.saturating_sub(1).leading_zeros(),
+            shift: SALT_BITS + u32::BITS - count.saturating_sub(1).leading_zeros(),
         })
     }
 
@@ -328,7 +346,7 @@ impl Slots {
     /// For code outside of the library that leases as this does: where the slots are, how many, and the low bits of a lease
     /// that are not the slot, with how many bits those and the slot have together.
     pub fn published(&self) -> (*const Slot, u32, u64, u32) {
-        (self.slots.as_ptr(), self.slots.len() as u32, self.salt, SALT_BITS + self.slot_bits)
+        (self.slots.as_ptr(), self.slots.len() as u32, self.salt, self.shift)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
@@ -355,7 +373,7 @@ impl Slots {
 
     #[inline]
     fn lease_of(&self, number: u32, uses: u64) -> Lease {
-        Lease((uses << (SALT_BITS + self.slot_bits)) | (u64::from(number) << SALT_BITS) | self.salt)
+        Lease((uses << self.shift) | (u64::from(number) << SALT_BITS) | self.salt)
     }
 
     /// The slots that are leased at this moment, each with its number and its lease.
@@ -393,6 +411,37 @@ impl Slots {
         Ok(Some(number))
     }
 
+    /// Leases what is at hand, unless this use is one to be looked at. In a window of its user.
+    #[inline(always)]
+    pub fn begin_at_hand(&self, number: u32, borrower: u32, since_ns: u64) -> Option<(Lease, Resource)> {
+        let slot = self.slots.get(number as usize)?;
+        let word = slot.word.load(Relaxed);
+        if word & PHASE != Phase::AtHand as u64 || (word >> USES_SHIFT).is_multiple_of(LOOKED_AT) {
+            return None;
+        }
+        slot.borrower.store(borrower, Relaxed);
+        slot.since_ns.store(since_ns & !1, Relaxed);
+        let leased = word - Phase::AtHand as u64 + (1 << USES_SHIFT) + Phase::Leased as u64;
+        slot.word.store(leased, Release);
+        Some((self.lease_of(number, leased >> USES_SHIFT), Resource(slot.resource.load(Relaxed))))
+    }
+
+    /// Ends a lease of that borrower, whose slot is at hand from now on, unless there is something to look at. In a window
+    /// of its user, who keeps the number.
+    #[inline(always)]
+    pub fn end_at_hand(&self, lease: Lease, borrower: u32, generation: u32, now_ns: u64) -> Option<u32> {
+        let (number, slot, leased) = self.find(lease).ok()?;
+        let is_plain = slot.borrower.load(Relaxed) == borrower
+            && slot.generation.load(Relaxed) == generation
+            && slot.since_ns.load(Relaxed) & 1 == 0;
+        if !is_plain {
+            return None;
+        }
+        slot.since_ns.store(now_ns, Relaxed);
+        slot.word.store(leased - Phase::Leased as u64 + Phase::AtHand as u64, Release);
+        Some(number)
+    }
+
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {
         let (_, slot, leased) = self.find(lease)?;
         // Acquire, so that the word is looked at after it: a lease that is good then was good when this was read.
@@ -403,7 +452,7 @@ impl Slots {
     /// The slot that a lease names.
     #[inline]
     fn number_of(&self, lease: Lease) -> u32 {
-        ((lease.0 >> SALT_BITS) & ((1 << self.slot_bits) - 1)) as u32
+        ((lease.0 & ((1 << self.shift) - 1)) >> SALT_BITS) as u32
     }
 
     /// The slot that a good lease names, and its word.

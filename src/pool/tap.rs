@@ -33,8 +33,6 @@ pub struct Tap {
     /// How many bits of a lease are not its uses.
     shift: AtomicU32,
     capacity: AtomicU32,
-    /// Whether an idle slot has to be claimed.
-    claims: AtomicU32,
     idle: [AtomicU32; ROOM],
     /// The thread that was last in the library with it.
     thread: AtomicU32,
@@ -46,12 +44,11 @@ pub struct Published {
     pub state: *const AtomicU32,
     pub generation: *const AtomicU32,
     pub tick_ns: *const AtomicU64,
-    pub claims: bool,
 }
 
 impl Tap {
     /// Where the fields lie that inline code uses, the layout first.
-    pub const OFFSETS: [usize; 13] = [
+    pub const OFFSETS: [usize; 12] = [
         offset_of!(Self, count),
         offset_of!(Self, busy),
         offset_of!(Self, pool),
@@ -63,7 +60,6 @@ impl Tap {
         offset_of!(Self, salt),
         offset_of!(Self, shift),
         offset_of!(Self, capacity),
-        offset_of!(Self, claims),
         offset_of!(Self, idle),
     ];
 
@@ -80,7 +76,6 @@ impl Tap {
         self.salt.store(salt as u32, Relaxed);
         self.shift.store(shift, Relaxed);
         self.capacity.store(capacity, Relaxed);
-        self.claims.store(pool.claims.into(), Relaxed);
     }
 
     /// Whether the host's code may go on by itself, or calls the library each time.

@@ -59,14 +59,9 @@ impl Taps {
 }
 
 impl Pool {
-    /// Whether taps keep anything at hand: not where a callback or a look at the resource comes between two leases.
-    fn uses_taps(&self) -> bool {
-        self.has_pockets && !self.validates && !self.resets && !self.wears
-    }
-
-    /// From where a lease is taken only the library finds out, when tracing wants to know it.
+    /// Whether taps keep anything at hand. From where a lease is taken only the library finds out, when tracing wants to know it.
     fn is_inline(&self, site: CallSite) -> bool {
-        self.uses_taps() && barrier::is_free() && site == CallSite::NONE
+        self.is_plain && barrier::is_free() && site == CallSite::NONE
     }
 
     pub fn open_tap(&self, me: Caller) -> Result<*mut Tap, StretchError> {
@@ -77,7 +72,6 @@ impl Pool {
             state: self.pockets.state(),
             generation: &raw const self.generation,
             tick_ns: self.housekeeper.tick(),
-            claims: self.ages,
         };
         tap.set_up(number, &published, &self.slots);
         tap.set_thread(me.number());
@@ -107,7 +101,7 @@ impl Pool {
             barrier::heavy();
             barrier::wait_while(|| tap.busy().load(Acquire) != 0);
             while let Some(number) = tap.take(self.owner) {
-                self.push_idle(number);
+                self.put_where_all_find_it(number);
             }
             self.taps.list.lock().retain(|number| *number != open.number);
         });
@@ -125,7 +119,7 @@ impl Pool {
         tap.set_thread(me.number());
         let plain = Demand::plain(me);
         tap.set_inline(self.is_inline(plain.site));
-        if !self.uses_taps() {
+        if !self.is_plain {
             return Err(plain);
         }
         let demand = Demand { borrower: tap.mark(), ..plain };
@@ -136,7 +130,7 @@ impl Pool {
     /// Takes a resource back, and keeps it at hand in the tap when the lease was taken through it.
     pub fn release_through(&self, open: OpenTap, lease: Lease, me: Caller) -> Result<(), StaleLease> {
         let tap = open.tap();
-        let ended = match self.uses_taps().then(|| self.pockets.window(tap)).flatten() {
+        let ended = match self.is_plain.then(|| self.pockets.window(tap)).flatten() {
             Some(Window::Open(_reach)) => self.slots.end_own_lease(lease, tap.mark()),
             Some(Window::Shut(_reach)) => self.slots.end_lease(lease).map(Some),
             None => Ok(None),
@@ -145,15 +139,8 @@ impl Pool {
         self.note_use(number);
         if self.settle(number) {
             self.note_idle_since(number);
-            let slot = self.slots.get(number);
-            slot.set_borrower(tap.mark());
-            slot.make_idle();
-            let reach = self.pockets.reach(tap);
-            // Inside the window, so that a recall never misses it on its way.
-            let left = reach.as_ref().map_or(Some(number), |reach| reach.put(number));
-            if let Some(number) = left {
-                self.push_idle(number);
-                drop(reach);
+            self.slots.get(number).set_borrower(tap.mark());
+            if self.put_at_hand(number, Some(tap)) {
                 self.after_idle();
             }
         }

@@ -2,10 +2,10 @@
 //! them shut.
 
 use crate::base::Owner;
-use crate::base::pockets::{Place, Places, Pocket, Pockets, Window};
+use crate::base::pockets::{Place, Places, Pocket, Pockets, Reach, Window};
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
 use crate::explore;
-use crate::pool::slots::{Borrower, Lease, Memory, Slots};
+use crate::pool::slots::{Borrower, Hold, Lease, Memory, Phase, Slots};
 use crate::pool::stack::Stack;
 use shuttle::thread;
 use std::sync::Arc;
@@ -304,6 +304,80 @@ fn lease_through_a_tap_ends_once_and_its_number_is_everybodys() {
         ended += others.into_iter().map(|other| other.join().unwrap()).sum::<u32>();
         assert_eq!(ended, 1, "a lease ends once");
         barn.recall();
+        assert_eq!(barn.idle.depth(), 1, "the number is lost, or there twice");
+    });
+}
+
+/// As a call does that has nothing to look at, of the thread with the first pocket.
+impl Barn {
+    fn lease_in_window(&self) -> Option<Lease> {
+        let pocket = &self.places[0];
+        let _window = Reach::begin(pocket, Owner(7));
+        if !self.pockets.is_open() {
+            return None;
+        }
+        let (lease, _) = self.slots.begin_at_hand(pocket.number(Owner(7))?, 1, 0)?;
+        pocket.clear();
+        assert_eq!(self.users[0].fetch_add(1, Relaxed), 0, "its resource is gone, or another's");
+        Some(lease)
+    }
+
+    fn end_in_window(&self, lease: Lease) -> bool {
+        let pocket = &self.places[0];
+        let _window = Reach::begin(pocket, Owner(7));
+        if !self.pockets.is_open() || !pocket.is_empty() {
+            return false;
+        }
+        self.users[0].fetch_sub(1, Relaxed);
+        let number = self.slots.end_at_hand(lease, 1, 0, 0);
+        pocket.fill(Owner(7), number.expect("it is its own, and nobody has ended it"));
+        true
+    }
+
+    /// As the housekeeper does to what it wants to look at.
+    fn hold(&self) {
+        if self.slots.get(0).phase() == Phase::AtHand {
+            self.pockets.recall(self, |number| {
+                self.slots.get(number).make_idle();
+                self.idle.push(number);
+            });
+        }
+        if self.slots.get(0).hold_idle(0) == Hold::Taken {
+            assert_eq!(self.users[0].fetch_add(1, Relaxed), 0, "a leased resource is held");
+            thread::yield_now();
+            self.users[0].fetch_sub(1, Relaxed);
+            assert!(self.slots.get(0).let_go_idle(), "nobody pops it here");
+        }
+    }
+}
+
+#[test]
+fn what_is_at_hand_is_its_users_until_it_is_recalled() {
+    explore(|| {
+        let barn = Barn::new(1);
+        barn.open();
+        // Used once, so that its next use is not one to be looked at.
+        let first =
+            barn.slots.begin_lease(barn.idle.pop().unwrap().0, Borrower { number: 1, is_ordinary: false, since_ns: 0 });
+        barn.users[0].store(1, Relaxed);
+        assert!(barn.end_in_window(first));
+        let keeper = barn.clone();
+        let look = thread::spawn(move || {
+            keeper.hold();
+            keeper.hold();
+        });
+        for _ in 0..2 {
+            if let Some(lease) = barn.lease_in_window()
+                && !barn.end_in_window(lease)
+            {
+                barn.slots.end_lease(lease).unwrap();
+                barn.users[0].fetch_sub(1, Relaxed);
+                barn.slots.get(0).make_idle();
+                barn.idle.push(0);
+            }
+        }
+        look.join().unwrap();
+        barn.pockets.recall(&*barn, |number| barn.idle.push(number));
         assert_eq!(barn.idle.depth(), 1, "the number is lost, or there twice");
     });
 }

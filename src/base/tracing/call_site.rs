@@ -2,7 +2,7 @@
 
 use super::modules::{self, Place};
 use super::symbols::Symbols;
-use super::{stacks, started, unwind};
+use super::{is_on, stacks, unwind};
 use std::fmt;
 
 /// Where in the host's program something was asked for: a call stack that many may share.
@@ -15,7 +15,7 @@ impl CallSite {
     /// The place that called into the library; NONE unless tracing is on.
     #[inline(always)]
     pub fn here() -> Self {
-        if started() != 0 { Self::of_this_call() } else { Self::NONE }
+        if is_on() { Self::of_this_call() } else { Self::NONE }
     }
 
     #[cold]

@@ -69,6 +69,12 @@ pub fn enabled() -> bool {
     EACH.load(Relaxed)
 }
 
+/// Whether call sites are wanted.
+#[inline(always)]
+pub fn is_on() -> bool {
+    started() != 0
+}
+
 #[inline(always)]
 fn started() -> u32 {
     STARTED.load(Relaxed)
