@@ -38,9 +38,14 @@ impl Pool {
         if !self.is_plain || !self.pockets.is_open() || !pocket.is_empty() {
             return None;
         }
-        let (generation, now_ns) = (self.generation.load(Relaxed), self.housekeeper.tick_ns());
-        pocket.fill(self.owner, self.slots.end_at_hand(lease, me.number(), generation, now_ns)?);
+        pocket.fill(self.owner, self.end_plain_lease(lease, me.number(), Phase::AtHand)?);
         Some(())
+    }
+
+    #[inline(always)]
+    pub(super) fn end_plain_lease(&self, lease: Lease, borrower: u32, phase: Phase) -> Option<u32> {
+        let (generation, now_ns) = (self.generation.load(Relaxed), self.housekeeper.tick_ns());
+        self.slots.end_plain_lease(lease, borrower, generation, phase, now_ns)
     }
 
     /// Leases what is at hand, when it is fit.
@@ -111,15 +116,20 @@ impl Pool {
         self.end_lease_of_another(lease)
     }
 
-    /// The same for one that is the thread's own, in a window that lasts as long as there are such; nothing when it is
-    /// not, or the pockets are shut.
+    /// The same for a lease of the caller's own with nothing to look at, in a window that lasts as long as there are such; its
+    /// slot is idle then.
     #[inline(always)]
-    pub(super) fn end_own_lease<'a>(&'a self, lease: Lease, me: Caller, window: &mut Option<Reach<'a>>) -> Option<u32> {
-        if window.is_none() && self.has_pockets {
+    pub(super) fn end_plain_lease_in<'a>(
+        &'a self,
+        window: &mut Option<Reach<'a>>,
+        lease: Lease,
+        me: Caller,
+    ) -> Option<u32> {
+        if window.is_none() && self.is_plain {
             *window = self.pockets.reach(me.pocket(self.owner)?);
         }
         window.as_ref()?;
-        self.slots.end_own_lease(lease, me.number()).ok()?
+        self.end_plain_lease(lease, me.number(), Phase::Idle)
     }
 
     #[cold]

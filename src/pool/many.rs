@@ -119,21 +119,19 @@ impl Pool {
         let (mut chain, mut shares) = (Chain::default(), 0);
         let mut window = None;
         for lease in leases {
-            // One window for all that are this thread's own; none while a callback may run.
-            let own = self.end_own_lease(lease, me, &mut window);
-            let ended = match own {
-                Some(number) if !self.may_not_keep(number) => Ok(number),
-                own => {
-                    window = None;
-                    own.map_or_else(|| self.end_lease(lease, me), Ok)
-                }
-            };
-            match ended {
+            if let Some(number) = self.end_plain_lease_in(&mut window, lease, me) {
+                released += 1;
+                self.idle.link(&mut chain, number, self.slots.tag(number));
+                continue;
+            }
+            // A callback may run.
+            window = None;
+            match self.end_lease(lease, me) {
                 Ok(number) => {
                     released += 1;
                     shares += u32::from(self.has_share(number));
                     self.note_use(number);
-                    if window.is_some() || self.settle(number) {
+                    if self.settle(number) {
                         self.note_idle_since(number);
                         self.slots.get(number).make_idle();
                         self.idle.link(&mut chain, number, self.slots.tag(number));

@@ -541,12 +541,6 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether a released resource is to be looked at closer, and with a callback, before it is kept.
-    #[inline]
-    pub(super) fn may_not_keep(&self, number: u32) -> bool {
-        self.wears || self.resets || self.is_too_large() || self.wear_of(number).is_some()
-    }
-
     /// Whether a released resource is kept. Otherwise it is on its way out.
     #[inline(always)]
     pub(super) fn settle(&self, number: u32) -> bool {

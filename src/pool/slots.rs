@@ -426,10 +426,17 @@ impl Slots {
         Some((self.lease_of(number, leased >> USES_SHIFT), Resource(slot.resource.load(Relaxed))))
     }
 
-    /// Ends a lease of that borrower, whose slot is at hand from now on, unless there is something to look at. In a window
-    /// of its user, who keeps the number.
+    /// Ends a lease of that borrower in one step, unless there is something to look at: its slot is idle, or at hand, from
+    /// now on. In a window of its user, who puts the number where it belongs.
     #[inline(always)]
-    pub fn end_at_hand(&self, lease: Lease, borrower: u32, generation: u32, now_ns: u64) -> Option<u32> {
+    pub fn end_plain_lease(
+        &self,
+        lease: Lease,
+        borrower: u32,
+        generation: u32,
+        phase: Phase,
+        now_ns: u64,
+    ) -> Option<u32> {
         let (number, slot, leased) = self.find(lease).ok()?;
         let is_plain = slot.borrower.load(Relaxed) == borrower
             && slot.generation.load(Relaxed) == generation
@@ -438,7 +445,7 @@ impl Slots {
             return None;
         }
         slot.since_ns.store(now_ns, Relaxed);
-        slot.word.store(leased - Phase::Leased as u64 + Phase::AtHand as u64, Release);
+        slot.word.store(leased - Phase::Leased as u64 + phase as u64, Release);
         Some(number)
     }
 

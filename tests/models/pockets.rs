@@ -329,7 +329,7 @@ impl Barn {
             return false;
         }
         self.users[0].fetch_sub(1, Relaxed);
-        let number = self.slots.end_at_hand(lease, 1, 0, 0);
+        let number = self.slots.end_plain_lease(lease, 1, 0, Phase::AtHand, 0);
         pocket.fill(Owner(7), number.expect("it is its own, and nobody has ended it"));
         true
     }
