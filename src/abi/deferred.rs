@@ -3,7 +3,7 @@
 
 use super::arguments::{MOST_ELEMENTS, check_count, clear, null, out_of_range, output};
 use super::cancel::{given, ostler_cancel};
-use super::guard::{destroy, guard, with, with_child};
+use super::guard::{destroy, guard, leaf, with, with_child};
 use super::pool::{ostler_times, times};
 use super::status::{
     Failure, OSTLER_E_ALREADY_COMPLETED, OSTLER_E_BUSY, OSTLER_E_CANCELLED, OSTLER_E_CLOSED, OSTLER_E_EXHAUSTED,
@@ -12,7 +12,7 @@ use super::status::{
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
-use crate::pool::cells::Key;
+use crate::pool::cells::{Finished, Key};
 use crate::pool::{Completion, CreateDeferredError, Deferred, DeferredError, End, Recipient, Settled};
 use std::ffi::c_void;
 
@@ -219,6 +219,23 @@ pub unsafe extern "C" fn ostler_deferred_acquire(
     out: *mut ostler_cell,
 ) -> ostler_status {
     // SAFETY: as the header asks.
+    if let Some(out) = unsafe { out.as_mut() }
+        && let Some(cell) = leaf::<_, Deferred>(deferred).and_then(|deferred| deferred.acquire_free())
+    {
+        *out = ostler_cell { value: cell.0 };
+        return OSTLER_OK;
+    }
+    // SAFETY: as the header asks.
+    unsafe { acquire_guarded(deferred, out) }
+}
+
+/// The way of a call that has something to tell.
+///
+/// # Safety
+/// As for [`ostler_deferred_acquire`].
+#[inline(never)]
+unsafe fn acquire_guarded(deferred: *mut ostler_deferred, out: *mut ostler_cell) -> ostler_status {
+    // SAFETY: the caller's promise.
     unsafe { clear(out, ostler_cell { value: 0 }) };
     with(deferred, |deferred: &Pin<Deferred>| {
         // SAFETY: as the header asks.
@@ -298,7 +315,31 @@ pub unsafe extern "C" fn ostler_deferred_complete(
     outcome: ostler_status,
     value: *mut c_void,
 ) -> ostler_status {
-    with_child(deferred, |deferred: &Pin<Deferred>| Ok(deferred.complete(Key(cell.value), outcome, value)?))
+    let cell = Key(cell.value);
+    let end = if outcome == OSTLER_OK { End::Completed } else { End::Failed(outcome) };
+    let settled = Settled { end, value };
+    let filled = leaf::<_, Deferred>(deferred).and_then(|deferred| deferred.fill(cell, settled).ok());
+    if filled == Some(Finished::Kept) {
+        return OSTLER_OK;
+    }
+    complete_guarded(deferred, cell, settled, filled)
+}
+
+/// The way of a call that has a completion to call or something to tell, with what it has done already.
+#[inline(never)]
+fn complete_guarded(
+    deferred: *mut ostler_deferred,
+    cell: Key,
+    settled: Settled,
+    filled: Option<Finished>,
+) -> ostler_status {
+    with_child(deferred, |deferred: &Pin<Deferred>| {
+        match filled {
+            Some(finished) => deferred.after_fill(cell, finished)?,
+            None => deferred.complete(cell, settled)?,
+        }
+        Ok(())
+    })
 }
 
 /// Ends a pending cell with OSTLER_E_CANCELLED for whoever takes it. Who completes it later gets
@@ -349,6 +390,10 @@ pub unsafe extern "C" fn ostler_deferred_wait(
     outcome: *mut ostler_status,
     value: *mut *mut c_void,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    if unsafe { take_settled(deferred, cell, outcome, value) } {
+        return OSTLER_OK;
+    }
     let take = |deferred: &Deferred| {
         let cancel = given(cancel)?;
         // What is there needs no clock.
@@ -363,11 +408,33 @@ pub unsafe extern "C" fn ostler_deferred_wait(
     unsafe { taking(deferred, outcome, value, take) }
 }
 
-/// A call that takes what came.
+/// Takes what came when that is all that there is to do.
 ///
 /// # Safety
 /// As for [`output`].
 #[inline(always)]
+unsafe fn take_settled(
+    deferred: *mut ostler_deferred,
+    cell: ostler_cell,
+    outcome: *mut ostler_status,
+    value: *mut *mut c_void,
+) -> bool {
+    // SAFETY: the caller's promise.
+    let Some(outcome) = (unsafe { outcome.as_mut() }) else { return false };
+    let Some(settled) = leaf::<_, Deferred>(deferred).and_then(|deferred| deferred.poll(Key(cell.value)).ok()) else {
+        return false;
+    };
+    *outcome = outcome_of(settled.end);
+    // SAFETY: the caller's promise.
+    unsafe { clear(value, settled.value) };
+    true
+}
+
+/// A call that takes what came, or has something to tell.
+///
+/// # Safety
+/// As for [`output`].
+#[inline(never)]
 unsafe fn taking(
     deferred: *mut ostler_deferred,
     outcome: *mut ostler_status,
@@ -414,7 +481,12 @@ pub unsafe extern "C" fn ostler_deferred_poll(
     value: *mut *mut c_void,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    unsafe { taking(deferred, outcome, value, |deferred| Ok(deferred.poll(Key(cell.value))?)) }
+    unsafe {
+        if take_settled(deferred, cell, outcome, value) {
+            return OSTLER_OK;
+        }
+        taking(deferred, outcome, value, |deferred| Ok(deferred.poll(Key(cell.value))?))
+    }
 }
 
 /// Waits until something has come to one of several cells, and leaves it there.

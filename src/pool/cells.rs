@@ -49,6 +49,13 @@ const NUMBER_MASK: u64 = 0xf_ffff;
 #[repr(transparent)]
 pub struct Key(pub u64);
 
+impl Key {
+    /// The cell that it names.
+    pub fn number(self) -> u32 {
+        (self.0 & NUMBER_MASK) as u32
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellError {
     /// The result was taken or given up, or the key is of other cells.
@@ -214,7 +221,7 @@ impl<T> Cells<T> {
     }
 
     /// Moves an open cell on when several may want to: one of them does.
-    #[inline]
+    #[inline(always)]
     pub fn claim(&self, key: Key, from: Stage, to: Stage) -> Result<u32, CellError> {
         loop {
             let (number, word) = self.find(key)?;
@@ -229,7 +236,7 @@ impl<T> Cells<T> {
     }
 
     /// The result of an open cell has been written by the caller, who alone may end it at this stage.
-    #[inline]
+    #[inline(always)]
     pub fn finish(&self, number: u32, stage: Stage) -> Finished {
         let cell = self.cell(number);
         let before = cell.word.fetch_add(DONE - u64::from(stage.0), SeqCst);
@@ -250,7 +257,7 @@ impl<T> Cells<T> {
     }
 
     /// Frees a cell whose result is the caller's.
-    #[inline]
+    #[inline(always)]
     pub fn vacate(&self, number: u32) {
         let word = &self.cell(number).word;
         let mut generation = (word.load(Relaxed) >> GENERATION_SHIFT) + 1;
@@ -259,7 +266,8 @@ impl<T> Cells<T> {
             generation = 1;
             self.rounds.fetch_add(1, Relaxed);
         }
-        word.store((generation << GENERATION_SHIFT) | FREE, SeqCst);
+        // Seen by whoever takes it from the stack.
+        word.store((generation << GENERATION_SHIFT) | FREE, Release);
         self.put_back(number);
     }
 
@@ -309,7 +317,7 @@ impl<T> Cells<T> {
             result = self.sleep(keys, wanted, deadline, cancel).map_err(|end| (0, CellError::Wait(end)));
         }
         for key in keys.iter().take(begun) {
-            self.end_waiting((key.0 & NUMBER_MASK) as u32);
+            self.end_waiting(key.number());
         }
         result
     }
@@ -323,7 +331,7 @@ impl<T> Cells<T> {
         cancel: Option<&Cancel>,
     ) -> Result<usize, WaitEnd> {
         let parker = cancel::current_parker()?;
-        let cell_of = |key: &Key| self.cell((key.0 & NUMBER_MASK) as u32);
+        let cell_of = |key: &Key| self.cell(key.number());
         for key in keys {
             cell_of(key).waiter.store((&raw const *parker).cast_mut(), SeqCst);
         }
@@ -350,7 +358,7 @@ impl<T> Cells<T> {
     }
 
     /// Takes the result when it is there.
-    #[inline]
+    #[inline(always)]
     pub fn poll<R>(&self, key: Key, read: impl FnOnce(&T) -> R) -> Result<R, CellError> {
         let (number, word) = self.find_takeable(key)?;
         if word & PHASE != DONE {
@@ -396,20 +404,20 @@ impl<T> Cells<T> {
 
     /// Gives the cell a completion, which `write` writes down. True when the result is there already: then it is the
     /// caller's to complete, and the cell's to vacate.
-    pub fn attach(&self, key: Key, write: impl FnOnce(&T)) -> Result<(u32, bool), CellError> {
+    pub fn attach(&self, key: Key, write: impl FnOnce(&T)) -> Result<bool, CellError> {
         loop {
             let (number, word) = self.find_takeable(key)?;
             let cell = self.cell(number);
             if cell.word.compare_exchange(word, word | COMPLETION, SeqCst, SeqCst).is_ok() {
                 write(&cell.content);
                 let before = cell.word.fetch_or(ATTACHED, SeqCst);
-                return Ok((number, before & PHASE == DONE));
+                return Ok(before & PHASE == DONE);
             }
         }
     }
 
     /// Of several that want the result of a `DONE` cell one gets it; who waits for it is never robbed.
-    #[inline]
+    #[inline(always)]
     fn take<R>(&self, key: Key, number: u32, flags: u64, read: impl FnOnce(&T) -> R) -> Result<R, CellError> {
         let cell = self.cell(number);
         let generation = (key.0 >> GENERATION_SHIFT) << GENERATION_SHIFT;
@@ -428,9 +436,9 @@ impl<T> Cells<T> {
         Ok(result)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, key: Key) -> Result<(u32, u64), CellError> {
-        let number = (key.0 & NUMBER_MASK) as u32;
+        let number = key.number();
         let cell = self.cells.get(number as usize).ok_or(CellError::Stale)?;
         let word = cell.word.load(SeqCst);
         let is_known = (key.0 >> SALT_SHIFT) & SALT_MASK == self.salt

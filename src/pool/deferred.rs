@@ -198,14 +198,19 @@ impl Deferred {
         })?)
     }
 
-    #[inline]
     pub fn acquire(&self) -> Result<Key, DeferredError> {
         if self.closed.load(SeqCst) {
             return Err(DeferredError::Closed);
         }
-        let (number, left) = self.cells.take_free().ok_or_else(|| self.exhausted(1))?;
+        self.acquire_free().ok_or_else(|| self.exhausted(1))
+    }
+
+    /// A cell when one is free.
+    #[inline(always)]
+    pub fn acquire_free(&self) -> Option<Key> {
+        let (number, left) = self.cells.take_free()?;
         self.note_peak(left);
-        Ok(self.cells.open(number, PENDING, false))
+        Some(self.cells.open(number, PENDING, false))
     }
 
     /// As many as there is room for, or none.
@@ -242,9 +247,8 @@ impl Deferred {
     /// Ends a cell with a value, or with a failure and whatever value goes with it. On success the value is with whoever
     /// takes it; after an error it is still the caller's.
     #[inline]
-    pub fn complete(&self, cell: Key, status: i32, value: *mut c_void) -> Result<(), DeferredError> {
-        let end = if status == 0 { End::Completed } else { End::Failed(status) };
-        self.settle(cell, Settled { end, value })
+    pub fn complete(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
+        self.settle(cell, settled)
     }
 
     /// Ends a cell without a value.
@@ -252,10 +256,15 @@ impl Deferred {
         self.settle(cell, Settled { end: End::Cancelled, value: std::ptr::null_mut() })
     }
 
-    #[inline]
     fn settle(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
-        let claimed = self.cells.claim(cell, PENDING, FILLING);
-        let number = claimed.map_err(|error| DeferredError::of(cell, error))?;
+        let filled = self.fill(cell, settled).map_err(|error| DeferredError::of(cell, error))?;
+        self.after_fill(cell, filled)
+    }
+
+    /// Writes what came. Calls nobody, so that a call can do it that has nothing else to do.
+    #[inline(always)]
+    pub fn fill(&self, cell: Key, settled: Settled) -> Result<Finished, CellError> {
+        let number = self.cells.claim(cell, PENDING, FILLING)?;
         self.cells.get(number).write(settled);
         // Before anybody can see that it has come.
         let count = match settled.end {
@@ -266,24 +275,31 @@ impl Deferred {
         if let Some(count) = count {
             count.fetch_add(1, SeqCst);
         }
-        match self.cells.finish(number, FILLING) {
-            Finished::Kept => {}
-            Finished::Attached => self.call_completion(number, cell),
+        let finished = self.cells.finish(number, FILLING);
+        if finished == Finished::Unwanted {
             // Released while it was written.
-            Finished::Unwanted => {
-                self.counters.released.fetch_add(1, SeqCst);
-                if let Some(count) = count {
-                    count.fetch_sub(1, SeqCst);
-                }
-                return Err(DeferredError::Stale { cell: cell.0 });
+            self.counters.released.fetch_add(1, SeqCst);
+            if let Some(count) = count {
+                count.fetch_sub(1, SeqCst);
             }
+        }
+        Ok(finished)
+    }
+
+    /// What is to be done after [`fill`](Self::fill).
+    pub fn after_fill(&self, cell: Key, finished: Finished) -> Result<(), DeferredError> {
+        match finished {
+            Finished::Kept => {}
+            Finished::Attached => self.call_completion(cell),
+            Finished::Unwanted => return Err(DeferredError::Stale { cell: cell.0 }),
         }
         Ok(())
     }
 
     /// Gives what came to the cell's completion.
     #[cold]
-    fn call_completion(&self, number: u32, cell: Key) {
+    fn call_completion(&self, cell: Key) {
+        let number = cell.number();
         let content = self.cells.get(number);
         let completion = Completion(content.completion.load(Relaxed).cast_const());
         let (user_data, settled) = (content.user_data.load(Relaxed), content.read());
@@ -292,7 +308,7 @@ impl Deferred {
     }
 
     /// Takes what came when it is there.
-    #[inline]
+    #[inline(always)]
     pub fn poll(&self, cell: Key) -> Result<Settled, DeferredError> {
         self.cells.poll(cell, Content::read).map_err(|error| DeferredError::of(cell, error))
     }
@@ -339,9 +355,9 @@ impl Deferred {
             content.completion.store(completion.0.cast_mut(), Relaxed);
             content.user_data.store(user_data, Relaxed);
         });
-        let (number, is_there) = attached.map_err(|error| DeferredError::of(cell, error))?;
+        let is_there = attached.map_err(|error| DeferredError::of(cell, error))?;
         if is_there {
-            self.call_completion(number, cell);
+            self.call_completion(cell);
         }
         Ok(())
     }

@@ -87,10 +87,10 @@ fn completion_is_called_once_whoever_is_first() {
         let key = open(&cells);
         let maker = cells.clone();
         let made = thread::spawn(move || complete(&maker, key, 7).unwrap() == Finished::Attached);
-        let (number, is_there) = cells.attach(key, |_| {}).unwrap();
+        let is_there = cells.attach(key, |_| {}).unwrap();
         let by_maker = made.join().unwrap();
         assert!(is_there != by_maker, "the completion is called {}", if is_there { "twice" } else { "never" });
-        cells.vacate(number);
+        cells.vacate(key.number());
         assert_eq!(cells.used(), 0);
     });
 }
