@@ -30,6 +30,7 @@ type PoolConfig[T any] struct {
 	CreatorThreads  int           // threads on which Create runs; 0 is the thread of the caller that needs one
 	BreakerFailures int           // failures of Create in a row after which it is called only now and then; 0 is 5
 	IdleOrder       IdleOrder     // which idle one is leased next
+	Affinity        Affinity      // for whom it is kept
 	MaxUses         int           // leases after which one is destroyed; 0 is any number
 	KeepAlive       time.Duration // how often an idle one is validated in the background; 0 is never
 	MaxLifetime     time.Duration // how old one may be; 0 is any age
@@ -78,6 +79,15 @@ const (
 	LongestFirst  IdleOrder = C.OSTLER_IDLE_LONGEST_FIRST   // each in its turn
 )
 
+// Affinity is for whom an idle resource is kept by preference.
+type Affinity uint32
+
+// The affinities.
+const (
+	AffinityThread Affinity = C.OSTLER_AFFINITY_THREAD // the thread that used it last
+	AffinityNode   Affinity = C.OSTLER_AFFINITY_NODE   // any on the NUMA node where it was used last
+)
+
 // PoolStats is what a pool holds, and what it has done up to now.
 type PoolStats struct {
 	InUse, Idle, Creating, Waiting                                     uint64
@@ -87,6 +97,7 @@ type PoolStats struct {
 	DestroyedOld, DestroyedUsed, DestroyedRefreshed, DestroyedSurplus  uint64
 	MinSize, MaxSize                                                   uint64
 	FailuresInARow, Overdue, Retags, Refused, Revoked                  uint64
+	NodeHits, NodeMisses                                               uint64 // with AffinityNode: leased where it was used last, or elsewhere
 
 	Waits   Times // of those who had to wait, also in vain
 	Creates Times
@@ -120,6 +131,7 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	c.creator_threads = given.count("CreatorThreads", config.CreatorThreads)
 	c.breaker_failures = given.count("BreakerFailures", config.BreakerFailures)
 	c.idle_order = C.uint32_t(config.IdleOrder)
+	c.affinity = C.uint32_t(config.Affinity)
 	c.max_uses = given.amount("MaxUses", config.MaxUses)
 	c.keepalive_ns = given.span("KeepAlive", config.KeepAlive)
 	c.max_lifetime_ns = given.span("MaxLifetime", config.MaxLifetime)
@@ -373,6 +385,7 @@ func (p *Pool[T]) Stats() (PoolStats, error) {
 		MinSize: uint64(stats.min_size), MaxSize: uint64(stats.max_size),
 		FailuresInARow: uint64(stats.failures_in_a_row), Overdue: uint64(stats.overdue),
 		Retags: uint64(stats.retags), Refused: uint64(stats.refused), Revoked: uint64(stats.revoked),
+		NodeHits: uint64(stats.node_hits), NodeMisses: uint64(stats.node_misses),
 		Waits: timesOf(stats.waits), Creates: timesOf(stats.creates), Uses: timesOf(stats.uses),
 	}, nil
 }

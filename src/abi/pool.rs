@@ -17,7 +17,7 @@ use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, CloseError, CreateError, Event, Factory, Hearer, IdleOrder, Lease, LeaseInfo, Outcome, Pool,
+    AcquireError, Affinity, CloseError, CreateError, Event, Factory, Hearer, IdleOrder, Lease, LeaseInfo, Outcome, Pool,
     PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
@@ -137,8 +137,8 @@ pub struct ostler_pool_config {
     pub min_size: u32,
     /// Most resources there are at once; 1 to 1048576; 0: 16.
     pub max_size: u32,
-    /// 0.
-    pub reserved: u32,
+    /// For whom an idle resource is kept by preference: OSTLER_AFFINITY_THREAD (0) or OSTLER_AFFINITY_NODE.
+    pub affinity: u32,
     /// A resource above min_size that was idle this long is destroyed, at the latest half as long afterwards; 0: never.
     pub idle_timeout_ns: u64,
     /// validate is called only for a resource that was idle this long; 0: every time.
@@ -146,8 +146,8 @@ pub struct ostler_pool_config {
     /// Shown in the log.
     pub name: [c_char; OSTLER_NAME_BYTES],
     /// The most that a later ostler_pool_resize may set max_size to; max_size to 1048576; 0: max_size. The memory for
-    /// so many places is taken at once: 36 bytes each, 16 more with OSTLER_IDLE_LONGEST_FIRST or retag, and 8 more for
-    /// each of retag, max_uses and max_lifetime_ns.
+    /// so many places is taken at once: 36 bytes each, 16 more with OSTLER_IDLE_LONGEST_FIRST or retag (for each node, with
+    /// OSTLER_AFFINITY_NODE, and 4 more for that), and 8 more for each of retag, max_uses and max_lifetime_ns.
     pub capacity: u32,
     /// Resources that are made in the background so that as many are idle, as far as max_size allows; at most max_size.
     pub min_idle: u32,
@@ -207,12 +207,20 @@ pub type ostler_acquired_callback = Option<
     ),
 >;
 
-/// Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
-/// is not needed grows old and can go.
+/// Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go.
 pub const OSTLER_IDLE_LAST_USED_FIRST: u32 = 0;
 
 /// Each resource is leased in its turn, so that all stay in use.
 pub const OSTLER_IDLE_LONGEST_FIRST: u32 = 1;
+
+/// Affinities: with OSTLER_IDLE_LAST_USED_FIRST a thread gets first of all the resource that it released last itself. For
+/// others, and with OSTLER_IDLE_LONGEST_FIRST, there is one order for all.
+pub const OSTLER_AFFINITY_THREAD: u32 = 0;
+
+/// An idle resource stays with the NUMA node on which it was used last: each caller gets, in the idle_order, one of the node
+/// that runs it, else of the nearest node that has one. On a machine whose CPUs are all of one node this is
+/// OSTLER_AFFINITY_THREAD.
+pub const OSTLER_AFFINITY_NODE: u32 = 1;
 
 /// What a pool holds and did.
 #[repr(C)]
@@ -278,6 +286,11 @@ pub struct ostler_pool_stats {
     pub refused: u64,
     /// Resources whose lease was revoked and whose holder has not given them back yet.
     pub revoked: u64,
+    /// With OSTLER_AFFINITY_NODE, where there are several nodes: idle resources that went to a caller on the node that had
+    /// used them last.
+    pub node_hits: u64,
+    /// The same to a caller on another node, because none was idle on its own.
+    pub node_misses: u64,
 }
 
 versioned!(ostler_pool_callbacks, ostler_pool_config, ostler_pool_stats);
@@ -288,6 +301,7 @@ impl From<CreateError> for Failure {
             CreateError::InvalidField(error) => error.into(),
             CreateError::OutOfMemory(error) => error.into(),
             CreateError::Spawn(error) => error.into(),
+            CreateError::Topology(error) => error.into(),
         }
     }
 }
@@ -560,9 +574,11 @@ pub unsafe extern "C" fn ostler_pool_create(
 }
 
 fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
-    if config.reserved != 0 {
-        return Err(out_of_range("reserved", u64::from(config.reserved), "must be 0"));
-    }
+    let affinity = match config.affinity {
+        OSTLER_AFFINITY_THREAD => Affinity::Thread,
+        OSTLER_AFFINITY_NODE => Affinity::Node,
+        other => return Err(out_of_range("affinity", other.into(), "must be an OSTLER_AFFINITY_... constant")),
+    };
     let idle_order = match config.idle_order {
         OSTLER_IDLE_LAST_USED_FIRST => IdleOrder::LastUsedFirst,
         OSTLER_IDLE_LONGEST_FIRST => IdleOrder::LongestIdleFirst,
@@ -580,6 +596,7 @@ fn checked(config: &ostler_pool_config) -> Result<PoolConfig, Failure> {
         creator_threads: config.creator_threads,
         breaker_failures: or(config.breaker_failures, 5),
         idle_order,
+        affinity,
         reserved_high: config.reserved_high,
         refuses_hopeless: flag("refuse_hopeless", config.refuse_hopeless)?,
         target_wait_ns: config.target_wait_ns,
@@ -653,6 +670,8 @@ pub unsafe extern "C" fn ostler_pool_get_stats(pool: *mut ostler_pool, out: *mut
             retags: stats.retags,
             refused: stats.refused,
             revoked: stats.revoked,
+            node_hits: stats.node_hits,
+            node_misses: stats.node_misses,
         });
         Ok(())
     })

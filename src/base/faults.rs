@@ -31,8 +31,53 @@ pub fn hit(_point: Point) -> Option<i32> {
     None
 }
 
+/// The machine that this one is taken for, in the words of hwloc, if it is.
+#[cfg(not(feature = "faults"))]
+pub fn machine() -> Option<&'static str> {
+    None
+}
+
+/// The CPU that this thread is taken to run on, if it is.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub fn cpu() -> Option<u32> {
+    None
+}
+
 #[cfg(feature = "faults")]
 pub use injected::{hit, hits, set};
+#[cfg(feature = "faults")]
+pub use pretended::{cpu, machine, run_on, take_for};
+
+#[cfg(feature = "faults")]
+mod pretended {
+    use parking_lot::Mutex;
+    use std::cell::Cell;
+
+    static MACHINE: Mutex<Option<&'static str>> = Mutex::new(None);
+
+    thread_local! {
+        static CPU: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    pub fn machine() -> Option<&'static str> {
+        *MACHINE.lock()
+    }
+
+    /// From now on this machine is taken for that one.
+    pub fn take_for(machine: Option<&str>) {
+        *MACHINE.lock() = machine.map(|machine| &*machine.to_owned().leak());
+    }
+
+    pub fn cpu() -> Option<u32> {
+        CPU.get()
+    }
+
+    /// From now on this thread is taken to run on that CPU.
+    pub fn run_on(cpu: u32) {
+        CPU.set(Some(cpu));
+    }
+}
 
 #[cfg(feature = "faults")]
 mod injected {

@@ -9,7 +9,7 @@
 //! by piece and takes it back all at once, and a [`segment`] does so for several processes; what a thread keeps of an
 //! object is one of its [`lanes`]. A [`stretch`] holds structs that the host's code uses inline. A [`file`] is read in
 //! memory, an [`advice`] tells beforehand what could be had, [`coverage`] what became of it. [`topology`] describes the
-//! machine.
+//! machine, [`nodes`] where on it a thread runs.
 //!
 //! What is built on these: [`buffers`] are leased one by one and viewed without a copy; a [`slab`] gives out slots
 //! of one size, one by one; a [`lazy`] value is loaded when it is needed, and dropped when memory runs short.
@@ -26,6 +26,7 @@ pub mod heap;
 pub mod kernel;
 pub mod lanes;
 pub mod lazy;
+pub mod nodes;
 pub mod pages;
 pub mod placement;
 pub mod planning;

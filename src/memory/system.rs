@@ -409,6 +409,13 @@ pub fn nodes_of_pages(pages: &[*const u8], nodes: &mut [i32]) -> Result<(), Errn
     check(result).map(drop)
 }
 
+/// The CPU that runs this thread now, without a call of the kernel.
+#[inline]
+pub fn current_cpu() -> Option<u32> {
+    // SAFETY: it takes nothing.
+    u32::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
 /// The node of the CPU that runs this thread now.
 pub fn current_node() -> Option<u32> {
     let (mut cpu, mut node) = (0u32, 0u32);

@@ -28,18 +28,20 @@ pub fn layout() -> Machine {
     Machine { nodes: nodes.collect(), ..Machine::default() }
 }
 
-/// The usable nodes nearest to CPUs, which hwloc places.
-pub fn nearest_to_cpus(cpus: &NodeMask) -> Result<NodeMask, TopologyError> {
+/// The node of each CPU, as hwloc places them.
+pub fn homes() -> Result<&'static BTreeMap<u32, u32>, TopologyError> {
     static HOMES: OnceLock<BTreeMap<u32, u32>> = OnceLock::new();
-    let homes = match HOMES.get() {
-        Some(homes) => homes.clone(),
-        None => {
-            let topology = Topology::of_this_machine()?;
-            let homes: BTreeMap<u32, u32> = topology.cpus.iter().map(|cpu| (cpu.number, cpu.node)).collect();
-            HOMES.get_or_init(|| homes).clone()
-        }
-    };
-    Ok(Machine { homes, ..layout() }.nearest_to_cpus(cpus.iter()))
+    if let Some(homes) = HOMES.get() {
+        return Ok(homes);
+    }
+    let topology = Topology::of_this_machine()?;
+    let homes = topology.cpus.iter().map(|cpu| (cpu.number, cpu.node)).collect();
+    Ok(HOMES.get_or_init(|| homes))
+}
+
+/// The usable nodes nearest to CPUs.
+pub fn nearest_to_cpus(cpus: &NodeMask) -> Result<NodeMask, TopologyError> {
+    Ok(Machine { homes: homes()?.clone(), ..layout() }.nearest_to_cpus(cpus.iter()))
 }
 
 /// The usable nodes nearest to a device; empty when it has no node of its own. `None`: there is no such device.

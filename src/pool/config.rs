@@ -14,6 +14,15 @@ pub enum IdleOrder {
     LongestIdleFirst,
 }
 
+/// To whom an idle resource is leased by preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// The thread that used it last.
+    Thread,
+    /// Any on the node where it was used last.
+    Node,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct PoolConfig {
     /// Made in the background, and kept however long they are idle.
@@ -30,6 +39,7 @@ pub struct PoolConfig {
     /// Failures in a row after which no resource is made for a while.
     pub breaker_failures: u32,
     pub idle_order: IdleOrder,
+    pub affinity: Affinity,
     /// Kept for callers of high priority.
     pub reserved_high: u32,
     /// Whether a caller is refused at once that would wait in vain at the present rate.

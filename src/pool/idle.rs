@@ -1,48 +1,69 @@
-//! The numbers of idle slots, in the order in which they are leased again.
+//! The numbers of idle slots: all on one shelf, or on one for each node.
 
-use super::config::IdleOrder;
-use super::stack::{Chain, Links, Stack};
-use crate::base::alloc::{self, OutOfMemory};
-use crossbeam_queue::ArrayQueue;
-use parking_lot::Mutex;
+use super::by_node::ByNode;
+use super::shelf::{Order, Shelf};
+use super::stack::{Chain, Links};
+use crate::base::alloc::OutOfMemory;
+use crate::memory::nodes::Nodes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst, fence};
+
+/// A number that was idle.
+pub struct Popped {
+    pub slot: u32,
+    /// How many are left, where that was looked at.
+    pub left: Option<u32>,
+    /// The node that used it last.
+    pub from: u32,
+}
 
 pub enum IdleSet {
-    LastUsedFirst(Stack),
-    LongestIdleFirst(Box<ArrayQueue<u32>>),
-    /// Those of the tag that is wanted before those without one, and these before others; of each the last used first.
-    ByTag(ByTag),
+    Shared(Shelf),
+    ByNode(ByNode),
 }
 
 impl IdleSet {
-    /// An empty set for the numbers below `slots`.
-    pub fn new(order: IdleOrder, by_tag: bool, slots: u32, links: &Arc<Links>) -> Result<Self, OutOfMemory> {
-        if by_tag {
-            let numbers = Mutex::new(alloc::try_vec(slots as usize)?);
-            return Ok(Self::ByTag(ByTag { numbers, depth: AtomicU32::new(0) }));
-        }
-        Ok(match order {
-            IdleOrder::LastUsedFirst => Self::LastUsedFirst(Stack::with(links)),
-            IdleOrder::LongestIdleFirst => {
-                alloc::check(slots as usize * 2 * size_of::<usize>())?;
-                Self::LongestIdleFirst(alloc::try_box(ArrayQueue::new(slots as usize))?)
-            }
+    /// An empty set for the numbers below `slots`. Where there are nodes, each keeps what was used there; `is_counted`: each
+    /// pop has to tell how many are left.
+    pub fn new(
+        order: Order,
+        nodes: Option<Arc<Nodes>>,
+        is_counted: bool,
+        slots: u32,
+        links: &Arc<Links>,
+    ) -> Result<Self, OutOfMemory> {
+        Ok(match nodes {
+            None => Self::Shared(Shelf::new(order, slots, links)?),
+            Some(nodes) => Self::ByNode(ByNode::new(order, nodes, is_counted, slots, links)?),
         })
+    }
+
+    pub fn is_by_node(&self) -> bool {
+        matches!(self, Self::ByNode(_))
+    }
+
+    /// The node that runs this thread; 0 where that does not matter.
+    #[inline]
+    pub fn here(&self) -> u32 {
+        match self {
+            Self::Shared(_) => 0,
+            Self::ByNode(nodes) => nodes.here(),
+        }
+    }
+
+    /// For the owner of a slot that was just used: it is used on this node.
+    #[inline]
+    pub fn note_use(&self, slot: u32) {
+        if let Self::ByNode(nodes) = self {
+            nodes.note_use(slot);
+        }
     }
 
     /// The number must be below the bound and not in the set. The tag is that of its resource.
     #[inline]
     pub fn push(&self, slot: u32, tag: u64) {
         match self {
-            Self::LastUsedFirst(stack) => stack.push(slot),
-            Self::LongestIdleFirst(queue) => {
-                // It has room for every number there is.
-                let _ = queue.push(slot);
-                // The pusher looks for waiters next (see `Waiters`).
-                fence(SeqCst);
-            }
-            Self::ByTag(set) => set.push(slot, tag),
+            Self::Shared(shelf) => shelf.push(slot, tag),
+            Self::ByNode(nodes) => nodes.push(slot, tag),
         }
     }
 
@@ -50,69 +71,64 @@ impl IdleSet {
     #[inline]
     pub fn link(&self, chain: &mut Chain, slot: u32, tag: u64) {
         match self {
-            Self::LastUsedFirst(stack) => stack.link(chain, slot),
-            Self::LongestIdleFirst(_) | Self::ByTag(_) => self.push(slot, tag),
+            Self::Shared(shelf) => shelf.link(chain, slot, tag),
+            Self::ByNode(nodes) => nodes.push(slot, tag),
         }
     }
 
     #[inline]
     pub fn push_chain(&self, chain: Chain) {
-        if let Self::LastUsedFirst(stack) = self {
-            stack.push_chain(chain);
+        if let Self::Shared(shelf) = self {
+            shelf.push_chain(chain);
         }
     }
 
-    /// So many at once, or none, or none for now; see [`Stack::pop_all`].
+    /// So many at once and how many are left, or none, or none for now; see [`Stack::pop_all`](super::stack::Stack::pop_all).
     #[inline]
     pub fn pop_all(&self, count: usize, each: impl FnMut(usize, u32)) -> Option<u32> {
         match self {
-            Self::LastUsedFirst(stack) => stack.pop_all(count, each),
-            Self::LongestIdleFirst(_) | Self::ByTag(_) => None,
+            Self::Shared(shelf) => shelf.pop_all(count, each),
+            Self::ByNode(nodes) => nodes.pop_all(count, each),
         }
     }
 
-    /// The next number for one who wants that tag, and how many are left.
+    /// The next number for one on that node who wants that tag.
     #[inline]
-    pub fn pop(&self, tag: u64) -> Option<(u32, u32)> {
+    pub fn pop_for(&self, tag: u64, node: u32) -> Option<Popped> {
         match self {
-            Self::LastUsedFirst(stack) => stack.pop(),
-            Self::LongestIdleFirst(queue) => {
-                fence(SeqCst);
-                Some((queue.pop()?, queue.len() as u32))
-            }
-            Self::ByTag(set) => set.pop(tag),
+            Self::Shared(shelf) => shelf.pop(tag).map(|(slot, left)| Popped { slot, left: Some(left), from: 0 }),
+            Self::ByNode(nodes) => nodes.pop_for(tag, node),
+        }
+    }
+
+    /// For one on that node: so many are to be leased that were used last on the other.
+    #[inline]
+    pub fn note_taken(&self, node: u32, from: u32, count: u64) {
+        if let Self::ByNode(nodes) = self {
+            nodes.note_taken(node, from, count);
+        }
+    }
+
+    /// A number, for one who does not lease it.
+    pub fn pop(&self) -> Option<u32> {
+        match self {
+            Self::Shared(shelf) => shelf.pop(0).map(|(slot, _)| slot),
+            Self::ByNode(nodes) => nodes.pop(),
         }
     }
 
     pub fn depth(&self) -> u32 {
         match self {
-            Self::LastUsedFirst(stack) => stack.depth(),
-            Self::LongestIdleFirst(queue) => queue.len() as u32,
-            Self::ByTag(set) => set.depth.load(SeqCst),
+            Self::Shared(shelf) => shelf.depth(),
+            Self::ByNode(nodes) => nodes.depth(),
         }
     }
-}
 
-/// Numbers with their tags, the last used at the end. Looking for a tag takes a lock: what follows, a callback, costs more.
-pub struct ByTag {
-    numbers: Mutex<Vec<(u32, u64)>>,
-    depth: AtomicU32,
-}
-
-impl ByTag {
-    fn push(&self, slot: u32, tag: u64) {
-        let mut numbers = self.numbers.lock();
-        // There is room for every number.
-        numbers.push((slot, tag));
-        self.depth.store(numbers.len() as u32, SeqCst);
-    }
-
-    fn pop(&self, wanted: u64) -> Option<(u32, u32)> {
-        let mut numbers = self.numbers.lock();
-        let of = |wanted: u64| numbers.iter().rposition(|(_, tag)| *tag == wanted);
-        let place = of(wanted).or_else(|| of(0)).or_else(|| numbers.len().checked_sub(1))?;
-        let (slot, _) = numbers.remove(place);
-        self.depth.store(numbers.len() as u32, SeqCst);
-        Some((slot, numbers.len() as u32))
+    /// How often one was taken for somebody on the node that had used it last, and on another.
+    pub fn hits(&self) -> (u64, u64) {
+        match self {
+            Self::Shared(_) => (0, 0),
+            Self::ByNode(nodes) => nodes.hits(),
+        }
     }
 }

@@ -129,6 +129,7 @@ impl Pool {
         }
         self.counters.created.fetch_add(1, SeqCst);
         self.slots.begin_life(number, resource, Life { generation, expires_ns: self.lifetime_end_ns() });
+        self.idle.note_use(number);
         self.tell(Event::Created, resource);
         self.warmed.wake_all();
         if self.breaker.succeeded() {
@@ -301,7 +302,7 @@ impl Pool {
 
     #[cold]
     pub(super) fn destroy_idle(&self) {
-        while let Some((number, _)) = self.idle.pop(0) {
+        while let Some(number) = self.idle.pop() {
             match self.slots.get(number).claim() {
                 Claim::Resource => {
                     self.destroy_resource(number, Reason::Closed);
@@ -427,7 +428,7 @@ impl Pool {
             return Ok(());
         }
         let mut fresh = alloc::try_vec(self.config.capacity as usize)?;
-        while let Some((number, _)) = self.idle.pop(0) {
+        while let Some(number) = self.idle.pop() {
             match self.wear_of(number) {
                 Some(reason) => {
                     self.replace_first();

@@ -9,7 +9,7 @@
 //! - [`life`]: what becomes of a resource between its leases, and what is done to all of them at once.
 //! - [`resize`]: the bounds, and their change.
 //! - [`slots`]: where resources live, and the leases that name them.
-//! - [`stack`], [`idle`]: the lock-free sets of slot numbers.
+//! - [`stack`], [`shelf`], [`by_node`], [`idle`]: the lock-free sets of slot numbers, one for all or one for each node.
 //! - [`at_hand`]: idle resources in the pockets of threads.
 //! - [`taps`], [`tap`]: the same in places that a host's own code leases from.
 //! - [`waiters`]: callers who wait, first come first served.
@@ -30,6 +30,7 @@ mod at_hand;
 mod attendant;
 mod borrowers;
 mod breaker;
+mod by_node;
 pub mod cells;
 mod config;
 mod creators;
@@ -47,6 +48,7 @@ mod overload;
 mod pool;
 mod reclaim;
 mod resize;
+mod shelf;
 mod sites;
 mod slots;
 mod stack;
@@ -59,7 +61,7 @@ mod waiting;
 
 pub use attendant::{Acquired, Begun, Hearer, Outcome};
 pub use borrowers::LeaseInfo;
-pub use config::{IdleOrder, PoolConfig};
+pub use config::{Affinity, IdleOrder, PoolConfig};
 pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};
 pub use demand::Demand;
 pub use events::Event;

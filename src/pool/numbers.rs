@@ -82,6 +82,9 @@ pub struct PoolStats {
     pub refused: u64,
     /// Resources whose lease was revoked and whose holder has not given them back.
     pub revoked: u64,
+    /// Idle resources that were taken on the node that used them last, where that matters; and on another.
+    pub node_hits: u64,
+    pub node_misses: u64,
 }
 
 /// The histograms of a pool.
@@ -100,6 +103,7 @@ impl Pool {
         let destroyed_for = |reason: Reason| counters.destroyed_for[reason as usize].load(Relaxed);
         let acquires = self.slots.iter().map(|slot| slot.uses()).sum::<u64>();
         let (min_size, max_size) = self.limits.bounds();
+        let (node_hits, node_misses) = self.idle.hits();
         PoolStats {
             in_use: count(&[Phase::Leased, Phase::Returning]),
             idle: count(&[Phase::Idle, Phase::AtHand]),
@@ -128,6 +132,8 @@ impl Pool {
             retags: counters.retags.load(Relaxed),
             refused: self.overload.refused.load(Relaxed),
             revoked: self.revoked.count().into(),
+            node_hits,
+            node_misses,
         }
     }
 

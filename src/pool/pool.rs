@@ -4,17 +4,18 @@
 use super::attendant::{Attendant, Hearer, Outcome};
 use super::borrowers::LeaseInfo;
 use super::breaker::Breaker;
-use super::config::{IdleOrder, PoolConfig};
+use super::config::{Affinity, IdleOrder, PoolConfig};
 use super::creators::{self, Creators};
 use super::demand::{Demand, Reserve};
 use super::events::Event;
 use super::housekeeper::{self, Housekeeper};
-use super::idle::IdleSet;
+use super::idle::{IdleSet, Popped};
 use super::memory::Memory;
 use super::numbers::{Counters, Reason};
 use super::overload::Overload;
 use super::reclaim::Revoked;
 use super::resize::Limits;
+use super::shelf::Order;
 use super::sites::Sites;
 use super::slots::{self, Borrower, Claim, Lease, Phase, Resource, Slots, StaleLease};
 use super::stack::{Links, Stack};
@@ -34,6 +35,8 @@ use crate::base::tracing::CallSite;
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
 use crate::memory::governor::reclaim;
+use crate::memory::nodes::Nodes;
+use crate::memory::topology::TopologyError;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 use std::sync::{Arc, Weak};
 
@@ -97,7 +100,8 @@ pub struct Pool {
     pub(super) idle: IdleSet,
     /// Idle slots that are at hand for the thread that used them last.
     pub(super) pockets: Pockets,
-    /// Whether they are used at all: not where idle ones are counted, told apart, or leased in their turn.
+    /// Whether they are used at all: not where idle ones are counted, told apart, leased in their turn, or any thread's on
+    /// a node.
     pub(super) has_pockets: bool,
     /// Whether what is at hand is fit to be leased: no callback and no look at the resource comes between two leases.
     pub(super) is_plain: bool,
@@ -139,6 +143,8 @@ pub enum CreateError {
     OutOfMemory(#[from] OutOfMemory),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
 }
 
 impl Pool {
@@ -149,10 +155,17 @@ impl Pool {
         let (validates, resets, retags, wears) =
             (factory.validates(), factory.resets(), factory.retags(), config.wears());
         let memory = slots::Memory { uses: config.max_uses > 0, lifetimes: config.max_lifetime_ns > 0, tags: retags };
-        let has_pockets = config.idle_order == IdleOrder::LastUsedFirst
+        let nodes = if config.affinity == Affinity::Node { Nodes::of_this_machine()? } else { None };
+        let order = match config.idle_order {
+            _ if retags => Order::ByTag,
+            IdleOrder::LastUsedFirst => Order::LastUsedFirst,
+            IdleOrder::LongestIdleFirst => Order::LongestIdleFirst,
+        };
+        let idle = IdleSet::new(order, nodes, config.min_idle > 0, capacity, &links)?;
+        let has_pockets = order == Order::LastUsedFirst
             && config.min_idle == 0
             && config.reserved_high == 0
-            && !retags;
+            && !idle.is_by_node();
         let pool = alloc::try_arc(Self {
             owner,
             config,
@@ -164,7 +177,7 @@ impl Pool {
             mode: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             slots: Slots::new(capacity, memory)?,
-            idle: IdleSet::new(config.idle_order, retags, capacity, &links)?,
+            idle,
             pockets: Pockets::new(owner),
             has_pockets,
             is_plain: has_pockets && !validates && !resets && !wears,
@@ -236,7 +249,7 @@ impl Pool {
         if !self.waiters.is_empty() || !self.reserve.enter(demand.priority, 1, self.limits.max_size()) {
             return Ok(None);
         }
-        match self.take(demand.tag) {
+        match self.take(demand.tag, self.idle.here()) {
             Some(grant) => {
                 self.note_calm();
                 self.lease(grant, demand, &mut || {})
@@ -248,26 +261,29 @@ impl Pool {
         }
     }
 
-    /// Takes what is free: an idle slot first, else a vacant one. It is the caller's then.
+    /// Takes what is free for one on that node: an idle slot first, else a vacant one. It is the caller's then.
     #[inline]
-    fn take(&self, tag: u64) -> Option<Grant> {
+    fn take(&self, tag: u64, node: u32) -> Option<Grant> {
         if self.is(PAUSED) {
             return None;
         }
-        self.take_idle(tag).map(Grant::Idle).or_else(|| self.take_vacant().map(Grant::Vacant))
+        self.take_idle(tag, node).map(Grant::Idle).or_else(|| self.take_vacant().map(Grant::Vacant))
     }
 
     #[inline]
-    fn take_idle(&self, tag: u64) -> Option<u32> {
+    fn take_idle(&self, tag: u64, node: u32) -> Option<u32> {
         loop {
             let moment = self.pockets.moment();
-            while let Some((number, left)) = self.idle.pop(tag) {
-                if self.claim(number) {
-                    self.note_peak(left);
-                    if left < self.config.min_idle {
-                        self.refill();
+            while let Some(Popped { slot, left, from }) = self.idle.pop_for(tag, node) {
+                if self.claim(slot) {
+                    self.idle.note_taken(node, from, 1);
+                    if let Some(left) = left {
+                        self.note_peak(left);
+                        if left < self.config.min_idle {
+                            self.refill();
+                        }
                     }
-                    return Some(number);
+                    return Some(slot);
                 }
             }
             if !self.recall_some(moment) {
@@ -460,7 +476,7 @@ impl Pool {
         loop {
             self.destroy_resource(number, fault);
             self.slots.get(number).set_phase(Phase::Creating);
-            let Some(next) = self.take_idle(demand.tag) else { break };
+            let Some(next) = self.take_idle(demand.tag, self.idle.here()) else { break };
             self.vacate(number);
             number = next;
             match self.fault_of(number) {
@@ -561,6 +577,7 @@ impl Pool {
 
     #[inline]
     pub(super) fn note_use(&self, number: u32) {
+        self.idle.note_use(number);
         let since_ns = self.slots.get(number).since_ns.load(Relaxed);
         if since_ns & 1 == 1 {
             let now_ns = clock::now_ns();
@@ -731,7 +748,7 @@ impl Source for Pool {
     }
 
     fn free(&self, want: &Want) -> Option<Grant> {
-        self.take(want.tag)
+        self.take(want.tag, want.node)
     }
 
     fn refuses(&self, want: &Want) -> bool {

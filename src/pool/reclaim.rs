@@ -165,7 +165,7 @@ impl Pool {
 
     fn trim_one(&self) -> bool {
         if !self.ages {
-            let Some((number, _)) = self.idle.pop(0) else { return false };
+            let Some(number) = self.idle.pop() else { return false };
             self.destroy_resource(number, Reason::Idle);
             self.vacate(number);
             return true;

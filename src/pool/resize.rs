@@ -160,7 +160,7 @@ impl Pool {
         while self.is_too_large() {
             if let Some((number, _)) = self.vacant.pop() {
                 self.vacate(number);
-            } else if let Some((number, _)) = self.idle.pop(0) {
+            } else if let Some(number) = self.idle.pop() {
                 match self.slots.get(number).claim() {
                     Claim::Resource => self.put_idle(number),
                     Claim::Hollow => self.vacate(number),

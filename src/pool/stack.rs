@@ -61,6 +61,11 @@ impl Stack {
         ((self.head.load(Relaxed) >> DEPTH_SHIFT) & FIELD) as u32
     }
 
+    /// Changes with each push.
+    pub fn pushes(&self) -> u32 {
+        (self.head.load(SeqCst) >> TAG_SHIFT) as u32
+    }
+
     /// The number must be below the bound and not on the stack.
     #[inline]
     pub fn push(&self, slot: u32) {

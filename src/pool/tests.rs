@@ -2,7 +2,7 @@
 
 use super::attendant::{Hearer, Outcome};
 use super::borrowers::LeaseInfo;
-use super::config::{IdleOrder, PoolConfig};
+use super::config::{Affinity, IdleOrder, PoolConfig};
 use super::demand::Demand;
 use super::events::Event;
 use super::pool::{Factory, Pool};
@@ -116,6 +116,7 @@ fn pool_of(yard: &Arc<Yard>, max_size: u32, resource_bytes: u64) -> (u64, Arc<Po
         creator_threads: 0,
         breaker_failures: 5,
         idle_order: IdleOrder::LastUsedFirst,
+        affinity: Affinity::Thread,
         reserved_high: 0,
         refuses_hopeless: false,
         target_wait_ns: 0,

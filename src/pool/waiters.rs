@@ -30,6 +30,8 @@ pub struct Want {
     pub tag: u64,
     /// The number of its thread.
     pub thread: u32,
+    /// Where it runs; 0 where that does not matter.
+    pub node: u32,
     /// When it began to wait; 0 where nobody asks.
     pub since_ns: u64,
 }

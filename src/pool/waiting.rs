@@ -178,7 +178,8 @@ impl Pool {
         count: u32,
     ) -> Result<Arc<Waiter>, OutOfMemory> {
         let Demand { caller, priority, tag, .. } = demand;
-        let want = Want { count, priority, tag, thread: caller.number(), since_ns: clock::now_ns() };
+        let (thread, node) = (caller.number(), self.idle.here());
+        let want = Want { count, priority, tag, thread, node, since_ns: clock::now_ns() };
         let waiter = self.waiters.enter(parker, want)?;
         self.recall();
         Ok(waiter)

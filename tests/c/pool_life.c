@@ -814,6 +814,7 @@ TEST(field_that_cannot_be_is_named)
         {{.max_size = 4, .min_size = 2, .soft_max_size = 1}, "soft_max_size is 1"},
         {{.max_size = 4, .creator_threads = 65}, "creator_threads is 65"},
         {{.max_size = 4, .idle_order = 2}, "idle_order is 2"},
+        {{.max_size = 4, .affinity = 2}, "affinity is 2"},
         {{.max_size = 4, .max_lifetime_ns = 5, .lifetime_jitter_ns = 6}, "lifetime_jitter_ns is 6"},
     };
     ostler_pool_callbacks callbacks = plain_pool_callbacks();
@@ -879,9 +880,10 @@ static void change_everything(struct fair *fair, int turns)
 
 TEST(every_change_under_load_keeps_the_accounts)
 {
-    for (uint32_t kind = 0; kind < 4; kind++) {
+    for (uint32_t kind = 0; kind < 8; kind++) {
         struct farm *farm = make_farm();
         ostler_pool_config config = config_with(4);
+        config.affinity = kind & 4 ? OSTLER_AFFINITY_NODE : OSTLER_AFFINITY_THREAD;
         config.capacity = 8;
         config.creator_threads = kind & 1 ? 2 : 0;
         config.idle_order = kind & 1;

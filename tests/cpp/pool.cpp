@@ -94,6 +94,7 @@ TEST(lives_are_bounded_by_uses_and_by_time)
                                    .uses_at_most(2)
                                    .breaker_after(3)
                                    .lease_in(ostler::idle_order::longest_first)
+                                   .keep_for(ostler::affinity::node)
                                    .max_lifetime(std::chrono::hours(1))
                                    .lifetime_jitter(std::chrono::minutes(1))
                                    .keepalive(std::chrono::minutes(1)));

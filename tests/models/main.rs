@@ -27,6 +27,35 @@ pub mod memory {
     pub mod governor {
         pub struct Charge;
     }
+
+    /// A machine of two nodes, whose threads say themselves where they run.
+    pub mod nodes {
+        use std::cell::Cell;
+
+        shuttle::thread_local! {
+            static HERE: Cell<u32> = Cell::new(0);
+        }
+
+        pub struct Nodes;
+
+        impl Nodes {
+            pub fn count(&self) -> u32 {
+                2
+            }
+
+            pub fn here(&self) -> u32 {
+                HERE.with(Cell::get)
+            }
+
+            pub fn nearest_to(&self, node: u32) -> &[u32] {
+                if node == 0 { &[0, 1] } else { &[1, 0] }
+            }
+        }
+
+        pub fn run_on(node: u32) {
+            HERE.with(|here| here.set(node));
+        }
+    }
 }
 
 /// Runs a model under both schedulers.

@@ -1,7 +1,13 @@
 //! The pool's hand-over: idle and vacant slots, waiters, leases, retirement.
 
+#[path = "../../src/pool/by_node.rs"]
+mod by_node;
 #[path = "../../src/pool/cells.rs"]
 pub mod cells;
+#[path = "../../src/pool/idle.rs"]
+mod idle;
+#[path = "../../src/pool/shelf.rs"]
+mod shelf;
 #[path = "../../src/pool/slots.rs"]
 pub mod slots;
 #[path = "../../src/pool/stack.rs"]
@@ -13,9 +19,12 @@ use crate::base::clock::Deadline;
 use crate::base::park::Parker;
 use crate::base::priority::Priority;
 use crate::explore;
+use crate::memory::nodes::{self, Nodes};
+use idle::IdleSet;
+use shelf::Order;
 use shuttle::thread;
 use slots::{Borrower, Claim, Hold, Memory, Slots};
-use stack::{Chain, Stack};
+use stack::{Chain, Links, Stack};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 use waiters::{Grant, Source, Waiters, Want};
@@ -134,7 +143,7 @@ impl Stable {
 }
 
 fn want(count: u32, priority: Priority) -> Want {
-    Want { count, priority, tag: 0, thread: 0, since_ns: 0 }
+    Want { count, priority, tag: 0, thread: 0, node: 0, since_ns: 0 }
 }
 
 impl Source for Stable {
@@ -263,6 +272,34 @@ fn many_are_popped_and_pushed_in_one_step() {
         left.sort_unstable();
         assert_eq!(left, [0, 1, 2, 3]);
     });
+}
+
+/// As many as there are threads, each with at most one: there is one for everybody, whatever moves from node to node.
+#[test]
+fn nobody_goes_without_while_one_lies_on_any_node() {
+    for order in [Order::LastUsedFirst, Order::ByTag] {
+        explore(move || {
+            let links = Links::new(2).unwrap();
+            let idle = IdleSet::new(order, Some(Arc::new(Nodes)), false, 2, &links).unwrap();
+            (0..2).for_each(|number| idle.push(number, 0));
+            let idle = Arc::new(idle);
+            let threads: Vec<_> = (0..2)
+                .map(|first| {
+                    let idle = idle.clone();
+                    thread::spawn(move || {
+                        for turn in 0..2 {
+                            let taken = idle.pop_for(0, (first + turn) % 2).expect("one lies on a shelf");
+                            nodes::run_on(turn % 2);
+                            idle.note_use(taken.slot);
+                            idle.push(taken.slot, 0);
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            assert_eq!(idle.depth(), 2);
+        });
+    }
 }
 
 fn number_of(grant: Grant) -> u32 {

@@ -37,6 +37,10 @@ pub mod alloc {
         Ok(Arc::new(value))
     }
 
+    pub fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
+        Ok(Box::new(value))
+    }
+
     pub fn try_reserve_one<T>(_vector: &mut Vec<T>) -> Result<(), OutOfMemory> {
         Ok(())
     }

@@ -249,6 +249,12 @@ impl Stable {
         unsafe { ostler_pool_resize(self.0, 0, max_size) }
     }
 
+    #[cfg(feature = "faults")]
+    pub fn trim(&self, keep_idle: u32) {
+        // SAFETY: as above.
+        assert_eq!(unsafe { ostler_pool_trim(self.0, keep_idle, std::ptr::null_mut()) }, OSTLER_OK);
+    }
+
     pub fn pause(&self) -> ostler_status {
         // SAFETY: as above.
         unsafe { ostler_pool_pause(self.0) }

@@ -3,6 +3,9 @@
 //! the planning of memory, on machines of any shape.
 
 mod factory;
+mod machine;
+#[cfg(feature = "faults")]
+mod nodes;
 mod planning;
 mod sequences;
 mod stress;

@@ -1,6 +1,7 @@
 //! Many threads, callbacks that fail, dawdle and panic at random, and an account of every resource.
 
 use crate::factory::{Factory, Odds, Stable};
+use crate::machine;
 use ostler_rlib::abi::pool::*;
 use ostler_rlib::abi::status::*;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -21,6 +22,7 @@ fn with(change: fn(&mut ostler_pool_config)) -> ostler_pool_config {
 
 /// Every kind of pool that stands on other code.
 fn configs() -> Vec<ostler_pool_config> {
+    machine::pretend();
     vec![
         with(|_| {}),
         with(|config| config.creator_threads = 2),
@@ -28,6 +30,8 @@ fn configs() -> Vec<ostler_pool_config> {
         with(|config| (config.reserved_high, config.max_uses) = (1, 3)),
         with(|config| (config.idle_order, config.max_uses) = (1, 5)),
         with(|config| (config.min_size, config.max_lifetime_ns, config.keepalive_ns) = (2, 2_000_000, 1_000_000)),
+        with(|config| config.affinity = OSTLER_AFFINITY_NODE),
+        with(|config| (config.affinity, config.min_size, config.idle_timeout_ns) = (OSTLER_AFFINITY_NODE, 1, 1_000_000)),
         with(|config| (config.min_idle, config.idle_timeout_ns, config.soft_max_size) = (1, 1_000_000, 2)),
     ]
 }
@@ -36,6 +40,7 @@ fn configs() -> Vec<ostler_pool_config> {
 fn use_and_end(factory: &Factory, pool: &Stable, (lease, number): (u64, u32)) -> ostler_status {
     factory.begin_use(number);
     std::thread::yield_now();
+    machine::run_on(u32::from(factory.dice()) % machine::CPUS);
     factory.end_use(number);
     if factory.dice() < 30 { pool.discard(lease) } else { pool.release(lease) }
 }

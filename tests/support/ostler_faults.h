@@ -30,6 +30,13 @@ void ostler_faults_set(uint32_t point, uint64_t nth, int32_t os_errno, uint32_t 
 /* Visits of a point since it was last set. */
 uint64_t ostler_faults_hits(uint32_t point);
 
+/* From now on a pool takes this machine for the one of that description, as hwloc reads it ("numa:4 core:2 pu:1"); NULL:
+ * for what it is. */
+void ostler_faults_set_machine(const char *description);
+
+/* From now on this thread is taken to run on that CPU. */
+void ostler_faults_run_on_cpu(uint32_t cpu);
+
 /* Objects that are not yet gone: 0 once everything is destroyed and every child given back. */
 uint64_t ostler_faults_live(void);
 

@@ -17,6 +17,12 @@ enum class idle_order : std::uint32_t {
     longest_first = OSTLER_IDLE_LONGEST_FIRST,
 };
 
+/// For whom an idle resource is kept: the thread that used it last, or anyone on the node where it was used last.
+enum class affinity : std::uint32_t {
+    thread = OSTLER_AFFINITY_THREAD,
+    node = OSTLER_AFFINITY_NODE,
+};
+
 struct pool_config : ostler_pool_config {
     pool_config() noexcept : ostler_pool_config(detail::sized<ostler_pool_config>()) {}
     pool_config &at_least(std::uint32_t resources) noexcept { return min_size = resources, *this; }
@@ -30,6 +36,10 @@ struct pool_config : ostler_pool_config {
     pool_config &lease_in(ostler::idle_order order) noexcept
     {
         return ostler_pool_config::idle_order = static_cast<std::uint32_t>(order), *this;
+    }
+    pool_config &keep_for(ostler::affinity affinity) noexcept
+    {
+        return ostler_pool_config::affinity = static_cast<std::uint32_t>(affinity), *this;
     }
     pool_config &uses_at_most(std::uint64_t leases) noexcept { return max_uses = leases, *this; }
     pool_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = time.ns(), *this; }
