@@ -877,8 +877,9 @@ pub unsafe extern "C" fn ostler_pool_close(
 /// Parameters:
 /// - pool: owned; invalid afterwards, except for its leases.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
-/// OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks, or inside one of an object whose destroy
+/// would wait for this one while this one waits for it; nothing happens), OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED,
+/// OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: pool NULL is OSTLER_OK and does nothing.

@@ -179,7 +179,7 @@ impl From<HandleError> for Failure {
             | HandleError::Destroyed { .. } => OSTLER_E_INVALID_HANDLE,
             HandleError::Closing { .. } => OSTLER_E_CLOSED,
             HandleError::Quarantined { .. } => OSTLER_E_QUARANTINED,
-            HandleError::InsideOwnCallback { .. } => OSTLER_E_WOULD_DEADLOCK,
+            HandleError::InsideOwnCallback { .. } | HandleError::WaitsForOneAnother { .. } => OSTLER_E_WOULD_DEADLOCK,
             HandleError::Full => OSTLER_E_LIMIT,
             HandleError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
         };

@@ -96,17 +96,44 @@ pub fn inside_any() -> bool {
     any_frame(|_| true)
 }
 
-fn any_frame(mut wanted: impl FnMut(&Frame) -> bool) -> bool {
-    let Some(record) = ThreadRecord::current() else { return false };
-    let mut next = record.frame.get();
-    // SAFETY: a frame lives on this thread's stack below us, in the call of `run` that put it there.
-    while let Some(frame) = unsafe { next.as_ref() } {
-        if wanted(frame) {
-            return true;
-        }
-        next = frame.outer;
+fn any_frame(wanted: impl FnMut(&Frame) -> bool) -> bool {
+    // SAFETY: this thread is in them.
+    Inside::here().is_some_and(|inside| unsafe { inside.any(wanted) })
+}
+
+/// The callbacks that a thread is in.
+#[derive(Clone, Copy)]
+pub(super) struct Inside(*const Frame);
+
+impl Inside {
+    /// Those of this thread, when it is in any.
+    pub fn here() -> Option<Self> {
+        let innermost = ThreadRecord::current()?.frame.get();
+        (!innermost.is_null()).then_some(Self(innermost))
     }
-    false
+
+    /// # Safety
+    /// Its thread is in them still.
+    unsafe fn any(self, mut wanted: impl FnMut(&Frame) -> bool) -> bool {
+        let mut next = self.0;
+        // SAFETY: a frame lives on its thread's stack, in the call of `run` that put it there.
+        while let Some(frame) = unsafe { next.as_ref() } {
+            if wanted(frame) {
+                return true;
+            }
+            next = frame.outer;
+        }
+        false
+    }
+
+    /// Whether one of them is that object's.
+    ///
+    /// # Safety
+    /// Its thread is in them still.
+    pub unsafe fn has(self, owner: Owner) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.any(|frame| frame.owner == owner) }
+    }
 }
 
 /// Leaves words for the failure that the running callback is about to return.

@@ -12,7 +12,7 @@ use super::alloc::{self, OutOfMemory};
 use super::hazards::{self, Hazard};
 use super::pockets::{self, Reach};
 use super::thread::{self, Caller, ThreadRecord};
-use super::{Owner, barrier, callback, fork, injection, panics};
+use super::{Owner, barrier, callback, fork, injection, nesting, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -123,6 +123,11 @@ pub enum HandleError {
         "{kind} {handle:#x} cannot be destroyed from inside one of its own callbacks, or the log's: it would wait for itself"
     )]
     InsideOwnCallback { kind: &'static str, handle: u64 },
+    #[error(
+        "{kind} {handle:#x} cannot be destroyed here: another thread, inside a callback of it, destroys an object inside \
+         whose callback this is, and the two would wait for one another"
+    )]
+    WaitsForOneAnother { kind: &'static str, handle: u64 },
     #[error("too many objects: {MAX_SLOTS} handles are in use")]
     Full,
     #[error(transparent)]
@@ -498,40 +503,45 @@ fn reap_if_childless<T: Handled>(pin: Pin<T>, handle: u64) {
 
 /// Destroys the object: new work is refused, waits end, and when no child is out its memory goes.
 pub fn destroy<T: Handled>(handle: u64) -> Result<(), HandleError> {
-    let object = {
-        let pin = Pin::<T>::new(ThreadRecord::current(), handle, Admit::Destroy).map_err(|error| match error {
-            HandleError::Closing { kind, handle } => HandleError::Destroyed { kind, handle },
-            error => error,
-        })?;
-        let would_wait_for_itself = pin.is_used_further_out()
-            || callback::inside(Owner(handle))
-            || (T::KIND.has_threads() && callback::inside(Owner::LOG));
-        if would_wait_for_itself {
-            return Err(HandleError::InsideOwnCallback { kind: T::KIND.name(), handle });
-        }
+    let kind = T::KIND.name();
+    let pin = Pin::<T>::new(ThreadRecord::current(), handle, Admit::Destroy).map_err(|error| match error {
+        HandleError::Closing { kind, handle } => HandleError::Destroyed { kind, handle },
+        error => error,
+    })?;
+    let would_wait_for_itself = pin.is_used_further_out()
+        || callback::inside(Owner(handle))
+        || (T::KIND.has_threads() && callback::inside(Owner::LOG));
+    if would_wait_for_itself {
+        return Err(HandleError::InsideOwnCallback { kind, handle });
+    }
+    let slot = pin.slot;
+    let begin = || {
         // Quarantined meanwhile or not: of several destroyers one makes it closing.
         let closing = |word| (word & STATE == LIVE).then_some(expected(handle, CLOSING));
-        if pin.slot.word.fetch_update(SeqCst, SeqCst, closing).is_err() {
-            return Err(HandleError::Destroyed { kind: T::KIND.name(), handle });
-        }
-        // A callback that is held up would hold up this call.
-        injection::forget(Owner(handle));
-        pin.begin_destroy();
-        pin.share()
+        let is_begun = slot.word.fetch_update(SeqCst, SeqCst, closing).is_ok();
+        is_begun.then_some(()).ok_or(HandleError::Destroyed { kind, handle })
     };
-    if let Some(slot) = slot(index_of(handle)) {
-        wait_unpinned(slot, handle);
-        object.finish_destroy();
-        slot.word.store(expected(handle, ORPHANED), SeqCst);
-        // Either this sees that the last child is gone, or whoever ended that one sees the orphan.
-        fence(SeqCst);
-        let childless = object.children() == 0;
-        drop(object);
-        if childless {
-            reap::<T>(handle);
-        }
+    nesting::destroy(Owner(handle), begin, || end(pin, handle))
+        .unwrap_or(Err(HandleError::WaitsForOneAnother { kind, handle }))
+}
+
+/// What follows once it is closing.
+fn end<T: Handled>(pin: Pin<T>, handle: u64) {
+    // A callback that is held up would hold up this call.
+    injection::forget(Owner(handle));
+    pin.begin_destroy();
+    let (slot, object) = (pin.slot, pin.share());
+    drop(pin);
+    wait_unpinned(slot, handle);
+    object.finish_destroy();
+    slot.word.store(expected(handle, ORPHANED), SeqCst);
+    // Either this sees that the last child is gone, or whoever ended that one sees the orphan.
+    fence(SeqCst);
+    let childless = object.children() == 0;
+    drop(object);
+    if childless {
+        reap::<T>(handle);
     }
-    Ok(())
 }
 
 /// Frees an orphaned object without children. Of several callers one does it.

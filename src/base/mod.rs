@@ -13,6 +13,7 @@ pub mod handles;
 pub mod hazards;
 pub mod injection;
 pub mod log;
+mod nesting;
 pub mod panics;
 pub mod park;
 pub mod pockets;
