@@ -37,17 +37,27 @@ impl Pool {
             return Ok(());
         }
         if self.breaker.is_open() {
-            // One resource is enough to try whether any can be made.
-            let (lease, _) = match self.acquire_now(demand)? {
-                Some(leased) => leased,
-                None => self.acquire_later(demand, deadline, cancel)?,
-            };
-            // Nobody else has it, so it is not stale.
-            let _ = self.release(lease, demand.caller);
+            self.try_one(demand, deadline, cancel)?;
         }
         self.wait_and_lease(demand, count, deadline, cancel, |grants, wait| {
             self.lease_all(grants, demand, leases, resources, wait)
         })
+    }
+
+    /// One resource is enough to try whether any can be made. It is not leased, and so this is no use of it.
+    fn try_one(&self, demand: Demand, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), AcquireError> {
+        let now = match self.take_now(demand)? {
+            Some(grant) => self.prepare(grant, demand, &mut || {})?,
+            None => None,
+        };
+        let one = match now {
+            Some(one) => one,
+            None => self.wait_and_lease(demand, 1, deadline, cancel, |grants, wait| {
+                grants.first().map_or(Ok(None), |grant| self.prepare(*grant, demand, wait))
+            })?,
+        };
+        self.give_back(Grant::Idle(one.number), demand.priority);
+        Ok(())
     }
 
     /// The way without a callback and without a lock: every one is idle, and none can be unfit.

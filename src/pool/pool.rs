@@ -243,22 +243,30 @@ impl Pool {
         if let Some(leased) = self.acquire_at_hand(demand) {
             return Ok(Some(leased));
         }
+        match self.take_now(demand)? {
+            Some(grant) => {
+                self.note_calm();
+                self.lease(grant, demand, &mut || {})
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Takes an idle resource or a place for one, with its share of the pool. Nothing when there is none to be had, or when
+    /// others came first.
+    #[inline]
+    pub(super) fn take_now(&self, demand: Demand) -> Result<Option<Grant>, AcquireError> {
         if self.is(CLOSED) {
             return Err(AcquireError::Closed);
         }
         if !self.waiters.is_empty() || !self.reserve.enter(demand.priority, 1, self.limits.max_size()) {
             return Ok(None);
         }
-        match self.take(demand.tag, self.idle.here()) {
-            Some(grant) => {
-                self.note_calm();
-                self.lease(grant, demand, &mut || {})
-            }
-            None => {
-                self.leave_reserve(demand.priority);
-                Ok(None)
-            }
+        let taken = self.take(demand.tag, self.idle.here());
+        if taken.is_none() {
+            self.leave_reserve(demand.priority);
         }
+        Ok(taken)
     }
 
     /// Takes what is free for one on that node: an idle slot first, else a vacant one. It is the caller's then.

@@ -207,3 +207,21 @@ fn acquire_of_many_that_fails_is_no_use_of_any() {
     assert_eq!(pool.release_many(leases[..2].iter().copied(), Caller::UNKNOWN), (2, Ok(())));
     assert_eq!(yard.destroyed.load(SeqCst), 2);
 }
+
+#[test]
+fn acquire_of_many_behind_an_open_breaker_is_no_use_of_what_it_tries() {
+    let yard = Arc::new(Yard { may_create: Some(1), ..Yard::default() });
+    let (handle, pool) = pool_of(&yard, 4, 0);
+    let (mut leases, mut resources) = ([Lease(0); 2], [Resource::NONE; 2]);
+    let demand = Demand::plain(Caller::UNKNOWN);
+    let mut pair = || pool.acquire_many(demand, Deadline::after(0), None, &mut leases, &mut resources);
+    for _ in 0..5 {
+        assert!(matches!(pair(), Err(AcquireError::CreateFailed(_))));
+    }
+    assert!(matches!(pair(), Err(AcquireError::Wait { .. })), "what there is is waited for");
+    let stats = pool.stats();
+    assert_eq!((stats.acquires, stats.reuses, stats.idle, stats.in_use), (0, 0, 1, 0));
+    assert_eq!((yard.created.load(SeqCst), yard.destroyed.load(SeqCst)), (1, 0));
+    assert_eq!(pool.slots.uses_of_resource(0), 0);
+    handles::destroy::<Pool>(handle).unwrap();
+}
