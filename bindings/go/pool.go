@@ -59,9 +59,10 @@ type PoolConfig[T any] struct {
 
 // LeaseInfo is a lease that is out.
 type LeaseInfo[T any] struct {
-	Lease  Lease[T]
-	Held   time.Duration // 0 when nobody has looked at the clock
-	Thread int           // of the operating system, on which the goroutine ran when it acquired
+	Lease    Lease[T]
+	Held     time.Duration // 0 when nobody has looked at the clock
+	Thread   int           // of the operating system, on which the goroutine ran when it acquired
+	CallSite CallSite      // from where it was acquired, while tracing was on
 }
 
 // Times is how long things took, exact to a hundredth.
@@ -327,8 +328,8 @@ func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 	ids := make([]C.uint64_t, count)
 	resources := make([]C.uintptr_t, count)
 	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
-		return p.keeper.refusals.explain(failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout, cancel,
-			unsafe.SliceData(ids), unsafe.SliceData(resources))))
+		return nameHolders(p, p.keeper.refusals.explain(failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout,
+			cancel, unsafe.SliceData(ids), unsafe.SliceData(resources)))))
 	})
 	if err != nil {
 		return nil, err
@@ -337,6 +338,7 @@ func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 	for i := range leases {
 		resource, _ := p.keeper.resources.get(uintptr(resources[i]))
 		leases[i] = Lease[T]{pool: p, id: ids[i], resource: resource}
+		p.keeper.sites.note(uint64(ids[i]))
 	}
 	runtime.KeepAlive(p)
 	return leases, nil
@@ -347,6 +349,7 @@ func (p *Pool[T]) ReleaseN(leases []Lease[T]) error {
 	ids := make([]C.uint64_t, len(leases))
 	for i, lease := range leases {
 		ids[i] = lease.id
+		p.keeper.sites.forget(uint64(lease.id))
 	}
 	err := failure(C.ostler_go_pool_release_n(p.handle, unsafe.SliceData(ids), C.uint32_t(len(ids))))
 	runtime.KeepAlive(p)
@@ -360,9 +363,10 @@ func (p *Pool[T]) TryAcquire() (Lease[T], error) {
 
 func (p *Pool[T]) lease(leased C.ostler_go_leased) (Lease[T], error) {
 	if leased.failure.status != C.OSTLER_OK {
-		return Lease[T]{}, p.keeper.refusals.explain(failure(leased.failure))
+		return Lease[T]{}, nameHolders(p, p.keeper.refusals.explain(failure(leased.failure)))
 	}
 	resource, _ := p.keeper.resources.get(uintptr(leased.resource))
+	p.keeper.sites.note(uint64(leased.lease))
 	return Lease[T]{pool: p, id: leased.lease, resource: resource}, nil
 }
 
@@ -445,6 +449,7 @@ func (l Lease[T]) Release() error {
 	if l.pool == nil {
 		return errNoLease
 	}
+	l.pool.keeper.sites.forget(uint64(l.id))
 	err := failure(C.ostler_go_pool_release(l.pool.handle, l.id))
 	runtime.KeepAlive(l.pool)
 	return err
@@ -455,6 +460,7 @@ func (l Lease[T]) Discard() error {
 	if l.pool == nil {
 		return errNoLease
 	}
+	l.pool.keeper.sites.forget(uint64(l.id))
 	err := failure(C.ostler_go_pool_discard(l.pool.handle, l.id))
 	runtime.KeepAlive(l.pool)
 	return err
@@ -466,6 +472,7 @@ func (l Lease[T]) Revoke() error {
 	if l.pool == nil {
 		return errNoLease
 	}
+	l.pool.keeper.sites.forget(uint64(l.id))
 	err := failure(C.ostler_go_pool_revoke(l.pool.handle, l.id))
 	runtime.KeepAlive(l.pool)
 	return err
@@ -478,6 +485,7 @@ type poolKeeper[T any] struct {
 	config    PoolConfig[T]
 	resources registry[T]
 	refusals  lastErrors // of Create
+	sites     callSites
 	tenancy   tenancy
 	handle    atomic.Uintptr
 }
@@ -486,7 +494,7 @@ func (k *poolKeeper[T]) info(pool *Pool[T], info C.ostler_lease_info) LeaseInfo[
 	resource, _ := k.resources.get(uintptr(info.resource))
 	return LeaseInfo[T]{
 		Lease: Lease[T]{pool: pool, id: C.uint64_t(info.lease.value), resource: resource},
-		Held:  time.Duration(info.held_ns), Thread: int(info.thread_id),
+		Held:  time.Duration(info.held_ns), Thread: int(info.thread_id), CallSite: k.sites.of(uint64(info.lease.value)),
 	}
 }
 

@@ -168,6 +168,7 @@ func (t *Tap[T]) Release(lease Lease[T]) error {
 			return nil
 		}
 	}
+	t.pool.keeper.sites.forget(uint64(lease.id))
 	err := failure(C.ostler_go_tap_release(t.opened, lease.id))
 	runtime.KeepAlive(t)
 	return err

@@ -18,18 +18,26 @@ type TracingConfig struct {
 }
 
 // StartTracing remembers, for the whole process, who takes memory from now on, with its size, its age and its call
-// stack. A call stack has the frames of C; where Go called, it ends in the function that cgo made for the call.
+// stack. A call stack has the frames of C; where Go called, it ends in the function that cgo made for the call. Leases of
+// pools tell the calls of Go themselves, in LeaseInfo.
 func StartTracing(config TracingConfig) error {
 	var given arguments
 	frames := given.count("MaxFrames", config.MaxFrames)
 	if given.err != nil {
 		return given.err
 	}
-	return failure(C.ostler_go_tracing_start(frames, C.uint64_t(config.SampleBytes), C.uint64_t(config.Seed)))
+	err := failure(C.ostler_go_tracing_start(frames, C.uint64_t(config.SampleBytes), C.uint64_t(config.Seed)))
+	if err == nil {
+		tracing.Store(true)
+	}
+	return err
 }
 
 // StopTracing switches tracing off. What is remembered stays so until it is given back.
-func StopTracing() error { return failure(C.ostler_go_tracing_stop()) }
+func StopTracing() error {
+	tracing.Store(false)
+	return failure(C.ostler_go_tracing_stop())
+}
 
 // TracingStats is how much is remembered.
 type TracingStats struct {
