@@ -4994,14 +4994,24 @@ ostler_status ostler_request_init(struct ostler_request *request, uint32_t struc
 /** By a close or a destroy, before any resource goes. */
 #define OSTLER_POOL_EVENT_CLOSED 9
 
-/**
- * Idle orders: the warmest resource is leased next, first of all the one that the same thread released last, so that what
- * is not needed grows old and can go.
- */
+/** Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go. */
 #define OSTLER_IDLE_LAST_USED_FIRST 0
 
 /** Each resource is leased in its turn, so that all stay in use. */
 #define OSTLER_IDLE_LONGEST_FIRST 1
+
+/**
+ * Affinities: with OSTLER_IDLE_LAST_USED_FIRST a thread gets first of all the resource that it released last itself. For
+ * others, and with OSTLER_IDLE_LONGEST_FIRST, there is one order for all.
+ */
+#define OSTLER_AFFINITY_THREAD 0
+
+/**
+ * An idle resource stays with the NUMA node on which it was used last: each caller gets, in the idle_order, one of the node
+ * that runs it, else of the nearest node that has one. On a machine whose CPUs are all of one node this is
+ * OSTLER_AFFINITY_THREAD.
+ */
+#define OSTLER_AFFINITY_NODE 1
 
 /** Keeps resources of one kind warm. */
 typedef struct ostler_pool ostler_pool;
@@ -5014,8 +5024,8 @@ typedef struct ostler_pool_config {
     uint32_t min_size;
     /** Most resources there are at once; 1 to 1048576; 0: 16. */
     uint32_t max_size;
-    /** 0. */
-    uint32_t reserved;
+    /** For whom an idle resource is kept by preference: OSTLER_AFFINITY_THREAD (0) or OSTLER_AFFINITY_NODE. */
+    uint32_t affinity;
     /** A resource above min_size that was idle this long is destroyed, at the latest half as long afterwards; 0: never. */
     uint64_t idle_timeout_ns;
     /** validate is called only for a resource that was idle this long; 0: every time. */
@@ -5024,8 +5034,8 @@ typedef struct ostler_pool_config {
     char name[OSTLER_NAME_BYTES];
     /**
      * The most that a later ostler_pool_resize may set max_size to; max_size to 1048576; 0: max_size. The memory for
-     * so many places is taken at once: 36 bytes each, 16 more with OSTLER_IDLE_LONGEST_FIRST or retag, and 8 more for
-     * each of retag, max_uses and max_lifetime_ns.
+     * so many places is taken at once: 36 bytes each, 16 more with OSTLER_IDLE_LONGEST_FIRST or retag (for each node, with
+     * OSTLER_AFFINITY_NODE, and 4 more for that), and 8 more for each of retag, max_uses and max_lifetime_ns.
      */
     uint32_t capacity;
     /** Resources that are made in the background so that as many are idle, as far as max_size allows; at most max_size. */
@@ -5227,6 +5237,13 @@ typedef struct ostler_pool_stats {
     uint64_t refused;
     /** Resources whose lease was revoked and whose holder has not given them back yet. */
     uint64_t revoked;
+    /**
+     * With OSTLER_AFFINITY_NODE, where there are several nodes: idle resources that went to a caller on the node that had
+     * used them last.
+     */
+    uint64_t node_hits;
+    /** The same to a caller on another node, because none was idle on its own. */
+    uint64_t node_misses;
 } ostler_pool_stats;
 
 /**
@@ -5467,8 +5484,9 @@ ostler_status ostler_pool_close(struct ostler_pool *pool,
  * Parameters:
  * - pool: owned; invalid afterwards, except for its leases.
  *
- * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks, or inside one of an object whose destroy
+ * would wait for this one while this one waits for it; nothing happens), OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: pool NULL is OSTLER_OK and does nothing.

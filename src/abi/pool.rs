@@ -17,7 +17,7 @@ use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, Affinity, CloseError, CreateError, Event, Factory, Hearer, IdleOrder, Lease, LeaseInfo, Outcome, Pool,
+    AcquireError, Affinity, CloseError, CreateError, Event, Factory, Hearer, IdleOrder, Lease, Left, LeaseInfo, Outcome, Pool,
     PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
@@ -345,6 +345,7 @@ impl From<CloseError> for Failure {
         let status = match error {
             CloseError::InsideOwnCallback => OSTLER_E_WOULD_DEADLOCK,
             CloseError::Destroyed { .. } => OSTLER_E_CLOSED,
+            CloseError::Quarantined { .. } => OSTLER_E_QUARANTINED,
             CloseError::Wait { end, .. } => Failure::from(end).status(),
         };
         Self::new(status, format_args!("{error}"))
@@ -365,6 +366,7 @@ impl From<WarmError> for Failure {
         let status = match error {
             WarmError::InsideOwnCallback => OSTLER_E_WOULD_DEADLOCK,
             WarmError::Closed => OSTLER_E_CLOSED,
+            WarmError::Quarantined { .. } => OSTLER_E_QUARANTINED,
             WarmError::CreateFailed { .. } => OSTLER_E_CREATE_FAILED,
             WarmError::Wait { end, .. } => Failure::from(end).status(),
         };
@@ -862,9 +864,11 @@ pub unsafe extern "C" fn ostler_pool_close(
         let closed = pool.close(Deadline::after(timeout_ns), cancel.as_deref());
         // SAFETY: as the header asks.
         let still_out = unsafe { optional_output(still_out, 0) };
-        if let (Err(CloseError::Wait { left, .. } | CloseError::Destroyed { left }), Some(still_out)) =
-            (&closed, still_out)
-        {
+        let left = match &closed {
+            Err(CloseError::Wait { left, .. } | CloseError::Destroyed { left } | CloseError::Quarantined { left }) => *left,
+            Ok(()) | Err(CloseError::InsideOwnCallback) => Left::default(),
+        };
+        if let Some(still_out) = still_out {
             *still_out = left.leases;
         }
         Ok(closed?)

@@ -4,7 +4,7 @@
 use super::borrowers::Holders;
 use super::events::Event;
 use super::numbers::Reason;
-use super::pool::{CLOSED, DESTROYING, PAUSED, Pool};
+use super::pool::{CLOSED, DESTROYING, PAUSED, Pool, QUARANTINED};
 use super::slots::{Claim, Hold, Life, Phase, Resource};
 use super::waiting::{AcquireError, LastFailure};
 use crate::base::alloc::{self, OutOfMemory};
@@ -31,6 +31,8 @@ pub enum CloseError {
     InsideOwnCallback,
     #[error("{left}: the pool was destroyed by another thread")]
     Destroyed { left: Left },
+    #[error("{left}: the pool was quarantined after a panic meanwhile, and only destroy is left")]
+    Quarantined { left: Left },
     #[error("{left}: {end}{holders}")]
     Wait { left: Left, end: WaitEnd, holders: Holders },
 }
@@ -72,6 +74,8 @@ pub enum WarmError {
     InsideOwnCallback,
     #[error("the pool is closing: it makes nothing any more")]
     Closed,
+    #[error("{ready} of {wanted} resources are made: the pool was quarantined after a panic meanwhile, and only destroy is left")]
+    Quarantined { ready: u32, wanted: u32 },
     #[error("{ready} of {wanted} resources are made: {failure}")]
     CreateFailed { ready: u32, wanted: u32, failure: CallbackFailure },
     #[error("{ready} of {wanted} resources are made: {end}{failure}")]
@@ -383,6 +387,9 @@ impl Pool {
             if ready >= wanted {
                 return Some(Ok((ready, wanted)));
             }
+            if self.is(QUARANTINED) {
+                return Some(Err(WarmError::Quarantined { ready, wanted }));
+            }
             let failure = self.breaker.failure_after(failures_before)?;
             Some(Err(WarmError::CreateFailed { ready, wanted, failure }))
         };
@@ -454,7 +461,11 @@ impl Pool {
                 return Some(Ok(()));
             }
             // A destroy waits for no lease, and so not for this call either.
-            self.is(DESTROYING).then_some(Err(CloseError::Destroyed { left }))
+            if self.is(DESTROYING) {
+                return Some(Err(CloseError::Destroyed { left }));
+            }
+            // Leases do not come back, and what a callback had that panicked is destroyed with the pool.
+            self.is(QUARANTINED).then_some(Err(CloseError::Quarantined { left }))
         };
         self.ended
             .wait_until(deadline, cancel, ended)

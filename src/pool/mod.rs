@@ -65,7 +65,7 @@ pub use config::{Affinity, IdleOrder, PoolConfig};
 pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};
 pub use demand::Demand;
 pub use events::Event;
-pub use life::{CloseError, WarmError};
+pub use life::{CloseError, Left, WarmError};
 pub use numbers::{PoolStats, PoolTimes};
 pub use pool::{CreateError, Factory, Pool};
 pub use reclaim::RevokeError;

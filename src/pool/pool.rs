@@ -784,6 +784,7 @@ impl Handled for Pool {
         self.recall();
         self.waiters.wake_all();
         self.warmed.wake_all();
+        self.ended.wake_all();
     }
 
     fn finish_destroy(&self) {

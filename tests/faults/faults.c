@@ -675,6 +675,30 @@ static ostler_status use_orchestrator(void)
     return status;
 }
 
+/* On a machine with four nodes, for which this one is taken. */
+static ostler_status use_pool_by_node(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_pool_config config = {.struct_size = sizeof config, .max_size = 4, .affinity = OSTLER_AFFINITY_NODE};
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    ostler_pool *pool = NULL;
+    ostler_lease lease = {0};
+    void *resource;
+    ostler_faults_set_machine("numa:4 core:2 pu:1");
+    TRY(ostler_pool_create(&config, &callbacks, &resources, &pool));
+    ostler_faults_set_machine(NULL);
+    if (pool == NULL)
+        return status;
+    for (uint32_t cpu = 0; cpu < 8; cpu++) {
+        ostler_faults_run_on_cpu(cpu);
+        TRY(ostler_pool_acquire(pool, 0, NULL, &lease, &resource));
+        if (lease.value != 0)
+            EXPECT_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
+    }
+    EXPECT_STATUS(ostler_pool_destroy(pool), OSTLER_OK);
+    return status;
+}
+
 static const struct scenario heap = {use_heap, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario topology = {use_topology, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario arena = {
@@ -694,6 +718,7 @@ static const struct scenario segment = {
 /* What a callback that was failed by injection answers is its errno, negative. */
 static const struct scenario pool = {
     use_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
+static const struct scenario pool_by_node = {use_pool_by_node, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK}};
 static const struct scenario lively_pool = {
     use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario tap = {
@@ -777,6 +802,7 @@ TEST(system_calls_of_a_file)
 TEST(threads_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(threads_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(threads_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_THREAD_START, EAGAIN); }
+TEST(allocations_of_a_pool_by_node) { fail_each_visit(&pool_by_node, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(callbacks_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_CALLBACK, EIO); }
@@ -816,6 +842,142 @@ TEST(panic_in_each_guarded_call_is_a_status_and_quarantines_its_object)
     CHECK_STATUS(ostler_pool_release(sound, lease), OSTLER_OK);
     CHECK_STATUS(ostler_pool_destroy(lame), OSTLER_OK);
     CHECK_STATUS(ostler_pool_destroy(sound), OSTLER_OK);
+    check_nothing_is_left(OSTLER_FAULT_CALLBACK, 1);
+}
+
+/* A pool whose callbacks are held up until they may go on. */
+struct gate {
+    ostler_pool *pool;
+    atomic_int inside, may_go_on;
+    ostler_status status;
+};
+
+static ostler_status wait_at(struct gate *gate)
+{
+    atomic_fetch_add(&gate->inside, 1);
+    while (!atomic_load(&gate->may_go_on))
+        sched_yield();
+    return OSTLER_OK;
+}
+
+static ostler_status validate_at_the_gate(void *gate, void *resource)
+{
+    (void)resource;
+    return wait_at(gate);
+}
+
+static ostler_status create_at_the_gate(void *gate, void **resource)
+{
+    *resource = gate;
+    return wait_at(gate);
+}
+
+static ostler_status create_at_once(void *gate, void **resource)
+{
+    *resource = gate;
+    return OSTLER_OK;
+}
+
+static ostler_status retag_at_once(void *gate, void *resource, uint64_t from, uint64_t to)
+{
+    (void)gate, (void)resource, (void)from, (void)to;
+    return OSTLER_OK;
+}
+
+static void destroy_at_once(void *gate, void *resource)
+{
+    (void)gate, (void)resource;
+}
+
+static ostler_pool_callbacks gate_callbacks(void)
+{
+    ostler_pool_callbacks callbacks;
+    CHECK_STATUS(ostler_pool_callbacks_init(&callbacks, sizeof callbacks), OSTLER_OK);
+    callbacks.destroy = destroy_at_once;
+    return callbacks;
+}
+
+static void *acquire_with_a_tag(void *argument)
+{
+    struct gate *gate = argument;
+    ostler_acquire how = {.struct_size = sizeof how, .timeout_ns = OSTLER_FOREVER, .tag = 7};
+    ostler_lease lease;
+    void *resource;
+    EXPECT_STATUS(ostler_pool_acquire_with(gate->pool, &how, &lease, &resource), OSTLER_E_PANIC);
+    return NULL;
+}
+
+static void *close_for_ever(void *argument)
+{
+    struct gate *gate = argument;
+    uint64_t still_out;
+    gate->status = ostler_pool_close(gate->pool, OSTLER_FOREVER, NULL, &still_out);
+    EXPECT_EQ(still_out, 1);
+    EXPECT(strstr(ostler_last_error_message(), "quarantined") != NULL);
+    return NULL;
+}
+
+TEST(close_that_waits_ends_when_its_pool_is_quarantined)
+{
+    struct gate gate = {0};
+    pthread_t acquirer, closer;
+    ostler_lease lease, held;
+    void *resource;
+    ostler_pool_callbacks callbacks = gate_callbacks();
+    callbacks.create = create_at_once;
+    callbacks.retag = retag_at_once;
+    callbacks.validate = validate_at_the_gate;
+    gate.pool = make_pool(2, callbacks, &gate);
+    CHECK_STATUS(ostler_pool_acquire(gate.pool, 0, NULL, &lease, &resource), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_acquire(gate.pool, 0, NULL, &held, &resource), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_release(gate.pool, lease), OSTLER_OK);
+    pthread_create(&acquirer, NULL, acquire_with_a_tag, &gate);
+    while (!atomic_load(&gate.inside))
+        sched_yield();
+    pthread_create(&closer, NULL, close_for_ever, &gate);
+    while (ostler_pool_try_acquire(gate.pool, &lease, &resource) != OSTLER_E_CLOSED)
+        sched_yield();
+    /* The next callback that is called is retag. */
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 1, PANICS, 0);
+    atomic_store(&gate.may_go_on, 1);
+    pthread_join(acquirer, NULL);
+    pthread_join(closer, NULL);
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
+    CHECK_STATUS(gate.status, OSTLER_E_QUARANTINED);
+    CHECK_STATUS(ostler_pool_destroy(gate.pool), OSTLER_OK);
+    CHECK_STATUS(ostler_pool_release(gate.pool, held), OSTLER_OK);
+    check_nothing_is_left(OSTLER_FAULT_CALLBACK, 1);
+}
+
+static void *wait_until_warm(void *argument)
+{
+    struct gate *gate = argument;
+    uint32_t ready, wanted;
+    gate->status = ostler_pool_wait_warm(gate->pool, OSTLER_FOREVER, NULL, &ready, &wanted);
+    EXPECT(strstr(ostler_last_error_message(), "quarantined") != NULL);
+    return NULL;
+}
+
+TEST(wait_for_warmth_ends_when_its_pool_is_quarantined)
+{
+    struct gate gate = {0};
+    pthread_t waiter;
+    ostler_lease lease;
+    void *resource;
+    ostler_pool_config config = {.struct_size = sizeof config, .max_size = 2, .min_size = 1};
+    ostler_pool_callbacks callbacks = gate_callbacks();
+    callbacks.create = create_at_the_gate;
+    CHECK_STATUS(ostler_pool_create(&config, &callbacks, &gate, &gate.pool), OSTLER_OK);
+    while (!atomic_load(&gate.inside))
+        sched_yield();
+    pthread_create(&waiter, NULL, wait_until_warm, &gate);
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 1, PANICS, 0);
+    CHECK_STATUS(ostler_pool_acquire(gate.pool, 0, NULL, &lease, &resource), OSTLER_E_PANIC);
+    ostler_faults_set(OSTLER_FAULT_CALLBACK, 0, 0, 0);
+    pthread_join(waiter, NULL);
+    CHECK_STATUS(gate.status, OSTLER_E_QUARANTINED);
+    atomic_store(&gate.may_go_on, 1);
+    CHECK_STATUS(ostler_pool_destroy(gate.pool), OSTLER_OK);
     check_nothing_is_left(OSTLER_FAULT_CALLBACK, 1);
 }
 
