@@ -17,8 +17,8 @@ use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::pool::{
-    AcquireError, Affinity, CloseError, CreateError, Event, Factory, Hearer, IdleOrder, Lease, Left, LeaseInfo, Outcome, Pool,
-    PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot, WarmError,
+    AcquireError, Affinity, CloseError, CreateError, Event, Factory, Hearer, IdleOrder, Lease, LeaseInfo, Left,
+    Outcome, Pool, PoolConfig, ResizeError, Resource, RevokeError, StaleLease, TimesSnapshot, WarmError,
 };
 use std::ffi::{c_char, c_void};
 
@@ -865,7 +865,9 @@ pub unsafe extern "C" fn ostler_pool_close(
         // SAFETY: as the header asks.
         let still_out = unsafe { optional_output(still_out, 0) };
         let left = match &closed {
-            Err(CloseError::Wait { left, .. } | CloseError::Destroyed { left } | CloseError::Quarantined { left }) => *left,
+            Err(CloseError::Wait { left, .. } | CloseError::Destroyed { left } | CloseError::Quarantined { left }) => {
+                *left
+            }
             Ok(()) | Err(CloseError::InsideOwnCallback) => Left::default(),
         };
         if let Some(still_out) = still_out {

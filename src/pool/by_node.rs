@@ -98,7 +98,8 @@ impl ByNode {
     fn pop_near(&self, tag: u64, node: u32) -> Option<(u32, u32)> {
         loop {
             let before = self.pushes();
-            let tagged = |tag: u64| self.near(node).find_map(|(from, place)| Some((place.shelf.pop_tagged(tag)?, from)));
+            let tagged =
+                |tag: u64| self.near(node).find_map(|(from, place)| Some((place.shelf.pop_tagged(tag)?, from)));
             let any = || self.near(node).find_map(|(from, place)| Some((place.shelf.pop(tag)?.0, from)));
             let popped = if self.is_by_tag { tagged(tag).or_else(|| tagged(0)) } else { None };
             let popped = popped.or_else(any);

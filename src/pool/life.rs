@@ -74,7 +74,9 @@ pub enum WarmError {
     InsideOwnCallback,
     #[error("the pool is closing: it makes nothing any more")]
     Closed,
-    #[error("{ready} of {wanted} resources are made: the pool was quarantined after a panic meanwhile, and only destroy is left")]
+    #[error(
+        "{ready} of {wanted} resources are made: the pool was quarantined after a panic meanwhile, and only destroy is left"
+    )]
     Quarantined { ready: u32, wanted: u32 },
     #[error("{ready} of {wanted} resources are made: {failure}")]
     CreateFailed { ready: u32, wanted: u32, failure: CallbackFailure },

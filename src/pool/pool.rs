@@ -162,10 +162,8 @@ impl Pool {
             IdleOrder::LongestIdleFirst => Order::LongestIdleFirst,
         };
         let idle = IdleSet::new(order, nodes, config.min_idle > 0, capacity, &links)?;
-        let has_pockets = order == Order::LastUsedFirst
-            && config.min_idle == 0
-            && config.reserved_high == 0
-            && !idle.is_by_node();
+        let has_pockets =
+            order == Order::LastUsedFirst && config.min_idle == 0 && config.reserved_high == 0 && !idle.is_by_node();
         let pool = alloc::try_arc(Self {
             owner,
             config,

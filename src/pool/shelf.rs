@@ -163,7 +163,8 @@ impl ByTag {
 
     fn pop(&self, wanted: u64) -> Option<(u32, u32)> {
         let numbers = &mut *self.numbers.lock();
-        let place = last_of(numbers, wanted).or_else(|| last_of(numbers, 0)).or_else(|| numbers.len().checked_sub(1))?;
+        let place =
+            last_of(numbers, wanted).or_else(|| last_of(numbers, 0)).or_else(|| numbers.len().checked_sub(1))?;
         let slot = self.remove(numbers, place);
         Some((slot, numbers.len() as u32))
     }

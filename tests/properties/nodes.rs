@@ -128,9 +128,8 @@ impl Run {
                 self.acquired(came);
             }
             Step::AcquireMany(count) => {
-                let is_possible = count <= self.max_size
-                    && !self.is_paused
-                    && self.leased.len() + count <= self.max_size;
+                let is_possible =
+                    count <= self.max_size && !self.is_paused && self.leased.len() + count <= self.max_size;
                 let all_of_one = NEAREST[self.here].into_iter().find(|node| self.idle[*node].len() >= count);
                 let came = self.pool.acquire_n(count, 0);
                 assert_eq!(came.is_ok(), is_possible);
@@ -208,7 +207,8 @@ impl Run {
         let cpu = self.here as u32 * 2;
         for node in 0..4 {
             machine::run_on(node as u32 * 2);
-            let mut taken: Vec<(u64, u32)> = (0..self.idle[node].len()).map(|_| self.pool.try_acquire().unwrap()).collect();
+            let mut taken: Vec<(u64, u32)> =
+                (0..self.idle[node].len()).map(|_| self.pool.try_acquire().unwrap()).collect();
             assert!(taken.iter().all(|(_, number)| self.idle[node].contains(number)), "one was moved");
             self.hits += taken.len() as u64;
             self.idle[node].clear();

@@ -31,7 +31,9 @@ fn configs() -> Vec<ostler_pool_config> {
         with(|config| (config.idle_order, config.max_uses) = (1, 5)),
         with(|config| (config.min_size, config.max_lifetime_ns, config.keepalive_ns) = (2, 2_000_000, 1_000_000)),
         with(|config| config.affinity = OSTLER_AFFINITY_NODE),
-        with(|config| (config.affinity, config.min_size, config.idle_timeout_ns) = (OSTLER_AFFINITY_NODE, 1, 1_000_000)),
+        with(|config| {
+            (config.affinity, config.min_size, config.idle_timeout_ns) = (OSTLER_AFFINITY_NODE, 1, 1_000_000)
+        }),
         with(|config| (config.min_idle, config.idle_timeout_ns, config.soft_max_size) = (1, 1_000_000, 2)),
     ]
 }
