@@ -31,8 +31,8 @@ static_assert(sizeof(void *) == 8, "Ostler needs a 64-bit target");
  * Allocates from a cursor's region; see ostler_cursor_alloc for parameters and statuses. With a literal size and
  * alignment the checks of both fold away.
  *
- * Another thread may empty the region at a destroy, by setting its end to NULL; whatever else was read then, the room
- * is negative, and the library answers.
+ * Another thread may empty the region at a destroy, by setting its end to NULL; whatever else was read then, the block ends
+ * behind that, and the library answers.
  */
 static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes,
                                                        void **out)
@@ -41,14 +41,11 @@ static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, ui
     const int plain = align <= OSTLER_INLINE_ALIGN_MAX_ && (align & (align - 1)) == 0 &&
                       size_bytes - 1 < OSTLER_INLINE_SIZE_MAX_ && cursor != NULL && out != NULL;
     if (plain && __builtin_expect(__atomic_load_n(&cursor->layout, __ATOMIC_RELAXED) == OSTLER_CURSOR_LAYOUT, 1)) {
-        uint8_t *next = __atomic_load_n(&cursor->next, __ATOMIC_RELAXED);
-        uint8_t *end = __atomic_load_n(&cursor->end, __ATOMIC_RELAXED);
-        const uint64_t padding = (0 - (uint64_t)(uintptr_t)next) & (align - 1);
-        const int64_t room = (int64_t)((uint64_t)(uintptr_t)end - (uint64_t)(uintptr_t)next - padding);
-        if (__builtin_expect(room >= (int64_t)size_bytes, 1)) {
-            uint8_t *start = next + padding;
-            __atomic_store_n(&cursor->next, start + size_bytes, __ATOMIC_RELAXED);
-            *out = start;
+        const uint64_t next = (uint64_t)(uintptr_t)__atomic_load_n(&cursor->next, __ATOMIC_RELAXED);
+        const uint64_t start = (next + (align - 1)) & ~(align - 1), stop = start + size_bytes;
+        if (__builtin_expect(stop <= (uint64_t)(uintptr_t)__atomic_load_n(&cursor->end, __ATOMIC_RELAXED), 1)) {
+            __atomic_store_n(&cursor->next, (uint8_t *)(uintptr_t)stop, __ATOMIC_RELAXED);
+            *out = (void *)(uintptr_t)start;
             return OSTLER_OK;
         }
     }

@@ -11,7 +11,7 @@ mod geometry;
 mod magazine;
 
 use crate::explore;
-use depot::Depot;
+use depot::{Claim, Depot};
 use gate::{Gate, Leave};
 use geometry::Geometry;
 use magazine::{LAYOUT, Magazine, Setup};
@@ -86,10 +86,14 @@ impl Shelf {
             magazine.drain(|slot| self.give(slot));
         }
         let mut got = None;
-        self.depot.take(1, |slot| got = Some(slot));
+        if visit.is_open {
+            self.depot.draw(&magazine.claim, 1, |slot| got = Some(slot));
+        } else {
+            self.depot.take(1, |slot| got = Some(slot));
+        }
         if got.is_some() && visit.is_open {
             let room = (self.capacity / 2).min(magazine.room());
-            self.depot.take(room, |slot| magazine.add(self.geometry.slot(slot)));
+            self.depot.draw(&magazine.claim, room, |slot| magazine.add(self.geometry.slot(slot)));
         }
         let is_open = visit.is_open;
         drop(visit);
@@ -162,6 +166,29 @@ fn nobody_goes_short_while_another_has_it_at_hand() {
         rider.join().unwrap();
         let both = [shelf.get(0), shelf.get(0)];
         assert!(both.iter().all(Option::is_some), "one is lost");
+    });
+}
+
+#[test]
+fn whoever_draws_from_words_of_others_takes_each_slot_once() {
+    explore(|| {
+        // Of three words, so that claims are won, lost, let go, and passed over at the end.
+        let depot = Arc::new(Depot::new(3 * 64).unwrap());
+        [0, 64, 65, 128].into_iter().for_each(|slot| assert!(depot.give(slot)));
+        let other = depot.clone();
+        let draw = |depot: &Depot| {
+            let (claim, mut drawn) = (Claim::default(), Vec::new());
+            depot.draw(&claim, 1, |slot| drawn.push(slot));
+            depot.draw(&claim, 2, |slot| drawn.push(slot));
+            depot.let_go(&claim);
+            drawn
+        };
+        let rider = thread::spawn(move || draw(&other));
+        let mut drawn = draw(&depot);
+        drawn.extend(rider.join().unwrap());
+        depot.take(4, |slot| drawn.push(slot));
+        drawn.sort_unstable();
+        assert_eq!(drawn, [0, 64, 65, 128]);
     });
 }
 

@@ -1,16 +1,53 @@
 //! The depot: the free slots that are in no magazine, one bit for each. Slots are given out from the lowest address on, so
 //! what lives stays together, and a bit that is there already says that a slot was put twice. Every call is lock-free.
+//!
+//! The states of the slots of one word fill a line of the cache, which threads write whenever they get and put. So whoever
+//! draws many claims the word that it draws from, and others draw from another as long as there is one.
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
 
 const BITS: u32 = u64::BITS;
 
+/// The word that one draws from; none at first. A claim keeps nobody away who finds no other word.
+pub struct Claim {
+    /// The number of the word behind it; 0: none.
+    next: AtomicU32,
+}
+
+impl Default for Claim {
+    fn default() -> Self {
+        Self { next: AtomicU32::new(0) }
+    }
+}
+
+/// Slots of one word that go into the depot in one step.
+#[derive(Clone, Copy, Default)]
+pub struct Run {
+    word: u32,
+    slots: u64,
+}
+
+impl Run {
+    /// Adds a slot. When it is of another word a new run begins with it, and the one before is told.
+    #[inline]
+    pub fn add(&mut self, slot: u32) -> Option<Self> {
+        let one = Self { word: slot / BITS, slots: 1 << (slot % BITS) };
+        if one.word == self.word && self.slots & one.slots == 0 {
+            self.slots |= one.slots;
+            return None;
+        }
+        Some(std::mem::replace(self, one))
+    }
+}
+
 pub struct Depot {
     /// Of a bit for each slot.
     words: Vec<AtomicU64>,
     /// Of a bit for each word that may have some.
     summary: Vec<AtomicU64>,
+    /// Of a bit for each word that somebody claims.
+    claims: Vec<AtomicU64>,
     /// The slot at which the search begins; 0 unless [`Depot::rotate`] is used.
     first: AtomicU32,
 }
@@ -20,13 +57,21 @@ impl Depot {
     pub fn new(slots: u32) -> Result<Self, OutOfMemory> {
         let words = zeros(slots.div_ceil(BITS))?;
         let summary = zeros((words.len() as u32).div_ceil(BITS))?;
-        Ok(Self { words, summary, first: AtomicU32::new(0) })
+        let claims = zeros(summary.len() as u32)?;
+        Ok(Self { words, summary, claims, first: AtomicU32::new(0) })
     }
 
     /// Makes a slot free; `false` when it was.
     #[inline]
     pub fn give(&self, slot: u32) -> bool {
         self.give_all(slot / BITS, 1 << (slot % BITS)) == 0
+    }
+
+    /// Makes the slots of a run free. `again` gets those that were.
+    pub fn give_run(&self, run: Run, mut again: impl FnMut(u32)) {
+        if run.slots != 0 {
+            each_of(run.word, self.give_all(run.word, run.slots), &mut again);
+        }
     }
 
     /// Makes slots of one word free, and tells which of them were.
@@ -53,6 +98,47 @@ impl Depot {
         }
         if self.words.get(word as usize).is_some_and(|bits| bits.load(SeqCst) != 0) {
             self.note(word);
+        }
+    }
+
+    /// Takes at most so many, and tells how many: first from the word that is claimed, then from words that nobody claims,
+    /// and from those of others only when there is nothing else.
+    pub fn draw(&self, claim: &Claim, most: u32, mut each: impl FnMut(u32)) -> u32 {
+        let own = claim.next.load(Relaxed).checked_sub(1);
+        let mut taken = own.map_or(0, |word| self.take_from(word, u64::MAX, most, &mut each));
+        while taken < most
+            && let Some(word) = self.claim_next(claim)
+        {
+            taken += self.take_from(word, u64::MAX, most - taken, &mut each);
+        }
+        if taken == 0 { self.take(most, each) } else { taken }
+    }
+
+    /// Claims the lowest word that has some and that nobody claims, instead of what was claimed before.
+    fn claim_next(&self, claim: &Claim) -> Option<u32> {
+        self.let_go(claim);
+        for (index, (summary, claims)) in (0..).zip(self.summary.iter().zip(&self.claims)) {
+            loop {
+                let unclaimed = summary.load(SeqCst) & !claims.load(Relaxed);
+                if unclaimed == 0 {
+                    break;
+                }
+                let word = unclaimed.trailing_zeros();
+                if claims.fetch_or(1 << word, Relaxed) & (1 << word) == 0 {
+                    let word = index * BITS + word;
+                    claim.next.store(word + 1, Relaxed);
+                    return Some(word);
+                }
+            }
+        }
+        None
+    }
+
+    /// Ends a claim.
+    pub fn let_go(&self, claim: &Claim) {
+        let Some(word) = claim.next.swap(0, Relaxed).checked_sub(1) else { return };
+        if let Some(claims) = self.claims.get((word / BITS) as usize) {
+            claims.fetch_and(!(1 << (word % BITS)), Relaxed);
         }
     }
 
@@ -109,16 +195,12 @@ impl Depot {
             if before & !wanted == 0 {
                 self.strike(word);
             }
-            let mut got = before & wanted;
+            let got = before & wanted;
             if got == 0 {
                 continue;
             }
-            let count = got.count_ones();
-            while got != 0 {
-                each(word * BITS + got.trailing_zeros());
-                got &= got - 1;
-            }
-            return count;
+            each_of(word, got, each);
+            return got.count_ones();
         }
     }
 
@@ -155,6 +237,14 @@ fn zeros(count: u32) -> Result<Vec<AtomicU64>, OutOfMemory> {
     let mut words = alloc::try_vec(count as usize)?;
     words.extend((0..count).map(|_| AtomicU64::new(0)));
     Ok(words)
+}
+
+/// Tells slots of one word, the lowest first.
+fn each_of(word: u32, mut slots: u64, each: &mut impl FnMut(u32)) {
+    while slots != 0 {
+        each(word * BITS + slots.trailing_zeros());
+        slots &= slots - 1;
+    }
 }
 
 /// The lowest `most` bits that are set.

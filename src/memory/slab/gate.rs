@@ -1,9 +1,9 @@
 //! The gate: who moves slots between magazines and the depot, and who needs all of them to stand still.
 //!
-//! A call that moves slots does so in a *visit*, which takes no lock: it marks its magazine busy, passes a fence, and looks
-//! at the gate. Whoever needs exclusiveness changes the gate first and then waits until no magazine is busy. While the gate
-//! is open each thread has its magazine; while it is shut every slot is in the depot, where all find it, and after so many
-//! calls in peace it opens again.
+//! A call that moves slots does so in a *visit*, which takes no lock: it marks its magazine busy, passes the light side of an
+//! asymmetric fence, and looks at the gate. Whoever needs exclusiveness changes the gate first, passes the heavy side, and
+//! waits until no magazine is busy. While the gate is open each thread has its magazine; while it is shut every slot is in
+//! the depot, where all find it, each visit passes a fence of its own, and after so many calls in peace it opens again.
 
 use super::magazine::Magazine;
 use crate::base::barrier;
@@ -40,14 +40,18 @@ pub struct Gate {
 
 /// A visit, which ends with this value.
 pub struct Visit<'a> {
-    busy: &'a AtomicU32,
+    gate: &'a Gate,
+    magazine: Option<&'a Magazine>,
     /// Whether magazines are in use.
     pub is_open: bool,
 }
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        self.busy.fetch_sub(1, SeqCst);
+        match self.magazine {
+            Some(magazine) => magazine.busy.store(0, Release),
+            None => drop(self.gate.strangers.fetch_sub(1, SeqCst)),
+        }
     }
 }
 
@@ -68,11 +72,18 @@ impl Gate {
     /// Begins a visit; waits while another has the gate alone.
     pub fn visit<'a>(&'a self, magazine: Option<&'a Magazine>) -> Visit<'a> {
         loop {
-            let busy = magazine.map_or(&self.strangers, |magazine| &magazine.busy);
-            busy.fetch_add(1, SeqCst);
-            fence(SeqCst);
-            let state = self.state.load(SeqCst);
-            let visit = Visit { busy, is_open: state == OPEN };
+            match magazine {
+                // Its thread alone marks it.
+                Some(magazine) => magazine.busy.store(1, Relaxed),
+                None => drop(self.strangers.fetch_add(1, SeqCst)),
+            }
+            barrier::light();
+            let mut state = self.state.load(SeqCst);
+            if state != OPEN {
+                fence(SeqCst);
+                state = self.state.load(SeqCst);
+            }
+            let visit = Visit { gate: self, magazine, is_open: state == OPEN };
             if state != CHANGING {
                 return visit;
             }
@@ -92,7 +103,12 @@ impl Gate {
         let _changes = self.changes.lock();
         let before = self.state.load(SeqCst);
         self.state.store(CHANGING, SeqCst);
-        fence(SeqCst);
+        if before == OPEN {
+            barrier::heavy();
+        } else {
+            // Since the heavy fence with which it was shut, each visit has passed one of its own.
+            fence(SeqCst);
+        }
         let _restore = Restore { gate: self, state: after(before, leave) };
         barrier::wait_while(|| self.strangers.load(SeqCst) > 0);
         for magazine in all() {

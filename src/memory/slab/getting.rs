@@ -81,9 +81,9 @@ impl Slab {
                 return Ok(Some(Taken { index, was: self.states.begin(index), batch: 1 }));
             }
         } else if let Some(magazine) = magazine {
-            magazine.drain(|slot| self.give(slot));
+            self.give_all(|each| magazine.drain(each));
         }
-        let Some(mut taken) = self.take_from_depot() else { return Ok(None) };
+        let Some(mut taken) = self.take_from_depot(open) else { return Ok(None) };
         if let Some(magazine) = open {
             taken.batch += self.refill(magazine, &taken);
         }
@@ -95,9 +95,13 @@ impl Slab {
         Ok(Some(taken))
     }
 
-    fn take_from_depot(&self) -> Option<Taken> {
+    fn take_from_depot(&self, magazine: Option<&Magazine>) -> Option<Taken> {
         let mut taken = None;
-        self.depot.take(1, |index| taken = Some(Taken { index, was: self.states.begin(index), batch: 1 }));
+        let take = |index| taken = Some(Taken { index, was: self.states.begin(index), batch: 1 });
+        match magazine {
+            Some(magazine) => self.depot.draw(&magazine.claim, 1, take),
+            None => self.depot.take(1, take),
+        };
         if self.checked
             && let Some(taken) = &taken
         {
@@ -115,7 +119,7 @@ impl Slab {
         let mut batch = [0; MOST_ITEMS as usize];
         let mut count = 0;
         let most = (self.config.magazine_slots / 2).min(magazine.room());
-        self.depot.take(most, |index| {
+        self.depot.draw(&magazine.claim, most, |index| {
             batch[count] = index;
             count += 1;
         });
@@ -135,7 +139,7 @@ impl Slab {
     #[cold]
     fn recall(&self) -> Result<Option<Taken>, SlabError> {
         self.counters.recalls.fetch_add(1, Relaxed);
-        let taken = self.alone(Leave::Shut, || self.take_from_depot());
+        let taken = self.alone(Leave::Shut, || self.take_from_depot(None));
         if taken.is_none() && self.gate.is_sealed() {
             return Err(SlabError::Closed);
         }

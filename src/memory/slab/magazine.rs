@@ -7,6 +7,7 @@
 //! back, or its top is seen (the THE protocol of Cilk-5, Frigo, Leiserson and Randall 1998, with the fence on one side
 //! only). One that puts looks at the ceiling first; what it puts at the last moment stays above `low`, for the next look.
 
+use super::depot::Claim;
 use super::geometry::Geometry;
 use crate::base::barrier;
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -41,7 +42,9 @@ pub struct Magazine {
     capacity: AtomicU32,
     /// Up to where inline code puts: the capacity, or 0 when each put needs a call.
     inline_capacity: AtomicU32,
-    _private: [u32; 11],
+    /// Where its thread draws from.
+    pub claim: Claim,
+    _private: [u32; 10],
     items: [AtomicPtr<u8>; MOST_ITEMS as usize],
 }
 
@@ -71,7 +74,8 @@ impl Default for Magazine {
             busy: AtomicU32::new(0),
             capacity: AtomicU32::new(0),
             inline_capacity: AtomicU32::new(0),
-            _private: [0; 11],
+            claim: Claim::default(),
+            _private: [0; 10],
             items: [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST_ITEMS as usize],
         }
     }

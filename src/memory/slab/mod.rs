@@ -39,7 +39,7 @@ use crate::base::thread::ThreadRecord;
 use crate::base::tracing::census::{self, Census};
 use crate::base::{Owner, barrier, tracing};
 use chunks::{ChunkError, Chunks, Plan, Space};
-use depot::Depot;
+use depot::{Depot, Run};
 use gate::Gate;
 use geometry::Geometry;
 use magazine::{Magazine, Setup};
@@ -281,7 +281,19 @@ impl Slab {
     /// Puts what is in a magazine that is shut where all find it.
     fn empty(&self, magazine: &Magazine) {
         let _visit = self.gate.visit(Some(magazine));
-        magazine.drain(|slot| self.give(slot));
+        self.give_all(|each| magazine.drain(each));
+        self.depot.let_go(&magazine.claim);
+    }
+
+    /// Puts slots into the depot that `all` tells, runs of one word at once.
+    fn give_all(&self, all: impl FnOnce(&mut dyn FnMut(*mut u8))) {
+        let mut run = Run::default();
+        all(&mut |slot| {
+            if let Some(full) = self.geometry.index_of(slot).and_then(|index| run.add(index)) {
+                self.depot.give_run(full, |index| self.put_twice_at_once(index));
+            }
+        });
+        self.depot.give_run(run, |index| self.put_twice_at_once(index));
     }
 
     /// Puts a slot of a magazine into the depot.
@@ -291,13 +303,18 @@ impl Slab {
         }
     }
 
-    /// Only of two puts at the same moment the second is not seen before.
     fn give_index(&self, index: u32) {
         if !self.depot.give(index) {
-            self.counters.put_twice.fetch_add(1, Relaxed);
-            let address = self.geometry.slot(index) as usize;
-            crate::base::log::warn(format_args!("{}: slot {address:#x} was put twice at once", self.config.name));
+            self.put_twice_at_once(index);
         }
+    }
+
+    /// Only of two puts at the same moment the second is not seen before.
+    #[cold]
+    fn put_twice_at_once(&self, index: u32) {
+        self.counters.put_twice.fetch_add(1, Relaxed);
+        let address = self.geometry.slot(index) as usize;
+        crate::base::log::warn(format_args!("{}: slot {address:#x} was put twice at once", self.config.name));
     }
 
     /// Runs `body` while every free slot is in the depot and none moves.

@@ -78,7 +78,7 @@ impl Slab {
             // Only what can be used as it is goes where inline code finds it.
             Some(magazine) if visit.is_open && is_clean => self.keep(magazine, slot),
             Some(magazine) if !visit.is_open => {
-                magazine.drain(|slot| self.give(slot));
+                self.give_all(|each| magazine.drain(each));
                 self.give_index(index);
             }
             _ => self.give_index(index),
@@ -93,7 +93,7 @@ impl Slab {
         magazine.set_layout(self.layout());
         if magazine.room() == 0 {
             // Those that were used longest ago.
-            magazine.take_oldest(self.config.magazine_slots / 2, |slot| self.give(slot));
+            self.give_all(|each| magazine.take_oldest(self.config.magazine_slots / 2, each));
             self.counters.flushes.fetch_add(1, Relaxed);
         }
         magazine.add(slot);

@@ -363,6 +363,48 @@ mod depots {
         assert!(!depot.has(100) && depot.has(99) && depot.has(201));
     }
 
+    fn drawn(depot: &Depot, claim: &Claim, most: u32) -> Vec<u32> {
+        let mut got = Vec::new();
+        assert_eq!(depot.draw(claim, most, |slot| got.push(slot)) as usize, got.len());
+        got
+    }
+
+    #[test]
+    fn those_who_draw_share_no_word_as_long_as_there_is_another() {
+        let depot = Depot::new(4 * 64).unwrap();
+        (0..4 * 64).for_each(|slot| assert!(depot.give(slot)));
+        let (one, two, three) = (Claim::default(), Claim::default(), Claim::default());
+        assert_eq!(drawn(&depot, &one, 33), (0..33).collect::<Vec<_>>());
+        assert_eq!(drawn(&depot, &two, 33), (64..97).collect::<Vec<_>>());
+        assert_eq!(drawn(&depot, &one, 31), (33..64).collect::<Vec<_>>());
+        // A word that is used up is let go for the next one, and a batch may come from both.
+        assert_eq!(drawn(&depot, &two, 40), (97..137).collect::<Vec<_>>());
+        assert_eq!(drawn(&depot, &one, 64), (192..256).collect::<Vec<_>>());
+        // What is left is claimed, and had all the same.
+        assert_eq!(drawn(&depot, &three, 64), (137..192).collect::<Vec<_>>());
+        assert_eq!((drawn(&depot, &one, 1), depot.count()), (vec![], 0));
+        // Whoever is gone leaves its word to others.
+        [70, 140].into_iter().for_each(|slot| assert!(depot.give(slot)));
+        assert_eq!(drawn(&depot, &three, 1), [70]);
+        assert!(depot.give(70));
+        depot.let_go(&three);
+        assert_eq!(drawn(&depot, &one, 1), [70]);
+    }
+
+    #[test]
+    fn a_run_of_one_word_goes_in_one_step_and_tells_what_was_there() {
+        let depot = Depot::new(300).unwrap();
+        assert!(depot.give(130));
+        let (mut run, mut again) = (Run::default(), Vec::new());
+        for slot in [7, 5, 128, 130, 129, 129, 6] {
+            if let Some(full) = run.add(slot) {
+                depot.give_run(full, |slot| again.push(slot));
+            }
+        }
+        depot.give_run(run, |slot| again.push(slot));
+        assert_eq!((again, depot.count()), (vec![130, 129], 6));
+    }
+
     #[test]
     fn what_was_given_last_is_taken_last_when_the_search_rotates() {
         for slots in [3, 64, 65, 130, 5000] {
