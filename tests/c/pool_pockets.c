@@ -336,4 +336,98 @@ TEST(nothing_is_lost_and_nobody_shares_whatever_threads_do)
     CHECK_STATUS(ostler_pool_destroy(market.pool), OSTLER_OK);
 }
 
+/* Horses whose leases need no look, so that they are mostly taken and given back without one. */
+static ostler_pool *paddock_of(struct farm *farm, ostler_pool_config config)
+{
+    ostler_pool_callbacks callbacks;
+    ostler_pool *pool;
+    CHECK_STATUS(ostler_pool_callbacks_init(&callbacks, sizeof callbacks), OSTLER_OK);
+    callbacks.create = create_horse;
+    callbacks.destroy = destroy_horse;
+    CHECK_STATUS(ostler_pool_create(&config, &callbacks, farm, &pool), OSTLER_OK);
+    return pool;
+}
+
+TEST(what_is_at_hand_too_long_goes_as_well)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(2);
+    config.idle_timeout_ns = 1000000000;
+    CHECK_STATUS(ostler_testkit_clock_freeze(), OSTLER_OK);
+    ostler_pool *pool = paddock_of(farm, config);
+    settle(pool);
+    CHECK_STATUS(ostler_testkit_clock_advance(900000000), OSTLER_OK);
+    CHECK_EQ(pool_stats(pool).idle, 1);
+    settle(pool);
+    CHECK_STATUS(ostler_testkit_clock_advance(900000000), OSTLER_OK);
+    CHECK_EQ(pool_stats(pool).idle, 1);
+    CHECK_STATUS(ostler_testkit_clock_advance(2000000000), OSTLER_OK);
+    CHECK_EQ(pool_stats(pool).idle, 0);
+    CHECK_EQ(pool_stats(pool).destroyed_idle, 1);
+    settle(pool);
+    CHECK_EQ(pool_stats(pool).created, 2);
+    CHECK_STATUS(ostler_testkit_clock_thaw(), OSTLER_OK);
+    end(pool, farm);
+}
+
+/* Riders go on and on, while all is done to the pool that moves what they have at hand. */
+struct derby {
+    ostler_pool *pool;
+    atomic_int is_over;
+    atomic_uint riders;
+};
+
+static void *gallop(void *argument)
+{
+    struct derby *derby = argument;
+    unsigned seed = atomic_fetch_add(&derby->riders, 1);
+    while (!atomic_load(&derby->is_over)) {
+        for (int i = rand_r(&seed) % 500; i > 0; i--) {
+            ostler_lease lease;
+            void *resource;
+            if (ostler_pool_acquire(derby->pool, 1000000, NULL, &lease, &resource) != OSTLER_OK)
+                continue;
+            struct horse *horse = resource;
+            EXPECT_EQ(atomic_fetch_add(&horse->riders, 1), 0);
+            EXPECT(atomic_load(&horse->alive));
+            atomic_fetch_sub(&horse->riders, 1);
+            EXPECT_STATUS(ostler_pool_release(derby->pool, lease), OSTLER_OK);
+            EXPECT_STATUS(ostler_pool_release(derby->pool, lease), OSTLER_E_STALE_LEASE);
+        }
+        if (rand_r(&seed) % 8 == 0)
+            usleep(rand_r(&seed) % 3000);
+    }
+    return NULL;
+}
+
+TEST(whatever_is_done_to_the_pool_a_resource_has_one_user_and_one_end)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(4);
+    config.idle_timeout_ns = 1000000;
+    struct derby derby = {.pool = paddock_of(farm, config)};
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, gallop, &derby);
+    for (int i = 0; i < 250; i++) {
+        uint32_t trimmed;
+        usleep(2000);
+        switch (i % 5) {
+        case 0: CHECK_STATUS(ostler_pool_refresh(derby.pool), OSTLER_OK); break;
+        case 1: CHECK_STATUS(ostler_pool_trim(derby.pool, 0, &trimmed), OSTLER_OK); break;
+        case 2: CHECK_STATUS(ostler_pool_resize(derby.pool, 0, 2), OSTLER_OK); break;
+        case 3: CHECK_STATUS(ostler_pool_resize(derby.pool, 0, 4), OSTLER_OK); break;
+        default:
+            CHECK_STATUS(ostler_pool_pause(derby.pool), OSTLER_OK);
+            CHECK_STATUS(ostler_pool_resume(derby.pool), OSTLER_OK);
+        }
+    }
+    atomic_store(&derby.is_over, 1);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_EQ(pool_stats(derby.pool).in_use, 0);
+    CHECK(pool_stats(derby.pool).peak_in_use <= 4);
+    end(derby.pool, farm);
+}
+
 CHECK_MAIN()
