@@ -715,7 +715,8 @@ typedef struct ostler_page_source {
     uint32_t strict;
     /**
      * 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
-     * they are touched; explicit huge pages always are when memory is mapped.
+     * they are touched; explicit huge pages always are when memory is mapped, and so is what can only be placed by first
+     * touch because memory policies are refused.
      */
     uint32_t prefault;
     /** 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do. */
@@ -804,7 +805,7 @@ typedef struct ostler_advice {
     uint32_t holds;
     /** OSTLER_PAGES_... that would be got. */
     uint32_t page_policy;
-    /** OSTLER_NODE_... that the kernel would take. */
+    /** OSTLER_NODE_... that would place it, by what placed_by says. */
     uint32_t node_policy;
     /** Bytes of one page that would be got. */
     uint64_t page_bytes;
@@ -814,8 +815,11 @@ typedef struct ostler_advice {
     uint64_t node_set[OSTLER_SET_WORDS];
     /** Obstacles that are listed, larger pages first. */
     uint32_t obstacle_count;
-    /** 0. */
-    uint32_t reserved;
+    /**
+     * OSTLER_PLACED_BY_...: by what means pages would come to their nodes. By first touch they are brought in when
+     * memory is mapped, with or without prefault.
+     */
+    uint32_t placed_by;
     /** In the way of what was asked. */
     struct ostler_obstacle obstacles[OSTLER_ADVICE_OBSTACLES];
 } ostler_advice;
@@ -1871,6 +1875,15 @@ ostler_status ostler_heap_compact(ostler_heap *heap,
 /** The kernel or a sandbox refused to keep the memory out of forks or core dumps. */
 #define OSTLER_LIMIT_OPTION_REFUSED 13
 
+/** No CPU of the node may be used: it has none, or a cpuset leaves them out. So nothing can be touched there first. */
+#define OSTLER_LIMIT_NO_CPU 14
+
+/** No thread could be run on a CPU of the node: sched_setaffinity was refused, or a limit on threads (EAGAIN). */
+#define OSTLER_LIMIT_THREAD_REFUSED 15
+
+/** The kernel does not tell where all of it is. */
+#define OSTLER_LIMIT_NOT_VERIFIED 16
+
 /** The kernel told nothing that can be relied on. */
 #define OSTLER_VERIFIED_NOT 0
 
@@ -1885,6 +1898,21 @@ ostler_status ostler_heap_compact(ostler_heap *heap,
 
 /** /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each. */
 #define OSTLER_VERIFIED_NUMA_MAPS 4
+
+/** /proc/self/pagemap with /proc/kpageflags, page by page. */
+#define OSTLER_VERIFIED_PAGEMAP 5
+
+/** Nothing but the kernel's own choice places pages. */
+#define OSTLER_PLACED_BY_KERNEL 0
+
+/** A memory policy that the kernel took (mbind). */
+#define OSTLER_PLACED_BY_POLICY 1
+
+/**
+ * Threads on CPUs of the nodes brought the pages in, because memory policies are refused. Where a node is full the kernel
+ * goes to another.
+ */
+#define OSTLER_PLACED_BY_FIRST_TOUCH 2
 
 /** All of it was brought in when it was mapped. */
 #define OSTLER_OPTION_PREFAULTED 1
@@ -1946,7 +1974,7 @@ typedef struct ostler_receipt {
     uint64_t asked_bytes;
     /** OSTLER_PAGES_... really got. Transparent only when the kernel reports huge bytes, or nothing is resident yet. */
     uint32_t got_pages;
-    /** OSTLER_NODE_... that the kernel took; OSTLER_NODE_ANY when it refused. */
+    /** OSTLER_NODE_... that places it, by what placed_by says; OSTLER_NODE_ANY when that was refused. */
     uint32_t got_node_policy;
     /** Bytes of one page of got_pages. */
     uint64_t page_bytes;
@@ -1976,6 +2004,13 @@ typedef struct ostler_receipt {
     uint32_t got_options;
     /** The nodes that got_node_policy stands for; empty for OSTLER_NODE_ANY. */
     uint64_t node_set[OSTLER_SET_WORDS];
+    /** OSTLER_PLACED_BY_...: by what means pages come to their nodes. */
+    uint32_t placed_by;
+    /**
+     * Why pages_verified_by or nodes_verified_by is OSTLER_VERIFIED_NOT: EPERM where huge pages have neighbours in the
+     * same mapping and their numbers are hidden from this process, or move_pages is refused; else 0.
+     */
+    int32_t unverified_errno;
 } ostler_receipt;
 
 /**

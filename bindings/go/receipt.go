@@ -27,6 +27,9 @@ const (
 	LimitLockedMemory    Limit = C.OSTLER_LIMIT_LOCKED_MEMORY
 	LimitNodeUnknown     Limit = C.OSTLER_LIMIT_NODE_UNKNOWN
 	LimitOptionRefused   Limit = C.OSTLER_LIMIT_OPTION_REFUSED
+	LimitNoCPU           Limit = C.OSTLER_LIMIT_NO_CPU
+	LimitThreadRefused   Limit = C.OSTLER_LIMIT_THREAD_REFUSED
+	LimitNotVerified     Limit = C.OSTLER_LIMIT_NOT_VERIFIED
 )
 
 // Options is what a chunk is beside its pages and nodes.
@@ -41,6 +44,15 @@ const (
 	OptionNamed      Options = C.OSTLER_OPTION_NAMED
 )
 
+// PlacedBy is by what means pages come to their nodes.
+type PlacedBy uint32
+
+const (
+	PlacedByKernel     PlacedBy = C.OSTLER_PLACED_BY_KERNEL // as the kernel likes
+	PlacedByPolicy     PlacedBy = C.OSTLER_PLACED_BY_POLICY
+	PlacedByFirstTouch PlacedBy = C.OSTLER_PLACED_BY_FIRST_TOUCH // where memory policies are refused
+)
+
 // Verification is how the kernel was asked.
 type Verification uint32
 
@@ -50,6 +62,7 @@ const (
 	VerifiedSmaps       Verification = C.OSTLER_VERIFIED_SMAPS
 	VerifiedMovePages   Verification = C.OSTLER_VERIFIED_MOVE_PAGES
 	VerifiedNumaMaps    Verification = C.OSTLER_VERIFIED_NUMA_MAPS
+	VerifiedPagemap     Verification = C.OSTLER_VERIFIED_PAGEMAP
 )
 
 // Receipt is what one chunk of an arena asked for, what it got, and why.
@@ -64,6 +77,7 @@ type Receipt struct {
 	GotNodePolicy NodePolicy
 	GotOptions    Options
 	NodeSet       []int // that GotNodePolicy stands for
+	PlacedBy      PlacedBy
 	PageBytes     uint64
 	Address       uintptr
 	MappedBytes   uint64
@@ -71,6 +85,7 @@ type Receipt struct {
 	HugeBytes     uint64
 
 	PagesVerifiedBy, NodesVerifiedBy Verification
+	UnverifiedErrno                  syscall.Errno // why one of them is VerifiedNot
 	Nodes                            []ReceiptNode
 	Steps                            []ReceiptStep
 }
@@ -107,7 +122,8 @@ func receiptOf(c *C.ostler_receipt) Receipt {
 		AskedPages: PagePolicy(c.asked_pages), AskedNodePolicy: NodePolicy(c.asked_node_policy),
 		AskedNode: int(c.asked_node), AskedBytes: uint64(c.asked_bytes), AskedOptions: Options(c.asked_options),
 		GotPages: PagePolicy(c.got_pages), GotNodePolicy: NodePolicy(c.got_node_policy),
-		GotOptions: Options(c.got_options), NodeSet: members(&c.node_set),
+		GotOptions: Options(c.got_options), NodeSet: members(&c.node_set), PlacedBy: PlacedBy(c.placed_by),
+		UnverifiedErrno: syscall.Errno(c.unverified_errno),
 		PageBytes: uint64(c.page_bytes), Address: uintptr(c.address), MappedBytes: uint64(c.mapped_bytes),
 		ResidentBytes: uint64(c.resident_bytes), HugeBytes: uint64(c.huge_bytes),
 		PagesVerifiedBy: Verification(c.pages_verified_by), NodesVerifiedBy: Verification(c.nodes_verified_by),

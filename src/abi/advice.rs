@@ -51,7 +51,7 @@ pub struct ostler_advice {
     pub holds: u32,
     /// OSTLER_PAGES_... that would be got.
     pub page_policy: u32,
-    /// OSTLER_NODE_... that the kernel would take.
+    /// OSTLER_NODE_... that would place it, by what placed_by says.
     pub node_policy: u32,
     /// Bytes of one page that would be got.
     pub page_bytes: u64,
@@ -61,8 +61,9 @@ pub struct ostler_advice {
     pub node_set: [u64; OSTLER_SET_WORDS],
     /// Obstacles that are listed, larger pages first.
     pub obstacle_count: u32,
-    /// 0.
-    pub reserved: u32,
+    /// OSTLER_PLACED_BY_...: by what means pages would come to their nodes. By first touch they are brought in when
+    /// memory is mapped, with or without prefault.
+    pub placed_by: u32,
     /// In the way of what was asked.
     pub obstacles: [ostler_obstacle; OSTLER_ADVICE_OBSTACLES],
 }
@@ -94,6 +95,7 @@ impl From<&Advice> for ostler_advice {
             page_bytes: advice.holds.map_or(0, |rung| rung.page_bytes),
             mapped_bytes: advice.holds.map_or(0, |rung| rung.wanted_bytes),
             node_set: *advice.node_set.words(),
+            placed_by: advice.placed_by as u32,
             obstacle_count: advice.obstacles.len().min(OSTLER_ADVICE_OBSTACLES) as u32,
             ..zeroed()
         };

@@ -71,7 +71,8 @@ pub struct ostler_page_source {
     /// 1: other pages, other nodes or fewer options than asked are an error. 0: they are told in the receipt.
     pub strict: u32,
     /// 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
-    /// they are touched; explicit huge pages always are when memory is mapped.
+    /// they are touched; explicit huge pages always are when memory is mapped, and so is what can only be placed by first
+    /// touch because memory policies are refused.
     pub prefault: u32,
     /// 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do.
     pub lock: u32,

@@ -11,6 +11,7 @@ use crate::base::handles::Pin;
 use crate::memory::arena::Arena;
 use crate::memory::heap::Heap;
 use crate::memory::pages::{Limit, MAX_STEPS, Options};
+use crate::memory::placing::PlacedBy;
 use crate::memory::policy::NodePolicy;
 use crate::memory::receipt::{Receipt, Table};
 use crate::memory::residency::Method;
@@ -44,6 +45,12 @@ pub const OSTLER_LIMIT_LOCKED_MEMORY: u32 = 11;
 pub const OSTLER_LIMIT_NODE_UNKNOWN: u32 = 12;
 /// The kernel or a sandbox refused to keep the memory out of forks or core dumps.
 pub const OSTLER_LIMIT_OPTION_REFUSED: u32 = 13;
+/// No CPU of the node may be used: it has none, or a cpuset leaves them out. So nothing can be touched there first.
+pub const OSTLER_LIMIT_NO_CPU: u32 = 14;
+/// No thread could be run on a CPU of the node: sched_setaffinity was refused, or a limit on threads (EAGAIN).
+pub const OSTLER_LIMIT_THREAD_REFUSED: u32 = 15;
+/// The kernel does not tell where all of it is.
+pub const OSTLER_LIMIT_NOT_VERIFIED: u32 = 16;
 
 const _: () = assert!(
     OSTLER_LIMIT_NONE == Limit::None as u32
@@ -60,6 +67,9 @@ const _: () = assert!(
         && OSTLER_LIMIT_LOCKED_MEMORY == Limit::LockedMemory as u32
         && OSTLER_LIMIT_NODE_UNKNOWN == Limit::NodeUnknown as u32
         && OSTLER_LIMIT_OPTION_REFUSED == Limit::OptionRefused as u32
+        && OSTLER_LIMIT_NO_CPU == Limit::NoCpu as u32
+        && OSTLER_LIMIT_THREAD_REFUSED == Limit::ThreadRefused as u32
+        && OSTLER_LIMIT_NOT_VERIFIED == Limit::NotVerified as u32
 );
 
 /// The kernel told nothing that can be relied on.
@@ -72,6 +82,8 @@ pub const OSTLER_VERIFIED_SMAPS: u32 = 2;
 pub const OSTLER_VERIFIED_MOVE_PAGES: u32 = 3;
 /// /proc/self/numa_maps; where move_pages is refused, or there are too many pages to ask for each.
 pub const OSTLER_VERIFIED_NUMA_MAPS: u32 = 4;
+/// /proc/self/pagemap with /proc/kpageflags, page by page.
+pub const OSTLER_VERIFIED_PAGEMAP: u32 = 5;
 
 const _: () = assert!(
     OSTLER_VERIFIED_NOT == Method::Not as u32
@@ -79,6 +91,21 @@ const _: () = assert!(
         && OSTLER_VERIFIED_SMAPS == Method::Smaps as u32
         && OSTLER_VERIFIED_MOVE_PAGES == Method::MovePages as u32
         && OSTLER_VERIFIED_NUMA_MAPS == Method::NumaMaps as u32
+        && OSTLER_VERIFIED_PAGEMAP == Method::Pagemap as u32
+);
+
+/// Nothing but the kernel's own choice places pages.
+pub const OSTLER_PLACED_BY_KERNEL: u32 = 0;
+/// A memory policy that the kernel took (mbind).
+pub const OSTLER_PLACED_BY_POLICY: u32 = 1;
+/// Threads on CPUs of the nodes brought the pages in, because memory policies are refused. Where a node is full the kernel
+/// goes to another.
+pub const OSTLER_PLACED_BY_FIRST_TOUCH: u32 = 2;
+
+const _: () = assert!(
+    OSTLER_PLACED_BY_KERNEL == PlacedBy::Kernel as u32
+        && OSTLER_PLACED_BY_POLICY == PlacedBy::Policy as u32
+        && OSTLER_PLACED_BY_FIRST_TOUCH == PlacedBy::FirstTouch as u32
 );
 
 /// All of it was brought in when it was mapped.
@@ -152,7 +179,7 @@ pub struct ostler_receipt {
     pub asked_bytes: u64,
     /// OSTLER_PAGES_... really got. Transparent only when the kernel reports huge bytes, or nothing is resident yet.
     pub got_pages: u32,
-    /// OSTLER_NODE_... that the kernel took; OSTLER_NODE_ANY when it refused.
+    /// OSTLER_NODE_... that places it, by what placed_by says; OSTLER_NODE_ANY when that was refused.
     pub got_node_policy: u32,
     /// Bytes of one page of got_pages.
     pub page_bytes: u64,
@@ -182,6 +209,11 @@ pub struct ostler_receipt {
     pub got_options: u32,
     /// The nodes that got_node_policy stands for; empty for OSTLER_NODE_ANY.
     pub node_set: [u64; OSTLER_SET_WORDS],
+    /// OSTLER_PLACED_BY_...: by what means pages come to their nodes.
+    pub placed_by: u32,
+    /// Why pages_verified_by or nodes_verified_by is OSTLER_VERIFIED_NOT: EPERM where huge pages have neighbours in the
+    /// same mapping and their numbers are hidden from this process, or move_pages is refused; else 0.
+    pub unverified_errno: i32,
 }
 
 versioned!(ostler_receipt);
@@ -208,6 +240,8 @@ impl From<&Receipt> for ostler_receipt {
             asked_options: Options::asked(&receipt.asked).0,
             got_options: receipt.got_options.0,
             node_set: *receipt.node_set.words(),
+            placed_by: receipt.placed_by as u32,
+            unverified_errno: found.errno,
             ..zeroed()
         };
         for (place, (node, bytes)) in out.nodes.iter_mut().zip(&found.nodes) {

@@ -22,6 +22,8 @@ pub enum Point {
     Open = 12,
     /// Each call that makes, checks or passes on the file of a segment.
     Segment = 13,
+    /// Having a thread run on CPUs.
+    Affinity = 14,
 }
 
 /// The errno with which this visit to `point` must fail, if it must. May panic when the test asked for that.
@@ -84,7 +86,7 @@ mod injected {
     use super::Point;
     use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
 
-    const POINTS: usize = 14;
+    const POINTS: usize = 15;
 
     struct Plan {
         hits: AtomicU64,

@@ -260,14 +260,32 @@ pub fn spawn_apart(
     })
 }
 
+/// [`spawn_apart`] for a thread that ends within a scope of the thread that starts it.
+pub fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'scope,
+) -> Result<std::thread::ScopedJoinHandle<'scope, T>, SpawnError> {
+    begin(name, |builder| {
+        builder.spawn_scoped(scope, move || {
+            super::panics::silence_this_thread();
+            body()
+        })
+    })
+}
+
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, SpawnError> {
+    begin(name, |builder| builder.spawn(body))
+}
+
+fn begin<T>(name: &str, spawn: impl FnOnce(std::thread::Builder) -> std::io::Result<T>) -> Result<T, SpawnError> {
     let name = format!("ostler-{name}");
     if let Some(errno) = faults::hit(Point::ThreadStart) {
         return Err(SpawnError { name, source: std::io::Error::from_raw_os_error(errno) });
     }
     let short = name.chars().take(15).collect();
     let _blocked = BlockedSignals::new();
-    std::thread::Builder::new().name(short).spawn(body).map_err(|source| SpawnError { name, source })
+    spawn(std::thread::Builder::new().name(short)).map_err(|source| SpawnError { name, source })
 }
 
 /// Wakes every thread that sleeps in the library, to look again at what it waits for.

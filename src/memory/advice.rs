@@ -1,7 +1,9 @@
 //! Advice: what a request for pages would get now, and which setting with which value would give it more. Nothing is
 //! mapped; what is free may be gone by the time it is asked for.
 
+use super::crew::Refusal;
 use super::placement::Placement;
+use super::placing::{PlacedBy, Placing};
 use super::planning::{ABSURD, Plan, Rung, Wish};
 use super::policy::{NodeMask, NodePolicy, Pages};
 use super::source::PageSource;
@@ -38,6 +40,7 @@ pub struct Advice {
     pub holds: Option<Rung>,
     pub nodes: NodePolicy,
     pub node_set: NodeMask,
+    pub placed_by: PlacedBy,
     pub obstacles: Vec<Obstacle>,
 }
 
@@ -45,6 +48,7 @@ impl Advice {
     pub fn on(source: &PageSource, bytes: u64) -> Self {
         let placement = Placement::of(source);
         let node_set = placement.map_or(NodeMask::EMPTY, |placement| *placement.nodes());
+        let (placed_by, refused) = how_placed(source, placement);
         let machine = this_machine::now();
         let wish = Wish {
             bytes: bytes.min(ABSURD),
@@ -52,25 +56,40 @@ impl Advice {
             policy: source.nodes,
             nodes: &node_set,
             strict: source.strict,
-            prefault: source.prefault,
+            // What is touched first is brought in.
+            prefault: source.prefault || placed_by == PlacedBy::FirstTouch,
         };
         let plan = machine.plan(&wish);
         let mut obstacles = obstacles(&plan, &node_set);
-        let refused = match placement {
-            Some(placement) => placement.during(|| ()).1.err().map(|errno| (Limit::PolicyRefused, errno)),
-            None => (source.nodes != NodePolicy::Any).then_some((Limit::NodeUnknown, 0)),
-        };
-        if let Some((limit, errno)) = refused {
-            obstacles.push(refused_policy(source.pages, limit, errno));
-        }
+        obstacles.extend(refused.iter().map(|(limit, errno)| refused_policy(source.pages, *limit, *errno)));
+        let is_placed = placed_by != PlacedBy::Kernel || source.nodes == NodePolicy::Any;
         let locked = source.lock.then(|| refused_lock(&plan)).flatten();
-        let fails = source.strict && (refused.is_some() || locked.is_some());
+        let fails = source.strict && (!is_placed || locked.is_some());
         obstacles.extend(locked);
         let holds = plan.holds().copied().filter(|rung| !fails && (!source.strict || is_asked(rung, source.pages)));
-        let (nodes, node_set) =
-            if refused.is_some() { (NodePolicy::Any, NodeMask::EMPTY) } else { (source.nodes, node_set) };
-        Self { holds, nodes, node_set, obstacles }
+        let (nodes, node_set) = if is_placed { (source.nodes, node_set) } else { (NodePolicy::Any, NodeMask::EMPTY) };
+        Self { holds, nodes, node_set, placed_by, obstacles }
     }
+}
+
+/// What would place the pages, and what is refused on the way to that.
+fn how_placed(source: &PageSource, placement: Option<Placement>) -> (PlacedBy, Vec<(Limit, Errno)>) {
+    let Some(placement) = placement else {
+        let is_unknown = source.nodes != NodePolicy::Any;
+        return (PlacedBy::Kernel, if is_unknown { vec![(Limit::NodeUnknown, 0)] } else { Vec::new() });
+    };
+    let Err(errno) = placement.during(|| ()).1 else { return (PlacedBy::Policy, Vec::new()) };
+    let mut refused = vec![(Limit::PolicyRefused, errno)];
+    let instead = Placing::instead_of_policy(placement, errno).map_err(|limit| (limit, 0));
+    let mustered = instead.and_then(|placing| match placing.crew.muster() {
+        Err(Refusal::Absent(limit, errno)) => Err((limit, errno)),
+        _ => Ok(placing.by),
+    });
+    let placed_by = mustered.unwrap_or_else(|reason| {
+        refused.push(reason);
+        PlacedBy::Kernel
+    });
+    (placed_by, refused)
 }
 
 fn is_asked(rung: &Rung, asked: Pages) -> bool {
@@ -137,13 +156,18 @@ fn remedy(rung: &Rung, nodes: &NodeMask) -> Setting {
 }
 
 fn refused_policy(tried: Pages, limit: Limit, errno: Errno) -> Obstacle {
-    let setting = match errno {
-        libc::EPERM => Setting {
-            name: "CAP_SYS_NICE, or a seccomp profile that allows mbind and set_mempolicy".into(),
-            value: "allowed".into(),
-            pod_field: "securityContext.capabilities.add: SYS_NICE",
-        },
-        _ => Setting { name: "cpuset.mems".into(), value: "with the node".into(), pod_field: "" },
+    let setting = |name: &str, value: &str, pod_field| Setting { name: name.into(), value: value.into(), pod_field };
+    let setting = match (limit, errno) {
+        (Limit::NoCpu, _) => setting("cpuset.cpus", "with CPUs of the node", ""),
+        (Limit::ThreadRefused, libc::EAGAIN) => setting("pids.max or RLIMIT_NPROC", "more threads", ""),
+        (Limit::ThreadRefused, _) => setting("a seccomp profile that allows sched_setaffinity", "allowed", ""),
+        (_, libc::EPERM) => setting(
+            "CAP_SYS_NICE, or a seccomp profile that allows mbind and set_mempolicy",
+            "allowed",
+            "securityContext.capabilities.add: SYS_NICE",
+        ),
+        (_, libc::ENOSYS) => setting("a kernel with memory policies (CONFIG_NUMA)", "", ""),
+        _ => setting("cpuset.mems", "with the node", ""),
     };
     Obstacle { tried, limit, errno, wanted_bytes: 0, left_bytes: 0, setting }
 }
@@ -177,8 +201,12 @@ impl fmt::Display for Advice {
             None => write!(formatter, "would fail")?,
         }
         match self.node_set.is_empty() {
-            true => writeln!(formatter, " on any node")?,
-            false => writeln!(formatter, " on {} {}", self.nodes.name(), self.node_set)?,
+            true => write!(formatter, " on any node")?,
+            false => write!(formatter, " on {} {}", self.nodes.name(), self.node_set)?,
+        }
+        match self.placed_by {
+            PlacedBy::FirstTouch => writeln!(formatter, " by {}", self.placed_by.name())?,
+            _ => writeln!(formatter)?,
         }
         for obstacle in &self.obstacles {
             write!(formatter, "  not {}: {}", obstacle.tried, obstacle.limit.words())?;

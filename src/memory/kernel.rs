@@ -1,5 +1,6 @@
 //! What the kernel tells in /sys and /proc about pages, nodes and free memory. Read anew each time.
 
+use super::policy::NodeMask;
 use super::system;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -170,6 +171,12 @@ pub fn allowed_nodes() -> Vec<u32> {
         nodes.push(0);
     }
     nodes
+}
+
+/// The CPUs of a node; empty when it has none, or the kernel tells nothing.
+pub fn cpus_of_node(node: u32) -> NodeMask {
+    let list = fs::read_to_string(format!("/sys/devices/system/node/node{node}/cpulist")).unwrap_or_default();
+    number_list(list.trim()).into_iter().collect()
 }
 
 /// From each node to each, as the firmware tells: 10 is the node itself.

@@ -2,8 +2,8 @@
 //!
 //! From the kernel upwards: [`system`] makes the calls, [`kernel`] and [`cgroup`] read what the kernel tells,
 //! [`headroom`] says whether a request would end in an out-of-memory kill. A [`policy`] names sizes and nodes;
-//! [`planning`] computes what it stands for on any machine, [`this_machine`] describes the one that runs, [`placement`]
-//! tells the kernel. [`pages`] climbs down the ladder of page sizes and records in [`steps`] why, [`residency`] asks what
+//! [`planning`] computes what it stands for on any machine, [`this_machine`] describes the one that runs, a [`placement`]
+//! is that for the kernel, [`placing`] tells it, and a [`crew`] of threads brings the pages in. [`pages`] climbs down the ladder of page sizes and records in [`steps`] why, [`residency`] asks what
 //! was really got and [`receipt`] puts both side by side; [`sanitizers`] tells the tools that watch the host's memory. A
 //! [`source`] is what an object asks for, and the [`governor`] counts what it holds. An [`arena`] hands memory out piece
 //! by piece and takes it back all at once, and a [`segment`] does so for several processes; what a thread keeps of an
@@ -19,6 +19,7 @@ pub mod arena;
 pub mod buffers;
 pub mod cgroup;
 pub mod coverage;
+pub mod crew;
 pub mod file;
 pub mod governor;
 pub mod headroom;
@@ -29,6 +30,7 @@ pub mod lazy;
 pub mod nodes;
 pub mod pages;
 pub mod placement;
+pub mod placing;
 pub mod planning;
 pub mod policy;
 pub mod receipt;

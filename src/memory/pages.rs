@@ -11,6 +11,7 @@ mod window;
 
 use super::governor::{Account, Charge, Refused};
 use super::placement::Placement;
+use super::placing::PlacedBy;
 use super::policy::{NodeMask, NodePolicy, Pages};
 use super::source::PageSource;
 use super::system::{self, Errno, RawPolicy};
@@ -60,9 +61,10 @@ pub struct Mapping {
     /// The step of the ladder that held.
     pub pages: Pages,
     pub page_bytes: u64,
-    /// The node policy that the kernel took; `Any` when it refused.
+    /// The node policy that places it; `Any` when none does.
     pub nodes: NodePolicy,
-    /// The same as the kernel knows it.
+    pub placed_by: PlacedBy,
+    /// The policy as the kernel knows it, or would.
     policy: Option<RawPolicy>,
     pub options: Options,
     pub asked: PageSource,
@@ -131,6 +133,7 @@ impl Mapping {
             pages,
             page_bytes,
             nodes: NodePolicy::Any,
+            placed_by: PlacedBy::Kernel,
             policy: None,
             options,
             asked: request.source,
@@ -155,9 +158,12 @@ impl Mapping {
             return Err(PagesError::NodeUnavailable { steps });
         }
         let found = residency::measure(self);
-        let astray = |nodes: &NodeMask| found.nodes.iter().any(|(node, bytes)| *bytes > 0 && !nodes.has(*node));
-        if placement.is_some_and(|placement| astray(placement.nodes())) {
-            steps.note(Step { tried: self.pages, limit: Limit::NodeMemory, errno: 0 });
+        let misplaced = placement.and_then(|placement| match self.placed_by {
+            PlacedBy::FirstTouch => found.why_not_as(placement, self.bytes, self.page_bytes),
+            _ => found.is_astray(placement.nodes()).then_some(Limit::NodeMemory),
+        });
+        if let Some(limit) = misplaced {
+            steps.note(Step { tried: self.pages, limit, errno: 0 });
             return Err(PagesError::NodeUnavailable { steps });
         }
         let measured = found.pages_by != residency::Method::Not;

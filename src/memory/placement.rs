@@ -34,6 +34,11 @@ impl Placement {
         &self.raw.nodes
     }
 
+    /// Its nodes have the pages in turn.
+    pub fn is_interleaved(&self) -> bool {
+        self.raw.mode == libc::MPOL_INTERLEAVE
+    }
+
     /// The nodes that alone may hold the pages.
     pub fn bound_to(&self) -> Option<&NodeMask> {
         (self.raw.mode == libc::MPOL_BIND).then_some(&self.raw.nodes)

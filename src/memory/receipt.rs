@@ -1,6 +1,7 @@
 //! What a chunk was asked to be, what it got, and why: the two sides of its mapping.
 
 use super::pages::{Mapping, Options, Steps};
+use super::placing::PlacedBy;
 use super::policy::{NodeMask, NodePolicy, Pages};
 use super::residency::{self, Residency};
 use super::source::PageSource;
@@ -13,6 +14,7 @@ pub struct Receipt {
     pub asked_bytes: u64,
     pub got_pages: Pages,
     pub got_nodes: NodePolicy,
+    pub placed_by: PlacedBy,
     /// The nodes that the policy stood for.
     pub node_set: NodeMask,
     pub got_options: Options,
@@ -35,6 +37,7 @@ impl Receipt {
             asked_bytes: mapping.asked_bytes,
             got_pages,
             got_nodes: mapping.nodes,
+            placed_by: mapping.placed_by,
             node_set: mapping.node_set(),
             got_options: mapping.options,
             page_bytes: if got_pages == mapping.pages { mapping.page_bytes } else { system::base_page_bytes() },
@@ -57,6 +60,7 @@ impl Receipt {
             asked_bytes: bytes,
             got_pages: if found.huge_bytes > 0 { Pages::Transparent } else { Pages::Base },
             got_nodes: NodePolicy::Any,
+            placed_by: PlacedBy::Kernel,
             node_set: NodeMask::EMPTY,
             got_options: Options::default(),
             page_bytes,
@@ -95,6 +99,9 @@ impl fmt::Display for Table<'_> {
                 write!(formatter, "{node}:{} ", Bytes(*bytes))?;
             }
             writeln!(formatter, "(by {}, {})", found.pages_by.name(), found.nodes_by.name())?;
+            if receipt.placed_by == PlacedBy::FirstTouch {
+                writeln!(formatter, "       placed by {}", receipt.placed_by.name())?;
+            }
             let mut words = receipt.got_options.names().peekable();
             if words.peek().is_some() {
                 writeln!(formatter, "       {}", words.collect::<Vec<_>>().join(", "))?;

@@ -1,11 +1,18 @@
 //! What a mapping really got: which pages are present, how many of them are huge, and on which nodes they are. Always
-//! asked of the kernel, never of our own books.
+//! asked of the kernel, never of our own books: page by page by PAGEMAP_SCAN, on older kernels of its [`lists`] of mappings
+//! or of its map of pages, [`pagemap`].
+
+mod lists;
+mod pagemap;
 
 use super::pages::Mapping;
-use super::policy::Pages;
+use super::placement::Placement;
+use super::policy::{NodeMask, Pages};
+use super::steps::Limit;
 use super::system::{self, Errno, PAGE_IS_HUGE, PAGE_IS_ZERO_PAGE, PageRegion};
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 
 /// How something was found out. The numbers are those of OSTLER_VERIFIED_.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +24,7 @@ pub enum Method {
     Smaps = 2,
     MovePages = 3,
     NumaMaps = 4,
+    Pagemap = 5,
 }
 
 impl Method {
@@ -27,6 +35,7 @@ impl Method {
             Method::Smaps => "smaps",
             Method::MovePages => "move_pages",
             Method::NumaMaps => "numa_maps",
+            Method::Pagemap => "pagemap",
         }
     }
 }
@@ -40,6 +49,36 @@ pub struct Residency {
     /// Nodes with their bytes, lowest node first.
     pub nodes: Vec<(u32, u64)>,
     pub nodes_by: Method,
+    /// Why it was found out in no way, where it was not.
+    pub errno: Errno,
+}
+
+impl Residency {
+    fn note_pages(&mut self, (resident_bytes, huge_bytes): (u64, u64), method: Method) {
+        (self.resident_bytes, self.huge_bytes, self.pages_by) = (resident_bytes, huge_bytes, method);
+    }
+
+    /// Whether any of it is on other nodes.
+    pub fn is_astray(&self, nodes: &NodeMask) -> bool {
+        self.nodes.iter().any(|(node, bytes)| *bytes > 0 && !nodes.has(*node))
+    }
+
+    /// What is wrong with memory of which every page should be where a placement says, when nobody but the kernel's own
+    /// word is believed.
+    pub fn why_not_as(&self, placement: &Placement, bytes: u64, page_bytes: u64) -> Option<Limit> {
+        let told: u64 = self.nodes.iter().map(|(_, bytes)| bytes).sum();
+        let least = bytes / page_bytes / u64::from(placement.nodes().count().max(1)) * page_bytes;
+        let is_uneven = |node| self.nodes.iter().find(|(found, _)| *found == node).is_none_or(|(_, has)| *has < least);
+        if self.nodes_by == Method::Not || told < bytes {
+            Some(Limit::NotVerified)
+        } else if self.is_astray(placement.nodes())
+            || (placement.is_interleaved() && least > 0 && placement.nodes().iter().any(is_uneven))
+        {
+            Some(Limit::NodeMemory)
+        } else {
+            None
+        }
+    }
 }
 
 /// Present pages that are alike.
@@ -50,8 +89,15 @@ pub struct Extent {
     pub huge: bool,
 }
 
+impl Extent {
+    /// Bytes of one of its pages.
+    fn step(&self, huge_step: u64) -> u64 {
+        if self.huge { huge_step } else { system::base_page_bytes() }
+    }
+}
+
 /// Pages whose node is asked one by one; beyond that the totals of numa_maps are quicker.
-const MOST_PROBES: usize = 16 * 1024;
+const MOST_PROBES: u64 = 16 * 1024;
 
 /// Asks the kernel, by the newest way that it knows.
 pub fn measure(mapping: &Mapping) -> Residency {
@@ -65,29 +111,64 @@ pub fn measure_range(start: u64, end: u64, pages: Pages, page_bytes: u64) -> Res
     // The page size that a huge extent is made of.
     let huge_step = if pages == Pages::Base { super::kernel::transparent_page_bytes() } else { None };
     let huge_step = huge_step.unwrap_or(page_bytes);
-    let mut nodes = None;
-    match scan(start, end) {
-        Ok(extents) => {
-            found.resident_bytes = extents.iter().map(|extent| extent.end - extent.start).sum();
-            found.huge_bytes = extents.iter().filter(|e| e.huge).map(|extent| extent.end - extent.start).sum();
-            found.pages_by = Method::PagemapScan;
-            nodes = by_move_pages(&extents, huge_step);
-        }
-        Err(_) => {
-            if let Some((resident, huge)) =
-                fs::read_to_string("/proc/self/smaps").ok().and_then(|t| smaps(&t, start, end))
-            {
-                (found.resident_bytes, found.huge_bytes, found.pages_by) = (resident, huge, Method::Smaps);
-            }
+    let mut extents = scan(start, end);
+    if let Ok(extents) = &extents {
+        found.note_pages(sum_of(extents), Method::PagemapScan);
+    } else if let Some(sums) = lists::pages_of_mapping(start, end) {
+        found.note_pages(sums, Method::Smaps);
+        // Whatever their size, each tells its node.
+        extents = pagemap::present(start, end);
+    } else {
+        extents = pagemap::extents(start, end);
+        match &extents {
+            Ok(extents) => found.note_pages(sum_of(extents), Method::Pagemap),
+            Err(errno) => found.errno = *errno,
         }
     }
-    if let Some(nodes) = nodes {
+    // One by one where they are few, or where no list has them alone.
+    let few = extents.as_ref().ok().filter(|extents| probes(extents, huge_step) <= MOST_PROBES);
+    let asked = few.map(|extents| by_move_pages(extents, huge_step));
+    if let Some(Ok(nodes)) = asked {
         (found.nodes, found.nodes_by) = (nodes, Method::MovePages);
-    } else if let Some(nodes) = fs::read_to_string("/proc/self/numa_maps").ok().and_then(|t| numa_maps(&t, start, end))
-    {
+    } else if let Some(nodes) = lists::nodes_of_mapping(start, end) {
         (found.nodes, found.nodes_by) = (nodes, Method::NumaMaps);
+    } else {
+        let extents = extents.or_else(|_| pagemap::present(start, end));
+        match asked.unwrap_or_else(|| by_move_pages(&extents?, huge_step)) {
+            Ok(nodes) => (found.nodes, found.nodes_by) = (nodes, Method::MovePages),
+            Err(errno) => found.errno = errno,
+        }
     }
     found
+}
+
+fn sum_of(extents: &[Extent]) -> (u64, u64) {
+    let bytes = |extent: &Extent| extent.end - extent.start;
+    (extents.iter().map(bytes).sum(), extents.iter().filter(|extent| extent.huge).map(bytes).sum())
+}
+
+/// Whether this kernel tells of memory only by whole mappings, and merges neighbours that are alike: then a mapping must
+/// be kept apart from them, or nothing can be told of it alone.
+pub fn tells_of_whole_mappings_only() -> bool {
+    static ONLY: OnceLock<bool> = OnceLock::new();
+    *ONLY.get_or_init(|| !names_mappings() && !tells_of_pages())
+}
+
+/// Mappings with different names are never merged.
+fn names_mappings() -> bool {
+    let bytes = system::base_page_bytes();
+    let Ok(page) = system::map_at(None, bytes, 0) else { return false };
+    let named = system::name(page.as_ptr(), bytes, c"ostler:probe");
+    // SAFETY: the page that was just mapped, which nobody knows.
+    let _ = unsafe { system::unmap(page.as_ptr(), bytes) };
+    named.is_ok()
+}
+
+fn tells_of_pages() -> bool {
+    let here = 0u8;
+    let page_bytes = system::base_page_bytes();
+    let start = (&raw const here) as u64 / page_bytes * page_bytes;
+    scan(start, start + page_bytes).is_ok_and(|extents| by_move_pages(&extents, page_bytes).is_ok())
 }
 
 /// What of a mapping is there, where the kernel tells it page by page.
@@ -118,33 +199,38 @@ fn scan(start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
     Ok(extents)
 }
 
-/// Asks move_pages for one address in each page. `None` when that is refused, or too many to ask.
-fn by_move_pages(extents: &[Extent], huge_step: u64) -> Option<Vec<(u32, u64)>> {
-    let step = |extent: &Extent| if extent.huge { huge_step } else { system::base_page_bytes() };
-    let probes: u64 = extents.iter().map(|extent| (extent.end - extent.start).div_ceil(step(extent))).sum();
-    if probes > MOST_PROBES as u64 {
-        return None;
-    }
-    let mut addresses = Vec::with_capacity(probes as usize);
-    let mut bytes = Vec::with_capacity(probes as usize);
-    for extent in extents {
-        for at in (extent.start..extent.end).step_by(step(extent) as usize) {
+/// How many pages would be asked for.
+fn probes(extents: &[Extent], huge_step: u64) -> u64 {
+    extents.iter().map(|extent| (extent.end - extent.start).div_ceil(extent.step(huge_step))).sum()
+}
+
+/// Asks move_pages for one address in each page.
+fn by_move_pages(extents: &[Extent], huge_step: u64) -> Result<Vec<(u32, u64)>, Errno> {
+    let at_once = probes(extents, huge_step).min(MOST_PROBES) as usize;
+    let (mut addresses, mut bytes) = (Vec::with_capacity(at_once), Vec::with_capacity(at_once));
+    let (mut answers, mut nodes) = (vec![0; at_once], Vec::new());
+    let pages = extents.iter().flat_map(|extent| {
+        let step = extent.step(huge_step);
+        (extent.start..extent.end).step_by(step as usize).map(move |at| (at, step.min(extent.end - at)))
+    });
+    let mut pages = pages.peekable();
+    while pages.peek().is_some() {
+        addresses.clear();
+        bytes.clear();
+        for (at, page_bytes) in pages.by_ref().take(at_once) {
             addresses.push(at as *const u8);
-            bytes.push(step(extent).min(extent.end - at));
+            bytes.push(page_bytes);
+        }
+        let answers = &mut answers[..addresses.len()];
+        system::nodes_of_pages(&addresses, answers)?;
+        for (node, bytes) in answers.iter().zip(&bytes) {
+            // A page that went away since the scan has a negative errno for a node.
+            if let Ok(node) = u32::try_from(*node) {
+                add(&mut nodes, node, *bytes);
+            }
         }
     }
-    let mut answers = vec![0; addresses.len()];
-    if !addresses.is_empty() {
-        system::nodes_of_pages(&addresses, &mut answers).ok()?;
-    }
-    let mut nodes = Vec::new();
-    for (node, bytes) in answers.into_iter().zip(bytes) {
-        // A page that went away since the scan has a negative errno for a node.
-        if let Ok(node) = u32::try_from(node) {
-            add(&mut nodes, node, bytes);
-        }
-    }
-    Some(nodes)
+    Ok(nodes)
 }
 
 fn add(nodes: &mut Vec<(u32, u64)>, node: u32, bytes: u64) {
@@ -154,59 +240,6 @@ fn add(nodes: &mut Vec<(u32, u64)>, node: u32, bytes: u64) {
     }
 }
 
-/// Resident and huge bytes of the mapping at exactly this range. When the kernel merged it with a neighbour, nothing
-/// can be said of it alone.
-fn smaps(text: &str, start: u64, end: u64) -> Option<(u64, u64)> {
-    let mut lines = text.lines().skip_while(|line| range(line) != Some((start, end)));
-    lines.next()?;
-    let (mut resident, mut huge) = (0, 0);
-    for line in lines.take_while(|line| range(line).is_none()) {
-        let Some((field, value)) = line.split_once(':') else { continue };
-        let kilobytes: u64 = value.trim().trim_end_matches("kB").trim().parse().unwrap_or(0);
-        match field {
-            "Rss" => resident += kilobytes * 1024,
-            "AnonHugePages" => huge += kilobytes * 1024,
-            // Explicit huge pages are in no Rss.
-            "Private_Hugetlb" | "Shared_Hugetlb" => {
-                resident += kilobytes * 1024;
-                huge += kilobytes * 1024;
-            }
-            _ => {}
-        }
-    }
-    Some((resident, huge))
-}
-
-/// The addresses in the first line of a mapping, such as `7f00-7f10 rw-p 0 00:00 0 [anon:x]`.
-fn range(line: &str) -> Option<(u64, u64)> {
-    let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
-    Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
-}
-
-/// Bytes on each node, from a line such as `7f00 default anon=2 dirty=2 N0=2 kernelpagesize_kB=4`. It names no end,
-/// so the mapping must be followed by another, or it may have been merged with a neighbour.
-fn numa_maps(text: &str, start: u64, end: u64) -> Option<Vec<(u32, u64)>> {
-    let address = |line: &str| u64::from_str_radix(line.split_ascii_whitespace().next()?, 16).ok();
-    let mut lines = text.lines().skip_while(|line| address(line) != Some(start));
-    let line = lines.next()?;
-    if lines.next().and_then(address).is_some_and(|next| next < end) {
-        return None;
-    }
-    let field = |word: &str, name: &str| word.strip_prefix(name)?.parse::<u64>().ok();
-    let page_bytes = line.split_ascii_whitespace().find_map(|word| field(word, "kernelpagesize_kB="))? * 1024;
-    let mut nodes = Vec::new();
-    for word in line.split_ascii_whitespace() {
-        let counted = word.strip_prefix('N').and_then(|rest| rest.split_once('='));
-        if let Some((node, pages)) = counted
-            && let (Ok(node), Ok(pages)) = (node.parse(), pages.parse::<u64>())
-        {
-            add(&mut nodes, node, pages * page_bytes);
-        }
-    }
-    let total: u64 = nodes.iter().map(|(_, bytes)| bytes).sum();
-    (total <= end - start).then_some(nodes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::pages::Request;
@@ -214,10 +247,11 @@ mod tests {
     use super::*;
 
     fn mapping(bytes: u64, pages: Pages, prefault: bool) -> Mapping {
+        // Guards keep it a mapping of its own.
         let request = Request {
             bytes,
             at_most: u64::MAX,
-            source: PageSource { pages, prefault, ..PageSource::default() },
+            source: PageSource { pages, prefault, guard: true, ..PageSource::default() },
             account: &super::super::testing::ACCOUNT,
             name: "residency",
         };
@@ -239,38 +273,27 @@ mod tests {
             let found = measure(&mapping);
             assert_eq!((found.pages_by, found.nodes_by), (Method::PagemapScan, Method::MovePages));
             assert!(found.resident_bytes >= 8192 && found.resident_bytes < mapping.bytes, "{found:?}");
-            let text = fs::read_to_string("/proc/self/smaps").unwrap();
-            assert_eq!(smaps(&text, start, end), Some((found.resident_bytes, found.huge_bytes)), "{found:?}");
-            let text = fs::read_to_string("/proc/self/numa_maps").unwrap();
-            assert_eq!(numa_maps(&text, start, end).as_ref(), Some(&found.nodes));
+            let sums = (found.resident_bytes, found.huge_bytes);
+            assert_eq!(lists::pages_of_mapping(start, end), Some(sums), "{found:?}");
+            assert_eq!(lists::nodes_of_mapping(start, end).as_ref(), Some(&found.nodes));
+            // Of the numbers of pages only a privileged process is told.
+            match pagemap::extents(start, end) {
+                Ok(extents) => assert_eq!(sum_of(&extents), sums),
+                Err(errno) => assert_eq!((errno, found.huge_bytes > 0), (libc::EPERM, true)),
+            }
+            let present = pagemap::present(start, end).expect("pagemap");
+            assert_eq!(sum_of(&present).0, found.resident_bytes);
+            assert_eq!(by_move_pages(&present, 4096), Ok(found.nodes));
         }
     }
 
     #[test]
     fn many_small_pages_are_counted_by_totals() {
         let _quiet = super::super::testing::quiet();
-        let mapping = mapping((MOST_PROBES as u64 + 1) * system::base_page_bytes(), Pages::Base, true);
+        let mapping = mapping((MOST_PROBES + 1) * system::base_page_bytes(), Pages::Base, true);
         let found = measure(&mapping);
         assert_eq!((found.resident_bytes, found.huge_bytes), (mapping.bytes, 0));
         assert_eq!(found.nodes_by, Method::NumaMaps);
         assert_eq!(found.nodes.iter().map(|(_, bytes)| bytes).sum::<u64>(), mapping.bytes);
-    }
-
-    #[test]
-    fn a_merged_mapping_is_not_guessed_at() {
-        let text = "1000-5000 rw-p 0 00:00 0\nRss: 16 kB\n";
-        assert_eq!(smaps(text, 0x1000, 0x3000), None);
-        assert_eq!(numa_maps("1000 default anon=4 N0=4 kernelpagesize_kB=4\n", 0x1000, 0x3000), None);
-        assert_eq!(
-            numa_maps("1000 bind:0-1 anon=3 N0=1 N1=2 kernelpagesize_kB=4\n", 0x1000, 0x5000),
-            Some(vec![(0, 4096), (1, 8192)])
-        );
-    }
-
-    #[test]
-    fn explicit_huge_pages_are_resident_though_in_no_rss() {
-        let text = "200000-400000 rw-p 0 00:0f 9 /anon_hugepage (deleted)\nRss: 0 kB\nAnonHugePages: 0 kB\n\
-                    Private_Hugetlb: 2048 kB\n400000-401000 r--p 0 00:00 0\nRss: 4 kB\n";
-        assert_eq!(smaps(text, 0x20_0000, 0x40_0000), Some((2 << 20, 2 << 20)));
     }
 }

@@ -23,6 +23,9 @@ pub enum Limit {
     LockedMemory = 11,
     NodeUnknown = 12,
     OptionRefused = 13,
+    NoCpu = 14,
+    ThreadRefused = 15,
+    NotVerified = 16,
 }
 
 impl Limit {
@@ -42,6 +45,11 @@ impl Limit {
             Limit::LockedMemory => "so much memory may not be locked (RLIMIT_MEMLOCK)",
             Limit::NodeUnknown => "no node with memory that this process may use is known to be the one",
             Limit::OptionRefused => "the kernel or a sandbox refused to keep it out of forks or core dumps",
+            Limit::NoCpu => "no CPU of the node may be used, so nothing can be touched there first",
+            Limit::ThreadRefused => {
+                "no thread could be run on a CPU of the node (sched_setaffinity, or a limit on threads)"
+            }
+            Limit::NotVerified => "the kernel does not tell where all of it is",
         }
     }
 }

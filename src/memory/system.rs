@@ -425,6 +425,13 @@ pub fn current_node() -> Option<u32> {
     Some(node)
 }
 
+/// Lets this thread run on these CPUs only, as far as it may use them: EINVAL when it may use none.
+pub fn run_on(cpus: &NodeMask) -> Result<(), Errno> {
+    seam(Point::Affinity)?;
+    // SAFETY: the mask has as many bytes as are told.
+    check(i64::from(unsafe { libc::sched_setaffinity(0, MASK_BITS / 8, cpus.words().as_ptr().cast()) })).map(drop)
+}
+
 /// One stretch of pages that are alike.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]

@@ -337,44 +337,130 @@ static void refuse(const int *calls, size_t count, int os_errno, int argument, u
     CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), 0);
 }
 
-static void asks_without_numa_calls(void)
+static const int numa_calls[] = {SYS_mbind, SYS_set_mempolicy, SYS_get_mempolicy, SYS_move_pages, SYS_migrate_pages};
+
+static void refuse_numa_calls(void) { refuse(numa_calls, sizeof numa_calls / sizeof *numa_calls, EPERM, -1, 0); }
+
+/* Asks for each page size with each node policy; the receipt says that nothing or a first touch placed it. */
+static void ask_for_nodes(void (*check)(ostler_page_source source, const ostler_receipt *receipt))
 {
-    static const int calls[] = {SYS_mbind, SYS_set_mempolicy, SYS_get_mempolicy, SYS_move_pages, SYS_migrate_pages};
     static const uint32_t policies[] = {OSTLER_NODE_LOCAL, OSTLER_NODE_ONE, OSTLER_NODE_INTERLEAVE, OSTLER_NODE_SET,
                                         OSTLER_NODE_NEAREST_CPUS};
     static const uint32_t pages[] = {OSTLER_PAGES_BASE, OSTLER_PAGES_TRANSPARENT, OSTLER_PAGES_2M};
-    refuse(calls, sizeof calls / sizeof *calls, EPERM, -1, 0);
-    for (size_t i = 0; i < 15; i++) {
-        ostler_page_source source = asking_for(pages[i / 5], 0);
+    for (size_t i = 0; i < 30; i++) {
+        ostler_page_source source = asking_for(pages[i / 10], 0);
         ostler_arena *arena;
         source.node_policy = policies[i % 5];
+        source.prefault = i / 5 % 2;
         source.node_set[0] = source.node_policy == OSTLER_NODE_SET;
         source.cpu_set[0] = source.node_policy == OSTLER_NODE_NEAREST_CPUS;
         CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arena), OSTLER_OK);
         ostler_receipt receipt = receipt_of(arena);
-        use(&receipt);
-        CHECK_EQ(receipt.got_pages, pages[i / 5]);
-        CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_ANY);
+        CHECK_EQ(receipt.got_pages, source.page_policy);
         CHECK_EQ(receipt.asked_node_policy, source.node_policy);
         CHECK_EQ(receipt.steps[0].limit, OSTLER_LIMIT_POLICY_REFUSED);
         CHECK_EQ(receipt.steps[0].os_errno, EPERM);
         /* Where the pages are is known all the same. */
-        CHECK_EQ(receipt.nodes_verified_by, OSTLER_VERIFIED_NUMA_MAPS);
-        CHECK(receipt.node_count == 1 && receipt.nodes[0].bytes == receipt.mapped_bytes);
+        CHECK_EQ(receipt.nodes_verified_by,
+                 receipt.resident_bytes > 0 ? OSTLER_VERIFIED_NUMA_MAPS : OSTLER_VERIFIED_MOVE_PAGES);
+        check(source, &receipt);
+        use(&receipt);
         CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
-        source.strict = 1;
-        CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arena), OSTLER_E_NODE_UNAVAILABLE);
-        ostler_advice advice = {.struct_size = sizeof advice};
-        CHECK_STATUS(ostler_page_source_advise(&source, 2 * HUGE_BYTES, &advice), OSTLER_OK);
-        CHECK(advice.holds == 0 && advice.obstacles[0].limit == OSTLER_LIMIT_POLICY_REFUSED);
-        CHECK_STR_CONTAINS(advice.obstacles[0].pod_field, "SYS_NICE");
     }
+}
+
+static void is_touched_first(ostler_page_source source, const ostler_receipt *receipt)
+{
+    ostler_arena *arena;
+    CHECK_EQ(receipt->placed_by, OSTLER_PLACED_BY_FIRST_TOUCH);
+    CHECK_EQ(receipt->got_node_policy, source.node_policy);
+    CHECK_EQ(receipt->node_set[0], 1);
+    CHECK_EQ(receipt->step_count, 1);
+    CHECK(receipt->got_options & OSTLER_OPTION_PREFAULTED);
+    CHECK(receipt->node_count == 1 && receipt->nodes[0].bytes == receipt->mapped_bytes);
+    /* On a machine of one node it is where it shall be. */
+    source.strict = 1;
+    if (source.page_policy != OSTLER_PAGES_2M) {
+        CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arena), OSTLER_OK);
+        CHECK_EQ(receipt_of(arena).placed_by, OSTLER_PLACED_BY_FIRST_TOUCH);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+    ostler_advice advice = {.struct_size = sizeof advice};
+    source.page_policy = OSTLER_PAGES_BASE;
+    CHECK_STATUS(ostler_page_source_advise(&source, 2 * HUGE_BYTES, &advice), OSTLER_OK);
+    CHECK(advice.holds == 1 && advice.obstacle_count == 1);
+    CHECK_EQ(advice.placed_by, OSTLER_PLACED_BY_FIRST_TOUCH);
+    CHECK_EQ(advice.obstacles[0].limit, OSTLER_LIMIT_POLICY_REFUSED);
+    CHECK_STR_CONTAINS(advice.obstacles[0].pod_field, "SYS_NICE");
+}
+
+static void asks_without_numa_calls(void)
+{
+    if (access("/sys/devices/system/node/node1", F_OK) == 0)
+        SKIP("this machine has several nodes");
+    refuse_numa_calls();
+    ask_for_nodes(is_touched_first);
+    /* There is no such node, and so none of its CPUs. */
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE, 0);
+    ostler_arena *arena;
+    source.node_policy = OSTLER_NODE_ONE;
+    source.node = 900;
+    CHECK_STATUS(create(source, HUGE_BYTES, &arena), OSTLER_OK);
+    ostler_receipt receipt = receipt_of(arena);
+    CHECK(receipt.step_count == 2 && receipt.steps[1].limit == OSTLER_LIMIT_NO_CPU);
+    CHECK(receipt.placed_by == OSTLER_PLACED_BY_KERNEL && receipt.got_node_policy == OSTLER_NODE_ANY);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    source.strict = 1;
+    CHECK_STATUS(create(source, HUGE_BYTES, &arena), OSTLER_E_NODE_UNAVAILABLE);
 }
 
 TEST(a_container_that_refuses_the_numa_calls)
 {
     begin_pool(4);
     run(asks_without_numa_calls);
+    end_pool();
+}
+
+static int affinity_errno;
+
+static void is_left_to_the_kernel(ostler_page_source source, const ostler_receipt *receipt)
+{
+    ostler_arena *arena;
+    CHECK_EQ(receipt->placed_by, OSTLER_PLACED_BY_KERNEL);
+    CHECK_EQ(receipt->got_node_policy, OSTLER_NODE_ANY);
+    CHECK_EQ(receipt->step_count, 2);
+    CHECK_EQ(receipt->steps[1].limit,
+             affinity_errno == EINVAL ? OSTLER_LIMIT_NO_CPU : OSTLER_LIMIT_THREAD_REFUSED);
+    CHECK_EQ(receipt->steps[1].os_errno, affinity_errno);
+    CHECK_EQ(receipt->got_options & OSTLER_OPTION_PREFAULTED,
+             source.prefault || source.page_policy == OSTLER_PAGES_2M ? OSTLER_OPTION_PREFAULTED : 0);
+    source.strict = 1;
+    source.page_policy = OSTLER_PAGES_BASE;
+    CHECK_STATUS(create(source, 2 * HUGE_BYTES, &arena), OSTLER_E_NODE_UNAVAILABLE);
+    ostler_advice advice = {.struct_size = sizeof advice};
+    CHECK_STATUS(ostler_page_source_advise(&source, 2 * HUGE_BYTES, &advice), OSTLER_OK);
+    CHECK(advice.holds == 0 && advice.obstacle_count == 2 && advice.placed_by == OSTLER_PLACED_BY_KERNEL);
+    CHECK_EQ(advice.obstacles[1].os_errno, affinity_errno);
+    CHECK(advice.obstacles[1].setting[0] != 0);
+}
+
+static void asks_without_numa_calls_and_affinity(void)
+{
+    static const int affinity[] = {SYS_sched_setaffinity};
+    refuse_numa_calls();
+    refuse(affinity, 1, affinity_errno, -1, 0);
+    ask_for_nodes(is_left_to_the_kernel);
+}
+
+/* EINVAL is what the kernel says to a process whose cpuset has none of these CPUs. */
+TEST(a_container_that_lets_no_thread_run_elsewhere_either)
+{
+    static const int errnos[] = {EPERM, EINVAL};
+    begin_pool(4);
+    for (int i = 0; i < 2; i++) {
+        affinity_errno = errnos[i];
+        run(asks_without_numa_calls_and_affinity);
+    }
     end_pool();
 }
 

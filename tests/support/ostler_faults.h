@@ -22,6 +22,7 @@ extern "C" {
 #define OSTLER_FAULT_SCAN 11 /* the ioctl PAGEMAP_SCAN */
 #define OSTLER_FAULT_OPEN 12 /* opening, asking and reading a file */
 #define OSTLER_FAULT_SEGMENT 13 /* memfd_create, ftruncate, fallocate, fcntl and open, of the file of a segment */
+#define OSTLER_FAULT_AFFINITY 14 /* sched_setaffinity, of threads that touch pages */
 
 /* The nth visit of a point from now (1 is the next, 0 clears) fails with os_errno, or panics when that is negative;
  * when persistent is not 0, so does every later one. */

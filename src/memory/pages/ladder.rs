@@ -1,15 +1,17 @@
 //! The ladder: page sizes from the one asked for downwards, until one is to be had.
 
+use super::super::crew::{Crew, Refusal};
 use super::super::governor::Refused;
 use super::super::governor::account::Backing;
 use super::super::headroom::Admission;
 use super::super::placement::Placement;
+use super::super::placing::{PlacedBy, Placing};
 use super::super::planning::{ABSURD, binds_huge, fits_a_page};
 use super::super::policy::{NodeMask, NodePolicy, Pages};
 use super::super::system::{self, Errno};
-use super::super::{cgroup, kernel, round_up, this_machine};
+use super::super::{cgroup, kernel, residency, round_up, this_machine};
 use super::options::{Options, name_of_mapping};
-use super::populate::{Refusal, populate};
+use super::populate::populate;
 use super::window::Window;
 use super::{Limit, Mapping, PagesError, Request, Step, Steps};
 use std::cell::Cell;
@@ -133,15 +135,33 @@ impl Rung<'_> {
         if is_named.get() {
             mapping.options.add(Options::NAMED);
         }
-        self.prepare(&mut mapping, placement, steps)?;
+        let placing = self.prepare(&mut mapping, placement, steps)?;
+        // A touch goes to other nodes where these are short; who wants no others has to look first.
+        let bound = placement.filter(|placement| placing.crew.places() && placement.bound_to().is_some());
+        if let Some(placement) = bound {
+            let (limit, ..) = this_machine::now().shortage_of_huge(page_bytes, bytes, placement.nodes(), true);
+            if limit != Limit::None {
+                return Err(self.step(limit, 0).into());
+            }
+        }
         let admit = |bytes| match cgroup::counts_huge_pages() {
             true => Admission::ask_group(bytes).map(Some),
             false => Ok(None),
         };
-        populate(&mapping, admit).map_err(|refusal| match refusal {
-            Refusal::Limit(limit) => self.step(limit, 0),
+        let step = |refusal| match refusal {
             Refusal::Errno(errno) => refused(errno),
-        })?;
+            refusal => refusal.step(self.tried, Limit::None),
+        };
+        match populate(&mapping, &placing.crew, &admit) {
+            Err(refusal @ Refusal::Absent(..)) => {
+                self.leave_to_kernel(&mut mapping, step(refusal), steps);
+                populate(&mapping, &Crew::caller(), &admit).map_err(step)?;
+            }
+            done => done.map_err(step)?,
+        }
+        if bound.is_some_and(|placement| residency::measure(&mapping).is_astray(placement.nodes())) {
+            return Err(self.step(Limit::HugePagePool, 0).into());
+        }
         mapping.options.add(Options::PREFAULTED);
         Ok(mapping)
     }
@@ -151,9 +171,9 @@ impl Rung<'_> {
         if kernel::transparent_pages_off() {
             return Err(self.step(Limit::ThpDisabled, 0).into());
         }
-        let mut mapping = self.small(bytes, page_bytes, steps)?;
+        let (mut mapping, placing) = self.small(bytes, page_bytes, steps)?;
         mapping.advise(libc::MADV_HUGEPAGE).map_err(|errno| self.step(Limit::ThpDisabled, errno))?;
-        self.prefault(&mut mapping)?;
+        self.prefault(&mut mapping, &placing, steps)?;
         if self.request.source.strict && self.request.source.prefault {
             // Takes what stayed small together. Whether that worked is looked up afterwards.
             let _ = mapping.advise(libc::MADV_COLLAPSE);
@@ -162,30 +182,44 @@ impl Rung<'_> {
     }
 
     fn base(&self, bytes: u64, page_bytes: u64, steps: &mut Steps) -> Result<Mapping, Failed> {
-        let mut mapping = self.small(bytes, page_bytes, steps)?;
+        let (mut mapping, placing) = self.small(bytes, page_bytes, steps)?;
         if self.request.source.pages == Pages::Base {
             // Refused by kernels that have no other pages anyway.
             let _ = mapping.advise(libc::MADV_NOHUGEPAGE);
         }
-        self.prefault(&mut mapping)?;
+        self.prefault(&mut mapping, &placing, steps)?;
         Ok(mapping)
     }
 
     /// Memory that is there when it is touched.
-    fn small(&self, bytes: u64, alignment: u64, steps: &mut Steps) -> Result<Mapping, Failed> {
+    fn small(&self, bytes: u64, alignment: u64, steps: &mut Steps) -> Result<(Mapping, Placing), Failed> {
         let charge = self.request.account.charge_backed(bytes, Backing::Memory)?;
-        let window = Window::new(bytes, alignment, self.request.source.guard, |at| system::map_at(at, bytes, 0));
+        // Explicit huge pages lie in a file each, which the kernel merges with nothing.
+        let guard = self.request.source.guard || residency::tells_of_whole_mappings_only();
+        let window = Window::new(bytes, alignment, guard, |at| system::map_at(at, bytes, 0));
         let window = window.map_err(|errno| self.step(Limit::AddressSpace, errno))?;
         let mut mapping = Mapping::own(window, self.request, self.tried, alignment, charge);
         mapping.name(self.name);
-        self.prepare(&mut mapping, self.placement, steps)?;
-        Ok(mapping)
+        let placing = self.prepare(&mut mapping, self.placement, steps)?;
+        Ok((mapping, placing))
     }
 
     /// Gives the mapping its nodes and options, before any page of it is there.
-    fn prepare(&self, mapping: &mut Mapping, placement: Option<Placement>, steps: &mut Steps) -> Result<(), Failed> {
+    fn prepare(
+        &self,
+        mapping: &mut Mapping,
+        placement: Option<Placement>,
+        steps: &mut Steps,
+    ) -> Result<Placing, Failed> {
         let source = &self.request.source;
-        self.place(mapping, placement, steps);
+        // SAFETY: the range is this mapping.
+        let placing = unsafe {
+            let note = |limit, errno| steps.note(self.step(limit, errno));
+            Placing::of(mapping.address(), mapping.bytes, source.nodes, placement, note)
+        };
+        if let Some(placement) = placing.placement {
+            (mapping.nodes, mapping.policy, mapping.placed_by) = (source.nodes, Some(placement.raw), placing.by);
+        }
         mapping.exclude(source, steps)?;
         if source.lock
             && let Err(errno) = mapping.lock()
@@ -196,45 +230,39 @@ impl Rung<'_> {
             }
             steps.note(self.step(Limit::LockedMemory, errno));
         }
-        Ok(())
+        Ok(placing)
     }
 
-    /// A refusal leaves it to the kernel.
-    fn place(&self, mapping: &mut Mapping, placement: Option<Placement>, steps: &mut Steps) {
-        let asked = self.request.source.nodes;
-        let Some(placement) = placement else {
-            if asked != NodePolicy::Any {
-                steps.note(self.step(Limit::NodeUnknown, 0));
-            }
-            return;
-        };
-        // SAFETY: the range is this mapping.
-        let bind = |placement: &Placement| unsafe { system::bind(mapping.address(), mapping.bytes, &placement.raw) };
-        let (placement, bound) = match (bind(&placement), placement.narrowed()) {
-            // Before Linux 5.15 only one node can be preferred.
-            (Err(libc::EINVAL), Some(narrowed)) => {
-                steps.note(self.step(Limit::KernelTooOld, libc::EINVAL));
-                (narrowed, bind(&narrowed))
-            }
-            (bound, _) => (placement, bound),
-        };
-        match bound {
-            Ok(()) => (mapping.nodes, mapping.policy) = (asked, Some(placement.raw)),
-            Err(errno) => steps.note(self.step(Limit::PolicyRefused, errno)),
-        }
-    }
-
-    fn prefault(&self, mapping: &mut Mapping) -> Result<(), Step> {
-        if !self.request.source.prefault {
+    /// Brings the pages in, when they are wanted now or are placed by that. A crew that cannot place them leaves them to the
+    /// kernel, unless strict.
+    fn prefault(&self, mapping: &mut Mapping, placing: &Placing, steps: &mut Steps) -> Result<(), Step> {
+        let source = &self.request.source;
+        let places = placing.crew.places();
+        if !source.prefault && !places {
             return Ok(());
         }
         let nodes = self.placement.and_then(|placement| placement.bound_to().copied());
-        populate(mapping, |bytes| Admission::ask(bytes, nodes.as_ref())).map_err(|refusal| match refusal {
-            Refusal::Limit(limit) => self.step(limit, 0),
-            Refusal::Errno(errno) => self.step(Limit::NodeMemory, errno),
-        })?;
+        let admit = |bytes| Admission::ask(bytes, nodes.as_ref());
+        let step = |refusal: Refusal| refusal.step(self.tried, Limit::NodeMemory);
+        match populate(mapping, &placing.crew, &admit) {
+            Ok(()) => {}
+            Err(refusal) if places && !source.strict && !source.prefault => {
+                self.leave_to_kernel(mapping, step(refusal), steps);
+                return Ok(());
+            }
+            Err(refusal @ Refusal::Absent(..)) => {
+                self.leave_to_kernel(mapping, step(refusal), steps);
+                populate(mapping, &Crew::caller(), &admit).map_err(step)?;
+            }
+            Err(refusal) => return Err(step(refusal)),
+        }
         mapping.options.add(Options::PREFAULTED);
         Ok(())
+    }
+
+    fn leave_to_kernel(&self, mapping: &mut Mapping, why: Step, steps: &mut Steps) {
+        steps.note(why);
+        (mapping.nodes, mapping.policy, mapping.placed_by) = (NodePolicy::Any, None, PlacedBy::Kernel);
     }
 
     /// Which limit stood behind a refusal of explicit huge pages.

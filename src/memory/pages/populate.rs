@@ -1,38 +1,27 @@
 //! Populating: pages are brought in while the kernel can still answer with an error, and never past a limit whose
 //! answer would be a kill.
 
+use super::super::crew::{Crew, Refusal};
 use super::super::system::{self, Errno};
 use super::{Limit, Mapping};
 
-/// Populated at once, between two looks at the headroom.
-const SLICE: u64 = 64 << 20;
-
-pub enum Refusal {
-    Limit(Limit),
-    Errno(Errno),
-}
-
-/// Brings the pages in, slice by slice; before each, all that is still to come is admitted anew. What was populated
-/// before a failure stays so, until the mapping is dropped.
-pub fn populate<A>(mapping: &Mapping, mut admit: impl FnMut(u64) -> Result<A, Limit>) -> Result<(), Refusal> {
-    let slice = SLICE.max(mapping.page_bytes);
-    let mut done = 0;
-    while done < mapping.bytes {
-        let bytes = slice.min(mapping.bytes - done);
-        let _admission = admit(mapping.bytes - done).map_err(Refusal::Limit)?;
-        // SAFETY: the slice lies in the mapping, which nobody else knows yet; populating changes no contents.
-        let populated = unsafe {
-            let start = mapping.address().add(done as usize);
+/// Has a crew bring the pages in. What was populated before a failure stays so, until the mapping is dropped.
+pub fn populate<A>(
+    mapping: &Mapping,
+    crew: &Crew,
+    admit: &(impl Fn(u64) -> Result<A, Limit> + Sync),
+) -> Result<(), Refusal> {
+    crew.bring_in(mapping.bytes, mapping.page_bytes, admit, &|offset, bytes| {
+        // SAFETY: the part lies in the mapping, which nobody else knows yet; populating changes no contents.
+        unsafe {
+            let start = mapping.address().add(offset as usize);
             match system::advise(start, bytes, libc::MADV_POPULATE_WRITE) {
                 // Before Linux 5.14.
                 Err(libc::EINVAL) => touch(start, bytes, mapping.step_bytes()),
                 other => other,
             }
-        };
-        populated.map_err(Refusal::Errno)?;
-        done += bytes;
-    }
-    Ok(())
+        }
+    })
 }
 
 /// Brings fresh, zeroed memory in, page by page, through the kernel's own writes: where there is no page to be had they

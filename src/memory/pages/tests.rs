@@ -170,7 +170,8 @@ fn more_than_the_machine_has_is_an_error_not_a_kill() {
     }
 }
 
-/// A refused policy is noted and not a reason to fail, unless strict.
+/// Where a policy is refused, pages are placed by touching them first; what refuses that as well is noted, and no reason to
+/// fail unless strict.
 #[cfg(feature = "faults")]
 #[test]
 fn a_refused_policy_is_recorded() {
@@ -180,26 +181,67 @@ fn a_refused_policy_is_recorded() {
     if !in_own_process() {
         return;
     }
-    for strict in [false, true] {
-        set(Point::Mbind as usize, 1, libc::EPERM, true);
-        let asked = from(PageSource { strict, nodes: NodePolicy::One(0), ..populated(Pages::Base) }, HUGE);
-        let made = Mapping::new(&asked);
-        set(Point::Mbind as usize, 0, 0, false);
-        let refused = [Step { tried: Pages::Base, limit: Limit::PolicyRefused, errno: libc::EPERM }];
-        match made {
-            Ok(mapping) => {
-                assert!(!strict);
-                assert_eq!((mapping.steps.as_slice(), mapping.nodes), (&refused[..], NodePolicy::Any));
-                // Where the pages are is still known.
-                assert_eq!(residency::measure(&mapping).nodes.first().map(|(_, bytes)| *bytes), Some(HUGE));
+    let policy = Step { tried: Pages::Base, limit: Limit::PolicyRefused, errno: libc::EPERM };
+    let ways = [
+        (None, PlacedBy::FirstTouch, None),
+        (Some((Point::Affinity, libc::EPERM)), PlacedBy::Kernel, Some((Limit::ThreadRefused, libc::EPERM))),
+        (Some((Point::Affinity, libc::EINVAL)), PlacedBy::Kernel, Some((Limit::NoCpu, libc::EINVAL))),
+        (Some((Point::ThreadStart, libc::EAGAIN)), PlacedBy::Kernel, Some((Limit::ThreadRefused, libc::EAGAIN))),
+    ];
+    for (fault, placed_by, why_not) in ways {
+        for (strict, prefault) in [(false, false), (false, true), (true, true)] {
+            for nodes in [NodePolicy::One(0), NodePolicy::Interleave, NodePolicy::Local] {
+                let faults = [Some((Point::Mbind, libc::EPERM)), fault];
+                faults.into_iter().flatten().for_each(|(point, errno)| set(point as usize, 1, errno, true));
+                let source = PageSource { strict, nodes, prefault, ..populated(Pages::Base) };
+                let made = Mapping::new(&from(source, HUGE));
+                faults.into_iter().flatten().for_each(|(point, _)| set(point as usize, 0, 0, false));
+                let second = why_not.map(|(limit, errno)| Step { tried: Pages::Base, limit, errno });
+                let steps: Vec<Step> = [Some(policy), second].into_iter().flatten().collect();
+                match made {
+                    Ok(mapping) => {
+                        let is_placed = placed_by == PlacedBy::FirstTouch;
+                        assert!(!strict || is_placed);
+                        assert_eq!((mapping.steps.as_slice(), mapping.placed_by), (&steps[..], placed_by));
+                        assert_eq!(mapping.nodes, if is_placed { nodes } else { NodePolicy::Any });
+                        // Where the pages are is still known.
+                        let there = if is_placed || prefault { Some(HUGE) } else { None };
+                        let found = residency::measure(&mapping);
+                        assert_eq!(found.nodes.first().map(|(_, bytes)| *bytes), there);
+                        assert_eq!(mapping.options.has(Options::PREFAULTED), there.is_some());
+                    }
+                    Err(PagesError::NodeUnavailable { steps: told }) => {
+                        assert!(strict && placed_by == PlacedBy::Kernel);
+                        assert_eq!(told.as_slice(), steps);
+                    }
+                    Err(error) => panic!("{error}"),
+                }
             }
-            Err(PagesError::NodeUnavailable { steps }) => {
-                assert!(strict);
-                assert_eq!(steps.as_slice(), refused);
-            }
-            Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// Strict believes nobody: where the kernel does not tell, or other nodes have part of it, it was not met.
+#[test]
+fn what_was_touched_first_is_checked_page_by_page() {
+    use super::super::policy::NodeMask;
+    use residency::Residency;
+    let placement =
+        |mode, nodes: &[u32]| Placement { raw: RawPolicy { mode, nodes: nodes.iter().copied().collect::<NodeMask>() } };
+    let why = |placement: &Placement, nodes: &[(u32, u64)]| {
+        let found = Residency { nodes: nodes.to_vec(), nodes_by: residency::Method::NumaMaps, ..Residency::default() };
+        found.why_not_as(placement, 8 * MIB, HUGE)
+    };
+    let bound = placement(libc::MPOL_BIND, &[1, 2]);
+    assert_eq!(why(&bound, &[(1, 8 * MIB)]), None);
+    assert_eq!(why(&bound, &[(1, 2 * MIB), (2, 6 * MIB)]), None);
+    assert_eq!(why(&bound, &[(1, 6 * MIB)]), Some(Limit::NotVerified));
+    assert_eq!(why(&bound, &[(1, 6 * MIB), (3, 2 * MIB)]), Some(Limit::NodeMemory));
+    assert_eq!(Residency::default().why_not_as(&bound, 0, HUGE), Some(Limit::NotVerified));
+    let interleaved = placement(libc::MPOL_INTERLEAVE, &[0, 1, 3]);
+    assert_eq!(why(&interleaved, &[(0, 4 * MIB), (1, 2 * MIB), (3, 2 * MIB)]), None);
+    assert_eq!(why(&interleaved, &[(0, 6 * MIB), (1, 2 * MIB)]), Some(Limit::NodeMemory));
+    assert_eq!(why(&interleaved, &[(0, 7 * MIB), (1, MIB / 2), (3, MIB / 2)]), Some(Limit::NodeMemory));
 }
 
 /// A pool that turns out empty only when it is touched: an error in the middle of populating.

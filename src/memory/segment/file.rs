@@ -1,11 +1,13 @@
 //! The memory of a segment: an anonymous file that cannot shrink or grow any more, all of whose pages are there, so that
 //! no touch of it ends in a signal.
 
+use super::super::crew::{Crew, Refusal};
 use super::super::governor::account::Backing;
 use super::super::governor::{Account, Charge};
 use super::super::headroom::Admission;
 use super::super::pages::{Limit, Options, PagesError, Step, Steps};
 use super::super::placement::Placement;
+use super::super::placing::{PlacedBy, Placing};
 use super::super::planning::fits_a_page;
 use super::super::policy::{NodeMask, NodePolicy, Pages};
 use super::super::receipt::Receipt;
@@ -80,6 +82,7 @@ pub struct Origin {
     pages: Pages,
     page_bytes: u64,
     nodes: NodePolicy,
+    placed_by: PlacedBy,
     node_set: NodeMask,
     steps: Steps,
 }
@@ -101,9 +104,6 @@ pub struct Made {
     pub origin: Origin,
     pub charge: Charge,
 }
-
-/// Allocated at once, between two looks at the headroom.
-const SLICE: u64 = 32 << 20;
 
 /// Makes the memory of a segment, down the ladder of page sizes until one is to be had.
 pub fn make(request: &Request) -> Result<Made, SegmentError> {
@@ -179,72 +179,63 @@ impl Attempt<'_> {
         let file = system::memory_file(&name, flags).map_err(refused)?;
         system::set_size(file.as_fd(), bytes).map_err(refused)?;
         let mapped = Mapped::new(file.as_fd(), bytes, Access::ReadWrite).map_err(refused)?;
-        let (nodes, node_set) = self.place(&mapped, steps);
-        let bound_to = self.placement.and_then(Placement::bound_to);
-        let mut done = 0;
+        // SAFETY: the range is this mapping.
+        let mut placing = unsafe {
+            let note = |limit, errno| steps.note(self.step(limit, errno));
+            let asked = self.request.source.nodes;
+            Placing::of(mapped.address(), bytes, asked, self.placement.copied(), note)
+        };
         if self.tried == Pages::Transparent {
             // SAFETY: the range is this mapping, which is empty.
             unsafe { system::advise(mapped.address(), bytes, libc::MADV_HUGEPAGE) }
                 .map_err(|errno| self.step(Limit::ThpDisabled, errno))?;
         }
-        while done < bytes {
-            let slice = SLICE.max(page_bytes).min(bytes - done);
-            let left = bytes - done;
-            // The pool of huge pages answers with an error by itself; a group that counts them does not.
-            let admitted = match self.is_huge() {
-                true if cgroup::counts_huge_pages() => Admission::ask_group(left).map(Some),
-                true => Ok(None),
-                false => Admission::ask(left, bound_to).map(Some),
-            };
-            let _admission = admitted.map_err(|limit| self.step(limit, 0))?;
-            if self.tried == Pages::Transparent {
-                // Only a touch makes them huge; what is still missing comes with the allocation below.
-                // SAFETY: the slice lies in the mapping; populating changes no contents.
-                let _ =
-                    unsafe { system::advise(mapped.address().add(done as usize), slice, libc::MADV_POPULATE_WRITE) };
+        let bring_in = |crew: &Crew| self.bring_in(crew, &mapped, &file, page_bytes);
+        let step = |refusal| match refusal {
+            Refusal::Errno(errno) => refused(errno),
+            refusal => refusal.step(self.tried, Limit::None),
+        };
+        match bring_in(&placing.crew) {
+            Err(refusal @ Refusal::Absent(..)) => {
+                steps.note(step(refusal));
+                placing = Placing::nowhere();
+                bring_in(&placing.crew).map_err(step)?;
             }
-            system::allocate(file.as_fd(), done, slice).map_err(refused)?;
-            done += slice;
+            done => done.map_err(step)?,
         }
+        let nodes = if placing.placement.is_some() { self.request.source.nodes } else { NodePolicy::Any };
         let origin = Origin {
             asked: self.request.source,
             asked_bytes: self.request.bytes,
             pages: self.tried,
             page_bytes,
             nodes,
-            node_set,
+            placed_by: placing.by,
+            node_set: placing.placement.map_or(NodeMask::EMPTY, |placement| *placement.nodes()),
             steps: Steps::default(),
         };
         Ok(Made { mapped, file, origin, charge })
     }
 
-    /// Gives the memory its nodes, before any page of it is there. A refusal leaves it to the kernel.
-    fn place(&self, mapped: &Mapped, steps: &mut Steps) -> (NodePolicy, NodeMask) {
-        let unplaced = (NodePolicy::Any, NodeMask::EMPTY);
-        let asked = self.request.source.nodes;
-        let Some(placement) = self.placement else {
-            if asked != NodePolicy::Any {
-                steps.note(self.step(Limit::NodeUnknown, 0));
-            }
-            return unplaced;
+    /// Brings every page of the file in, slice by slice.
+    fn bring_in(&self, crew: &Crew, mapped: &Mapped, file: &OwnedFd, page_bytes: u64) -> Result<(), Refusal> {
+        let bound_to = self.placement.and_then(Placement::bound_to);
+        // The pool of huge pages answers with an error by itself; a group that counts them does not.
+        let admit = |left| match self.is_huge() {
+            true if cgroup::counts_huge_pages() => Admission::ask_group(left).map(Some),
+            true => Ok(None),
+            false => Admission::ask(left, bound_to).map(Some),
         };
-        // SAFETY: the range is this mapping.
-        let bind = |placement: &Placement| unsafe { system::bind(mapped.address(), mapped.bytes, &placement.raw) };
-        let (placement, bound) = match (bind(placement), placement.narrowed()) {
-            // Before Linux 5.15 only one node can be preferred.
-            (Err(libc::EINVAL), Some(narrowed)) => {
-                steps.note(self.step(Limit::KernelTooOld, libc::EINVAL));
-                (narrowed, bind(&narrowed))
+        crew.bring_in(mapped.bytes, page_bytes, &admit, &|offset, bytes| {
+            if self.tried == Pages::Transparent || crew.places() {
+                // Only a touch makes them huge, and has numa_maps tell of them; what is still missing comes with the
+                // allocation below.
+                // SAFETY: the part lies in the mapping; populating changes no contents.
+                let _ =
+                    unsafe { system::advise(mapped.address().add(offset as usize), bytes, libc::MADV_POPULATE_WRITE) };
             }
-            (bound, _) => (*placement, bound),
-        };
-        match bound {
-            Ok(()) => (asked, *placement.nodes()),
-            Err(errno) => {
-                steps.note(self.step(Limit::PolicyRefused, errno));
-                unplaced
-            }
-        }
+            system::allocate(file.as_fd(), offset, bytes)
+        })
     }
 
     fn why_not(&self, page_bytes: u64, bytes: u64, errno: Errno) -> Limit {
@@ -267,8 +258,15 @@ impl Attempt<'_> {
         }
         let mut steps = made.origin.steps;
         let found = made.origin.receipt(&made.mapped).found;
-        let is_astray = |nodes: &NodeMask| found.nodes.iter().any(|(node, bytes)| *bytes > 0 && !nodes.has(*node));
-        if made.origin.nodes != self.request.source.nodes || self.placement.is_some_and(|p| is_astray(p.nodes())) {
+        if made.origin.nodes != self.request.source.nodes {
+            return Err(PagesError::NodeUnavailable { steps }.into());
+        }
+        let misplaced = self.placement.and_then(|placement| match made.origin.placed_by {
+            PlacedBy::FirstTouch => found.why_not_as(placement, made.mapped.bytes, made.origin.page_bytes),
+            _ => found.is_astray(placement.nodes()).then_some(Limit::NodeMemory),
+        });
+        if let Some(limit) = misplaced {
+            steps.note(self.step(limit, 0));
             return Err(PagesError::NodeUnavailable { steps }.into());
         }
         if self.tried == Pages::Transparent && found.huge_bytes < made.mapped.bytes {
@@ -316,6 +314,7 @@ impl Origin {
             asked_bytes: self.asked_bytes,
             got_pages,
             got_nodes: self.nodes,
+            placed_by: self.placed_by,
             node_set: self.node_set,
             got_options: Options::PREFAULTED,
             page_bytes,
