@@ -11,7 +11,7 @@ use crate::base::{Name, alloc};
 use crate::memory::governor::account::{self, Entry, Holder};
 use crate::memory::governor::level::{Level, Reason, Thresholds};
 use crate::memory::governor::limit::{Configured, Limit, Source};
-use crate::memory::governor::look::{self, Config, ConfigError};
+use crate::memory::governor::look::{self, Config, ConfigError, Depth};
 use crate::memory::governor::reclaim::{self, ReclaimKind, Reclaimed, Suggestion, Underway};
 use crate::memory::governor::watch::{Change, Listener};
 use crate::memory::governor::{self, Refused, WatchError, keeper, root};
@@ -529,7 +529,7 @@ pub unsafe extern "C" fn ostler_governor_get_stats(out: *mut ostler_governor_sta
     guard(|| {
         // SAFETY: as the header asks.
         let out = unsafe { prepare("out", out)? };
-        let sight = look::now();
+        let sight = look::now(Depth::Whole);
         let (totals, work, done) = (root::totals(), keeper::work(), reclaim::done());
         let stall = sight.readings.stall.unwrap_or_default();
         let group = sight.group.map_or((Limit::NONE.bytes, 0), |group| (group.limit.bytes, group.used));

@@ -136,15 +136,21 @@ impl MemoryGroups {
 
     /// Tells every limit there is, the process's own group, 0, first. As long as the generation is the same, so are the
     /// groups.
-    pub fn bounds(&mut self, mut each: impl FnMut(usize, MemoryLimit, Bound)) -> u64 {
+    pub fn bounds(&mut self, each: impl FnMut(usize, MemoryLimit, Bound)) -> u64 {
         self.look_for_groups();
+        self.bounds_of_known(each)
+    }
+
+    /// The same of the groups that were found last.
+    pub fn bounds_of_known(&mut self, mut each: impl FnMut(usize, MemoryLimit, Bound)) -> u64 {
         for (level, group) in self.groups.iter_mut().enumerate() {
             group.bounds(&mut |kind, bound| each(level, kind, bound));
         }
         self.generation
     }
 
-    fn look_for_groups(&mut self) {
+    /// Looks whether this process is in the groups that were found last.
+    pub fn look_for_groups(&mut self) {
         let mut buffer = [0; 4096];
         let membership = match &self.folder {
             Some(_) => "",

@@ -132,6 +132,12 @@ pub fn resident_bytes() -> u64 {
     memory.map_or(0, |(_, resident)| resident)
 }
 
+/// Bytes of address space that this process has mapped; 0 when the kernel does not tell.
+pub fn mapped_bytes() -> u64 {
+    let memory = Reread::new("/proc/self/statm").read(&mut [0; 128]).and_then(process_memory_in);
+    memory.map_or(0, |(mapped, _)| mapped)
+}
+
 /// Memory of the machine.
 pub fn machine_memory() -> Option<Memory> {
     machine_memory_in(&fs::read_to_string("/proc/meminfo").ok()?)

@@ -152,6 +152,14 @@ pub fn locked_memory_limit() -> u64 {
     }
 }
 
+/// Bytes of address space that this process may have (RLIMIT_AS); `None`: as many as it likes.
+pub fn address_space_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the output is live.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } == 0;
+    (told && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
 /// Makes reserved address space readable and writable.
 ///
 /// # Safety

@@ -2,7 +2,7 @@
 //! alarm, and tells who watches. It is there only while somebody configured or watches the governor.
 
 use super::level::Level;
-use super::look::Sight;
+use super::look::{Depth, Sight};
 use super::reclaim::{self, ReclaimKind};
 use super::stall::{self, Alarm};
 use super::{look, root, watch};
@@ -114,7 +114,7 @@ fn keep() {
     while is_wanted() {
         IS_RUNG.store(false, SeqCst);
         let begin_ns = cpu_ns();
-        let looked = panics::catch(look::now);
+        let looked = panics::catch(|| look::now(Depth::Glance));
         CPU_NS.fetch_add(cpu_ns().saturating_sub(begin_ns), Relaxed);
         TICKS.fetch_add(1, Relaxed);
         watch::tell();

@@ -122,6 +122,12 @@ impl Thresholds {
         if filled >= percent(self.high) { (filled - until).max(1) } else { 0 }
     }
 
+    /// How much what is filled so far may take more before another level begins.
+    pub fn room(&self, limit: u64, filled: u64) -> u64 {
+        let ends = [self.normal, self.high, self.critical].map(|percent| u128::from(limit) * u128::from(percent) / 100);
+        ends.into_iter().find(|end| *end > u128::from(filled)).map_or(0, |end| end as u64 - filled)
+    }
+
     /// How far what has this limit may be filled before the next level after `level` begins.
     pub fn next_rise(&self, limit: u64, level: Level) -> Option<u64> {
         let percent = match level {

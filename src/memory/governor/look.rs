@@ -9,11 +9,27 @@ use super::{keeper, root};
 use crate::base::{InvalidField, clock};
 use crate::memory::cgroup::{self, MemoryLimit};
 use crate::memory::kernel::{self, Memory, Reread};
+use crate::memory::system;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 
 /// How old a look may be, at most, when memory is taken.
 pub const PERIOD_MS: u64 = 250;
+
+/// How much a look reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// All that there is.
+    Whole,
+    /// Limits, which anybody may change at any time, and stalls; of all else what may matter by now. Every file costs several
+    /// microseconds of a processor that did something else before.
+    Glance,
+}
+
+/// How old what a glance leaves out may be.
+const WHOLE_PERIOD_NS: u64 = 2_000_000_000;
+/// No machine's memory fills faster, in bytes for each nanosecond.
+const FASTEST_FILL: u64 = 32;
 
 /// What a look found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +108,7 @@ struct Eyes {
     statm: Reread,
     /// The memory of each node, when there are several.
     nodes: Vec<Reread>,
+    known: Known,
     /// For each bound, at a place of its own, what was used beside what is held.
     beside: Vec<Option<u64>>,
     groups_seen: u64,
@@ -102,6 +119,20 @@ struct Eyes {
     alarm: AlarmState,
     judge: Judge,
     verdict: Verdict,
+}
+
+/// What was read, for glances.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// The next look is a whole one, whatever was asked for.
+    whole_due_ns: u64,
+    machine: Memory,
+    /// Until then no memory that is there to be taken takes the machine to another level.
+    machine_due_ns: u64,
+    /// Bytes of address space, and of memory.
+    process: Option<(u64, u64)>,
+    /// Of the fullest node.
+    node: Option<u64>,
 }
 
 static EYES: Mutex<Option<Eyes>> = Mutex::new(None);
@@ -125,6 +156,7 @@ impl Eyes {
                 .filter(|_| nodes.len() > 1)
                 .map(|node| Reread::new(kernel::node_meminfo(*node)))
                 .collect(),
+            known: Known::default(),
             beside: Vec::new(),
             groups_seen: 0,
             meter: None,
@@ -136,22 +168,29 @@ impl Eyes {
         }
     }
 
-    fn look(&mut self) -> Sight {
+    fn look(&mut self, depth: Depth) -> Sight {
+        let now_ns = clock::monotonic_ns();
+        // While memory is short, everything matters.
+        let is_whole = depth == Depth::Whole || now_ns >= self.known.whole_due_ns || self.verdict.level >= Level::High;
+        let address_space_limit = system::address_space_limit();
+        self.read_what_changes(is_whole, address_space_limit.is_some(), now_ns);
         let totals = root::totals();
         let in_memory = totals.held - totals.in_huge_pool;
-        let mut buffer = [0; 4096];
-        let process = self.statm.read(&mut buffer).and_then(kernel::process_memory_in);
-        let (mapped, resident) = process.unwrap_or((u64::MAX, u64::MAX));
-        let machine = self.meminfo.read(&mut buffer).and_then(kernel::machine_memory_in).unwrap_or_default();
+        let (mapped, resident) = self.known.process.unwrap_or((u64::MAX, u64::MAX));
+        let machine = self.known.machine;
 
         let mut found = Found::new(in_memory, resident, self.thresholds, &mut self.beside);
         if machine.total > 0 {
             found.note(OF_MACHINE, machine.total, Source::Machine, machine.total.saturating_sub(machine.available));
         }
-        if let Some(limit) = address_space_limit() {
+        if let Some(limit) = address_space_limit {
             found.note(OF_ADDRESS_SPACE, limit, Source::AddressSpace, mapped);
         }
-        let groups_seen = cgroup::MEMORY.lock().bounds(|level, kind, bound| {
+        let mut groups = cgroup::MEMORY.lock();
+        if is_whole {
+            groups.look_for_groups();
+        }
+        let groups_seen = groups.bounds_of_known(|level, kind, bound| {
             let (source, place) = match kind {
                 MemoryLimit::Max => (Source::GroupMax, 0),
                 MemoryLimit::High => (Source::GroupHigh, 1),
@@ -159,6 +198,7 @@ impl Eyes {
             };
             found.note(OF_GROUPS + 2 * level + place, bound.limit, source, bound.used);
         });
+        drop(groups);
         let Found { of_kernel, ceiling, group, mut readings, mut excess, .. } = found;
         if groups_seen != self.groups_seen {
             // What was beside in one group says nothing of another.
@@ -170,9 +210,7 @@ impl Eyes {
             readings.limit = Some(thousandths(totals.held, limits.configured.bytes));
             excess = excess.max(self.thresholds.excess(limits.configured.bytes, totals.held));
         }
-        let nodes = self.nodes.iter_mut().filter_map(|node| kernel::node_memory_in(node.read(&mut buffer)?));
-        readings.node = nodes.map(|node| thousandths(node.total.saturating_sub(node.available), node.total)).max();
-        let now_ns = clock::monotonic_ns();
+        readings.node = self.known.node;
         readings.stall = self.meter.as_mut().and_then(|meter| meter.measure(now_ns));
         let verdict = self.judge.judge(&readings, &self.thresholds, now_ns);
         if verdict.level >= Level::High && excess == 0 {
@@ -182,9 +220,28 @@ impl Eyes {
         Sight { limits, resident, group, machine, readings, verdict, excess, alarm: self.alarm }
     }
 
+    /// Reads what may be another than it was.
+    fn read_what_changes(&mut self, is_whole: bool, is_address_space_limited: bool, now_ns: u64) {
+        let mut buffer = [0; 4096];
+        let known = &mut self.known;
+        if is_whole || is_address_space_limited {
+            known.process = self.statm.read(&mut buffer).and_then(kernel::process_memory_in);
+        }
+        if is_whole || now_ns >= known.machine_due_ns {
+            known.machine = self.meminfo.read(&mut buffer).and_then(kernel::machine_memory_in).unwrap_or_default();
+            let Memory { total, available, .. } = known.machine;
+            known.machine_due_ns = now_ns + self.thresholds.room(total, total - available.min(total)) / FASTEST_FILL;
+        }
+        if is_whole {
+            known.whole_due_ns = now_ns + WHOLE_PERIOD_NS;
+            let nodes = self.nodes.iter_mut().filter_map(|node| kernel::node_memory_in(node.read(&mut buffer)?));
+            known.node = nodes.map(|node| thousandths(node.total.saturating_sub(node.available), node.total)).max();
+        }
+    }
+
     /// Makes what was found hold, and has a change told of.
-    fn look_and_act(&mut self) -> Sight {
-        let sight = self.look();
+    fn look_and_act(&mut self, depth: Depth) -> Sight {
+        let sight = self.look(depth);
         root::set_limits(&sight.limits, clock::coarse_ms() + PERIOD_MS);
         let (before, now) = (self.verdict.level, sight.verdict.level);
         let ring_above = self.thresholds.next_rise(sight.limits.effective.bytes, now).unwrap_or(u64::MAX);
@@ -272,23 +329,16 @@ impl<'a> Found<'a> {
     }
 }
 
-fn address_space_limit() -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a live rlimit.
-    let told = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } == 0;
-    (told && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
-}
-
 /// Looks now; what is found holds from now on.
-pub fn now() -> Sight {
-    EYES.lock().get_or_insert_with(Eyes::new).look_and_act()
+pub fn now(depth: Depth) -> Sight {
+    EYES.lock().get_or_insert_with(Eyes::new).look_and_act(depth)
 }
 
 /// Looks, unless somebody else did a short time ago.
 #[cold]
 pub fn again_if_due() {
     if root::is_look_due() {
-        now();
+        now(Depth::Glance);
     }
 }
 
@@ -301,7 +351,7 @@ pub fn configure(config: Config) {
     (eyes.tick_ns, eyes.suggest_only) = (config.tick_ns, config.suggest_only);
     eyes.watch_stalls(places);
     cgroup::MEMORY.lock().ask_instead(config.group);
-    eyes.look_and_act();
+    eyes.look_and_act(Depth::Whole);
 }
 
 /// Levels have consequences from now on, whether the host configured anything or not.
@@ -314,7 +364,7 @@ pub fn activate() {
             eyes.watch_stalls(Places::find(None, cgroup::pressure_file(None)));
         }
     }
-    eyes.look_and_act();
+    eyes.look_and_act(Depth::Whole);
 }
 
 /// As before the host said anything.
@@ -324,7 +374,7 @@ pub fn forget() {
     let (orders, verdict) = (eyes.orders + 1, eyes.verdict);
     *eyes = Eyes { orders, verdict, ..Eyes::new() };
     cgroup::MEMORY.lock().ask_instead(None);
-    eyes.look_and_act();
+    eyes.look_and_act(Depth::Whole);
 }
 
 impl Eyes {
@@ -339,6 +389,11 @@ impl Eyes {
 /// How long the thread sleeps.
 pub fn tick_ns() -> u64 {
     EYES.lock().as_ref().map_or(DEFAULT_TICK_NS, |eyes| eyes.tick_ns)
+}
+
+/// What the host set, and where levels begin.
+pub fn settings() -> (Configured, Thresholds) {
+    EYES.lock().as_ref().map_or_else(Default::default, |eyes| (eyes.limit, eyes.thresholds))
 }
 
 /// Whether memory is asked back only when the host does so.

@@ -2,9 +2,10 @@
 //! one exchange; only one that does not fit, or that comes long after the last look at the kernel, looks again.
 
 use super::account::{Backing, LargestHolders, Need};
+use super::keeper;
 use super::level::Reason;
 use super::limit::{Limit, Limits, Source};
-use super::{keeper, look};
+use super::look::{self, Depth, Sight};
 use crate::base::clock;
 use crate::base::text::Size;
 use std::fmt;
@@ -153,20 +154,41 @@ fn try_take(bytes: u64, backing: Backing, need: Need) -> bool {
 /// Nothing is refused by what was true some time ago.
 #[cold]
 fn take_after_a_look(bytes: u64, backing: Backing, need: Need) -> Result<(), Refused> {
-    let sight = look::now();
+    let sight = look::now(Depth::Whole);
     if try_take(bytes, backing, need) {
         return Ok(());
     }
     ROOT.refusals.fetch_add(1, Relaxed);
-    let (totals, limits) = (totals(), &sight.limits);
-    if bytes <= limits.effective.bytes {
+    if bytes <= sight.limits.effective.bytes {
         ROOT.wanted.fetch_max(bytes, Relaxed);
         keeper::ring();
     }
+    Err(refusal(bytes, backing, &sight))
+}
+
+/// What a charge would be answered now. Nothing is counted.
+pub fn foresee(bytes: u64, backing: Backing) -> Result<(), Refused> {
+    let sight = look::now(Depth::Whole);
+    let (totals, limits) = (totals(), &sight.limits);
+    let fits = totals.held.checked_add(bytes).is_some_and(|sum| {
+        sum <= limits.configured.bytes
+            && (backing == Backing::HugePool || sum - totals.in_huge_pool <= limits.ceiling.held)
+    });
+    if fits && !ROOT.is_critical.load(Relaxed) { Ok(()) } else { Err(refusal(bytes, backing, &sight)) }
+}
+
+/// Why so many bytes are refused.
+fn refusal(bytes: u64, backing: Backing, sight: &Sight) -> Refused {
+    let (totals, limits) = (totals(), &sight.limits);
     let in_memory = totals.held - totals.in_huge_pool;
     let passes = |held: u64, limit: u64| held.checked_add(bytes).is_none_or(|sum| sum > limit);
-    let refused = |held, limit: Limit, beside, critical| {
-        Err(Refused { wanted: bytes, held, limit: limit.bytes, source: limit.source, beside, critical })
+    let refused = |held, limit: Limit, beside, critical| Refused {
+        wanted: bytes,
+        held,
+        limit: limit.bytes,
+        source: limit.source,
+        beside,
+        critical,
     };
     if passes(totals.held, limits.configured.bytes) {
         refused(totals.held, limits.configured, 0, Reason::None)
