@@ -1884,6 +1884,12 @@ ostler_status ostler_heap_compact(ostler_heap *heap,
 /** The kernel does not tell where all of it is. */
 #define OSTLER_LIMIT_NOT_VERIFIED 16
 
+/**
+ * The limit of ostler_governor_configure leaves no room, or memory is critically short. Only in an advice: a request is
+ * answered with OSTLER_E_MEMORY_PRESSURE.
+ */
+#define OSTLER_LIMIT_GOVERNOR 17
+
 /** The kernel told nothing that can be relied on. */
 #define OSTLER_VERIFIED_NOT 0
 

@@ -30,6 +30,7 @@ const (
 	LimitNoCPU           Limit = C.OSTLER_LIMIT_NO_CPU
 	LimitThreadRefused   Limit = C.OSTLER_LIMIT_THREAD_REFUSED
 	LimitNotVerified     Limit = C.OSTLER_LIMIT_NOT_VERIFIED
+	LimitGovernor        Limit = C.OSTLER_LIMIT_GOVERNOR // only in an Advice
 )
 
 // Options is what a chunk is beside its pages and nodes.

@@ -51,6 +51,9 @@ pub const OSTLER_LIMIT_NO_CPU: u32 = 14;
 pub const OSTLER_LIMIT_THREAD_REFUSED: u32 = 15;
 /// The kernel does not tell where all of it is.
 pub const OSTLER_LIMIT_NOT_VERIFIED: u32 = 16;
+/// The limit of ostler_governor_configure leaves no room, or memory is critically short. Only in an advice: a request is
+/// answered with OSTLER_E_MEMORY_PRESSURE.
+pub const OSTLER_LIMIT_GOVERNOR: u32 = 17;
 
 const _: () = assert!(
     OSTLER_LIMIT_NONE == Limit::None as u32
@@ -70,6 +73,7 @@ const _: () = assert!(
         && OSTLER_LIMIT_NO_CPU == Limit::NoCpu as u32
         && OSTLER_LIMIT_THREAD_REFUSED == Limit::ThreadRefused as u32
         && OSTLER_LIMIT_NOT_VERIFIED == Limit::NotVerified as u32
+        && OSTLER_LIMIT_GOVERNOR == Limit::Governor as u32
 );
 
 /// The kernel told nothing that can be relied on.

@@ -2,6 +2,10 @@
 //! mapped; what is free may be gone by the time it is asked for.
 
 use super::crew::Refusal;
+use super::governor::account::Backing;
+use super::governor::level::Reason;
+use super::governor::limit::Source;
+use super::governor::{Refused, look, root};
 use super::placement::Placement;
 use super::placing::{PlacedBy, Placing};
 use super::planning::{ABSURD, Plan, Rung, Wish};
@@ -63,9 +67,10 @@ impl Advice {
         let mut obstacles = obstacles(&plan, &node_set);
         obstacles.extend(refused.iter().map(|(limit, errno)| refused_policy(source.pages, *limit, *errno)));
         let is_placed = placed_by != PlacedBy::Kernel || source.nodes == NodePolicy::Any;
+        let charged = refused_charge(&plan);
         let locked = source.lock.then(|| refused_lock(&plan)).flatten();
-        let fails = source.strict && (!is_placed || locked.is_some());
-        obstacles.extend(locked);
+        let fails = charged.is_some() || (source.strict && (!is_placed || locked.is_some()));
+        obstacles.extend(locked.into_iter().chain(charged.flatten()));
         let holds = plan.holds().copied().filter(|rung| !fails && (!source.strict || is_asked(rung, source.pages)));
         let (nodes, node_set) = if is_placed { (source.nodes, node_set) } else { (NodePolicy::Any, NodeMask::EMPTY) };
         Self { holds, nodes, node_set, placed_by, obstacles }
@@ -146,6 +151,7 @@ fn remedy(rung: &Rung, nodes: &NodeMask) -> Setting {
             }
             None => Setting::default(),
         },
+        Limit::AddressSpace if rung.wanted_bytes < ABSURD => address_space(rung.wanted_bytes, rung.page_bytes),
         Limit::ThpDisabled if system::transparent_pages_switched_off() => {
             setting("prctl PR_SET_THP_DISABLE".into(), "0".into(), "")
         }
@@ -170,6 +176,74 @@ fn refused_policy(tried: Pages, limit: Limit, errno: Errno) -> Obstacle {
         _ => setting("cpuset.mems", "with the node", ""),
     };
     Obstacle { tried, limit, errno, wanted_bytes: 0, left_bytes: 0, setting }
+}
+
+/// The limit that lets so much more be mapped, aligned to its pages and with guards.
+fn address_space(bytes: u64, page_bytes: u64) -> Setting {
+    let room = bytes + page_bytes + 4 * system::base_page_bytes();
+    let value = kernel::mapped_bytes().saturating_add(room).to_string();
+    Setting { name: "RLIMIT_AS".into(), value, pod_field: "" }
+}
+
+/// The governor is asked before the kernel, for each rung that is tried, and where it refuses nothing smaller is tried. An
+/// obstacle only where the plan does not name the limit already.
+fn refused_charge(plan: &Plan) -> Option<Option<Obstacle>> {
+    let is_tried = |rung: &&Rung| {
+        rung.wanted_bytes < ABSURD
+            && !matches!(rung.limit, Limit::PageSizeUnknown | Limit::ChunkTooSmall | Limit::ThpDisabled)
+    };
+    plan.rungs.iter().filter(is_tried).find_map(|rung| {
+        let is_explicit = matches!(rung.pages, Pages::Huge2M | Pages::Huge1G);
+        let backing = if is_explicit { Backing::HugePool } else { Backing::Memory };
+        let refused = root::foresee(rung.wanted_bytes, backing).err()?;
+        let (limit, setting) = remedy_of_governor(&refused, rung);
+        Some((rung.limit != limit).then(|| Obstacle {
+            tried: rung.pages,
+            limit,
+            errno: 0,
+            wanted_bytes: refused.wanted,
+            left_bytes: refused.limit.saturating_sub(refused.held).saturating_sub(refused.beside),
+            setting,
+        }))
+    })
+}
+
+/// What stands behind a refusal of the governor's, and what would have it grant so much.
+fn remedy_of_governor(refused: &Refused, rung: &Rung) -> (Limit, Setting) {
+    let setting =
+        |name: &str, value: u64, pod_field| Setting { name: name.into(), value: value.to_string(), pod_field };
+    let needed = refused.held.saturating_add(refused.beside).saturating_add(refused.wanted);
+    match (refused.critical, refused.source) {
+        (Reason::None, Source::GroupMax | Source::GroupHigh | Source::GroupOlder) => {
+            let file = cgroup::memory_file().map_or_else(String::new, |(file, _)| file.display().to_string());
+            let value = needed.saturating_add(headroom::GROUP_MARGIN);
+            (Limit::MemoryCgroup, setting(&file, value, "resources.limits.memory"))
+        }
+        (Reason::None, Source::AddressSpace) => {
+            (Limit::AddressSpace, address_space(rung.wanted_bytes, rung.page_bytes))
+        }
+        (Reason::None, Source::Machine) => (Limit::NodeMemory, Setting::default()),
+        (Reason::None | Reason::Limit, _) => (Limit::Governor, larger_limit(needed, refused.limit)),
+        // Critically short by what no setting of the governor's changes.
+        _ => (Limit::Governor, Setting::default()),
+    }
+}
+
+/// The setting of the governor's that allows so much to be held, without its being critically short then.
+fn larger_limit(needed: u64, limit: u64) -> Setting {
+    let (configured, thresholds) = look::settings();
+    let below_critical = u64::from(thresholds.critical - thresholds.hysteresis).max(1);
+    let needed = needed.saturating_mul(100) / below_critical + 1;
+    let is_share = configured.percent > 0 && (configured.bytes == 0 || limit < configured.bytes);
+    let (field, value) = match is_share {
+        false => ("limit_bytes", needed),
+        true => match needed.saturating_mul(u64::from(configured.percent)).div_ceil(limit.max(1)) {
+            // More than all there is: no share at all.
+            101.. => ("limit_percent", 0),
+            percent => ("limit_percent", percent),
+        },
+    };
+    Setting { name: format!("ostler_governor_config.{field}"), value: value.to_string(), pod_field: "" }
 }
 
 /// Explicit huge pages need no lock.

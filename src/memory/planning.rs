@@ -48,6 +48,8 @@ pub struct Machine {
     pub available_bytes: u64,
     /// Bytes of memory that the tightest control group leaves; `None`: no limit.
     pub group_left: Option<u64>,
+    /// Bytes of address space that RLIMIT_AS leaves; `None`: no limit.
+    pub address_space_left: Option<u64>,
 }
 
 /// What is planned for.
@@ -212,6 +214,9 @@ impl Machine {
             return Rung { limit: Limit::ChunkTooSmall, ..rung };
         }
         rung.wanted_bytes = round_up(wish.bytes.max(1), page_bytes).unwrap_or(ABSURD);
+        if let Some(left) = self.address_space_left.filter(|left| *left < rung.wanted_bytes) {
+            return Rung { limit: Limit::AddressSpace, left_bytes: left, ..rung };
+        }
         let is_explicit = matches!(pages, Pages::Huge2M | Pages::Huge1G);
         let (limit, left_bytes, short_on_nodes) = if is_explicit {
             self.shortage_of_huge(

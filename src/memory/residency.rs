@@ -112,18 +112,9 @@ pub fn measure_range(start: u64, end: u64, pages: Pages, page_bytes: u64) -> Res
     let huge_step = if pages == Pages::Base { super::kernel::transparent_page_bytes() } else { None };
     let huge_step = huge_step.unwrap_or(page_bytes);
     let mut extents = scan(start, end);
-    if let Ok(extents) = &extents {
-        found.note_pages(sum_of(extents), Method::PagemapScan);
-    } else if let Some(sums) = lists::pages_of_mapping(start, end) {
-        found.note_pages(sums, Method::Smaps);
-        // Whatever their size, each tells its node.
-        extents = pagemap::present(start, end);
-    } else {
-        extents = pagemap::extents(start, end);
-        match &extents {
-            Ok(extents) => found.note_pages(sum_of(extents), Method::Pagemap),
-            Err(errno) => found.errno = *errno,
-        }
+    match &extents {
+        Ok(extents) => found.note_pages(sum_of(extents), Method::PagemapScan),
+        Err(_) => extents = found.note_pages_by_older_ways(start, end),
     }
     // One by one where they are few, or where no list has them alone.
     let few = extents.as_ref().ok().filter(|extents| probes(extents, huge_step) <= MOST_PROBES);
@@ -169,6 +160,29 @@ fn tells_of_pages() -> bool {
     let page_bytes = system::base_page_bytes();
     let start = (&raw const here) as u64 / page_bytes * page_bytes;
     scan(start, start + page_bytes).is_ok_and(|extents| by_move_pages(&extents, page_bytes).is_ok())
+}
+
+impl Residency {
+    /// What is there, before Linux 6.7. The lists tell of all mappings of the process, which takes long where there are many.
+    fn note_pages_by_older_ways(&mut self, start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
+        /// So little is sooner asked page by page.
+        const LITTLE: u64 = 4 << 20;
+        let page_by_page = || pagemap::extents(start, end);
+        let asked = if end - start <= LITTLE { page_by_page() } else { Err(libc::E2BIG) };
+        if asked.is_err()
+            && let Some(sums) = lists::pages_of_mapping(start, end)
+        {
+            self.note_pages(sums, Method::Smaps);
+            // A part of a huge page tells its node as well.
+            return pagemap::present(start, end);
+        }
+        let asked = asked.or_else(|_| page_by_page()).or_else(|_| pagemap::extents_by_neighbours(start, end));
+        match &asked {
+            Ok(extents) => self.note_pages(sum_of(extents), Method::Pagemap),
+            Err(errno) => self.errno = *errno,
+        }
+        asked
+    }
 }
 
 /// What of a mapping is there, where the kernel tells it page by page.

@@ -26,6 +26,7 @@ pub enum Limit {
     NoCpu = 14,
     ThreadRefused = 15,
     NotVerified = 16,
+    Governor = 17,
 }
 
 impl Limit {
@@ -50,6 +51,7 @@ impl Limit {
                 "no thread could be run on a CPU of the node (sched_setaffinity, or a limit on threads)"
             }
             Limit::NotVerified => "the kernel does not tell where all of it is",
+            Limit::Governor => "the governor's limit leaves no room, or memory is critically short",
         }
     }
 }

@@ -63,6 +63,8 @@ pub fn now() -> Machine {
     }
     machine.available_bytes = headroom::machine_left();
     machine.group_left = headroom::group_left();
+    machine.address_space_left =
+        system::address_space_limit().map(|limit| limit.saturating_sub(kernel::mapped_bytes()));
     for node in &mut machine.nodes {
         node.available_bytes = headroom::node_left(node.number).unwrap_or(machine.available_bytes);
         let free = |page_bytes: &u64| Some((*page_bytes, kernel::huge_pool_of_node(node.number, *page_bytes)?.free));

@@ -228,6 +228,48 @@ TEST(the_kernels_alarm_tells_of_a_stall)
     check_survived(run_in(&none, watches_the_stalls_of_a_neighbour));
 }
 
+static void outlives_the_group_it_watches(void)
+{
+    uint64_t watch_id;
+    struct group group = make_group("gone");
+    char pressure_file[128];
+    file_of(&group, "memory.pressure", pressure_file);
+    ostler_governor_config config;
+    CHECK_STATUS(ostler_governor_config_init(&config, sizeof config), OSTLER_OK);
+    config.pressure_file = pressure_file;
+    config.tick_ns = 10 * UINT64_C(1000000);
+    CHECK_STATUS(ostler_governor_configure(&config), OSTLER_OK);
+    highest_level = OSTLER_LEVEL_LOW;
+    CHECK_STATUS(ostler_governor_watch(note_level, NULL, &watch_id), OSTLER_OK);
+    for (int tries = 0; governor_stats().alarm_armed != 1 && tries < 500; tries++)
+        usleep(10000);
+    CHECK_EQ(governor_stats().alarm_armed, 1);
+    /* From now on a poll of the file is answered with POLLERR at once, again and again. */
+    end_group(&group);
+    for (int tries = 0; governor_stats().alarm_armed == 1 && tries < 1000; tries++)
+        usleep(10000);
+    ostler_governor_stats stats = governor_stats();
+    CHECK_EQ(stats.alarm_armed, 0);
+    CHECK_EQ(stats.alarm_errno, EPIPE);
+    /* It still ticks, and does not spin. */
+    usleep(500000);
+    uint64_t ticks = governor_stats().ticks - stats.ticks;
+    CHECK(ticks >= 2 && ticks < 200);
+    CHECK_EQ(highest_level, OSTLER_LEVEL_LOW);
+    ostler_account *account;
+    CHECK_STATUS(ostler_account_create(NULL, &account), OSTLER_OK);
+    CHECK_STATUS(ostler_account_reserve(account, MIB, 0), OSTLER_OK);
+    CHECK_STATUS(ostler_account_destroy(account), OSTLER_OK);
+    CHECK_STATUS(ostler_governor_unwatch(watch_id), OSTLER_OK);
+    CHECK_STATUS(ostler_governor_configure(NULL), OSTLER_OK);
+}
+
+TEST(a_watched_group_that_goes_is_no_busy_loop)
+{
+    struct group none = {GROUPS "."};
+    check_survived(run_in(&none, outlives_the_group_it_watches));
+}
+
 static void asks_for_too_many_huge_pages(void)
 {
     ostler_arena *arena;

@@ -1,6 +1,6 @@
 //! /proc/self/pagemap: page by page what is there, on kernels without PAGEMAP_SCAN (Linux 6.7). Whether a page is part of a
 //! huge one only /proc/kpageflags tells, by the page's number, which only a privileged process learns; without that it is
-//! known where the mappings around have no huge page at all, or nothing else.
+//! known where the mappings around have no huge page at all.
 
 use super::{Extent, lists};
 use crate::memory::kernel;
@@ -19,7 +19,7 @@ const MOST: usize = 512;
 
 /// What is there, and what of it is huge. EPERM where the latter is not told.
 pub fn extents(start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
-    let Ok(flags) = File::open("/proc/kpageflags") else { return extents_by_neighbours(start, end) };
+    let flags = File::open("/proc/kpageflags").map_err(|_| libc::EPERM)?;
     let page_bytes = system::base_page_bytes();
     let huge_bytes = kernel::transparent_page_bytes().unwrap_or(2 << 20);
     let mut extents = Vec::new();
@@ -40,7 +40,7 @@ pub fn extents(start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
             append(&mut extents, Extent { start: at, end: at + page_bytes, huge });
         }
     })?;
-    if hidden { extents_by_neighbours(start, end) } else { Ok(extents) }
+    if hidden { Err(libc::EPERM) } else { Ok(extents) }
 }
 
 /// What is there; of nothing it is said that it is huge.
@@ -51,7 +51,8 @@ pub fn present(start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
     Ok(extents)
 }
 
-fn extents_by_neighbours(start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
+/// The same where the mappings around have no huge page at all.
+pub fn extents_by_neighbours(start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
     match lists::huge_bytes_around(start, end) {
         Some(0) => present(start, end),
         _ => Err(libc::EPERM),
