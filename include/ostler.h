@@ -5012,28 +5012,33 @@ ostler_status ostler_request_init(struct ostler_request *request, uint32_t struc
  * use of one resource; a second release of it is an error and harms nobody.
  * ====================================================================== */
 
-/** A resource was made. */
-#define OSTLER_POOL_EVENT_CREATED 1
+/** Keeps resources of one kind warm. */
+typedef struct ostler_pool ostler_pool;
 
-/** A resource is about to be destroyed. */
-#define OSTLER_POOL_EVENT_DESTROYED 2
+/**
+ * Names one use of one resource. A value of 0 is never a lease. One that has ended stays stale until its place in the pool
+ * has been leased another 2^(48 - s) - 1 times, where s is how many bits the capacity less 1 has.
+ */
+typedef struct ostler_lease {
+    uint64_t value;
+} ostler_lease;
 
-/** create has failed breaker_failures times in a row. */
-#define OSTLER_POOL_EVENT_BREAKER_OPENED 3
+/** A lease that is out. */
+typedef struct ostler_lease_info {
+    struct ostler_lease lease;
+    void *resource;
+    /** How long it has lasted, to a quarter of the shortest of the pool's times; 0 when nobody has looked at the clock. */
+    uint64_t held_ns;
+    /** The thread that acquired it, as gettid has it. */
+    uint32_t thread_id;
+    /** From where it was acquired, for ostler_tracing_print_site; 0 while tracing was off. */
+    uint32_t call_site;
+} ostler_lease_info;
 
-/** create has succeeded again. */
-#define OSTLER_POOL_EVENT_BREAKER_CLOSED 4
 
-#define OSTLER_POOL_EVENT_PAUSED 5
-
-#define OSTLER_POOL_EVENT_RESUMED 6
-
-#define OSTLER_POOL_EVENT_RESIZED 7
-
-#define OSTLER_POOL_EVENT_REFRESHED 8
-
-/** By a close or a destroy, before any resource goes. */
-#define OSTLER_POOL_EVENT_CLOSED 9
+/* ======================================================================
+ * What a pool is told when it is made: its bounds, and the order in which it leases.
+ * ====================================================================== */
 
 /** Idle orders: the warmest resource is leased next, so that what is not needed grows old and can go. */
 #define OSTLER_IDLE_LAST_USED_FIRST 0
@@ -5053,9 +5058,6 @@ ostler_status ostler_request_init(struct ostler_request *request, uint32_t struc
  * OSTLER_AFFINITY_THREAD.
  */
 #define OSTLER_AFFINITY_NODE 1
-
-/** Keeps resources of one kind warm. */
-typedef struct ostler_pool ostler_pool;
 
 /** The bounds of a pool. */
 typedef struct ostler_pool_config {
@@ -5146,24 +5148,48 @@ typedef struct ostler_pool_config {
 } ostler_pool_config;
 
 /**
- * Names one use of one resource. A value of 0 is never a lease. One that has ended stays stale until its place in the pool
- * has been leased another 2^(48 - s) - 1 times, where s is how many bits the capacity less 1 has.
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_pool_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
  */
-typedef struct ostler_lease {
-    uint64_t value;
-} ostler_lease;
+ostler_status ostler_pool_config_init(struct ostler_pool_config *config, uint32_t struct_size);
 
-/** A lease that is out. */
-typedef struct ostler_lease_info {
-    struct ostler_lease lease;
-    void *resource;
-    /** How long it has lasted, to a quarter of the shortest of the pool's times; 0 when nobody has looked at the clock. */
-    uint64_t held_ns;
-    /** The thread that acquired it, as gettid has it. */
-    uint32_t thread_id;
-    /** From where it was acquired, for ostler_tracing_print_site; 0 while tracing was off. */
-    uint32_t call_site;
-} ostler_lease_info;
+
+/* ======================================================================
+ * What the host does for a pool: it makes resources, looks after them and ends them.
+ * ====================================================================== */
+
+/** A resource was made. */
+#define OSTLER_POOL_EVENT_CREATED 1
+
+/** A resource is about to be destroyed. */
+#define OSTLER_POOL_EVENT_DESTROYED 2
+
+/** create has failed breaker_failures times in a row. */
+#define OSTLER_POOL_EVENT_BREAKER_OPENED 3
+
+/** create has succeeded again. */
+#define OSTLER_POOL_EVENT_BREAKER_CLOSED 4
+
+#define OSTLER_POOL_EVENT_PAUSED 5
+
+#define OSTLER_POOL_EVENT_RESUMED 6
+
+#define OSTLER_POOL_EVENT_RESIZED 7
+
+#define OSTLER_POOL_EVENT_REFRESHED 8
+
+/** By a close or a destroy, before any resource goes. */
+#define OSTLER_POOL_EVENT_CLOSED 9
 
 /**
  * What the host does for a pool. All are called with the pool's user_data, with no lock held, on the thread that
@@ -5191,7 +5217,7 @@ typedef struct ostler_pool_callbacks {
      * It may take the resource away from its holder with ostler_pool_discard, which destroys it: the host sees to it that
      * the holder does not use it any more.
      */
-    void (*overdue)(void *user_data, const struct ostler_lease_info *info);
+    void (*overdue)(void *user_data, const ostler_lease_info *info);
     /**
      * Gives a resource other settings, from those of one tag to those of another, before it is leased; may be NULL, and
      * then tags are ignored. A resource has the tag 0 when it is made. After a failure it is destroyed, and the acquire
@@ -5201,6 +5227,235 @@ typedef struct ostler_pool_callbacks {
     /** Hears what happens to the pool: an OSTLER_POOL_EVENT_...; may be NULL. resource is NULL unless the event is about one. */
     void (*event)(void *user_data, uint32_t event, void *resource);
 } ostler_pool_callbacks;
+
+/**
+ * Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
+ * lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
+ * ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not wait for a lease
+ * of its own pool, nor close or destroy that.
+ */
+typedef void (*ostler_acquired_callback)(void *user_data,
+                                         ostler_ticket ticket,
+                                         ostler_status status,
+                                         ostler_lease lease,
+                                         void *resource);
+
+/**
+ * Empties a table of callbacks.
+ *
+ * Parameters:
+ * - callbacks: written only on success.
+ * - struct_size: sizeof(ostler_pool_callbacks).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_callbacks_init(struct ostler_pool_callbacks *callbacks, uint32_t struct_size);
+
+
+/* ======================================================================
+ * The life of a pool: made, closed, destroyed.
+ * ====================================================================== */
+
+/**
+ * Makes a pool. With a min_size or min_idle, or a time after which something happens, it starts a thread, ostler-pool,
+ * that looks after the resources; with creator_threads as many more, on which they are made. One that cannot be made in
+ * the background is tried again after 100 ms, then 200 ms, up to 30 s, each time up to a quarter sooner, by chance.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - callbacks: borrowed during the call; create and destroy are required.
+ * - user_data: handed to every callback; must stay valid until the pool is destroyed and the last lease is back.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_pool_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM,
+ * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
+ * NULL.
+ * Blocking: as long as it takes to start a thread; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_create(const ostler_pool_config *config,
+                                 const ostler_pool_callbacks *callbacks,
+                                 void *user_data,
+                                 ostler_pool **out);
+
+/**
+ * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back
+ * and every resource destroyed, also one that create is still making. The pool stays closed, also when the time is up
+ * first; a later close goes on waiting. A destroy by another thread ends the wait with OSTLER_E_CLOSED.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - still_out: written; how many leases are out when the wait ends too early, which may be 0 when only a callback is
+ *   still under way (the message tells); else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+ * Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
+ * Since: 0.1
+ */
+ostler_status ostler_pool_close(ostler_pool *pool,
+                                uint64_t timeout_ns,
+                                ostler_cancel *cancel,
+                                uint64_t *still_out);
+
+/**
+ * Destroys a pool: waits end with OSTLER_E_CLOSED, what is idle is destroyed. Leases that are out stay valid; each
+ * release then destroys its resource, and the pool's memory goes with the last.
+ *
+ * Parameters:
+ * - pool: owned; invalid afterwards, except for its leases.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks, or inside one of an object whose destroy
+ * would wait for this one while this one waits for it; nothing happens), OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_OK and does nothing.
+ * Blocking: as long as the callbacks that are under way, and those that destroy, take.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_destroy(ostler_pool *pool);
+
+
+/* ======================================================================
+ * What can be done to a pool in use: waited for, trimmed, resized, paused, refreshed.
+ * ====================================================================== */
+
+/**
+ * Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
+ * failed before the call does not end it: a program that starts beside its server may call it again until it is
+ * OSTLER_OK, and waits for the next attempt each time.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - ready: written; how many resources there are, also after a failure, for a display of the progress.
+ * - wanted: written; how many there shall be.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT (with the words of the last failure), OSTLER_E_CANCELLED,
+ * OSTLER_E_CREATE_FAILED (with the words of the create callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
+ * Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
+ * Since: 0.1
+ */
+ostler_status ostler_pool_wait_warm(ostler_pool *pool,
+                                    uint64_t timeout_ns,
+                                    ostler_cancel *cancel,
+                                    uint32_t *ready,
+                                    uint32_t *wanted);
+
+/**
+ * Destroys idle resources beyond a number, as when memory is needed elsewhere: those first that were idle longest, where
+ * the pool has a time by which it tells. As many as min_size asks for stay.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - keep_idle: how many idle ones stay.
+ * - trimmed: written; how many were destroyed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; trimmed may be NULL.
+ * Blocking: as long as the destroy callbacks take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_trim(ostler_pool *pool,
+                               uint32_t keep_idle,
+                               uint32_t *trimmed);
+
+/**
+ * Changes the bounds of a pool that is in use. When there are too many resources, idle ones are destroyed at once, and
+ * leased ones when they come back.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - min_size: at most max_size, and at most the soft_max_size of the configuration.
+ * - max_size: 1 to the capacity of the pool's configuration.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the destroy callbacks take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_resize(ostler_pool *pool,
+                                 uint32_t min_size,
+                                 uint32_t max_size);
+
+/**
+ * Leases nothing until ostler_pool_resume: callers wait, and ostler_pool_try_acquire is OSTLER_E_PAUSED. Leases that are
+ * out stay good and can be released.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_pause(ostler_pool *pool);
+
+/**
+ * Leases again, to those who wait first.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_resume(ostler_pool *pool);
+
+/**
+ * Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
+ * Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
+ * Where create has failed too often, it is tried at once, and the pauses after that begin with the shortest again.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the callbacks take, in a pool without a thread; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_refresh(ostler_pool *pool);
+
+
+/* ======================================================================
+ * What a pool counts and measures.
+ * ====================================================================== */
 
 /** How long things took, in nanoseconds, exact to a hundredth. */
 typedef struct ostler_times {
@@ -5288,75 +5543,6 @@ typedef struct ostler_pool_stats {
 } ostler_pool_stats;
 
 /**
- * Hears what became of an acquire that did not have its resource at once: called once, on the pool's own thread, with no
- * lock held. On OSTLER_OK the lease is its own to end; else lease is 0, resource NULL, status as for
- * ostler_pool_acquire_with, and ostler_last_error_message has the words. It may call the library, but not wait for a lease
- * of its own pool, nor close or destroy that.
- */
-typedef void (*ostler_acquired_callback)(void *user_data,
-                                         ostler_ticket ticket,
-                                         ostler_status status,
-                                         struct ostler_lease lease,
-                                         void *resource);
-
-/**
- * Fills a configuration with the defaults.
- *
- * Parameters:
- * - config: written only on success.
- * - struct_size: sizeof(ostler_pool_config).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_config_init(struct ostler_pool_config *config, uint32_t struct_size);
-
-/**
- * Empties a table of callbacks.
- *
- * Parameters:
- * - callbacks: written only on success.
- * - struct_size: sizeof(ostler_pool_callbacks).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: callbacks must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_callbacks_init(struct ostler_pool_callbacks *callbacks, uint32_t struct_size);
-
-/**
- * Makes a pool. With a min_size or min_idle, or a time after which something happens, it starts a thread, ostler-pool,
- * that looks after the resources; with creator_threads as many more, on which they are made. One that cannot be made in
- * the background is tried again after 100 ms, then 200 ms, up to 30 s, each time up to a quarter sooner, by chance.
- *
- * Parameters:
- * - config: borrowed during the call.
- * - callbacks: borrowed during the call; create and destroy are required.
- * - user_data: handed to every callback; must stay valid until the pool is destroyed and the last lease is back.
- * - out: written only on success, else NULL; owned by the caller, ends with ostler_pool_destroy.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM,
- * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config may be NULL, which takes every default; user_data may be NULL; callbacks, its create and destroy, and out must not be
- * NULL.
- * Blocking: as long as it takes to start a thread; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_create(const struct ostler_pool_config *config,
-                                 const struct ostler_pool_callbacks *callbacks,
-                                 void *user_data,
-                                 struct ostler_pool **out);
-
-/**
  * Tells what a pool holds and did, also after an ostler_pool_close: only one that is being destroyed is
  * OSTLER_E_CLOSED.
  *
@@ -5372,169 +5558,8 @@ ostler_status ostler_pool_create(const struct ostler_pool_config *config,
  * Blocking: never blocks; may be called from any callback. Looks at every slot.
  * Since: 0.1
  */
-ostler_status ostler_pool_get_stats(struct ostler_pool *pool,
+ostler_status ostler_pool_get_stats(ostler_pool *pool,
                                     struct ostler_pool_stats *out);
-
-/**
- * Waits until the resources are there that min_size and min_idle ask for, or until one of them cannot be made. What
- * failed before the call does not end it: a program that starts beside its server may call it again until it is
- * OSTLER_OK, and waits for the next attempt each time.
- *
- * Parameters:
- * - pool: borrowed.
- * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait.
- * - ready: written; how many resources there are, also after a failure, for a display of the progress.
- * - wanted: written; how many there shall be.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT (with the words of the last failure), OSTLER_E_CANCELLED,
- * OSTLER_E_CREATE_FAILED (with the words of the create callback; the pool goes on trying), OSTLER_E_WOULD_DEADLOCK,
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel, ready and wanted may be NULL.
- * Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
- * Since: 0.1
- */
-ostler_status ostler_pool_wait_warm(struct ostler_pool *pool,
-                                    uint64_t timeout_ns,
-                                    ostler_cancel *cancel,
-                                    uint32_t *ready,
-                                    uint32_t *wanted);
-
-/**
- * Destroys idle resources beyond a number, as when memory is needed elsewhere: those first that were idle longest, where
- * the pool has a time by which it tells. As many as min_size asks for stay.
- *
- * Parameters:
- * - pool: borrowed.
- * - keep_idle: how many idle ones stay.
- * - trimmed: written; how many were destroyed.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; trimmed may be NULL.
- * Blocking: as long as the destroy callbacks take; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_trim(struct ostler_pool *pool,
-                               uint32_t keep_idle,
-                               uint32_t *trimmed);
-
-/**
- * Changes the bounds of a pool that is in use. When there are too many resources, idle ones are destroyed at once, and
- * leased ones when they come back.
- *
- * Parameters:
- * - pool: borrowed.
- * - min_size: at most max_size, and at most the soft_max_size of the configuration.
- * - max_size: 1 to the capacity of the pool's configuration.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_LIMIT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as the destroy callbacks take; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_resize(struct ostler_pool *pool,
-                                 uint32_t min_size,
-                                 uint32_t max_size);
-
-/**
- * Leases nothing until ostler_pool_resume: callers wait, and ostler_pool_try_acquire is OSTLER_E_PAUSED. Leases that are
- * out stay good and can be released.
- *
- * Parameters:
- * - pool: borrowed.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_pause(struct ostler_pool *pool);
-
-/**
- * Leases again, to those who wait first.
- *
- * Parameters:
- * - pool: borrowed.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_resume(struct ostler_pool *pool);
-
-/**
- * Replaces all resources, as after a change of a password or a failover: none that was made before is leased any more.
- * Idle ones are destroyed, leased ones when they come back; to keep min_size, a new one is made before an old one goes.
- * Where create has failed too often, it is tried at once, and the pauses after that begin with the shortest again.
- *
- * Parameters:
- * - pool: borrowed.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as the callbacks take, in a pool without a thread; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_pool_refresh(struct ostler_pool *pool);
-
-/**
- * Leases nothing any more, ends waits with OSTLER_E_CLOSED, destroys what is idle, and waits until every lease is back
- * and every resource destroyed, also one that create is still making. The pool stays closed, also when the time is up
- * first; a later close goes on waiting. A destroy by another thread ends the wait with OSTLER_E_CLOSED.
- *
- * Parameters:
- * - pool: borrowed.
- * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait.
- * - still_out: written; how many leases are out when the wait ends too early, which may be 0 when only a callback is
- *   still under way (the message tells); else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_WOULD_DEADLOCK, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
- * Blocking: up to timeout_ns; not from a callback of the same pool (OSTLER_E_WOULD_DEADLOCK).
- * Since: 0.1
- */
-ostler_status ostler_pool_close(struct ostler_pool *pool,
-                                uint64_t timeout_ns,
-                                ostler_cancel *cancel,
-                                uint64_t *still_out);
-
-/**
- * Destroys a pool: waits end with OSTLER_E_CLOSED, what is idle is destroyed. Leases that are out stay valid; each
- * release then destroys its resource, and the pool's memory goes with the last.
- *
- * Parameters:
- * - pool: owned; invalid afterwards, except for its leases.
- *
- * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks, or inside one of an object whose destroy
- * would wait for this one while this one waits for it; nothing happens), OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: pool NULL is OSTLER_OK and does nothing.
- * Blocking: as long as the callbacks that are under way, and those that destroy, take.
- * Since: 0.1
- */
-ostler_status ostler_pool_destroy(struct ostler_pool *pool);
 
 
 /* ======================================================================
@@ -6417,6 +6442,19 @@ ostler_status ostler_deferred_destroy(struct ostler_deferred *deferred);
  * with it.
  * ====================================================================== */
 
+/** A cache of templates. */
+typedef struct ostler_templates ostler_templates;
+
+/** Names one reference to one template. A value of 0 is never one. */
+typedef struct ostler_template {
+    uint64_t value;
+} ostler_template;
+
+
+/* ======================================================================
+ * What a cache of templates is told when it is made.
+ * ====================================================================== */
+
 /**
  * Evictions: the template whose last use is longest ago goes. Uses are told apart as far as templates were kept between
  * them; of those that were used since the same one was kept the oldest goes.
@@ -6428,9 +6466,6 @@ ostler_status ostler_deferred_destroy(struct ostler_deferred *deferred);
  * many have gone as there are.
  */
 #define OSTLER_EVICT_LEAST_FREQUENTLY_USED 1
-
-/** A cache of templates. */
-typedef struct ostler_templates ostler_templates;
 
 /** The bounds of a cache of templates. */
 typedef struct ostler_templates_config {
@@ -6454,6 +6489,27 @@ typedef struct ostler_templates_config {
     /** Alignment of an instance in an arena; a power of two of at most 2 MiB; 0: 64. */
     uint64_t align_bytes;
 } ostler_templates_config;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_templates_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_config_init(struct ostler_templates_config *config, uint32_t struct_size);
+
+
+/* ======================================================================
+ * What the host does for a cache of templates: it builds them, copies them and ends them.
+ * ====================================================================== */
 
 /**
  * The functions of the host for a cache of templates. They run on the thread that calls the library, with no lock held,
@@ -6483,10 +6539,146 @@ typedef struct ostler_templates_callbacks {
     void (*destroy)(void *user_data, void *data, uint64_t data_bytes);
 } ostler_templates_callbacks;
 
-/** Names one reference to one template. A value of 0 is never one. */
-typedef struct ostler_template {
-    uint64_t value;
-} ostler_template;
+/**
+ * Empties a table of callbacks.
+ *
+ * Parameters:
+ * - callbacks: written only on success.
+ * - struct_size: sizeof(ostler_templates_callbacks).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_callbacks_init(struct ostler_templates_callbacks *callbacks,
+                                              uint32_t struct_size);
+
+
+/* ======================================================================
+ * The life of a cache of templates.
+ * ====================================================================== */
+
+/**
+ * Makes a cache of templates, with nothing in it.
+ *
+ * Parameters:
+ * - config: borrowed during the call; NULL: the defaults.
+ * - callbacks: borrowed during the call; build is required.
+ * - user_data: handed to every callback; must stay valid until the cache is destroyed and the last reference is back.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_templates_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL; user_data may be NULL; callbacks, its build, and out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_create(const ostler_templates_config *config,
+                                      const ostler_templates_callbacks *callbacks,
+                                      void *user_data,
+                                      ostler_templates **out);
+
+/**
+ * Destroys a cache of templates: waits inside it end with OSTLER_E_CLOSED, and builds that are under way are waited for.
+ * References that are out stay valid until they are released, and the memory goes with the last.
+ *
+ * Parameters:
+ * - templates: owned; invalid afterwards, except for its references.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_OK and does nothing.
+ * Blocking: as long as the callbacks take.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_destroy(ostler_templates *templates);
+
+
+/* ======================================================================
+ * Instances: copies of a template, which the library builds when it is not here.
+ * ====================================================================== */
+
+/**
+ * Makes an instance of the template of a key in the caller's memory. When the template is not there the first caller
+ * builds it, and those who come meanwhile wait. One that is there takes no lock.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - target: written only on success, but for what a clone callback that fails has written; no part of a template.
+ * - target_bytes: its size; at least that of the template, which the message tells when it is more.
+ * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound. A build
+ *   of the caller's own takes as long as it takes.
+ * - cancel: borrowed during the call; ends the wait.
+ * - data_bytes: written; how many bytes were; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_CALLBACK_FAILED (of the
+ * clone), OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data_bytes may be NULL; key and target must not
+ * be NULL.
+ * Blocking: up to timeout_ns, or as long as build takes, and then as long as clone takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_instantiate(ostler_templates *templates,
+                                           const void *key,
+                                           uint64_t key_bytes,
+                                           void *target,
+                                           uint64_t target_bytes,
+                                           uint64_t timeout_ns,
+                                           ostler_cancel *cancel,
+                                           uint64_t *data_bytes);
+
+/**
+ * Makes an instance of the template of a key in an arena; see ostler_templates_instantiate.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - arena: borrowed; what was allocated for a clone callback that fails stays allocated.
+ * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - out: written only on success, else NULL; belongs to the arena, aligned as the configuration says.
+ * - data_bytes: written; how many bytes are there; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_CALLBACK_FAILED (of the
+ * clone), OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED (also the arena's),
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates or arena NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data_bytes may be NULL; key and out must
+ * not be NULL.
+ * Blocking: up to timeout_ns, or as long as build takes, and then as long as the kernel takes to map a chunk and clone
+ * takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_instantiate_in(ostler_templates *templates,
+                                              const void *key,
+                                              uint64_t key_bytes,
+                                              ostler_arena *arena,
+                                              uint64_t timeout_ns,
+                                              ostler_cancel *cancel,
+                                              void **out,
+                                              uint64_t *data_bytes);
+
+
+/* ======================================================================
+ * References: a template is read in place for as long as one is held.
+ * ====================================================================== */
 
 /** What a reference to a template leads to. */
 typedef struct ostler_template_info {
@@ -6499,6 +6691,147 @@ typedef struct ostler_template_info {
     /** From 1; a template whose build began later has a higher one. */
     uint64_t version;
 } ostler_template_info;
+
+/**
+ * Hands out a reference to the template of a key, which is built when it is not there; see
+ * ostler_templates_instantiate. Until it is released the template stays, also when it is invalidated or evicted.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - out: written only on success, else 0; ends with ostler_templates_release.
+ * - data: written only on success, else NULL; the template's data, which must not be written; valid until the release.
+ * - data_bytes: written; how many bytes are there; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_EXHAUSTED (of references),
+ * OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data may be NULL; data_bytes may be NULL; key and
+ * out must not be NULL.
+ * Blocking: up to timeout_ns, or as long as build takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_get(ostler_templates *templates,
+                                   const void *key,
+                                   uint64_t key_bytes,
+                                   uint64_t timeout_ns,
+                                   ostler_cancel *cancel,
+                                   ostler_template *out,
+                                   const void **data,
+                                   uint64_t *data_bytes);
+
+/**
+ * Gives a reference back. A template that is not kept any more is destroyed with its last one.
+ *
+ * Parameters:
+ * - templates: borrowed, also when it was destroyed.
+ * - reference: consumed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_TEMPLATE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_release(ostler_templates *templates,
+                                       ostler_template reference);
+
+/**
+ * Tells what a reference leads to.
+ *
+ * Parameters:
+ * - templates: borrowed, also when it was destroyed.
+ * - reference: one that is out.
+ * - out: struct_size set by the caller; written: emptied first, filled on success.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_TEMPLATE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_get_info(ostler_templates *templates,
+                                        ostler_template reference,
+                                        struct ostler_template_info *out);
+
+
+/* ======================================================================
+ * Versions: a key whose template is invalidated gets a new one.
+ * ====================================================================== */
+
+/**
+ * Tells the version of the template that is kept for a key. Versions only grow, so one that differs from that of a
+ * reference says that a newer one is there, or none.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value.
+ * - key_bytes: 1 to 255.
+ * - version: written; 0 when none is kept, and after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; key and version must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_get_version(ostler_templates *templates,
+                                           const void *key,
+                                           uint64_t key_bytes,
+                                           uint64_t *version);
+
+/**
+ * Makes the template of a key go: once this returns, no call that begins gets it, nor what a build that was under way
+ * made. Those who use it, or waited for that build, go on with it.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ * - key: borrowed during the call; bytes of any value; one that is not there is nothing to do.
+ * - key_bytes: 1 to 255.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; key must not be NULL.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_invalidate(ostler_templates *templates,
+                                          const void *key,
+                                          uint64_t key_bytes);
+
+/**
+ * Makes the templates of all keys go; see ostler_templates_invalidate.
+ *
+ * Parameters:
+ * - templates: borrowed.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_templates_invalidate_all(ostler_templates *templates);
+
+
+/* ======================================================================
+ * What a cache of templates counts and measures.
+ * ====================================================================== */
 
 /** What a cache of templates holds and did. */
 typedef struct ostler_templates_stats {
@@ -6539,262 +6872,6 @@ typedef struct ostler_templates_stats {
 } ostler_templates_stats;
 
 /**
- * Fills a configuration with the defaults.
- *
- * Parameters:
- * - config: written only on success.
- * - struct_size: sizeof(ostler_templates_config).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_config_init(struct ostler_templates_config *config, uint32_t struct_size);
-
-/**
- * Empties a table of callbacks.
- *
- * Parameters:
- * - callbacks: written only on success.
- * - struct_size: sizeof(ostler_templates_callbacks).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: callbacks must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_callbacks_init(struct ostler_templates_callbacks *callbacks,
-                                              uint32_t struct_size);
-
-/**
- * Makes a cache of templates, with nothing in it.
- *
- * Parameters:
- * - config: borrowed during the call; NULL: the defaults.
- * - callbacks: borrowed during the call; build is required.
- * - user_data: handed to every callback; must stay valid until the cache is destroyed and the last reference is back.
- * - out: written only on success, else NULL; owned by the caller, ends with ostler_templates_destroy.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config may be NULL; user_data may be NULL; callbacks, its build, and out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_create(const struct ostler_templates_config *config,
-                                      const struct ostler_templates_callbacks *callbacks,
-                                      void *user_data,
-                                      struct ostler_templates **out);
-
-/**
- * Makes an instance of the template of a key in the caller's memory. When the template is not there the first caller
- * builds it, and those who come meanwhile wait. One that is there takes no lock.
- *
- * Parameters:
- * - templates: borrowed.
- * - key: borrowed during the call; bytes of any value.
- * - key_bytes: 1 to 255.
- * - target: written only on success, but for what a clone callback that fails has written; no part of a template.
- * - target_bytes: its size; at least that of the template, which the message tells when it is more.
- * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound. A build
- *   of the caller's own takes as long as it takes.
- * - cancel: borrowed during the call; ends the wait.
- * - data_bytes: written; how many bytes were; 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_CALLBACK_FAILED (of the
- * clone), OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
- * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data_bytes may be NULL; key and target must not
- * be NULL.
- * Blocking: up to timeout_ns, or as long as build takes, and then as long as clone takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_instantiate(struct ostler_templates *templates,
-                                           const void *key,
-                                           uint64_t key_bytes,
-                                           void *target,
-                                           uint64_t target_bytes,
-                                           uint64_t timeout_ns,
-                                           ostler_cancel *cancel,
-                                           uint64_t *data_bytes);
-
-/**
- * Makes an instance of the template of a key in an arena; see ostler_templates_instantiate.
- *
- * Parameters:
- * - templates: borrowed.
- * - key: borrowed during the call; bytes of any value.
- * - key_bytes: 1 to 255.
- * - arena: borrowed; what was allocated for a clone callback that fails stays allocated.
- * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait.
- * - out: written only on success, else NULL; belongs to the arena, aligned as the configuration says.
- * - data_bytes: written; how many bytes are there; 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_CALLBACK_FAILED (of the
- * clone), OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
- * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED (also the arena's),
- * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates or arena NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data_bytes may be NULL; key and out must
- * not be NULL.
- * Blocking: up to timeout_ns, or as long as build takes, and then as long as the kernel takes to map a chunk and clone
- * takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_instantiate_in(struct ostler_templates *templates,
-                                              const void *key,
-                                              uint64_t key_bytes,
-                                              ostler_arena *arena,
-                                              uint64_t timeout_ns,
-                                              ostler_cancel *cancel,
-                                              void **out,
-                                              uint64_t *data_bytes);
-
-/**
- * Hands out a reference to the template of a key, which is built when it is not there; see
- * ostler_templates_instantiate. Until it is released the template stays, also when it is invalidated or evicted.
- *
- * Parameters:
- * - templates: borrowed.
- * - key: borrowed during the call; bytes of any value.
- * - key_bytes: 1 to 255.
- * - timeout_ns: how long to wait for another thread's build; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait.
- * - out: written only on success, else 0; ends with ostler_templates_release.
- * - data: written only on success, else NULL; the template's data, which must not be written; valid until the release.
- * - data_bytes: written; how many bytes are there; 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_BUILD_FAILED (the message has the words of the build), OSTLER_E_EXHAUSTED (of references),
- * OSTLER_E_WOULD_DEADLOCK (from inside a build of the same key, or one that it waits for), OSTLER_E_TIMEOUT,
- * OSTLER_E_CANCELLED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; data may be NULL; data_bytes may be NULL; key and
- * out must not be NULL.
- * Blocking: up to timeout_ns, or as long as build takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_get(struct ostler_templates *templates,
-                                   const void *key,
-                                   uint64_t key_bytes,
-                                   uint64_t timeout_ns,
-                                   ostler_cancel *cancel,
-                                   struct ostler_template *out,
-                                   const void **data,
-                                   uint64_t *data_bytes);
-
-/**
- * Gives a reference back. A template that is not kept any more is destroyed with its last one.
- *
- * Parameters:
- * - templates: borrowed, also when it was destroyed.
- * - reference: consumed.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_TEMPLATE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as destroy takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_release(struct ostler_templates *templates,
-                                       struct ostler_template reference);
-
-/**
- * Tells what a reference leads to.
- *
- * Parameters:
- * - templates: borrowed, also when it was destroyed.
- * - reference: one that is out.
- * - out: struct_size set by the caller; written: emptied first, filled on success.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_TEMPLATE, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_get_info(struct ostler_templates *templates,
-                                        struct ostler_template reference,
-                                        struct ostler_template_info *out);
-
-/**
- * Tells the version of the template that is kept for a key. Versions only grow, so one that differs from that of a
- * reference says that a newer one is there, or none.
- *
- * Parameters:
- * - templates: borrowed.
- * - key: borrowed during the call; bytes of any value.
- * - key_bytes: 1 to 255.
- * - version: written; 0 when none is kept, and after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; key and version must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_get_version(struct ostler_templates *templates,
-                                           const void *key,
-                                           uint64_t key_bytes,
-                                           uint64_t *version);
-
-/**
- * Makes the template of a key go: once this returns, no call that begins gets it, nor what a build that was under way
- * made. Those who use it, or waited for that build, go on with it.
- *
- * Parameters:
- * - templates: borrowed.
- * - key: borrowed during the call; bytes of any value; one that is not there is nothing to do.
- * - key_bytes: 1 to 255.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_E_INVALID_HANDLE; key must not be NULL.
- * Blocking: as long as destroy takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_invalidate(struct ostler_templates *templates,
-                                          const void *key,
-                                          uint64_t key_bytes);
-
-/**
- * Makes the templates of all keys go; see ostler_templates_invalidate.
- *
- * Parameters:
- * - templates: borrowed.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as destroy takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_templates_invalidate_all(struct ostler_templates *templates);
-
-/**
  * Reads what a cache of templates holds and did.
  *
  * Parameters:
@@ -6809,25 +6886,8 @@ ostler_status ostler_templates_invalidate_all(struct ostler_templates *templates
  * Blocking: never blocks; may be called from any callback.
  * Since: 0.1
  */
-ostler_status ostler_templates_get_stats(struct ostler_templates *templates,
+ostler_status ostler_templates_get_stats(ostler_templates *templates,
                                          struct ostler_templates_stats *out);
-
-/**
- * Destroys a cache of templates: waits inside it end with OSTLER_E_CLOSED, and builds that are under way are waited for.
- * References that are out stay valid until they are released, and the memory goes with the last.
- *
- * Parameters:
- * - templates: owned; invalid afterwards, except for its references.
- *
- * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: templates NULL is OSTLER_OK and does nothing.
- * Blocking: as long as the callbacks take.
- * Since: 0.1
- */
-ostler_status ostler_templates_destroy(struct ostler_templates *templates);
 
 
 /* ======================================================================

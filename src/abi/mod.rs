@@ -1,4 +1,4 @@
-//! The roof: the only room with `extern "C"`, one file for each noun. A function here checks its arguments, enters
+//! The roof: the only room with `extern "C"`, one file or folder for each noun. A function here checks its arguments, enters
 //! the guard, calls one method of a core type, and turns the result into a status.
 
 // The names and types of C, and pointers that come from there: what each function asks of them stands in its doc
