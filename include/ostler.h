@@ -7159,7 +7159,12 @@ typedef struct ostler_model_config {
     uint64_t batch_wait_ns;
     /** A worker above min_workers that had nothing to do this long unloads and ends; 0: never. */
     uint64_t idle_timeout_ns;
-    /** Bytes that each worker declares against the orchestrator's memory_limit_bytes, beyond which none is started. */
+    /**
+     * Bytes that each worker holds: counted against the orchestrator's memory_limit_bytes, beyond which none is started,
+     * and charged to the model's account (OSTLER_HOLDER_WORKER) from before its load until after its unload. A load for
+     * which the governor has no room is one that failed. When memory runs short, workers above min_workers that have
+     * nothing to do unload and end (OSTLER_RECLAIM_WORKER). 0: it is not known, nothing is charged and nobody goes.
+     */
     uint64_t memory_bytes;
     /** Shown in the log and, after "ostler-", in the names of the threads (8 bytes fit). */
     char name[OSTLER_NAME_BYTES];
@@ -7228,6 +7233,8 @@ typedef struct ostler_model_stats {
     uint64_t queue_ns_total;
     /** Sum over all runs of the nanoseconds that they took. */
     uint64_t run_ns_total;
+    /** Unloads of workers that went because memory was short. */
+    uint64_t evicted;
 } ostler_model_stats;
 
 /**

@@ -80,7 +80,10 @@ pub struct ostler_model_config {
     pub batch_wait_ns: u64,
     /// A worker above min_workers that had nothing to do this long unloads and ends; 0: never.
     pub idle_timeout_ns: u64,
-    /// Bytes that each worker declares against the orchestrator's memory_limit_bytes, beyond which none is started.
+    /// Bytes that each worker holds: counted against the orchestrator's memory_limit_bytes, beyond which none is started,
+    /// and charged to the model's account (OSTLER_HOLDER_WORKER) from before its load until after its unload. A load for
+    /// which the governor has no room is one that failed. When memory runs short, workers above min_workers that have
+    /// nothing to do unload and end (OSTLER_RECLAIM_WORKER). 0: it is not known, nothing is charged and nobody goes.
     pub memory_bytes: u64,
     /// Shown in the log and, after "ostler-", in the names of the threads (8 bytes fit).
     pub name: [c_char; OSTLER_NAME_BYTES],
@@ -125,6 +128,8 @@ pub struct ostler_model_stats {
     pub queue_ns_total: u64,
     /// Sum over all runs of the nanoseconds that they took.
     pub run_ns_total: u64,
+    /// Unloads of workers that went because memory was short.
+    pub evicted: u64,
 }
 
 versioned!(ostler_model_callbacks, ostler_model_config, ostler_model_stats);
@@ -484,6 +489,7 @@ pub unsafe extern "C" fn ostler_model_get_stats(
             warm_requests: stats.warm_requests,
             queue_ns_total: stats.queue_ns_total,
             run_ns_total: stats.run_ns_total,
+            evicted: stats.evicted,
         });
         Ok(())
     })

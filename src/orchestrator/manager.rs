@@ -115,6 +115,7 @@ impl ModelStats {
             warm_requests: self.warm_requests + other.warm_requests,
             queue_ns_total: self.queue_ns_total + other.queue_ns_total,
             run_ns_total: self.run_ns_total + other.run_ns_total,
+            evicted: self.evicted + other.evicted,
         }
     }
 }

@@ -7,12 +7,14 @@
 //! - [`inbox`]: where submitters put requests down without a lock.
 //! - [`queue`]: a model's requests in order, and its sleeping workers.
 //! - [`model`]: submits, runs, and ends the requests of one model.
+//! - [`memory`]: what loaded workers are charged for, and which of them go when memory runs short.
 //! - [`shared`]: what an orchestrator and its models share.
 //! - [`manager`]: the one thread of an orchestrator: deadlines, and more workers when they are needed.
 
 mod error;
 pub mod inbox;
 pub mod manager;
+mod memory;
 pub mod model;
 #[allow(clippy::module_inception)]
 mod orchestrator;

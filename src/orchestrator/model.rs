@@ -2,6 +2,7 @@
 //! exactly one outcome.
 
 use super::error::{SubmitError, TicketError};
+use super::memory::WorkerMemory;
 use super::queue::{Chain, Next, Queue, Sleeper, walk};
 use super::request::{Completion, Failure, Item, Outcome, OutcomeKind, Parcel, Request, Ticket};
 use super::shared::Shared;
@@ -15,6 +16,7 @@ use crate::base::handles::{self, Handled, Kind};
 use crate::base::injection::{self, Callback};
 use crate::base::text::Text;
 use crate::base::{MESSAGE_BYTES, Name, Owner, log, panics};
+use crate::memory::governor::Charge;
 use crate::worker::{self, Bounds, Crew, Duty, Growth, Leave, NotReady};
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -41,7 +43,7 @@ pub struct ModelConfig {
     pub batch_wait_ns: u64,
     /// 0: never.
     pub idle_timeout_ns: u64,
-    /// Declared for each worker.
+    /// Declared for each worker; 0: it is not known, and nothing is charged.
     pub memory_bytes: u64,
     pub name: Name,
 }
@@ -49,12 +51,13 @@ pub struct ModelConfig {
 pub struct Model {
     /// Its place among the models of its orchestrator.
     pub number: u32,
-    owner: Owner,
+    pub(super) owner: Owner,
     config: ModelConfig,
     shared: Arc<Shared>,
     backend: Box<dyn Backend>,
-    queue: Queue,
-    crew: Crew,
+    pub(super) memory: WorkerMemory,
+    pub(super) queue: Queue,
+    pub(super) crew: Crew,
     closed: AtomicBool,
     gone: AtomicBool,
     growth_wanted: AtomicBool,
@@ -95,6 +98,7 @@ pub struct ModelStats {
     pub warm_requests: u64,
     pub queue_ns_total: u64,
     pub run_ns_total: u64,
+    pub evicted: u64,
 }
 
 /// A worker's loaded state, and room for the batch that it runs.
@@ -102,6 +106,8 @@ pub struct Warm {
     state: State,
     batch: Vec<u32>,
     items: Vec<*mut Item>,
+    /// Of what it declares, until it is unloaded.
+    _charge: Option<Charge>,
 }
 
 impl Model {
@@ -116,11 +122,12 @@ impl Model {
         let Bounds { max, .. } = config.bounds;
         // More than there can be are never waited for.
         let max_batch = config.max_batch.min(config.queue_capacity).min(shared.table.capacity());
-        alloc::try_arc(Self {
+        let model = alloc::try_arc(Self {
             number,
             owner,
             queue: Queue::new(config.queue_capacity, max_batch, config.batch_wait_ns, max)?,
             crew: Crew::new(config.name, config.bounds)?,
+            memory: WorkerMemory::new(config.memory_bytes, config.name)?,
             config,
             shared,
             backend,
@@ -128,7 +135,9 @@ impl Model {
             gone: AtomicBool::new(false),
             growth_wanted: AtomicBool::new(false),
             counters: Counters::default(),
-        })
+        })?;
+        model.take_part_in_reclaim()?;
+        Ok(model)
     }
 
     pub fn owner(&self) -> Owner {
@@ -425,6 +434,7 @@ impl Model {
             Next::Expired { chain } => self.end_chain(chain, OutcomeKind::TimedOut, Failure::None, Text::new()),
             // A stop that came before this worker was among the sleepers did not wake it.
             Next::Sleep { .. } | Next::Gather { .. } if self.crew.is_stopping() => {}
+            Next::Leave => return Some(Leave::Evicted),
             Next::Gather { until } => me.parker.park(until),
             Next::Sleep { until } => {
                 me.parker.park(until);
@@ -452,7 +462,9 @@ impl Model {
         warm.items.extend(warm.batch.iter().map(|number| table.item(*number)));
         let begin_ns = clock::now_ns();
         let result = self.call_checked(Callback::Run, || self.backend.run(warm.state, &warm.items));
-        let run_ns = clock::now_ns().saturating_sub(begin_ns);
+        let end_ns = clock::now_ns();
+        let run_ns = end_ns.saturating_sub(begin_ns);
+        self.memory.last_used_ns.store(end_ns, Relaxed);
         self.queue.end_running(table, &warm.batch);
 
         let size = warm.batch.len() as u32;
@@ -523,6 +535,7 @@ impl Model {
             warm_requests: counters.warm_requests.load(Relaxed),
             queue_ns_total: counters.queue_ns_total.load(Relaxed),
             run_ns_total: counters.run_ns_total.load(Relaxed),
+            evicted: self.crew.evicted(),
         }
     }
 }
@@ -570,11 +583,12 @@ impl Duty for Model {
             refusal: Refusal::IN_WORDS,
             message: Text::format(format_args!("{error}")),
         };
+        let charge = self.memory.charge()?;
         let room = self.config.max_batch as usize;
         let (batch, items) = (alloc::try_vec(room).map_err(no_room)?, alloc::try_vec(room).map_err(no_room)?);
         let mut state = State(std::ptr::null_mut());
         self.call_checked(Callback::Load, || self.backend.load(worker, &mut state))?;
-        Ok(Warm { state, batch, items })
+        Ok(Warm { state, batch, items, _charge: charge })
     }
 
     fn nobody_loaded(&self, failure: &CallbackFailure) {
@@ -598,8 +612,7 @@ impl Duty for Model {
                 }
             }
         }
-        self.queue.leave(worker);
-        Leave::Stopped
+        if self.queue.leave(worker) { Leave::Evicted } else { Leave::Stopped }
     }
 
     fn unload(&self, warm: Warm) {

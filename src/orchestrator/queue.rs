@@ -41,6 +41,8 @@ struct Order {
     /// Deadline, slot and generation of each request that has a deadline, and of some that have left.
     deadlines: BinaryHeap<Reverse<(u64, u32, u32)>>,
     sleepers: Vec<Sleeper>,
+    /// Were woken to leave, and have not come yet.
+    sent_home: Vec<u32>,
     /// Waits for its batch to fill.
     gatherer: Option<Sleeper>,
     /// Was woken and has not come yet.
@@ -70,6 +72,8 @@ pub enum Next {
     Sleep { until: Deadline },
     /// It gathers: park until then and ask again.
     Gather { until: Deadline },
+    /// It was sent home.
+    Leave,
 }
 
 impl Queue {
@@ -80,6 +84,7 @@ impl Queue {
             // Twice the requests there can be, so that clearing out what has left pays for itself.
             deadlines: alloc::try_vec(2 * capacity as usize)?.into(),
             sleepers: alloc::try_vec(workers as usize)?,
+            sent_home: alloc::try_vec(workers as usize)?,
             gatherer: None,
             on_its_way: None,
         };
@@ -211,6 +216,9 @@ impl Queue {
     /// What `me` does next: fills `batch`, or makes it a sleeper. `idle_until` bounds its sleep.
     pub fn next(&self, table: &Table, me: Sleeper, idle_until: Deadline, batch: &mut Vec<u32>) -> Next {
         let mut order = self.order.lock();
+        if order.obeys(me.worker) {
+            return Next::Leave;
+        }
         order.forget(me.worker);
         let next = loop {
             self.sort_in(table, &mut order);
@@ -227,7 +235,7 @@ impl Queue {
         let more_is_left = match next {
             Next::Run { more_is_left } => more_is_left,
             Next::Expired { .. } => order.len > 0 || !self.inbox.is_empty(),
-            Next::Sleep { .. } | Next::Gather { .. } => false,
+            Next::Sleep { .. } | Next::Gather { .. } | Next::Leave => false,
         };
         let successor = if more_is_left { order.call_unless_one_comes() } else { None };
         self.set_bell(&order);
@@ -272,9 +280,11 @@ impl Queue {
         Next::Run { more_is_left: order.len > 0 }
     }
 
-    /// Stops being a sleeper, for a worker that leaves. What it was woken for or gathered, another one is.
-    pub fn leave(&self, worker: u32) {
+    /// Stops being a sleeper, for a worker that leaves. What it was woken for or gathered, another one is. Tells whether
+    /// it had been sent home.
+    pub fn leave(&self, worker: u32) -> bool {
         let mut order = self.order.lock();
+        let is_sent_home = order.obeys(worker);
         order.forget(worker);
         let successor = if self.queued() > 0 { order.call_unless_one_comes() } else { None };
         self.set_bell(&order);
@@ -282,17 +292,38 @@ impl Queue {
         if let Some(successor) = successor {
             successor.parker.unpark();
         }
+        is_sent_home
     }
 
-    /// The same for a worker that has nothing to do: refused while requests wait.
+    /// The same for a worker that has nothing to do: refused while requests wait, and to one that was sent home.
     pub fn leave_if_idle(&self, worker: u32) -> bool {
         let mut order = self.order.lock();
-        let is_idle = self.queued() == 0;
+        let is_idle = self.queued() == 0 && !order.sent_home.contains(&worker);
         if is_idle {
             order.forget(worker);
             self.set_bell(&order);
         }
         is_idle
+    }
+
+    /// Workers that could be sent home.
+    pub fn dispensable(&self) -> u32 {
+        let order = self.order.lock();
+        if self.queued() == 0 { order.sleepers.len() as u32 } else { 0 }
+    }
+
+    /// Wakes the worker that has slept longest, to leave, while no request waits and if `lets_go` agrees.
+    pub fn send_home(&self, lets_go: impl FnOnce() -> bool) -> bool {
+        let mut order = self.order.lock();
+        if self.queued() > 0 || order.sleepers.is_empty() || !lets_go() {
+            return false;
+        }
+        let sleeper = order.sleepers.remove(0);
+        order.sent_home.push(sleeper.worker);
+        self.set_bell(&order);
+        drop(order);
+        sleeper.parker.unpark();
+        true
     }
 
     /// Takes the requests whose deadline has passed out of the queue, as a chain; and tells the next deadline.
@@ -483,6 +514,12 @@ impl Order {
 
     fn call_unless_one_comes(&mut self) -> Option<Sleeper> {
         if self.on_its_way.is_some() || self.gatherer.is_some() { None } else { self.call_one() }
+    }
+
+    /// Whether the worker was sent home, and goes now.
+    fn obeys(&mut self, worker: u32) -> bool {
+        let place = self.sent_home.iter().position(|sent| *sent == worker);
+        place.map(|place| self.sent_home.swap_remove(place)).is_some()
     }
 
     /// The worker neither sleeps, nor gathers, nor is on its way.

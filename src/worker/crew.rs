@@ -1,7 +1,8 @@
 //! A crew: the workers of one model, between a least and a greatest number of them.
 //!
 //! The life of a worker: started → loading → loaded (serves) → unloading → gone; a load that fails goes back to
-//! loading after a while when the worker is one of the least number, and to gone otherwise.
+//! loading after a while when the worker is one of the least number, and to gone otherwise. A loaded worker above the
+//! least number goes when it has had nothing to do for long, or is evicted when it has nothing to do and memory is short.
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::back_off::BackOff;
@@ -40,6 +41,8 @@ pub trait Duty: Send + Sync + 'static {
 pub enum Leave {
     /// [`Crew::try_retire`] let it go.
     Retired,
+    /// [`Crew::try_evict`] let it go.
+    Evicted,
     Stopped,
 }
 
@@ -71,6 +74,9 @@ pub struct Crew {
     loads: AtomicU64,
     load_failures: AtomicU64,
     unloads: AtomicU64,
+    /// How many were let go because memory is short, and how many of them have unloaded.
+    evictions: AtomicU64,
+    evicted: AtomicU64,
     /// No growth before this moment, because a load has just failed.
     grow_after_ns: AtomicU64,
     berths: Mutex<Berths>,
@@ -119,6 +125,8 @@ impl Crew {
             loads: AtomicU64::new(0),
             load_failures: AtomicU64::new(0),
             unloads: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
             grow_after_ns: AtomicU64::new(0),
             berths: Mutex::new(Berths { threads, failure: None }),
             changed: Watchers::default(),
@@ -154,6 +162,11 @@ impl Crew {
         self.unloads.load(Relaxed)
     }
 
+    /// Workers that have unloaded because memory was short.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(SeqCst)
+    }
+
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(SeqCst)
     }
@@ -177,6 +190,30 @@ impl Crew {
     /// Lets a loaded worker go when more than the least number would remain.
     pub fn try_retire(&self) -> bool {
         self.loaded.fetch_update(SeqCst, SeqCst, |loaded| (loaded > self.bounds.min).then(|| loaded - 1)).is_ok()
+    }
+
+    /// Loaded workers above the least number.
+    pub fn above_least(&self) -> u32 {
+        self.loaded().saturating_sub(self.bounds.min)
+    }
+
+    /// [`Crew::try_retire`] because memory is short.
+    pub fn try_evict(&self) -> bool {
+        let lets_go = self.try_retire();
+        if lets_go {
+            self.evictions.fetch_add(1, SeqCst);
+        }
+        lets_go
+    }
+
+    /// Waits until those that were let go by [`Crew::try_evict`] so far have unloaded.
+    pub fn wait_evicted(&self) {
+        let evictions = self.evictions.load(SeqCst);
+        let unloaded = || (self.evicted() >= evictions).then_some(());
+        while self.changed.wait_until(Deadline::NEVER, None, unloaded).is_err() {
+            // No memory to sleep properly: look again.
+            std::thread::yield_now();
+        }
     }
 
     /// Waits until the least number of workers is loaded.
@@ -360,4 +397,9 @@ fn serve<D: Duty>(duty: &D, worker: u32, mut state: D::State) {
         log::warn(format_args!("{}: worker {worker} panicked at its end: {}", crew.name, caught.message()));
     }
     crew.unloads.fetch_add(1, Relaxed);
+    if leave == Leave::Evicted {
+        log::info(format_args!("{}: worker {worker} was evicted, because memory is short", crew.name));
+        crew.evicted.fetch_add(1, SeqCst);
+        crew.changed.wake_all();
+    }
 }

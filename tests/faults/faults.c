@@ -648,7 +648,8 @@ static ostler_status use_orchestrator(void)
 {
     ostler_status status = OSTLER_OK;
     ostler_orchestrator_config config = {.struct_size = sizeof config, .request_slots = 8};
-    ostler_model_config model_config = {.struct_size = sizeof model_config, .min_workers = 2, .max_batch = 2};
+    ostler_model_config model_config = {.struct_size = sizeof model_config, .min_workers = 2, .max_workers = 4,
+                                        .max_batch = 2, .memory_bytes = 1 << 20};
     ostler_model_callbacks callbacks = plain_model_callbacks();
     ostler_request request = {.struct_size = sizeof request};
     ostler_orchestrator *orchestrator = NULL;

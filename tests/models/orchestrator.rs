@@ -55,6 +55,8 @@ struct World {
     table: Table,
     queue: Queue,
     ran: AtomicU32,
+    /// Workers that were sent home.
+    gone: AtomicU32,
     stop: AtomicBool,
 }
 
@@ -76,6 +78,7 @@ impl World {
             table: Table::new(4).unwrap(),
             queue: Queue::new(4, max_batch, batch_wait_ns, workers).unwrap(),
             ran: AtomicU32::new(0),
+            gone: AtomicU32::new(0),
             stop: AtomicBool::new(false),
         })
     }
@@ -132,10 +135,16 @@ impl World {
                         }
                     }
                     Next::Sleep { .. } | Next::Gather { .. } if world.stop.load(SeqCst) => {}
+                    Next::Leave => {
+                        world.gone.fetch_add(1, SeqCst);
+                        return;
+                    }
                     Next::Sleep { until } | Next::Gather { until } => me.parker.park(until),
                 }
             }
-            world.queue.leave(worker);
+            if world.queue.leave(worker) {
+                world.gone.fetch_add(1, SeqCst);
+            }
         })
     }
 
@@ -171,6 +180,25 @@ fn no_request_waits_while_its_workers_sleep() {
             assert_eq!((world.queue.pending(), world.table.used()), (0, 0));
         });
     }
+}
+
+#[test]
+fn worker_that_is_sent_home_leaves_no_request_behind() {
+    explore(|| {
+        let world = World::new(1, 0, 2);
+        let crew = (0..2).map(|worker| world.work(worker)).collect();
+        let submitters: Vec<_> = (0..2).map(|_| submit_and_wait(&world, 1)).collect();
+        let governor = {
+            let world = world.clone();
+            // One of the two, as a crew with a least number of one lets go.
+            thread::spawn(move || u32::from(world.queue.send_home(|| true)))
+        };
+        submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
+        let sent_home = governor.join().unwrap();
+        world.end(crew);
+        assert_eq!((world.ran.load(SeqCst), world.gone.load(SeqCst)), (2, sent_home));
+        assert_eq!((world.queue.pending(), world.queue.idle()), (0, 0));
+    });
 }
 
 /// Two workers whose turns wait for each other, as the host's callbacks may.
