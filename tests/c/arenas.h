@@ -86,4 +86,12 @@ static inline uint64_t next_random(uint64_t *state)
     return *state;
 }
 
+static inline ostler_arena *named_arena(const char *name, uint64_t chunk_bytes)
+{
+    ostler_arena_config config = small_chunks();
+    config.chunk_bytes = chunk_bytes;
+    snprintf(config.name, sizeof config.name, "%s", name);
+    return make_arena(config);
+}
+
 #endif

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ostler.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #define MIB ((uint64_t)1 << 20)
@@ -15,6 +17,12 @@ static inline ostler_governor_stats governor_stats(void)
     ostler_governor_stats stats = {.struct_size = sizeof stats};
     EXPECT_STATUS(ostler_governor_get_stats(&stats), OSTLER_OK);
     return stats;
+}
+
+static inline void await_level(uint32_t level)
+{
+    while (governor_stats().level != level)
+        sched_yield();
 }
 
 static inline ostler_governor_config governor_config(void)
@@ -28,6 +36,15 @@ static inline ostler_governor_config governor_config(void)
 static inline void govern_no_more(void)
 {
     EXPECT_STATUS(ostler_governor_configure(NULL), OSTLER_OK);
+}
+
+/* Looks often, and forgets what it measured at once. */
+static inline ostler_governor_config quick_config(void)
+{
+    ostler_governor_config config = governor_config();
+    config.tick_ns = 10000000;
+    config.cool_down_ns = 1;
+    return config;
 }
 
 static inline void limit_to(uint64_t limit_bytes)
@@ -54,6 +71,31 @@ static inline ostler_account_stats account_stats(ostler_account *account)
     ostler_account_stats stats = {.struct_size = sizeof stats};
     EXPECT_STATUS(ostler_account_get_stats(account, &stats), OSTLER_OK);
     return stats;
+}
+
+/* What a watch was told. */
+#define MOST_CHANGES 64
+
+struct told {
+    ostler_level_change changes[MOST_CHANGES];
+    atomic_int count;
+    uint64_t watch_id;
+};
+
+static inline void note_change(void *user_data, const ostler_level_change *change)
+{
+    struct told *told = user_data;
+    int place = atomic_load(&told->count);
+    EXPECT_EQ(change->struct_size, sizeof *change);
+    if (EXPECT(place < MOST_CHANGES))
+        told->changes[place] = *change;
+    atomic_store(&told->count, place + 1);
+}
+
+static inline void await_changes(struct told *told, int count)
+{
+    while (atomic_load(&told->count) < count)
+        sched_yield();
 }
 
 /* A folder of files as a control group has them, below another. */

@@ -1,6 +1,5 @@
 /* Model: what its workers hold is charged while they are warm, limits them, and goes when memory runs short. */
 #include "stalls.h"
-
 #include "governed.h"
 
 enum { WORKER_BYTES = 1 << 20 };
