@@ -85,15 +85,7 @@ impl Arena {
         if let Err(error) = state.chunks.make_room(region.len()) {
             return Err((error.into(), region));
         }
-        for (index, chunk) in region.iter().enumerate() {
-            if let Err(refused) = chunk.hand_over(&self.account) {
-                for paid in &region[..index] {
-                    // It goes back to where it was paid before, which had room for it.
-                    let _ = paid.hand_over(&giver.account);
-                }
-                return Err((super::PagesError::from(refused).into(), region));
-            }
-        }
+        region.iter().for_each(|chunk| chunk.hand_over(&self.account));
         if !(self.is_local() && giver.is_local()) {
             let home = self.home();
             region.iter_mut().for_each(|chunk| chunk.home = home);

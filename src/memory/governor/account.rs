@@ -302,12 +302,11 @@ pub struct Charge {
 
 impl Charge {
     /// Moves to another account. The process holds no more and no less for that.
-    pub fn hand_over(&mut self, to: &Arc<Account>) -> Result<(), Refused> {
+    pub fn hand_over(&mut self, to: &Arc<Account>) {
         to.held.fetch_add(self.bytes, Relaxed);
         self.account.held.fetch_sub(self.bytes, Relaxed);
         self.account = to.clone();
         tracing::hand_over(self.traced, to.tracing_keeper());
-        Ok(())
     }
 }
 
