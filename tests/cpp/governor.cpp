@@ -102,4 +102,31 @@ TEST(watch_may_end_itself)
     ostler::governor::forget();
 }
 
+TEST(idle_workers_go_when_memory_is_wanted)
+{
+    struct nothing {};
+    std::atomic<int> running{0};
+    std::atomic<bool> may_end{false};
+    ostler::orchestrator orchestrator;
+    ostler::model<nothing> model(
+        orchestrator, [](std::uint32_t) { return std::make_unique<nothing>(); },
+        [&](nothing &, const ostler::batch &) {
+            ++running;
+            await([&] { return may_end.load(); });
+        },
+        ostler::model_config().workers(1, 3).memory(mib));
+    std::vector<ostler::ticket> tickets(3);
+    for (auto &ticket : tickets)
+        ticket = model.submit(ostler::request());
+    await([&] { return running == 3; });
+    CHECK_EQ(ostler::governor::reclaim(UINT64_MAX), 0);
+    may_end = true;
+    for (const auto &ticket : tickets)
+        orchestrator.wait(ticket);
+    await([&] { return model.stats().idle_workers == 3; });
+    CHECK_EQ(ostler::governor::suggestions().front().bytes, 2 * mib);
+    CHECK_EQ(ostler::governor::reclaim(UINT64_MAX), 2 * mib);
+    CHECK_EQ(model.stats().evicted, 2);
+}
+
 CHECK_MAIN()

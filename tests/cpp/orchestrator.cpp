@@ -51,6 +51,92 @@ TEST(request_goes_in_and_its_result_comes_out)
     CHECK(failure == ostler::errc::stale_ticket);
 }
 
+namespace {
+
+std::string_view text_of(const ostler::buffer &view)
+{
+    return {reinterpret_cast<const char *>(view.data()), view.size()};
+}
+
+ostler::buffer buffer_of(ostler::buffers &buffers, std::string_view words)
+{
+    ostler::buffer made = buffers.lease(words.size());
+    std::copy(words.begin(), words.end(), reinterpret_cast<char *>(made.data()));
+    return made;
+}
+
+/// Hands back what follows the first word; fails one that says so.
+void run_tail(table &, const ostler::batch &batch)
+{
+    for (const ostler::item item : batch) {
+        const std::size_t space = item.input_text().find(' ');
+        const ostler::buffer whole = item.input_buffer();
+        if (whole && space != std::string_view::npos) {
+            // The first is released when the second takes its place.
+            item.hand_over(whole.share());
+            item.hand_over(whole.slice(space + 1, whole.size() - space - 1));
+        }
+        if (item.input_text() == "fail me")
+            item.fail("as you wish");
+    }
+}
+
+} // namespace
+
+TEST(buffers_go_in_and_come_out_without_a_copy)
+{
+    ostler::buffers buffers;
+    {
+        ostler::orchestrator orchestrator;
+        ostler::model<table> model(orchestrator, load_table, run_tail);
+        ostler::buffer input = buffer_of(buffers, "hello world");
+        const std::byte *there = input.data();
+        const auto ticket = model.submit(ostler::request().from(input));
+        input.release();
+        ostler::result result = orchestrator.wait(ticket).value();
+        CHECK(text_of(result.output()) == "world");
+        const ostler::buffer output = result.take_output();
+        CHECK(output.data() == there + 6 && !result.output());
+        // What is not taken goes with the result.
+        const ostler::buffer again = buffer_of(buffers, "once again");
+        const ostler::result kept = orchestrator.wait(model.submit(ostler::request().from(again)));
+        ostler::result moved = orchestrator.wait(model.submit(ostler::request().from(again)));
+        moved = orchestrator.wait(model.submit(ostler::request().from(output)));
+        CHECK(text_of(kept.output()) == "again" && !moved.output());
+        // One that failed brings nothing.
+        const ostler::result failed = orchestrator.wait(model.submit(ostler::request().from(buffer_of(buffers, "fail me"))));
+        CHECK(!failed.completed() && !failed.output());
+        // Memory of the caller's in place of a view, and the other way round.
+        const std::string words = "plain words";
+        CHECK(orchestrator.wait(model.submit(ostler::request().from(again).from(words))).completed());
+        CHECK(text_of(orchestrator.wait(model.submit(ostler::request().from(words).from(again))).output()) == "again");
+    }
+    CHECK_EQ(buffers.stats().in_use, 0);
+}
+
+TEST(completion_keeps_the_buffer_that_came_if_it_likes)
+{
+    ostler::buffers buffers;
+    {
+        ostler::orchestrator orchestrator;
+        ostler::model<table> model(orchestrator, load_table, run_tail);
+        ostler::buffer kept;
+        for (const char *words : {"not this one", "this one"}) {
+            model.submit(ostler::request().from(buffer_of(buffers, words)),
+                         [&](ostler::ticket, const ostler::result &result) {
+                             if (result.output().size() == 3)
+                                 kept = result.output();
+                         });
+        }
+        orchestrator.drain();
+        CHECK(text_of(kept) == "one");
+        std::error_code failure;
+        CHECK_EQ(model.submit(ostler::request().from(buffers.lease(1)), failure).value, 0);
+        CHECK(failure == ostler::errc::closed);
+    }
+    CHECK_EQ(buffers.stats().in_use, 0);
+}
+
 TEST(item_that_has_no_room_fails_alone)
 {
     ostler::orchestrator orchestrator;

@@ -24,6 +24,7 @@ struct model_config : ostler_model_config {
     }
     model_config &queue(std::uint32_t requests) noexcept { return queue_capacity = requests, *this; }
     model_config &idle_timeout(duration time) noexcept { return idle_timeout_ns = time.ns(), *this; }
+    /// What each worker holds: charged while it is warm, and given back under pressure by idle ones above the least number.
     model_config &memory(std::uint64_t bytes) noexcept { return memory_bytes = bytes, *this; }
     model_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
@@ -184,7 +185,11 @@ template <class State> class model {
     static void complete_one(void *user_data, ostler_ticket ticket, const ostler_result *outcome) noexcept
     {
         const std::unique_ptr<completion> done(static_cast<completion *>(user_data));
-        detail::swallowed([&] { (*done)(ticket, result(*outcome)); });
+        // The library releases its reference to what was handed over; this one is the result's.
+        ostler_result kept = *outcome;
+        kept.output_buffer = detail::shared(kept.output_buffers, kept.output_buffer).detach();
+        const result given(kept);
+        detail::swallowed([&] { (*done)(ticket, given); });
     }
 
     void drop_functions() noexcept

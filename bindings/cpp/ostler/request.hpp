@@ -2,12 +2,13 @@
 #ifndef OSTLER_REQUEST_HPP
 #define OSTLER_REQUEST_HPP
 
-#include "handle.hpp"
+#include "buffers.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace ostler {
 
@@ -22,11 +23,32 @@ enum class outcome : std::uint32_t {
 /// Names an accepted request until its outcome is taken.
 using ticket = ostler_ticket;
 
-/// What became of a request.
+namespace detail {
+inline buffer shared(ostler_buffers *set, ostler_buffer view) noexcept
+{
+    const bool is_kept = view.value != 0 && ostler_buffers_retain(set, view) == OSTLER_OK;
+    return is_kept ? buffer(set, view) : buffer();
+}
+} // namespace detail
+
+/// What became of a request, with what its run has handed over, which is released when this ends.
 class result {
   public:
     result() noexcept : raw_(detail::sized<ostler_result>()) {}
+    /// Takes the buffer of a result of C's over.
     explicit result(const ostler_result &raw) noexcept : raw_(raw) {}
+    result(result &&other) noexcept : raw_(other.raw_) { other.raw_.output_buffer = {}; }
+    result &operator=(result &&other) noexcept
+    {
+        if (this != &other) {
+            (void)take_output();
+            raw_ = other.raw_;
+            other.raw_.output_buffer = {};
+        }
+        return *this;
+    }
+    ~result() { (void)take_output(); }
+
     ostler::outcome outcome() const noexcept { return static_cast<ostler::outcome>(raw_.outcome); }
     bool completed() const noexcept { return raw_.outcome == OSTLER_OUTCOME_COMPLETED; }
     explicit operator bool() const noexcept { return completed(); }
@@ -38,12 +60,21 @@ class result {
     std::chrono::nanoseconds queued() const noexcept { return std::chrono::nanoseconds(raw_.queue_ns); }
     std::chrono::nanoseconds ran() const noexcept { return std::chrono::nanoseconds(raw_.run_ns); }
     /// Throws when the request was not completed.
-    const result &value() const
+    const result &value() const &
     {
         if (!completed())
             detail::raise_it(error(static_cast<errc>(raw_.status), raw_.message));
         return *this;
     }
+    result value() &&
+    {
+        (void)value();
+        return std::move(*this);
+    }
+    /// Another reference to what the run has handed over; none when that is nothing.
+    buffer output() const noexcept { return detail::shared(raw_.output_buffers, raw_.output_buffer); }
+    /// The reference that came with the result, which has it no longer.
+    buffer take_output() noexcept { return {raw_.output_buffers, std::exchange(raw_.output_buffer, {})}; }
     ostler_result *raw() noexcept { return &raw_; }
 
   private:
@@ -54,7 +85,17 @@ class result {
 /// exception on the way ends the workers first.
 struct request : ostler_request {
     request() noexcept : ostler_request(detail::sized<ostler_request>()) {}
-    request &from(const_bytes bytes) noexcept { return input = bytes.data(), input_bytes = bytes.size(), *this; }
+    request &from(const_bytes bytes) noexcept
+    {
+        input_buffers = nullptr, input_buffer = {};
+        return input = bytes.data(), input_bytes = bytes.size(), *this;
+    }
+    /// The view is the input, without a copy. The request has a reference of its own until its outcome is taken.
+    request &from(const buffer &view) noexcept
+    {
+        input = nullptr, input_bytes = 0;
+        return input_buffers = view.set(), input_buffer = view.id(), *this;
+    }
     request &into(mutable_bytes bytes) noexcept
     {
         return output = bytes.data(), output_capacity_bytes = bytes.size(), *this;
@@ -80,7 +121,15 @@ class item {
     {
         return {static_cast<const char *>(raw_->input), raw_->input_bytes};
     }
+    /// Another reference to the view that is the input; none when the input is memory of the caller's.
+    buffer input_buffer() const noexcept { return detail::shared(raw_->input_buffers, raw_->input_buffer); }
     mutable_bytes output() const noexcept { return {raw_->output, raw_->output_capacity_bytes}; }
+    /// Gives a buffer to whoever takes the outcome; one that was handed over before is released.
+    void hand_over(buffer view) const noexcept
+    {
+        const buffer before(raw_->output_buffers, raw_->output_buffer);
+        raw_->output_buffers = view.set(), raw_->output_buffer = view.detach();
+    }
     /// Says how much of the output was written.
     void wrote(std::size_t bytes) const noexcept { raw_->output_bytes = bytes; }
     /// Copies a result to the output; fails the item when there is no room.
