@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"runtime"
 	"unsafe"
 )
 
@@ -81,6 +82,42 @@ func (b *Buffers) Get(size int) (Buffer, error) {
 		return Buffer{}, given.err
 	}
 	return bufferOf(b.handle, C.ostler_go_buffers_get(b.handle, bytes))
+}
+
+// wrapped is memory of the program that views of a set show.
+type wrapped struct {
+	pinner  runtime.Pinner
+	release func()
+}
+
+var wraps registry[*wrapped]
+
+// Wrap makes a view of memory of the program's, of Go or of C. It stays where it is, and must hold no pointer to anything
+// of Go, until the last view of it is released; then release is called, on whatever thread that was. It may be nil.
+func (b *Buffers) Wrap(memory []byte, release func()) (Buffer, error) {
+	kept := &wrapped{release: release}
+	data := unsafe.Pointer(unsafe.SliceData(memory))
+	if data != nil {
+		// What is no memory of Go's is left alone.
+		kept.pinner.Pin(data)
+	}
+	id := wraps.add(kept)
+	view, err := bufferOf(b.handle, C.ostler_go_buffers_wrap(b.handle, data, C.uint64_t(len(memory)), C.uintptr_t(id)))
+	if err != nil {
+		wraps.take(id)
+		kept.pinner.Unpin()
+	}
+	return view, err
+}
+
+//export ostlerGoBuffersRelease
+func ostlerGoBuffersRelease(id C.uintptr_t) {
+	if kept, found := wraps.take(uintptr(id)); found {
+		kept.pinner.Unpin()
+		if kept.release != nil {
+			unanswerable("release", kept.release)
+		}
+	}
 }
 
 // Trim gives idle memory back to the kernel, until at most keep bytes stay mapped; it says how much went.

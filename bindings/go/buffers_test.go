@@ -3,8 +3,11 @@ package ostler
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"unsafe"
 )
 
 func TestBuffersAreViewedAndReleased(t *testing.T) {
@@ -94,4 +97,86 @@ func TestBuffersPassBetweenGoroutines(t *testing.T) {
 	if err := buffers.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestBuffersWrapMemoryOfTheProgram(t *testing.T) {
+	leavesNothing(t)
+	buffers, err := NewBuffers(BuffersConfig{})
+	succeeds(t, err)
+	var released atomic.Int64
+	release := func() { released.Add(1) }
+	whole := []byte("hello, world")
+	view, err := buffers.Wrap(whole, release)
+	succeeds(t, err)
+	part, err := view.Slice(7, 5)
+	succeeds(t, err)
+	succeeds(t, view.Release())
+	// The part keeps all of it where it is.
+	runtime.GC()
+	whole[7] = 'W'
+	if string(part.Bytes()) != "World" || released.Load() != 0 {
+		t.Errorf("%q, released %d times", part.Bytes(), released.Load())
+	}
+	succeeds(t, part.Release())
+	if released.Load() != 1 {
+		t.Errorf("released %d times", released.Load())
+	}
+	failsWith(t, part.Release(), ErrStaleBuffer)
+
+	// Memory of the library's and nothing at all; a panic stays on this side.
+	arena, err := NewArena(ArenaConfig{})
+	succeeds(t, err)
+	memory, err := arena.Alloc(100, 16)
+	succeeds(t, err)
+	for _, given := range [][]byte{memory, nil, {}} {
+		view, err := buffers.Wrap(given, func() { panic("must not unwind into C") })
+		succeeds(t, err)
+		if len(view.Bytes()) != len(given) {
+			t.Errorf("%d bytes of %d", len(view.Bytes()), len(given))
+		}
+		succeeds(t, view.Release())
+	}
+	succeeds(t, arena.Close())
+	view, err = buffers.Wrap(whole, nil)
+	succeeds(t, err)
+	succeeds(t, buffers.Close())
+	succeeds(t, view.Release())
+	if _, err := buffers.Wrap(whole, release); err == nil || released.Load() != 1 {
+		t.Errorf("%v, released %d times", err, released.Load())
+	}
+}
+
+func TestWrappedMemoryIsKeptFromTheCollector(t *testing.T) {
+	leavesNothing(t)
+	buffers, err := NewBuffers(BuffersConfig{})
+	succeeds(t, err)
+	var found atomic.Bool
+	view := func() Buffer {
+		memory := make([]byte, 4096)
+		runtime.AddCleanup(&memory[0], func(found *atomic.Bool) { found.Store(true) }, &found)
+		for i := range memory {
+			memory[i] = byte(i)
+		}
+		view, err := buffers.Wrap(memory, nil)
+		succeeds(t, err)
+		return view
+	}()
+	data := uintptr(unsafe.Pointer(unsafe.SliceData(view.Bytes())))
+	view.bytes = nil // only the library has it now
+	for range 3 {
+		runtime.GC()
+	}
+	if found.Load() {
+		t.Fatal("the collector has taken what is viewed")
+	}
+	part, err := view.Slice(4000, 96)
+	succeeds(t, err)
+	if uintptr(unsafe.Pointer(unsafe.SliceData(part.Bytes()))) != data+4000 || part.Bytes()[95] != 255 {
+		t.Error("not what was wrapped")
+	}
+	part.bytes = nil
+	succeeds(t, part.Release())
+	succeeds(t, view.Release())
+	collected(t, "what nobody views is collected", found.Load)
+	succeeds(t, buffers.Close())
 }

@@ -105,3 +105,41 @@ func TestMemoryLimitOfGoFollowsWhatTheLibraryHolds(t *testing.T) {
 		t.Errorf("the limit was %d and is %d", before, after)
 	}
 }
+
+func TestGovernorSendsIdleWorkersHome(t *testing.T) {
+	leavesNothing(t)
+	const workerBytes = 1 << 20
+	gate := newGate()
+	var unloaded atomic.Int64
+	model := newModel(t, newOrchestrator(t, OrchestratorConfig{}), ModelConfig[*engine]{
+		MinWorkers: 1, MaxWorkers: 3, MemoryBytes: workerBytes, Run: gate.run,
+		Unload: func(*engine) { unloaded.Add(1) },
+	})
+	var tickets []*Ticket
+	for range 3 {
+		tickets = append(tickets, submit(t, model, Request{Input: []byte("a"), Output: make([]byte, 1)}))
+	}
+	for range 3 {
+		<-gate.entered
+	}
+	if freed, _, err := Reclaim(1<<40, ReclaimWorker); err != nil || freed != 0 {
+		t.Errorf("%d bytes of busy workers were freed: %v", freed, err)
+	}
+	close(gate.open)
+	for _, ticket := range tickets {
+		_, err := ticket.Wait(soon(t))
+		succeeds(t, err)
+	}
+	eventually(t, "all three are idle", func() bool {
+		stats, err := model.Stats()
+		return err == nil && stats.IdleWorkers == 3
+	})
+	if freed, _, err := Reclaim(1<<40, ReclaimWorker); err != nil || freed < 2*workerBytes {
+		t.Errorf("%d bytes were freed: %v", freed, err)
+	}
+	stats, err := model.Stats()
+	succeeds(t, err)
+	if stats.Evicted != 2 || stats.Unloads != 2 || unloaded.Load() != 2 {
+		t.Errorf("stats are %+v, %d were unloaded", stats, unloaded.Load())
+	}
+}

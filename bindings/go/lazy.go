@@ -1,5 +1,6 @@
 package ostler
 
+// #include <stdlib.h>
 // #include "shim_lazy.h"
 import "C"
 
@@ -32,6 +33,7 @@ type LazyStats struct {
 type Lazy[T any] struct {
 	handle  C.uintptr_t
 	tenancy *tenancy
+	valueOf func(value uintptr) T
 }
 
 // Reader is one goroutine's way to a lazy value: a pin is a few loads and stores of Go. It may go from goroutine to
@@ -39,6 +41,7 @@ type Lazy[T any] struct {
 type Reader[T any] struct {
 	words   *C.ostler_reader
 	tenancy *tenancy
+	valueOf func(value uintptr) T
 }
 
 // lazyValue is what the library calls for a lazy value, whatever its type is.
@@ -110,7 +113,46 @@ func NewLazy[T any](config LazyConfig[T]) (*Lazy[T], error) {
 		held.close()
 		return nil, err
 	}
-	return &Lazy[T]{handle: created.handle, tenancy: held}, nil
+	return &Lazy[T]{handle: created.handle, tenancy: held, valueOf: loadedValue[T]}, nil
+}
+
+func loadedValue[T any](value uintptr) T {
+	made, _ := loaded.get(value)
+	return made.(T)
+}
+
+// LazyFileConfig says where the contents of a lazy file go. The zero value is a good one.
+type LazyFileConfig struct {
+	Name   string
+	Source PageSource
+}
+
+// NewLazyFile makes a lazy value of a file, which is read whole at the first access and opened anew at each load. The
+// contents lie outside of Go's heap, must only be read, and not after Unpin.
+func NewLazyFile(path string, config LazyFileConfig) (*Lazy[[]byte], error) {
+	var given arguments
+	var c C.ostler_lazy_config
+	if err := failure(C.ostler_go_lazy_config_init(&c)); err != nil {
+		return nil, err
+	}
+	source := config.Source.given(&given)
+	given.name(config.Name, &c.name)
+	if given.err != nil {
+		return nil, given.err
+	}
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	created := C.ostler_go_lazy_open_file(&c, &source, name)
+	if err := failure(created.failure); err != nil {
+		return nil, err
+	}
+	held := &tenancy{end: func() {}}
+	return &Lazy[[]byte]{handle: created.handle, tenancy: held, valueOf: fileContent}, nil
+}
+
+func fileContent(value uintptr) []byte {
+	content := *(**C.ostler_lazy_content)(unsafe.Pointer(&value))
+	return unsafe.Slice((*byte)(content.data), int(content.size_bytes))
 }
 
 // Close drops the value, when nobody has pinned it; otherwise with the last pin. Readers are still to be closed.
@@ -152,7 +194,7 @@ func (l *Lazy[T]) OpenReader() (*Reader[T], error) {
 		return nil, err
 	}
 	l.tenancy.enter()
-	return &Reader[T]{words: (*C.ostler_reader)(opened.address), tenancy: l.tenancy}, nil
+	return &Reader[T]{words: (*C.ostler_reader)(opened.address), tenancy: l.tenancy, valueOf: l.valueOf}, nil
 }
 
 // Close closes a reader that holds no pin.
@@ -175,7 +217,7 @@ func (r *Reader[T]) Pin(ctx context.Context) (T, error) {
 		if uint32(word) != ^uint32(0) {
 			order((*uint64)(&words.word), word+1<<32+1)
 			if value := atomic.LoadUintptr((*uintptr)(unsafe.Pointer(words.published))); value != 0 {
-				return valueOf[T](value), nil
+				return r.valueOf(value), nil
 			}
 			publish((*uint64)(&words.word), word)
 		}
@@ -190,12 +232,7 @@ func (r *Reader[T]) Pin(ctx context.Context) (T, error) {
 	if err != nil {
 		return none, err
 	}
-	return valueOf[T](value), nil
-}
-
-func valueOf[T any](value uintptr) T {
-	made, _ := loaded.get(value)
-	return made.(T)
+	return r.valueOf(value), nil
 }
 
 // Unpin lets go of a pin.

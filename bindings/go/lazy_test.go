@@ -3,6 +3,8 @@ package ostler
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -133,6 +135,48 @@ func TestLazyIsNeverDroppedUnderItsReader(t *testing.T) {
 	}
 	readers.Wait()
 	if err := lazy.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLazyFileIsReadDroppedAndReadAnew(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "words")
+	succeeds(t, os.WriteFile(path, []byte("hello, world"), 0o600))
+	lazy, err := NewLazyFile(path, LazyFileConfig{Name: "words", Source: PageSource{Pages: PagesBase}})
+	succeeds(t, err)
+	reader, err := lazy.OpenReader()
+	succeeds(t, err)
+	for range 2 {
+		content, err := reader.Pin(ctx)
+		if err != nil || string(content) != "hello, world" {
+			t.Fatalf("%q, %v", content, err)
+		}
+	}
+	// Who has it keeps it, whatever becomes of the file.
+	content, err := reader.Pin(ctx)
+	succeeds(t, err)
+	succeeds(t, os.WriteFile(path, nil, 0o600))
+	if string(content) != "hello, world" {
+		t.Errorf("%q", content)
+	}
+	for range 3 {
+		succeeds(t, reader.Unpin())
+	}
+	if freed, err := lazy.Drop(); err != nil || freed == 0 {
+		t.Error(freed, err)
+	}
+	if content, err := reader.Pin(ctx); err != nil || len(content) != 0 {
+		t.Errorf("%q, %v", content, err)
+	}
+	succeeds(t, reader.Unpin())
+	succeeds(t, os.Remove(path))
+	succeeds(t, lazy.Invalidate())
+	_, err = reader.Pin(ctx)
+	failsWith(t, err, ErrLoadFailed)
+	succeeds(t, reader.Close())
+	succeeds(t, lazy.Close())
+	if _, err := NewLazyFile("no\xffpath", LazyFileConfig{}); !errors.Is(err, ErrInvalidArgument) {
 		t.Error(err)
 	}
 }

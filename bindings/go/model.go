@@ -22,7 +22,7 @@ type ModelConfig[S any] struct {
 	QueueCapacity int           // the most requests that wait; 0 is 1024
 	BatchWait     time.Duration // how long to wait for a batch to fill; 0 takes what is there
 	IdleTimeout   time.Duration // how long a worker above MinWorkers may have nothing to do; 0 is for ever
-	MemoryBytes   int           // what a loaded worker declares to need
+	MemoryBytes   int           // what a loaded worker holds, charged while it is warm; idle ones above MinWorkers go when memory runs short
 
 	// Load makes the state of one worker, on the thread where Run and Unload will be called with it.
 	Load func(worker int) (S, error)
@@ -39,6 +39,7 @@ type ModelStats struct {
 	Accepted, Completed, Failed, TimedOut, Cancelled, Shed, Refused uint64
 	Batches, LargestBatch, Loads, LoadFailures, Unloads             uint64
 	WarmRequests                                                    uint64
+	Evicted                                                         uint64        // unloads because memory was short
 	QueueTime, RunTime                                              time.Duration // sums: over all requests that ended, and over all runs
 }
 
@@ -126,7 +127,7 @@ func (m *Model) Submit(wanted Request) (*Ticket, error) {
 		return nil, err
 	}
 	submitted := C.ostler_go_model_submit(m.handle, c.priority, c.deadline_after_ns, c.input, c.input_bytes,
-		c.output, c.output_capacity_bytes, c.id)
+		c.output, c.output_capacity_bytes, c.id, c.input_buffers, c.input_buffer)
 	if err := failure(submitted.failure); err != nil {
 		refuse(c)
 		return nil, err
@@ -173,8 +174,8 @@ func (m *Model) Stats() (ModelStats, error) {
 		Cancelled: uint64(stats.cancelled), Shed: uint64(stats.shed), Refused: uint64(stats.refused),
 		Batches: uint64(stats.batches), LargestBatch: uint64(stats.largest_batch), Loads: uint64(stats.loads),
 		LoadFailures: uint64(stats.load_failures), Unloads: uint64(stats.unloads),
-		WarmRequests: uint64(stats.warm_requests),
-		QueueTime:    duration(stats.queue_ns_total), RunTime: duration(stats.run_ns_total),
+		WarmRequests: uint64(stats.warm_requests), Evicted: uint64(stats.evicted),
+		QueueTime: duration(stats.queue_ns_total), RunTime: duration(stats.run_ns_total),
 	}, nil
 }
 

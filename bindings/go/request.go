@@ -1,5 +1,6 @@
 package ostler
 
+// #include "shim_buffers.h"
 // #include "shim_model.h"
 // #include "shim_orchestrator.h"
 import "C"
@@ -59,6 +60,9 @@ type Request struct {
 	Deadline time.Duration // from now; one that has not started by then times out; 0 is none
 	Input    []byte
 	Output   []byte // where the answer goes
+	// Buffer is the input in place of Input, without a copy. The request has a reference of its own to it, until its
+	// outcome is there.
+	Buffer Buffer
 
 	// OnComplete is optional. It is called once with the outcome, on a thread of the library or by the Cancel or Close
 	// that ends the request, before Wait ends: it must not wait for its own ticket.
@@ -67,10 +71,13 @@ type Request struct {
 
 // Result is the outcome of a request.
 type Result struct {
-	Outcome   Outcome
-	Err       error  // nil when completed; else what failed, with the error that the model's Run gave behind it
-	Output    []byte // the part of the request's output that was written
-	BatchSize int    // requests that ran together
+	Outcome Outcome
+	Err     error  // nil when completed; else what failed, with the error that the model's Run gave behind it
+	Output  []byte // the part of the request's output that was written
+	// Buffer is what Run has handed over, if it has. It comes with one reference, however often the outcome is asked for:
+	// whoever takes the outcome releases it. When nobody does, it ends with the ticket.
+	Buffer    Buffer
+	BatchSize int // requests that ran together
 	Worker    int
 	QueueTime time.Duration
 	RunTime   time.Duration
@@ -84,7 +91,38 @@ type request struct {
 	pinner     runtime.Pinner
 	cause      error // what Run said about it
 	result     Result
+	parcel     *parcel
 	done       chan struct{}
+}
+
+// parcel is what Run has handed over with an outcome that nobody has taken yet.
+type parcel struct {
+	buffer Buffer
+	taken  atomic.Bool
+}
+
+// take makes whoever has the outcome the one who releases what came with it.
+func (r *request) take() Result {
+	if r.parcel != nil {
+		r.parcel.taken.Store(true)
+	}
+	return r.result
+}
+
+// bring keeps what Run has handed over, beyond the reference that is the library's and ends with the completion.
+func (r *request) bring(set C.uintptr_t, view C.uint64_t) {
+	buffer, err := bufferOf(set, C.ostler_go_buffers_share(set, view))
+	if err != nil {
+		logLine(LogError, "what a run has handed over could not be kept: "+err.Error())
+		return
+	}
+	r.result.Buffer = buffer
+	r.parcel = &parcel{buffer: buffer}
+	runtime.AddCleanup(r, func(parcel *parcel) {
+		if !parcel.taken.Load() {
+			_ = parcel.buffer.Release()
+		}
+	}, r.parcel)
 }
 
 // accept registers and pins what is wanted; the library completes it, or refuse takes it back.
@@ -95,6 +133,8 @@ func (m *Model) accept(wanted Request) (*request, C.ostler_go_request, error) {
 		input_bytes:           C.uint64_t(len(wanted.Input)),
 		output_capacity_bytes: C.uint64_t(len(wanted.Output)),
 		priority:              C.uint32_t(wanted.Priority),
+		input_buffers:         wanted.Buffer.set,
+		input_buffer:          wanted.Buffer.view,
 	}
 	if given.err != nil {
 		return nil, c, given.err
@@ -132,6 +172,9 @@ func (r *request) complete(ticket uint64, c *C.ostler_result) {
 	}
 	if c.status == C.OSTLER_OK {
 		r.result.Output = r.output[:min(uint64(c.output_bytes), uint64(len(r.output)))]
+		if c.output_buffer.value != 0 {
+			r.bring(*handleIn(&c.output_buffers), c.output_buffer.value)
+		}
 	} else {
 		failed := &Error{Code: Status(c.status), Message: text(c.message[:]), cause: r.cause}
 		if failed.Message == "" {
@@ -140,10 +183,13 @@ func (r *request) complete(ticket uint64, c *C.ostler_result) {
 		r.result.Err = failed
 	}
 	if r.onComplete != nil {
-		unanswerable("OnComplete", func() { r.onComplete(r.result) })
+		unanswerable("OnComplete", func() { r.onComplete(r.take()) })
 	}
 	close(r.done)
 }
+
+// handleIn gives a handle in a struct of C as the integer that it is: as a pointer it would be a broken one to Go.
+func handleIn(field **C.ostler_buffers) *C.uintptr_t { return (*C.uintptr_t)(unsafe.Pointer(field)) }
 
 // Ticket stands for a request that was accepted. It may be dropped: the request goes on without.
 type Ticket struct {
@@ -156,12 +202,12 @@ type Ticket struct {
 func (t *Ticket) Wait(ctx context.Context) (Result, error) {
 	select {
 	case <-t.request.done:
-		return t.request.result, t.request.result.Err
+		return t.request.take(), t.request.result.Err
 	default:
 	}
 	select {
 	case <-t.request.done:
-		return t.request.result, t.request.result.Err
+		return t.request.take(), t.request.result.Err
 	case <-ctx.Done():
 		return Result{}, withContext(ctx, &Error{Code: ErrCancelled, Message: "the wait for the request was cancelled"})
 	}
@@ -174,7 +220,7 @@ func (t *Ticket) Done() <-chan struct{} { return t.request.done }
 func (t *Ticket) Poll() (Result, error) {
 	select {
 	case <-t.request.done:
-		return t.request.result, t.request.result.Err
+		return t.request.take(), t.request.result.Err
 	default:
 		return Result{}, &Error{Code: ErrNotReady, Message: "the request has no outcome yet"}
 	}
@@ -234,6 +280,26 @@ func (i *Item) Input() []byte { return unsafe.Slice((*byte)(i.live().input), i.l
 // Output is the request's, to write the answer to; SetWritten says how much of it the answer is.
 func (i *Item) Output() []byte {
 	return unsafe.Slice((*byte)(i.live().output), i.live().output_capacity_bytes)
+}
+
+// Buffer is the request's, to be read until Run returns; to keep it longer, Retain it.
+func (i *Item) Buffer() Buffer {
+	c := i.live()
+	if c.input_buffer.value == 0 {
+		return Buffer{}
+	}
+	return Buffer{set: *handleIn(&c.input_buffers), view: c.input_buffer.value, bytes: i.Input()}
+}
+
+// HandOver gives a buffer to whoever takes the outcome, with one reference that is Run's no longer, whatever the outcome
+// is: to hand the input over, or a part of it, Retain or Slice it. What was handed over before is released.
+func (i *Item) HandOver(buffer Buffer) {
+	c := i.live()
+	before := Buffer{set: *handleIn(&c.output_buffers), view: c.output_buffer.value}
+	*handleIn(&c.output_buffers), c.output_buffer.value = buffer.set, buffer.view
+	if before.view != 0 {
+		_ = before.Release()
+	}
 }
 
 // SetWritten says how many bytes of the output are the answer. More than there is room for fails the request.

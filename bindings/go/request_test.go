@@ -188,3 +188,149 @@ func TestManySubmittersOneOutcomeEach(t *testing.T) {
 		t.Errorf("stats are %+v", stats)
 	}
 }
+
+// halves hands back the second half of a request's buffer, or a buffer of its own when there is none.
+func halves(buffers *Buffers) func(*engine, []*Item) error {
+	return func(_ *engine, items []*Item) error {
+		for _, item := range items {
+			input := item.Buffer()
+			var part Buffer
+			var err error
+			if len(input.Bytes()) == 0 {
+				part, err = buffers.Get(5)
+			} else {
+				part, err = input.Slice(len(input.Bytes())/2, len(input.Bytes())-len(input.Bytes())/2)
+			}
+			if err != nil {
+				return err
+			}
+			item.HandOver(part)
+			if string(item.Input()) == "bad word" {
+				item.Fail(errors.New("bad word"))
+			}
+		}
+		return nil
+	}
+}
+
+func inUse(t *testing.T, buffers *Buffers) uint64 {
+	t.Helper()
+	stats, err := buffers.Stats()
+	succeeds(t, err)
+	return stats.InUse
+}
+
+func TestRequestTakesABufferAlongAndBringsOneBack(t *testing.T) {
+	leavesNothing(t)
+	buffers, err := NewBuffers(BuffersConfig{})
+	succeeds(t, err)
+	closes(t, buffers)
+	orchestrator := newOrchestrator(t, OrchestratorConfig{})
+	model := newModel(t, orchestrator, ModelConfig[*engine]{Run: halves(buffers), MaxBatch: 8})
+	request := func(words string) Request {
+		input, err := buffers.Get(len(words))
+		succeeds(t, err)
+		copy(input.Bytes(), words)
+		return Request{Buffer: input}
+	}
+
+	one := request("hello, world")
+	ticket := submit(t, model, one)
+	// The request has a reference of its own.
+	succeeds(t, one.Buffer.Release())
+	for range 2 {
+		result, err := ticket.Wait(soon(t))
+		succeeds(t, err)
+		if string(result.Buffer.Bytes()) != " world" {
+			t.Errorf("%q came back", result.Buffer.Bytes())
+		}
+	}
+	result, err := ticket.Poll()
+	succeeds(t, err)
+	runtime.GC()
+	succeeds(t, result.Buffer.Release())
+	failsWith(t, result.Buffer.Release(), ErrStaleBuffer)
+
+	// A completion takes it, too.
+	brought := make(chan Buffer, 1)
+	one = request("completed")
+	one.OnComplete = func(result Result) { brought <- result.Buffer }
+	submit(t, model, one)
+	buffer := <-brought
+	if string(buffer.Bytes()) != "leted" {
+		t.Errorf("%q came back", buffer.Bytes())
+	}
+	succeeds(t, buffer.Release())
+	succeeds(t, one.Buffer.Release())
+
+	// Without a buffer, many at once, and when the request fails.
+	bad, short := request("bad word"), request("or")
+	many, err := model.SubmitN([]Request{{}, bad, short})
+	succeeds(t, err)
+	for i, ticket := range many {
+		result, err := ticket.Wait(soon(t))
+		if i == 1 {
+			failsWith(t, err, ErrCallbackFailed)
+		} else {
+			succeeds(t, err)
+			succeeds(t, result.Buffer.Release())
+		}
+		if wanted := []int{5, 0, 1}[i]; len(result.Buffer.Bytes()) != wanted {
+			t.Errorf("request %d brought %d bytes", i, len(result.Buffer.Bytes()))
+		}
+	}
+	succeeds(t, bad.Buffer.Release())
+	succeeds(t, short.Buffer.Release())
+
+	// Not both, and not one that is gone.
+	one = request("twice")
+	one.Input = []byte("twice")
+	_, err = model.Submit(one)
+	failsWith(t, err, ErrInvalidArgument)
+	succeeds(t, one.Buffer.Release())
+	_, err = model.Submit(Request{Buffer: one.Buffer})
+	failsWith(t, err, ErrStaleBuffer)
+	eventually(t, "every reference is back", func() bool { return inUse(t, buffers) == 0 })
+}
+
+func TestOutcomeThatNobodyTakesGivesItsBufferBack(t *testing.T) {
+	leavesNothing(t)
+	buffers, err := NewBuffers(BuffersConfig{})
+	succeeds(t, err)
+	closes(t, buffers)
+	orchestrator := newOrchestrator(t, OrchestratorConfig{})
+	model := newModel(t, orchestrator, ModelConfig[*engine]{Run: halves(buffers)})
+	func() {
+		dropped := submit(t, model, Request{})
+		<-dropped.Done()
+		if inUse(t, buffers) != 1 {
+			t.Error("nothing came")
+		}
+	}()
+	collected(t, "the buffer is back", func() bool { return inUse(t, buffers) == 0 })
+}
+
+func TestWhatIsHandedOverTwiceIsReleasedOnce(t *testing.T) {
+	leavesNothing(t)
+	buffers, err := NewBuffers(BuffersConfig{})
+	succeeds(t, err)
+	closes(t, buffers)
+	model := newModel(t, newOrchestrator(t, OrchestratorConfig{}), ModelConfig[*engine]{
+		Run: func(_ *engine, items []*Item) error {
+			for size := 1; size < 4; size++ {
+				buffer, err := buffers.Get(size)
+				if err != nil {
+					return err
+				}
+				items[0].HandOver(buffer)
+			}
+			return nil
+		},
+	})
+	result, err := submit(t, model, Request{}).Wait(soon(t))
+	succeeds(t, err)
+	if len(result.Buffer.Bytes()) != 3 || inUse(t, buffers) != 1 {
+		t.Errorf("%d bytes came, %d buffers are in use", len(result.Buffer.Bytes()), inUse(t, buffers))
+	}
+	succeeds(t, result.Buffer.Release())
+}

@@ -1,4 +1,11 @@
 #include "shim_buffers.h"
+#include "_cgo_export.h"
+
+static void buffers_release(void *id, void *data)
+{
+    (void)data;
+    ostlerGoBuffersRelease((uintptr_t)id);
+}
 
 ostler_go_failure ostler_go_buffers_config_init(ostler_buffers_config *config)
 {
@@ -46,6 +53,27 @@ ostler_go_buffer ostler_go_buffers_get(uintptr_t buffers, uint64_t size_bytes)
     got.failure = failure(ostler_buffers_get((ostler_buffers *)buffers, size_bytes, &view, &got.data));
     got.view = view.value;
     return got;
+}
+
+ostler_go_buffer ostler_go_buffers_wrap(uintptr_t buffers, void *data, uint64_t size_bytes, uintptr_t id)
+{
+    ostler_go_buffer wrapped = {.data = data, .size_bytes = size_bytes};
+    ostler_buffer view = {0};
+    wrapped.failure = failure(
+        ostler_buffers_wrap((ostler_buffers *)buffers, data, size_bytes, buffers_release, (void *)id, &view));
+    wrapped.view = view.value;
+    return wrapped;
+}
+
+ostler_go_buffer ostler_go_buffers_share(uintptr_t buffers, uint64_t view)
+{
+    ostler_go_buffer shared = {.view = view};
+    ostler_status status = ostler_buffers_retain((ostler_buffers *)buffers, (ostler_buffer){view});
+    if (status == OSTLER_OK)
+        status = ostler_buffers_get_data((ostler_buffers *)buffers, (ostler_buffer){view}, &shared.data,
+                                         &shared.size_bytes);
+    shared.failure = failure(status);
+    return shared;
 }
 
 ostler_go_buffer ostler_go_buffers_slice(uintptr_t buffers, uint64_t view, uint64_t offset_bytes, uint64_t size_bytes)

@@ -22,6 +22,9 @@ ostler_go_waited ostler_go_buffers_close(uintptr_t buffers, uint64_t timeout_ns,
 ostler_go_failure ostler_go_buffers_get_stats(uintptr_t buffers, ostler_buffers_stats *out);
 ostler_go_freed ostler_go_buffers_trim(uintptr_t buffers, uint64_t keep_bytes);
 ostler_go_buffer ostler_go_buffers_get(uintptr_t buffers, uint64_t size_bytes);
+ostler_go_buffer ostler_go_buffers_wrap(uintptr_t buffers, void *data, uint64_t size_bytes, uintptr_t id);
+/* One more reference to a view, and what it shows. */
+ostler_go_buffer ostler_go_buffers_share(uintptr_t buffers, uint64_t view);
 ostler_go_buffer ostler_go_buffers_slice(uintptr_t buffers, uint64_t view, uint64_t offset_bytes, uint64_t size_bytes);
 ostler_go_failure ostler_go_buffers_retain(uintptr_t buffers, uint64_t view);
 ostler_go_failure ostler_go_buffers_release(uintptr_t buffers, uint64_t view);

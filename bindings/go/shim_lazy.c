@@ -27,6 +27,15 @@ ostler_go_created ostler_go_lazy_create(const ostler_lazy_config *config, uintpt
     return (ostler_go_created){failed, (uintptr_t)lazy};
 }
 
+ostler_go_created ostler_go_lazy_open_file(ostler_lazy_config *config, const ostler_page_source *source,
+                                           const char *path)
+{
+    config->source = source;
+    ostler_lazy *lazy = NULL;
+    ostler_go_failure failed = failure(ostler_lazy_open_file(config, path, &lazy));
+    return (ostler_go_created){failed, (uintptr_t)lazy};
+}
+
 ostler_go_failure ostler_go_lazy_destroy(uintptr_t lazy)
 {
     return failure(ostler_lazy_destroy((ostler_lazy *)lazy));

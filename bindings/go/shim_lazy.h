@@ -15,6 +15,8 @@ typedef struct ostler_go_pinned {
 
 ostler_go_failure ostler_go_lazy_config_init(ostler_lazy_config *config);
 ostler_go_created ostler_go_lazy_create(const ostler_lazy_config *config, uintptr_t id);
+ostler_go_created ostler_go_lazy_open_file(ostler_lazy_config *config, const ostler_page_source *source,
+                                           const char *path);
 ostler_go_failure ostler_go_lazy_destroy(uintptr_t lazy);
 ostler_go_failure ostler_go_lazy_invalidate(uintptr_t lazy);
 ostler_go_dropped ostler_go_lazy_drop(uintptr_t lazy);

@@ -59,14 +59,18 @@ static ostler_request request(const ostler_go_request *from)
         .output_capacity_bytes = from->output_capacity_bytes,
         .on_complete = request_complete,
         .user_data = (void *)from->id,
+        .input_buffers = (ostler_buffers *)from->input_buffers,
+        .input_buffer = {from->input_buffer},
     };
 }
 
 ostler_go_submitted ostler_go_model_submit(uintptr_t model, uint32_t priority, uint64_t deadline_after_ns,
                                            const void *input, uint64_t input_bytes, void *output,
-                                           uint64_t output_capacity_bytes, uintptr_t id)
+                                           uint64_t output_capacity_bytes, uintptr_t id, uintptr_t input_buffers,
+                                           uint64_t input_buffer)
 {
-    ostler_go_request from = {deadline_after_ns, input, input_bytes, output, output_capacity_bytes, id, priority};
+    ostler_go_request from = {deadline_after_ns, input,    input_bytes,   output,      output_capacity_bytes,
+                              id,                priority, input_buffers, input_buffer};
     ostler_request one = request(&from);
     ostler_ticket ticket = {0};
     ostler_go_failure failed = failure(ostler_model_submit((ostler_model *)model, &one, &ticket));

@@ -1,15 +1,38 @@
 #include "shim_slab.h"
+#include "_cgo_export.h"
+
+static ostler_status slab_create(void *id, void *slot)
+{
+    return ostlerGoSlabCreate((uintptr_t)id, slot);
+}
+
+static ostler_status slab_reset(void *id, void *slot)
+{
+    return ostlerGoSlabReset((uintptr_t)id, slot);
+}
+
+static void slab_destroy(void *id, void *slot)
+{
+    ostlerGoSlabDestroy((uintptr_t)id, slot);
+}
 
 ostler_go_failure ostler_go_slab_config_init(ostler_slab_config *config)
 {
     return failure(ostler_slab_config_init(config, sizeof *config));
 }
 
-ostler_go_created ostler_go_slab_create(ostler_slab_config *config, const ostler_page_source *source)
+ostler_go_created ostler_go_slab_create(ostler_slab_config *config, const ostler_page_source *source, uintptr_t id,
+                                        uint32_t has_reset)
 {
+    const ostler_slab_callbacks callbacks = {
+        .struct_size = sizeof callbacks,
+        .create = slab_create,
+        .reset = has_reset ? slab_reset : NULL,
+        .destroy = slab_destroy,
+    };
     config->source = source;
     ostler_slab *slab = NULL;
-    ostler_go_failure failed = failure(ostler_slab_create(config, NULL, NULL, &slab));
+    ostler_go_failure failed = failure(ostler_slab_create(config, id ? &callbacks : NULL, (void *)id, &slab));
     return (ostler_go_created){failed, (uintptr_t)slab};
 }
 

@@ -9,7 +9,9 @@ typedef struct ostler_go_slab_count {
 } ostler_go_slab_count;
 
 ostler_go_failure ostler_go_slab_config_init(ostler_slab_config *config);
-ostler_go_created ostler_go_slab_create(ostler_slab_config *config, const ostler_page_source *source);
+/* An id of 0: without callbacks. */
+ostler_go_created ostler_go_slab_create(ostler_slab_config *config, const ostler_page_source *source, uintptr_t id,
+                                        uint32_t has_reset);
 ostler_go_memory ostler_go_slab_get(uintptr_t slab);
 ostler_go_failure ostler_go_slab_put(uintptr_t slab, uintptr_t slot);
 ostler_go_slab_count ostler_go_slab_trim(uintptr_t slab);

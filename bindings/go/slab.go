@@ -1,12 +1,8 @@
 package ostler
 
 // #include "shim_slab.h"
-// #cgo nocallback ostler_go_slab_get
-// #cgo nocallback ostler_go_slab_put
 // #cgo noescape ostler_go_magazine_get
-// #cgo nocallback ostler_go_magazine_get
 // #cgo noescape ostler_go_magazine_put
-// #cgo nocallback ostler_go_magazine_put
 import "C"
 
 import (
@@ -29,6 +25,19 @@ type SlabConfig struct {
 	ChunkBytes    int // how much to map at a time; 0 is 2 MiB
 	MagazineSlots int // 2 to 128; 0 is 64
 	Checked       bool
+
+	// Create makes what lies in a slot before it is given out for the first time; it stays there from one use to the next.
+	// After an error the get fails with ErrCallbackFailed and its words. Optional.
+	Create func(slot unsafe.Pointer) error
+	// Reset cleans a slot that is put; after an error the slot is destroyed, and made anew when it is next wanted. With a
+	// Reset each Put is a call of the library. Optional.
+	Reset func(slot unsafe.Pointer) error
+	// Destroy ends what Create made, before the memory of the slot is given back. Optional.
+	Destroy func(slot unsafe.Pointer)
+}
+
+func (c *SlabConfig) hasCallbacks() bool {
+	return c.Create != nil || c.Reset != nil || c.Destroy != nil
 }
 
 // SlabStats is what a slab holds and has done up to now.
@@ -49,7 +58,55 @@ type LiveSlot struct {
 // Slab is many slots of one size, got and put one by one by any goroutine. They lie outside of Go's heap: the collector
 // neither looks into them nor keeps them, so a slot must hold no pointer to anything of Go.
 type Slab struct {
-	handle C.uintptr_t
+	handle  C.uintptr_t
+	tenancy *tenancy // of its callbacks, which are needed until the last slot is destroyed; may be nil
+}
+
+// slotCallbacks is what the library calls for a slab. Each slot that was made and not destroyed is a tenant.
+type slotCallbacks struct {
+	config  SlabConfig
+	tenancy *tenancy
+}
+
+var slabs registry[*slotCallbacks]
+
+//export ostlerGoSlabCreate
+func ostlerGoSlabCreate(id C.uintptr_t, slot unsafe.Pointer) C.ostler_status {
+	callbacks, found := slabs.get(uintptr(id))
+	if !found {
+		return answer(errGone)
+	}
+	err := guarded(func() error {
+		if callbacks.config.Create == nil {
+			return nil
+		}
+		return callbacks.config.Create(slot)
+	})
+	if err == nil {
+		callbacks.tenancy.enter()
+	}
+	return answer(err)
+}
+
+//export ostlerGoSlabReset
+func ostlerGoSlabReset(id C.uintptr_t, slot unsafe.Pointer) C.ostler_status {
+	callbacks, found := slabs.get(uintptr(id))
+	if !found {
+		return answer(errGone)
+	}
+	return answer(guarded(func() error { return callbacks.config.Reset(slot) }))
+}
+
+//export ostlerGoSlabDestroy
+func ostlerGoSlabDestroy(id C.uintptr_t, slot unsafe.Pointer) {
+	callbacks, found := slabs.get(uintptr(id))
+	if !found {
+		return
+	}
+	if callbacks.config.Destroy != nil {
+		unanswerable("Destroy", func() { callbacks.config.Destroy(slot) })
+	}
+	callbacks.tenancy.leave()
 }
 
 // NewSlab makes a slab.
@@ -71,16 +128,33 @@ func NewSlab(config SlabConfig) (*Slab, error) {
 	if given.err != nil {
 		return nil, given.err
 	}
-	created := C.ostler_go_slab_create(&c, &source)
+	if !config.hasCallbacks() {
+		created := C.ostler_go_slab_create(&c, &source, 0, 0)
+		if err := failure(created.failure); err != nil {
+			return nil, err
+		}
+		return &Slab{handle: created.handle}, nil
+	}
+	callbacks := &slotCallbacks{config: config}
+	id := slabs.add(callbacks)
+	callbacks.tenancy = &tenancy{end: func() { slabs.take(id) }}
+	created := C.ostler_go_slab_create(&c, &source, C.uintptr_t(id), flag(config.Reset != nil))
 	if err := failure(created.failure); err != nil {
+		callbacks.tenancy.close()
 		return nil, err
 	}
-	return &Slab{handle: created.handle}, nil
+	return &Slab{handle: created.handle, tenancy: callbacks.tenancy}, nil
 }
 
 // Close gives the slab up. Slots that are out stay valid until they are put; the memory goes with the last of them and
 // the last magazine.
-func (s *Slab) Close() error { return gone(failure(C.ostler_go_slab_destroy(s.handle))) }
+func (s *Slab) Close() error {
+	err := gone(failure(C.ostler_go_slab_destroy(s.handle)))
+	if err == nil && s.tenancy != nil {
+		s.tenancy.close()
+	}
+	return err
+}
 
 // Drain gives nothing out any more and waits until every slot is put; it says how many are still out.
 func (s *Slab) Drain(ctx context.Context) (stillOut uint64, err error) {

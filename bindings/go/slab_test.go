@@ -3,6 +3,7 @@ package ostler
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -194,5 +195,122 @@ func TestSlabDrainsAndRefuses(t *testing.T) {
 	}
 	if _, err := slab.Trim(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// words is what Create of the tests leaves in a slot.
+type words struct{ made, uses uint64 }
+
+func TestSlabMakesCleansAndEndsWhatLiesInItsSlots(t *testing.T) {
+	leavesNothing(t)
+	var made, reset, destroyed atomic.Int64
+	var refuse atomic.Bool
+	slab, err := NewSlab(SlabConfig{
+		SlotBytes: 64, MaxSlots: 1, Source: PageSource{Pages: PagesBase},
+		Create: func(slot unsafe.Pointer) error {
+			if refuse.Load() {
+				return errors.New("no words left")
+			}
+			*(*words)(slot) = words{made: uint64(made.Add(1))}
+			return nil
+		},
+		Reset: func(slot unsafe.Pointer) error {
+			reset.Add(1)
+			if (*words)(slot).uses == 2 {
+				return errors.New("worn out")
+			}
+			return nil
+		},
+		Destroy: func(unsafe.Pointer) {
+			destroyed.Add(1)
+			panic("must not unwind into C")
+		},
+	})
+	succeeds(t, err)
+	magazine, err := slab.OpenMagazine()
+	succeeds(t, err)
+	// After the second use the slot is worn out.
+	for _, wanted := range []words{{1, 0}, {1, 1}, {2, 0}} {
+		slot, err := magazine.Get()
+		succeeds(t, err)
+		if *(*words)(slot) != wanted {
+			t.Errorf("found %+v in place of %+v", *(*words)(slot), wanted)
+		}
+		(*words)(slot).uses++
+		succeeds(t, magazine.Put(slot))
+	}
+	if reset.Load() != 3 || destroyed.Load() != 1 {
+		t.Errorf("%d resets, %d destroyed", reset.Load(), destroyed.Load())
+	}
+	out, err := magazine.Get()
+	succeeds(t, err)
+	(*words)(out).uses++
+	succeeds(t, magazine.Put(out))
+	refuse.Store(true)
+	_, err = slab.Get()
+	failsWith(t, err, ErrCallbackFailed)
+	if !strings.Contains(err.Error(), "no words left") {
+		t.Errorf("%q does not say why", err)
+	}
+	refuse.Store(false)
+	out, err = slab.Get()
+	succeeds(t, err)
+	succeeds(t, magazine.Close())
+	succeeds(t, slab.Close())
+	// What is out is still cleaned and ended when it is put.
+	succeeds(t, slab.Put(out))
+	if made.Load() != destroyed.Load() {
+		t.Errorf("%d were made and %d destroyed", made.Load(), destroyed.Load())
+	}
+}
+
+func TestSlabCallbacksRunOnManyGoroutines(t *testing.T) {
+	leavesNothing(t)
+	var alive atomic.Int64
+	slab, err := NewSlab(SlabConfig{
+		SlotBytes: 64, MaxSlots: 1000, MagazineSlots: 8, Source: PageSource{Pages: PagesBase},
+		Create:  func(unsafe.Pointer) error { alive.Add(1); return nil },
+		Destroy: func(unsafe.Pointer) { alive.Add(-1) },
+	})
+	succeeds(t, err)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			magazine, err := slab.OpenMagazine()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 200 {
+				var slots [20]unsafe.Pointer
+				for i := range slots {
+					if slots[i], err = magazine.Get(); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				for _, slot := range slots {
+					if err := magazine.Put(slot); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if err := magazine.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	all.Wait()
+	if alive.Load() == 0 || alive.Load() > 1000 {
+		t.Errorf("%d slots are made", alive.Load())
+	}
+	if _, err := slab.Trim(); err != nil {
+		t.Error(err)
+	}
+	succeeds(t, slab.Close())
+	if alive.Load() != 0 {
+		t.Errorf("%d slots were never ended", alive.Load())
 	}
 }
