@@ -1268,7 +1268,7 @@ ostler_status ostler_arena_begin_region(ostler_arena *arena,
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (the mark begins no region, or into is the same arena),
  * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_STALE_MARK, OSTLER_E_LIMIT (that of into),
- * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Exclusive: no other thread may allocate from either arena or their cursors meanwhile.
  * NULL: arena NULL or into NULL is OSTLER_E_INVALID_HANDLE; region must not be NULL.
