@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "ocr/command.h"
 #include "ocr/engine.h"
@@ -19,7 +20,13 @@
 #define LEAST_ACCURACY 0.95
 #define CHECK(call) check((call), #call)
 
-enum { TEXT_BYTES = 64 * 1024, ENGINE_BYTES = 64 * 1024 * 1024, MOST_COLD_PAGES = 16, URGENCIES = 5 };
+enum {
+    TEXT_BYTES = 64 * 1024,
+    ENGINE_BYTES = 64 * 1024 * 1024,
+    BASE_PAGE_BYTES = 4096,
+    MOST_COLD_PAGES = 16,
+    URGENCIES = 5,
+};
 
 struct page {
     const char *path;
@@ -193,6 +200,34 @@ static void compare(struct job *job, ostler_cursor *cursor, uint32_t rounds)
     report_waiting(&warm, urgencies, URGENCIES);
 }
 
+static void show_coverage(ostler_arena *arena, const char *moment)
+{
+    ostler_coverage coverage = {.struct_size = sizeof coverage};
+    CHECK(ostler_arena_get_coverage(arena, &coverage));
+    report_coverage(moment, coverage.resident_bytes, coverage.huge_bytes, coverage.remote_bytes);
+}
+
+/* Protects a base page for a moment: to do that the kernel takes the transparent huge page around it apart. One of the
+ * pool of huge pages stays whole, and refuses. */
+static bool split_huge_page(const void *memory)
+{
+    char *inside = (char *)memory + (-(uintptr_t)memory % BASE_PAGE_BYTES);
+    return !mprotect(inside, BASE_PAGE_BYTES, PROT_READ) && !mprotect(inside, BASE_PAGE_BYTES, PROT_READ | PROT_WRITE);
+}
+
+/* What came does not stay: the kernel splits huge pages and moves pages between nodes. Two numbers to watch, and one call
+ * that brings them back. */
+static void show_repair(ostler_arena *arena, const void *memory)
+{
+    ostler_repair repair = {.struct_size = sizeof repair};
+    printf("\nWhat came does not stay so while a program runs, but it can be watched and repaired\n");
+    show_coverage(arena, "as it is");
+    if (split_huge_page(memory))
+        show_coverage(arena, "one split by hand");
+    CHECK(ostler_arena_repair(arena, &repair));
+    show_coverage(arena, "repaired");
+}
+
 /* Whether every page was read, and well enough. */
 static bool judge(const struct page *pages, uint32_t count)
 {
@@ -242,6 +277,7 @@ int main(int argc, char **argv)
     uint64_t needed;
     CHECK(ostler_arena_print_receipts(arena, receipts, sizeof receipts, &needed));
     printf("\nThe arena of images and texts asked for the best pages there are, and got\n%s", receipts);
+    show_repair(arena, pages);
     bool well = judge(pages, folder.count);
 
     CHECK(ostler_cursor_close(cursor));

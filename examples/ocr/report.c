@@ -140,6 +140,12 @@ void report_waiting(struct column *column, const struct urgency *urgencies, uint
     }
 }
 
+void report_coverage(const char *moment, uint64_t resident, uint64_t huge, uint64_t remote)
+{
+    printf("%-20s %5.1f %% of %" PRIu64 " KiB in huge pages, %" PRIu64 " KiB on another node\n", moment,
+           resident == 0 ? 0 : 100 * (double)huge / (double)resident, resident / 1024, remote / 1024);
+}
+
 bool report_verdict(uint64_t pages, uint64_t failed, const struct accuracy *accuracy, double least)
 {
     printf("\n%" PRIu64 " of %" PRIu64 " pages were read", pages - failed, pages);

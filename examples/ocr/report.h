@@ -50,6 +50,9 @@ uint64_t report_clock_ns(void);
 void report_columns(struct column *cold, struct column *warm);
 void report_waiting(struct column *column, const struct urgency *urgencies, uint32_t count);
 
+/* Where `resident` bytes are at a moment: how many in huge pages, and how many on another node than asked for. */
+void report_coverage(const char *moment, uint64_t resident, uint64_t huge, uint64_t remote);
+
 /* How many pages were read and how well. True when that is all of them, and well enough. */
 bool report_verdict(uint64_t pages, uint64_t failed, const struct accuracy *accuracy, double least);
 
