@@ -118,8 +118,8 @@ pub unsafe extern "C" fn ostler_pool_release_n(
             return Err(null("leases"));
         }
         // SAFETY: as the header asks.
-        let each = (0..count as usize).map(|place| Lease(unsafe { leases.add(place).read() }.value));
-        let (good, result) = pool.release_many(each, pool.caller());
+        let leases = unsafe { std::slice::from_raw_parts(leases.cast::<Lease>(), count as usize) };
+        let (good, result) = pool.release_many(leases, pool.caller());
         // SAFETY: as the header asks.
         unsafe { clear(released, good) };
         Ok(result?)

@@ -5,8 +5,8 @@
 use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
-use super::slots::{LOOKED_AT, Lease, Phase, Resource, StaleLease};
-use crate::base::pockets::{Place, Places, Reach, Window};
+use super::slots::{LOOKED_AT, Lease, Phase, PlainSlots, Resource, StaleLease};
+use crate::base::pockets::{Place, Places, Window};
 use crate::base::thread::{self, Caller, ThreadRecord};
 use crate::base::tracing;
 use std::sync::atomic::Ordering::*;
@@ -26,7 +26,7 @@ impl Pool {
             return None;
         }
         let pocket = me.pocket(self.owner);
-        let leased = self.slots.begin_at_hand(pocket.number(self.owner)?, me.number(), self.housekeeper.tick_ns())?;
+        let leased = self.plain_slots(me.number()).begin_lease(pocket.number(self.owner)?, Phase::AtHand)?;
         pocket.clear();
         Some(leased)
     }
@@ -38,14 +38,13 @@ impl Pool {
         if !self.is_plain || !self.pockets.is_open() || !pocket.is_empty() {
             return None;
         }
-        pocket.fill(self.owner, self.end_plain_lease(lease, me.number(), Phase::AtHand)?);
+        pocket.fill(self.owner, self.plain_slots(me.number()).end_lease(lease, Phase::AtHand)?);
         Some(())
     }
 
     #[inline(always)]
-    pub(super) fn end_plain_lease(&self, lease: Lease, borrower: u32, phase: Phase) -> Option<u32> {
-        let (generation, now_ns) = (self.generation.load(Relaxed), self.housekeeper.tick_ns());
-        self.slots.end_plain_lease(lease, borrower, generation, phase, now_ns)
+    pub(super) fn plain_slots(&self, borrower: u32) -> PlainSlots<'_> {
+        self.slots.plain(borrower, self.generation.load(Relaxed), self.housekeeper.tick_ns())
     }
 
     /// Leases what is at hand, when it is fit.
@@ -116,20 +115,16 @@ impl Pool {
         self.end_lease_of_another(lease)
     }
 
-    /// The same for a lease of the caller's own with nothing to look at, in a window that lasts as long as there are such; its
-    /// slot is idle then.
-    #[inline(always)]
-    pub(super) fn end_plain_lease_in<'a>(
-        &'a self,
-        window: &mut Option<Reach<'a>>,
-        lease: Lease,
-        me: Caller,
-    ) -> Option<u32> {
-        if window.is_none() && self.is_plain {
-            *window = self.pockets.reach(me.pocket(self.owner)?);
-        }
-        window.as_ref()?;
-        self.end_plain_lease(lease, me.number(), Phase::Idle)
+    /// Ends the first of these leases as long as they are the caller's own and there is nothing to look at, all in one window;
+    /// `each` gets the slots, which are idle then. Tells how many.
+    // A loop of its own, which has the registers for itself.
+    #[inline(never)]
+    pub(super) fn end_plain_leases(&self, leases: &[Lease], me: Caller, mut each: impl FnMut(u32)) -> usize {
+        let pocket = if self.is_plain { me.pocket(self.owner) } else { None };
+        let Some(_window) = pocket.and_then(|pocket| self.pockets.reach(pocket)) else { return 0 };
+        let slots = self.plain_slots(me.number());
+        let ended = leases.iter().map_while(|lease| slots.end_lease(*lease, Phase::Idle));
+        ended.inspect(|number| each(*number)).count()
     }
 
     #[cold]

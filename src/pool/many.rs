@@ -9,6 +9,7 @@ use super::waiting::AcquireError;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::thread::Caller;
+use crate::base::tracing::CallSite;
 use std::sync::atomic::Ordering::*;
 
 impl Pool {
@@ -89,8 +90,11 @@ impl Pool {
         }
         self.note_peak(left);
         self.note_calm();
+        let slots = self.plain_slots(demand.borrower);
         for (lease, resource) in leases.iter_mut().zip(resources.iter_mut()) {
-            (*lease, *resource) = self.begin_lease(lease.0 as u32, demand);
+            let number = lease.0 as u32;
+            let plain = if demand.site == CallSite::NONE { slots.begin_lease(number, Phase::Idle) } else { None };
+            (*lease, *resource) = plain.unwrap_or_else(|| self.begin_lease(number, demand));
         }
         true
     }
@@ -124,19 +128,15 @@ impl Pool {
     }
 
     /// Takes many resources back; tells how many leases were good, and of the first that was not.
-    pub fn release_many(&self, leases: impl Iterator<Item = Lease>, me: Caller) -> (u32, Result<(), StaleLease>) {
+    pub fn release_many(&self, mut leases: &[Lease], me: Caller) -> (u32, Result<(), StaleLease>) {
         let (mut released, mut result) = (0, Ok(()));
         let (mut chain, mut shares) = (Chain::default(), 0);
-        let mut window = None;
-        for lease in leases {
-            if let Some(number) = self.end_plain_lease_in(&mut window, lease, me) {
-                released += 1;
-                self.idle.link(&mut chain, number, self.slots.tag(number));
-                continue;
-            }
-            // A callback may run.
-            window = None;
-            match self.end_lease(lease, me) {
+        loop {
+            let plain = self.end_plain_leases(leases, me, |number| self.idle.link(&mut chain, number, 0));
+            released += plain as u32;
+            let Some((lease, rest)) = leases[plain..].split_first() else { break };
+            leases = rest;
+            match self.end_lease(*lease, me) {
                 Ok(number) => {
                     released += 1;
                     shares += u32::from(self.has_share(number));
@@ -150,7 +150,6 @@ impl Pool {
                 Err(stale) => result = result.and(Err(self.end_if_revoked(stale))),
             }
         }
-        drop(window);
         self.idle.push_chain(chain);
         self.after_idle();
         (0..shares).for_each(|_| self.end_share(true));

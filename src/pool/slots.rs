@@ -273,6 +273,63 @@ pub struct Memory {
     pub tags: bool,
 }
 
+/// The slots as one borrower uses them while there is nothing to look at, in its window. A copy of what such a use reads.
+#[derive(Clone, Copy)]
+pub struct PlainSlots<'a> {
+    slots: &'a [Slot],
+    salt: u64,
+    shift: u32,
+    borrower: u32,
+    /// Of resources that may be leased.
+    generation: u32,
+    now_ns: u64,
+}
+
+impl PlainSlots<'_> {
+    #[inline(always)]
+    fn lease_of(self, number: u32, word: u64) -> Lease {
+        Lease(((word >> USES_SHIFT) << self.shift) | (u64::from(number) << SALT_BITS) | self.salt)
+    }
+
+    /// Leases a slot of the caller's in that phase, unless this use is one to be looked at.
+    #[inline(always)]
+    pub fn begin_lease(self, number: u32, phase: Phase) -> Option<(Lease, Resource)> {
+        let slot = self.slots.get(number as usize)?;
+        let word = slot.word.load(Relaxed);
+        let is_plain = word & PHASE == phase as u64
+            && !(word >> USES_SHIFT).is_multiple_of(LOOKED_AT)
+            && slot.generation.load(Relaxed) == self.generation;
+        if !is_plain {
+            return None;
+        }
+        slot.borrower.store(self.borrower, Relaxed);
+        slot.since_ns.store(self.now_ns & !1, Relaxed);
+        let leased = word - phase as u64 + (1 << USES_SHIFT) + Phase::Leased as u64;
+        slot.word.store(leased, Release);
+        Some((self.lease_of(number, leased), Resource(slot.resource.load(Relaxed))))
+    }
+
+    /// Ends a lease of the borrower's, unless there is something to look at: its slot is in that phase from now on, and the
+    /// caller puts the number where it belongs.
+    #[inline(always)]
+    pub fn end_lease(self, lease: Lease, phase: Phase) -> Option<u32> {
+        let number = ((lease.0 & ((1 << self.shift) - 1)) >> SALT_BITS) as u32;
+        let slot = self.slots.get(number as usize)?;
+        let word = slot.word.load(Acquire);
+        let is_plain = word & PHASE == Phase::Leased as u64
+            && self.lease_of(number, word) == lease
+            && slot.borrower.load(Relaxed) == self.borrower
+            && slot.generation.load(Relaxed) == self.generation
+            && slot.since_ns.load(Relaxed) & 1 == 0;
+        if !is_plain {
+            return None;
+        }
+        slot.since_ns.store(self.now_ns, Relaxed);
+        slot.word.store(word - Phase::Leased as u64 + phase as u64, Release);
+        Some(number)
+    }
+}
+
 pub struct Slots {
     slots: Vec<Slot>,
     // By slot, or empty.
@@ -411,42 +468,9 @@ impl Slots {
         Ok(Some(number))
     }
 
-    /// Leases what is at hand, unless this use is one to be looked at. In a window of its user.
     #[inline(always)]
-    pub fn begin_at_hand(&self, number: u32, borrower: u32, since_ns: u64) -> Option<(Lease, Resource)> {
-        let slot = self.slots.get(number as usize)?;
-        let word = slot.word.load(Relaxed);
-        if word & PHASE != Phase::AtHand as u64 || (word >> USES_SHIFT).is_multiple_of(LOOKED_AT) {
-            return None;
-        }
-        slot.borrower.store(borrower, Relaxed);
-        slot.since_ns.store(since_ns & !1, Relaxed);
-        let leased = word - Phase::AtHand as u64 + (1 << USES_SHIFT) + Phase::Leased as u64;
-        slot.word.store(leased, Release);
-        Some((self.lease_of(number, leased >> USES_SHIFT), Resource(slot.resource.load(Relaxed))))
-    }
-
-    /// Ends a lease of that borrower in one step, unless there is something to look at: its slot is idle, or at hand, from
-    /// now on. In a window of its user, who puts the number where it belongs.
-    #[inline(always)]
-    pub fn end_plain_lease(
-        &self,
-        lease: Lease,
-        borrower: u32,
-        generation: u32,
-        phase: Phase,
-        now_ns: u64,
-    ) -> Option<u32> {
-        let (number, slot, leased) = self.find(lease).ok()?;
-        let is_plain = slot.borrower.load(Relaxed) == borrower
-            && slot.generation.load(Relaxed) == generation
-            && slot.since_ns.load(Relaxed) & 1 == 0;
-        if !is_plain {
-            return None;
-        }
-        slot.since_ns.store(now_ns, Relaxed);
-        slot.word.store(leased - Phase::Leased as u64 + phase as u64, Release);
-        Some(number)
+    pub fn plain(&self, borrower: u32, generation: u32, now_ns: u64) -> PlainSlots<'_> {
+        PlainSlots { slots: &self.slots, salt: self.salt, shift: self.shift, borrower, generation, now_ns }
     }
 
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {

@@ -204,7 +204,7 @@ fn acquire_of_many_that_fails_is_no_use_of_any() {
     many(2).unwrap();
     assert_eq!((pool.stats().acquires, pool.stats().reuses), (2, 2));
     handles::destroy::<Pool>(handle).unwrap();
-    assert_eq!(pool.release_many(leases[..2].iter().copied(), Caller::UNKNOWN), (2, Ok(())));
+    assert_eq!(pool.release_many(&leases[..2], Caller::UNKNOWN), (2, Ok(())));
     assert_eq!(yard.destroyed.load(SeqCst), 2);
 }
 

@@ -316,7 +316,7 @@ impl Barn {
         if !self.pockets.is_open() {
             return None;
         }
-        let (lease, _) = self.slots.begin_at_hand(pocket.number(Owner(7))?, 1, 0)?;
+        let (lease, _) = self.slots.plain(1, 0, 0).begin_lease(pocket.number(Owner(7))?, Phase::AtHand)?;
         pocket.clear();
         assert_eq!(self.users[0].fetch_add(1, Relaxed), 0, "its resource is gone, or another's");
         Some(lease)
@@ -329,7 +329,7 @@ impl Barn {
             return false;
         }
         self.users[0].fetch_sub(1, Relaxed);
-        let number = self.slots.end_plain_lease(lease, 1, 0, Phase::AtHand, 0);
+        let number = self.slots.plain(1, 0, 0).end_lease(lease, Phase::AtHand);
         pocket.fill(Owner(7), number.expect("it is its own, and nobody has ended it"));
         true
     }
