@@ -1,5 +1,5 @@
-// Acquire and release of idle resources: by one thread, by two that have enough, by three that have two, and many at
-// once; and of one resource that passes between two threads.
+// Acquire and release of idle resources: by one thread, by two that have enough, by two that have one and by three that
+// have two, and many at once; and of one resource that passes between two threads.
 #include "harness.hpp"
 #include "peers/peers.hpp"
 
@@ -30,6 +30,7 @@ constexpr double kHoldNs = 20'000;
 constexpr int kLooks = 100; // before a thread gives up its CPU: a few microseconds
 constexpr std::uint32_t kResources = 8;
 constexpr std::uint32_t kScarce = 2;
+constexpr std::uint64_t kHolds = 2'000;
 constexpr std::uint32_t kAtOnce = 32;
 
 ostler_status create(void *, void **resource) {
@@ -207,6 +208,34 @@ MutexPool &scarce_mutex_pool() {
     return pool;
 }
 
+ostler_pool *single_pool() {
+    static ostler_pool *const pool = make_pool(1);
+    return pool;
+}
+
+apr_reslist_t *single_list() {
+    static apr_reslist_t *const list = make_list(1);
+    return list;
+}
+
+MutexPool &single_mutex_pool() {
+    static MutexPool pool(1);
+    return pool;
+}
+
+double cpu_ns() {
+    timespec time{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
+}
+
+// CPU time for each pair of two threads that have one resource.
+template <typename Pair> double cpu_of_two(Pair &&pair) {
+    const double begin = cpu_ns();
+    by_threads(2, kScarcePairs, pair);
+    return (cpu_ns() - begin) / (2 * kScarcePairs);
+}
+
 double mutex_pair() {
     return time_each(kPairs, [](std::uint64_t) { use(roomy_mutex_pool()); });
 }
@@ -231,6 +260,31 @@ void stay_on_cpu(int index) {
     CPU_ZERO(&chosen);
     CPU_SET(cpu, &chosen);
     sched_setaffinity(0, sizeof chosen, &chosen);
+}
+
+// Two threads use one resource for kHoldNs each time. Of a thousand waits the second longest, as a multiple of the time
+// that the other holds it.
+template <typename Acquire, typename Release> double late_wait(Acquire &&acquire, Release &&release) {
+    std::vector<double> waits[2];
+    const auto run = [&](int me) {
+        stay_on_cpu(me);
+        for (std::uint64_t n = 0; n < kHolds; ++n) {
+            const double begin = now_ns();
+            auto held = acquire(me);
+            const double end = now_ns();
+            waits[me].push_back(end - begin);
+            while (now_ns() - end < kHoldNs)
+                ;
+            release(me, held);
+        }
+    };
+    std::thread one(run, 0), other(run, 1);
+    one.join();
+    other.join();
+    waits[0].insert(waits[0].end(), waits[1].begin(), waits[1].end());
+    const auto place = waits[0].begin() + static_cast<std::ptrdiff_t>(waits[0].size() * 999 / 1000);
+    std::nth_element(waits[0].begin(), place, waits[0].end());
+    return *place / kHoldNs;
 }
 
 // Two threads, 0 and 1, acquire and release one resource until it has changed hands so often. Each keeps it until the
@@ -355,6 +409,32 @@ class MutexBaton {
     int turn_ = 0;
 };
 
+double ostler_late_wait() {
+    const auto acquire = [](int) {
+        ostler_lease lease;
+        void *resource;
+        must(ostler_pool_acquire(single_pool(), OSTLER_FOREVER, nullptr, &lease, &resource));
+        return lease;
+    };
+    return late_wait(acquire, [](int, ostler_lease lease) { must(ostler_pool_release(single_pool(), lease)); });
+}
+
+double mutex_late_wait() {
+    return late_wait([](int) { return single_mutex_pool().acquire(); },
+                     [](int, void *resource) { single_mutex_pool().release(resource); });
+}
+
+// The least that the machine makes of two who take turns.
+double futex_late_wait() {
+    static FutexBaton baton(0);
+    return late_wait(
+        [](int me) {
+            baton.acquire(me);
+            return me;
+        },
+        [](int me, int) { baton.release(me); });
+}
+
 OstlerBaton &ostler_baton() {
     static OstlerBaton baton;
     return baton;
@@ -395,6 +475,25 @@ void add_pool(std::vector<Case> &cases) {
                       {"deadpool, managed", [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_managed); }},
                       {"deadpool, unmanaged",
                        [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_unmanaged); }}},
+                     false});
+    cases.push_back({"pool", "two threads, 1 resource, each", "ns", true,
+                     {{"ostler_pool_acquire/release",
+                       [] { return by_threads(2, kScarcePairs, [] { use(single_pool()); }); }},
+                      {"the same, one thread",
+                       [] { return by_threads(1, kScarcePairs, [] { use(single_pool()); }); }},
+                      {"apr_reslist", [] { return by_threads(2, kScarcePairs, [] { use(single_list()); }); }},
+                      {"mutex + condvar + vector",
+                       [] { return by_threads(2, kScarcePairs, [] { use(single_mutex_pool()); }); }}},
+                     false});
+    cases.push_back({"pool", "the same, CPU time for a pair", "ns", true,
+                     {{"ostler_pool_acquire/release", [] { return cpu_of_two([] { use(single_pool()); }); }},
+                      {"apr_reslist", [] { return cpu_of_two([] { use(single_list()); }); }},
+                      {"mutex + condvar + vector", [] { return cpu_of_two([] { use(single_mutex_pool()); }); }}},
+                     false});
+    cases.push_back({"pool", "the same, 20 us each, p99.9 wait", "holds", true,
+                     {{"ostler_pool_acquire/release", ostler_late_wait},
+                      {"futex, in turns", futex_late_wait},
+                      {"mutex + condvar + vector", mutex_late_wait}},
                      false});
     cases.push_back({"pool", "three threads, 2 resources, each", "ns", true,
                      {{"ostler_pool_acquire/release",

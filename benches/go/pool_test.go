@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/puddle/v2"
 
+	"benches/empty"
 	"ostler"
 )
 
@@ -90,6 +91,15 @@ func BenchmarkChannel(b *testing.B) {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	})
+}
+
+// What two calls of C cost that do nothing: no pool behind cgo can be quicker without a tap.
+func BenchmarkTwoEmptyCalls(b *testing.B) {
+	measure(b, func() error {
+		empty.Call()
+		empty.Call()
+		return nil
 	})
 }
 

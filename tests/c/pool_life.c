@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "frozen.h"
 #include "riders.h"
-#include <unistd.h>
 
 TEST(resource_goes_after_its_last_use)
 {
