@@ -1,6 +1,7 @@
 //! Accounts: bytes held are bytes charged, in one tree whose root is the process.
 
 use super::root::{self, Refused};
+use super::window::Window;
 use crate::base::Name;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::text::Size;
@@ -97,12 +98,41 @@ pub struct Account {
     /// Charged for the same bytes; `None`: only the root is.
     parent: Option<Arc<Account>>,
     limit: u64,
-    held: AtomicU64,
+    /// What is held, and what the window keeps.
+    charged: AtomicU64,
+    /// Part of it that is reserved and released again and again.
+    window: Window,
     peak: AtomicU64,
 }
 
 /// Every account that is open. Those that are gone are struck out when room is needed for the next.
 static ACCOUNTS: Mutex<Vec<Weak<Account>>> = Mutex::new(Vec::new());
+
+/// Those of them that may keep what is released.
+static KEEPERS: Mutex<Vec<Weak<Account>>> = Mutex::new(Vec::new());
+
+/// Lets an account keep what is released, for the next reservation.
+pub fn let_keep(account: &Arc<Account>) -> Result<(), OutOfMemory> {
+    let mut keepers = KEEPERS.lock();
+    if keepers.len() == keepers.capacity() {
+        keepers.retain(|known| known.strong_count() > 0);
+    }
+    alloc::try_reserve_one(&mut keepers)?;
+    keepers.push(Arc::downgrade(account));
+    Ok(())
+}
+
+/// What all of them keep together, which nobody holds.
+pub fn kept() -> u64 {
+    let mut kept = 0;
+    each_of(&KEEPERS, |account| kept += account.window.kept());
+    kept
+}
+
+/// Gives all of that back.
+pub fn call_in_all() {
+    each_of(&KEEPERS, |account| account.call_in());
+}
 
 /// Bytes that all accounts of this process hold together, those of devices left out.
 pub fn held() -> u64 {
@@ -141,11 +171,15 @@ pub fn count() -> u64 {
 }
 
 /// Shows every open account to `each`.
-pub fn each(mut each: impl FnMut(&Arc<Account>)) {
+pub fn each(each: impl FnMut(&Arc<Account>)) {
+    each_of(&ACCOUNTS, each);
+}
+
+fn each_of(accounts: &Mutex<Vec<Weak<Account>>>, mut each: impl FnMut(&Arc<Account>)) {
     let mut place = 0;
     // One at a time, so that an account whose last share this is ends outside the lock.
     loop {
-        let account = match ACCOUNTS.lock().get(place) {
+        let account = match accounts.lock().get(place) {
             Some(account) => account.upgrade(),
             None => return,
         };
@@ -170,8 +204,9 @@ impl Account {
     ) -> Result<Arc<Self>, OutOfMemory> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let id = IDS.fetch_add(1, Relaxed);
-        let (held, peak) = (AtomicU64::new(0), AtomicU64::new(0));
-        let account = alloc::try_arc(Self { id, holder, name, parent, limit, held, peak })?;
+        let (charged, peak) = (AtomicU64::new(0), AtomicU64::new(0));
+        let window = Window::default();
+        let account = alloc::try_arc(Self { id, holder, name, parent, limit, charged, window, peak })?;
         let mut accounts = ACCOUNTS.lock();
         if accounts.len() == accounts.capacity() {
             accounts.retain(|known| known.strong_count() > 0);
@@ -201,7 +236,11 @@ impl Account {
 
     /// Counts bytes until they are given back; nothing is counted after a failure.
     pub fn take(&self, bytes: u64, need: Need) -> Result<(), ChargeError> {
-        self.take_below_limits(bytes, need)?;
+        if self.take_below_limits(bytes, need).is_err() {
+            // What is only kept is in nobody's way.
+            self.and_above().for_each(Account::call_in);
+            self.take_below_limits(bytes, need)?;
+        }
         if let Err(refused) = root::take(bytes, self.backing(), need) {
             self.give_below(bytes, None);
             return Err(refused.into());
@@ -224,7 +263,7 @@ impl Account {
         for account in self.and_above() {
             let fits = |sum: &u64| *sum <= account.limit || need == Need::Fact;
             let within = |held: u64| held.checked_add(bytes).filter(fits);
-            if let Err(held) = account.held.fetch_update(Relaxed, Relaxed, within) {
+            if let Err(held) = account.charged.fetch_update(Relaxed, Relaxed, within) {
                 self.give_below(bytes, Some(account));
                 return Err(OverLimit { name: account.name, wanted: bytes, held, limit: account.limit });
             }
@@ -235,7 +274,7 @@ impl Account {
     /// Takes back what was counted in this account and those above it, up to `end`.
     fn give_below(&self, bytes: u64, end: Option<&Account>) {
         for account in self.and_above().take_while(|account| !end.is_some_and(|end| std::ptr::eq(*account, end))) {
-            account.held.fetch_sub(bytes, Relaxed);
+            account.charged.fetch_sub(bytes, Relaxed);
         }
     }
 
@@ -245,8 +284,8 @@ impl Account {
 
     #[inline]
     fn add(&self, bytes: u64) {
-        let before = self.held.fetch_add(bytes, Relaxed);
-        self.note_peak(before.wrapping_add(bytes));
+        self.charged.fetch_add(bytes, Relaxed);
+        self.note_peak(self.held());
     }
 
     #[inline]
@@ -257,7 +296,46 @@ impl Account {
     }
 
     pub fn held(&self) -> u64 {
-        self.held.load(Relaxed)
+        let kept = self.window.kept();
+        self.charged.load(Relaxed).saturating_sub(kept)
+    }
+
+    /// Reserves out of what is kept; `false`: there is too little of it, and [`take`](Self::take) is to be asked.
+    #[inline]
+    pub fn reserve_kept(&self, bytes: u64) -> bool {
+        let reserved = self.window.reserve(bytes);
+        if reserved {
+            self.note_peak(self.held());
+        }
+        reserved
+    }
+
+    /// Notes that so much of what was taken is reserved; what the window has no room for is returned.
+    pub fn note_reserved(&self, bytes: u64) -> u64 {
+        self.window.add(bytes)
+    }
+
+    /// Ends a reservation and keeps what it had, while there is enough for all. `false`: it is to be given back.
+    #[inline]
+    pub fn keep_released(&self, bytes: u64) -> bool {
+        self.parent.is_none() && self.holder != Holder::Device && root::may_keep() && self.window.keep(bytes)
+    }
+
+    /// Ends a part of what the window has reserved, at most `bytes`; says how much it was.
+    pub fn take_from_window(&self, bytes: u64) -> u64 {
+        self.window.remove(bytes)
+    }
+
+    pub fn reserved_in_window(&self) -> u64 {
+        self.window.reserved()
+    }
+
+    /// Gives back what is kept.
+    pub fn call_in(&self) {
+        let kept = self.window.call_in();
+        if kept > 0 {
+            self.give(kept);
+        }
     }
 
     /// Whose memory it is, in the words of traces.
@@ -303,8 +381,8 @@ pub struct Charge {
 impl Charge {
     /// Moves to another account. The process holds no more and no less for that.
     pub fn hand_over(&mut self, to: &Arc<Account>) {
-        to.held.fetch_add(self.bytes, Relaxed);
-        self.account.held.fetch_sub(self.bytes, Relaxed);
+        to.charged.fetch_add(self.bytes, Relaxed);
+        self.account.charged.fetch_sub(self.bytes, Relaxed);
         self.account = to.clone();
         tracing::hand_over(self.traced, to.tracing_keeper());
     }
@@ -313,7 +391,7 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         tracing::untrack(self.traced);
-        self.account.held.fetch_sub(self.bytes, Relaxed);
+        self.account.charged.fetch_sub(self.bytes, Relaxed);
         root::give(self.bytes, self.backing);
     }
 }

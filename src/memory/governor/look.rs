@@ -5,7 +5,7 @@ use super::level::{Judge, Level, Readings, Thresholds, Verdict};
 use super::limit::{Bound, Ceiling, Configured, Limit, Limits, Source, thousandths};
 use super::stall::{Meter, Places};
 use super::watch::{self, Change};
-use super::{keeper, root};
+use super::{account, keeper, root};
 use crate::base::{InvalidField, clock};
 use crate::memory::cgroup::{self, MemoryLimit};
 use crate::memory::kernel::{self, Memory, Reread};
@@ -247,6 +247,9 @@ impl Eyes {
         let ring_above = self.thresholds.next_rise(sight.limits.effective.bytes, now).unwrap_or(u64::MAX);
         root::set_level(self.is_active && now == Level::Critical, if self.is_active { ring_above } else { u64::MAX });
         self.verdict = sight.verdict;
+        if !root::may_keep() {
+            account::call_in_all();
+        }
         if before != now && watch::is_any() {
             let held = root::totals().held;
             let limit = sight.limits.effective.bytes;

@@ -4,7 +4,8 @@
 //! An [`account`] is charged for what an object holds, and the [`root`] of all accounts admits a charge or refuses it, by
 //! one comparison with the [`limit`]. The limit is the least of what the host set and what the kernel allows; a [`look`]
 //! reads it anew, on the way of a charge that finds the last look too old, and says by the fill of every limit and by
-//! [`stall`]s what the [`level`] is. A [`reservation`] is an account of the host's own.
+//! [`stall`]s what the [`level`] is. A [`reservation`] is an account of the host's own, and keeps in a [`window`] what is
+//! released and reserved again.
 //!
 //! Once the host configures or watches the governor, a thread, the [`keeper`], looks at every tick, and tells who keeps a
 //! [`watch`]. Who can give memory back is listed in [`reclaim`], and is asked while memory is short.
@@ -19,6 +20,7 @@ pub mod reservation;
 pub mod root;
 pub mod stall;
 pub mod watch;
+pub mod window;
 
 pub use account::{Account, Charge, Holder};
 pub use root::Refused;

@@ -1,8 +1,9 @@
 //! An account of the host's own: what it is about to take, which can be refused, and what it holds already, which can
 //! only be told.
 
-use super::account::{Account, ChargeError, Holder, Need};
+use super::account::{self, Account, ChargeError, Holder, Need};
 use super::reclaim::{self, ReclaimKind, Reclaimer};
+use super::root;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::handles::{self, Handled, Kind};
 use crate::base::{InvalidField, Name, Owner, callback, clock};
@@ -50,6 +51,7 @@ pub enum ReservationError {
 pub struct Reservation {
     pub account: Arc<Account>,
     essential: bool,
+    /// What is reserved beside the account's window.
     reserved: AtomicU64,
     /// Held while a report is counted, so that of two the later one holds.
     reported: Mutex<u64>,
@@ -119,6 +121,7 @@ impl Reservation {
             }
         }
         let account = Account::open_below(config.parent, config.holder, config.name, limit)?;
+        account::let_keep(&account)?;
         let dispensable = match config.reclaim {
             None => None,
             Some((kind, free)) => {
@@ -143,11 +146,20 @@ impl Reservation {
     pub fn reserve(&self, bytes: u64, essential: bool) -> Result<(), ReservationError> {
         check(bytes)?;
         self.check_open()?;
-        let need = if essential || self.essential { Need::Essential } else { Need::Ordinary };
-        self.account.take(bytes, need)?;
         self.note_use();
-        // The account holds as much, so the sum fits.
-        self.reserved.fetch_add(bytes, Relaxed);
+        if root::is_fresh() && self.account.reserve_kept(bytes) {
+            return Ok(());
+        }
+        self.reserve_anew(bytes, if essential || self.essential { Need::Essential } else { Need::Ordinary })
+    }
+
+    #[cold]
+    fn reserve_anew(&self, bytes: u64, need: Need) -> Result<(), ReservationError> {
+        // What is kept would be charged beside it.
+        self.account.call_in();
+        self.account.take(bytes, need)?;
+        // The account is charged for as much, so the sum fits.
+        self.reserved.fetch_add(self.account.note_reserved(bytes), Relaxed);
         Ok(())
     }
 
@@ -164,8 +176,18 @@ impl Reservation {
 
     /// Ends a part of what was reserved.
     pub fn release(&self, bytes: u64) -> Result<(), ReservationError> {
-        let reserved = self.reserved.fetch_update(Relaxed, Relaxed, |reserved| reserved.checked_sub(bytes));
-        reserved.map_err(|reserved| ReservationError::NotReserved { given: bytes, reserved })?;
+        if self.account.keep_released(bytes) {
+            return Ok(());
+        }
+        // From both, or from none of them.
+        let in_window = self.account.take_from_window(bytes);
+        if in_window < bytes
+            && let Err(beside) =
+                self.reserved.fetch_update(Relaxed, Relaxed, |beside| beside.checked_sub(bytes - in_window))
+        {
+            self.reserved.fetch_add(self.account.note_reserved(in_window), Relaxed);
+            return Err(ReservationError::NotReserved { given: bytes, reserved: beside + in_window });
+        }
         self.account.give(bytes);
         Ok(())
     }
@@ -187,7 +209,7 @@ impl Reservation {
     pub fn stats(&self) -> ReservationStats {
         ReservationStats {
             held: self.account.held(),
-            reserved: self.reserved.load(Relaxed),
+            reserved: self.reserved.load(Relaxed) + self.account.reserved_in_window(),
             reported: *self.reported.lock(),
             peak: self.account.peak(),
             limit: self.account.limit().unwrap_or(0),
@@ -214,6 +236,75 @@ impl Handled for Reservation {
     /// What was reserved or reported is held no more.
     fn finish_destroy(&self) {
         let reported = std::mem::take(&mut *self.reported.lock());
-        self.account.give(self.reserved.swap(0, Relaxed) + reported);
+        self.account.call_in();
+        let reserved = self.reserved.swap(0, Relaxed) + self.account.take_from_window(u64::MAX);
+        self.account.give(reserved + reported);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{account, root};
+    use super::*;
+    use crate::base::Name;
+    use crate::memory::testing::in_own_process;
+
+    const MIB: u64 = 1 << 20;
+
+    fn reservation(name: &str, parent: Option<&Arc<Reservation>>) -> Arc<Reservation> {
+        let config = ReservationConfig {
+            holder: Holder::External,
+            parent: parent.map(|parent| parent.account.clone()),
+            limit: 0,
+            essential: false,
+            name: Name::from(name),
+            reclaim: None,
+        };
+        Reservation::new(Owner(1), config).expect("memory")
+    }
+
+    /// What is kept is held by nobody, is no peak, and is in nobody's way.
+    #[test]
+    fn what_is_kept_counts_nowhere() {
+        if !in_own_process() {
+            return;
+        }
+        let [first, second] = ["first", "second"].map(|name| reservation(name, None));
+        let part = reservation("part", Some(&first));
+        let held = || (root::totals().held, first.account.held(), second.account.held());
+        first.reserve(6 * MIB, false).expect("room");
+        first.release(6 * MIB).expect("reserved");
+        assert_eq!((held(), account::kept(), root::totals().peak), ((0, 0, 0), 6 * MIB, 6 * MIB));
+        // Out of what is kept, and into it.
+        for _ in 0..3 {
+            first.reserve(4 * MIB, false).expect("room");
+            assert_eq!((held(), account::kept()), ((4 * MIB, 4 * MIB, 0), 2 * MIB));
+            assert!(matches!(first.release(4 * MIB + 1), Err(ReservationError::NotReserved { .. })));
+            assert_eq!((held(), first.stats().reserved), ((4 * MIB, 4 * MIB, 0), 4 * MIB));
+            first.release(4 * MIB).expect("reserved");
+            assert_eq!((held(), account::kept()), ((0, 0, 0), 6 * MIB));
+        }
+        second.reserve(3 * MIB, false).expect("room");
+        assert_eq!((held(), root::totals().peak), ((3 * MIB, 0, 3 * MIB), 6 * MIB));
+        second.reserve(4 * MIB, false).expect("room");
+        assert_eq!((held(), root::totals().peak, account::kept()), ((7 * MIB, 0, 7 * MIB), 7 * MIB, 0));
+        // Larger than what is kept at all, and across its edge.
+        first.reserve(100 * MIB, false).expect("room");
+        first.reserve(5 * MIB, false).expect("room");
+        first.release(103 * MIB).expect("reserved");
+        assert_eq!((held(), first.stats().reserved), ((9 * MIB, 2 * MIB, 7 * MIB), 2 * MIB));
+        first.report(MIB).expect("a fact");
+        assert_eq!((first.account.held(), first.account.peak()), (3 * MIB, 105 * MIB));
+        // Below another account nothing is kept, because that is charged as well.
+        part.reserve(MIB, false).expect("room");
+        part.release(MIB).expect("reserved");
+        assert_eq!((first.account.held(), account::kept()), (3 * MIB, 0));
+        second.release(7 * MIB).expect("reserved");
+        assert_eq!((second.account.held(), account::kept()), (0, 7 * MIB));
+        for one in [&part, &first, &second] {
+            one.begin_destroy();
+            one.finish_destroy();
+        }
+        assert_eq!((held(), account::kept(), root::totals().held), ((0, 0, 0), 0, 0));
     }
 }

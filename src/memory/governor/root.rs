@@ -1,7 +1,7 @@
 //! The root of all accounts: what the process holds, and how much it may. A charge is admitted here by comparisons and
 //! one exchange; only one that does not fit, or that comes long after the last look at the kernel, looks again.
 
-use super::account::{Backing, LargestHolders, Need};
+use super::account::{self, Backing, LargestHolders, Need};
 use super::keeper;
 use super::level::Reason;
 use super::limit::{Limit, Limits, Source};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 /// What the process holds and may hold, on cache lines of its own.
 #[repr(align(128))]
 struct Root {
-    /// All but the memory of devices.
+    /// All but the memory of devices, with what accounts keep of what was released.
     held: AtomicU64,
     /// Part of `held`: never counted here before it is there, nor after.
     in_huge_pool: AtomicU64,
@@ -61,7 +61,7 @@ pub struct Totals {
 pub fn totals() -> Totals {
     // In this order, so that the part is never more than the whole.
     let in_huge_pool = ROOT.in_huge_pool.load(Acquire);
-    let held = ROOT.held.load(Acquire).max(in_huge_pool);
+    let held = ROOT.held.load(Acquire).saturating_sub(account::kept()).max(in_huge_pool);
     Totals {
         held,
         in_huge_pool,
@@ -109,7 +109,7 @@ impl fmt::Display for Refused {
 /// Counts bytes, or refuses them.
 #[inline]
 pub fn take(bytes: u64, backing: Backing, need: Need) -> Result<(), Refused> {
-    if clock::coarse_ms() >= ROOT.look_again_ms.load(Relaxed) {
+    if !is_fresh() {
         look::again_if_due();
     }
     if try_take(bytes, backing, need) { Ok(()) } else { take_after_a_look(bytes, backing, need) }
@@ -139,7 +139,7 @@ fn try_take(bytes: u64, backing: Backing, need: Need) -> bool {
                     ROOT.in_huge_pool.fetch_add(bytes, Release);
                 }
                 if sum > ROOT.peak.load(Relaxed) {
-                    ROOT.peak.fetch_max(sum, Relaxed);
+                    note_peak();
                 }
                 if sum > ROOT.ring_above.load(Relaxed) {
                     keeper::ring();
@@ -151,9 +151,17 @@ fn try_take(bytes: u64, backing: Backing, need: Need) -> bool {
     }
 }
 
-/// Nothing is refused by what was true some time ago.
+/// What is only kept is no peak.
+#[cold]
+fn note_peak() {
+    account::call_in_all();
+    ROOT.peak.fetch_max(ROOT.held.load(Relaxed), Relaxed);
+}
+
+/// Nothing is refused by what was true some time ago, nor for what is only kept.
 #[cold]
 fn take_after_a_look(bytes: u64, backing: Backing, need: Need) -> Result<(), Refused> {
+    account::call_in_all();
     let sight = look::now(Depth::Whole);
     if try_take(bytes, backing, need) {
         return Ok(());
@@ -218,6 +226,22 @@ pub fn give(bytes: u64, backing: Backing) {
         }
     }
     ROOT.held.fetch_sub(bytes, Release);
+}
+
+/// Whether the last look at the kernel still counts.
+#[inline]
+pub fn is_fresh() -> bool {
+    clock::coarse_ms() < ROOT.look_again_ms.load(Relaxed)
+}
+
+/// Whether what is released may be kept for the next reservation: not while it would be refused, or while a level begins
+/// where all of it is reserved again.
+#[inline]
+pub fn may_keep() -> bool {
+    let held = ROOT.held.load(Relaxed);
+    held <= ROOT.limit.load(Relaxed).min(ROOT.ring_above.load(Relaxed))
+        && held.saturating_sub(ROOT.in_huge_pool.load(Relaxed)) <= ROOT.ceiling.load(Relaxed)
+        && !ROOT.is_critical.load(Relaxed)
 }
 
 /// From now on these limits hold, until the kernel is looked at again at that time of the coarse clock.
