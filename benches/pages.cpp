@@ -4,6 +4,7 @@
 #include <hwloc.h>
 #include <sys/mman.h>
 
+#include <array>
 #include <fstream>
 #include <memory>
 #include <numeric>
@@ -85,7 +86,12 @@ double arena_ms(std::uint32_t pages, std::uint64_t bytes) {
 }
 
 // The same by the bare system calls. Transparent pages need an aligned address.
-char *raw_map(int flags, int advice, std::uint64_t bytes) {
+void raw_populate(char *start, std::uint64_t bytes) {
+    if (madvise(start, bytes, MADV_POPULATE_WRITE) != 0)
+        give_up("MADV_POPULATE_WRITE failed");
+}
+
+char *raw_map(int flags, int advice, std::uint64_t bytes, bool populate = true) {
     const std::uint64_t mapped = bytes + (advice == MADV_HUGEPAGE ? kHuge : 0);
     void *memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     if (memory == MAP_FAILED)
@@ -94,8 +100,8 @@ char *raw_map(int flags, int advice, std::uint64_t bytes) {
     char *start = reinterpret_cast<char *>((reinterpret_cast<std::uintptr_t>(memory) + unit - 1) & ~(unit - 1));
     if (!(flags & MAP_HUGETLB) && madvise(start, bytes, advice) != 0)
         give_up("madvise failed");
-    if (madvise(start, bytes, MADV_POPULATE_WRITE) != 0)
-        give_up("MADV_POPULATE_WRITE failed");
+    if (populate)
+        raw_populate(start, bytes);
     return start;
 }
 
@@ -121,24 +127,37 @@ double transparent_pages() { return arena_ms(OSTLER_PAGES_TRANSPARENT, kTranspar
 double raw_transparent_pages() { return raw_ms(0, MADV_HUGEPAGE, kTransparentBytes); }
 double raw_small_pages() { return raw_ms(0, MADV_NOHUGEPAGE, kTransparentBytes); }
 
-// MiB in a millisecond when each of `threads` makes its share.
-double pool_pages_by(int threads) {
-    need_pool();
-    const std::uint64_t share = kPoolBytes / static_cast<std::uint64_t>(threads);
-    const double ms = least([=] {
-        std::vector<ostler_arena *> arenas(static_cast<std::size_t>(threads));
-        std::vector<std::thread> running;
+// The same by the bare system calls in two threads, each of which brings in one half.
+double raw_by_two_ms(int flags, int advice, std::uint64_t bytes) {
+    return least([=] {
         const double begin = now_ns();
-        for (ostler_arena *&arena : arenas)
-            running.emplace_back([&arena, share] { arena = arena_of(OSTLER_PAGES_2M, share); });
-        for (std::thread &thread : running)
-            thread.join();
-        const double taken = (now_ns() - begin) / 1e6;
+        char *start = raw_map(flags, advice, bytes, false);
+        std::thread other([=] { raw_populate(start, bytes / 2); });
+        raw_populate(start + bytes / 2, bytes / 2);
+        other.join();
+        const double ms = (now_ns() - begin) / 1e6;
+        munmap(start, bytes);
+        return ms;
+    });
+}
+
+double raw_pool_pages_by_two() { return need_pool(), raw_by_two_ms(MAP_HUGETLB, 0, kPoolBytes); }
+double raw_transparent_pages_by_two() { return raw_by_two_ms(0, MADV_HUGEPAGE, kTransparentBytes); }
+
+// Milliseconds until two threads have made an arena each, together as large.
+double pool_pages_of_two() {
+    need_pool();
+    return least([] {
+        std::array<ostler_arena *, 2> arenas{};
+        const double begin = now_ns();
+        std::thread other([&] { arenas[1] = arena_of(OSTLER_PAGES_2M, kPoolBytes / 2); });
+        arenas[0] = arena_of(OSTLER_PAGES_2M, kPoolBytes / 2);
+        other.join();
+        const double ms = (now_ns() - begin) / 1e6;
         for (ostler_arena *arena : arenas)
             must(ostler_arena_destroy(arena));
-        return taken;
+        return ms;
     });
-    return static_cast<double>(kPoolBytes / kMiB) / ms;
 }
 
 constexpr std::uint64_t kChaseBytes = 1024 * kMiB;
@@ -239,9 +258,16 @@ void add_pages(std::vector<Case> &cases) {
                      {{"ostler_arena_create", transparent_pages},
                       {"mmap + MADV_POPULATE_WRITE", raw_transparent_pages},
                       {"the same of 4 KiB pages", raw_small_pages}}});
-    cases.push_back({"pages", "120 MiB of 2 MiB pages, 2 threads", "MiB/ms", false,
-                     {{"ostler_arena_create by two", [] { return pool_pages_by(2); }},
-                      {"ostler_arena_create by one", [] { return pool_pages_by(1); }}},
+    cases.push_back({"pages", "120 MiB of 2 MiB pages, on 2 CPUs", "ms", true,
+                     {{"ostler_arena_create", pool_pages},
+                      {"two threads, an arena of half as much each", pool_pages_of_two},
+                      {"mmap, MADV_POPULATE_WRITE by two", raw_pool_pages_by_two},
+                      {"mmap + MADV_POPULATE_WRITE by one", raw_pool_pages}},
+                     false});
+    cases.push_back({"pages", "256 MiB of transparent pages, on 2 CPUs", "ms", true,
+                     {{"ostler_arena_create", transparent_pages},
+                      {"mmap, MADV_POPULATE_WRITE by two", raw_transparent_pages_by_two},
+                      {"mmap + MADV_POPULATE_WRITE by one", raw_transparent_pages}},
                      false});
     cases.push_back({"pages", "random load in 1 GiB", "ns", true,
                      {{"huge arena", chase_huge_arena},

@@ -12,6 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 
 /// Brought in at once by all hands together, between two looks at the headroom.
 const SLICE: u64 = 64 << 20;
+/// Brought in by one system call. While it lasts, no other thread maps or unmaps anything.
+const CALL: u64 = 8 << 20;
+/// Less is not worth a thread.
+const LEAST_FOR_A_HAND: u64 = 32 << 20;
+const MOST_HANDS: u64 = 8;
 
 #[derive(Clone, Debug)]
 pub struct Crew {
@@ -55,10 +60,20 @@ impl Crew {
         Self { hands: vec![Hand { cpus: None }], is_interleaved: false }
     }
 
+    /// The same with others beside it, where there is much to do and more CPUs may be used. Only for what a policy places, or
+    /// on a machine of one node: else pages would come from wherever the others run.
+    pub fn with_helpers(self, bytes: u64, is_placed_anywhere: bool) -> Self {
+        if self.places() || bytes < 2 * LEAST_FOR_A_HAND || !(is_placed_anywhere || kernel::is_of_one_node()) {
+            return self;
+        }
+        let count = (bytes / LEAST_FOR_A_HAND).min(system::usable_cpus()).clamp(1, MOST_HANDS);
+        Self { hands: vec![Hand { cpus: None }; count as usize], ..self }
+    }
+
     /// A thread for each node of an interleaved placement, else one for all of its nodes. Refused where a node has no CPU
     /// to run on.
     pub fn on_nodes(placement: &Placement) -> Result<Self, Limit> {
-        let is_interleaved = placement.is_interleaved();
+        let is_interleaved = placement.is_interleaved() && placement.nodes().count() > 1;
         let of_nodes: Vec<NodeMask> = placement.nodes().iter().map(kernel::cpus_of_node).collect();
         let groups = match is_interleaved {
             true => of_nodes,
@@ -96,24 +111,35 @@ impl Crew {
         let stop = AtomicBool::new(false);
         let work = |number: usize, hand: &Hand| {
             let share = Share { bytes, piece: piece.max(1), first: number as u64, of: count };
-            let done = hand.work(&share, slice, &stop, admit, populate);
+            let done = hand.work(&share, slice, CALL.max(page_bytes), &stop, admit, populate);
             stop.fetch_or(done.is_err(), Relaxed);
             done
         };
-        if let [hand @ Hand { cpus: None }] = self.hands.as_slice() {
-            return work(0, hand);
+        // Who asks is one of the hands, unless each has to run elsewhere.
+        let (own, others) = match self.hands.split_first() {
+            Some((own @ Hand { cpus: None }, others)) => (Some(own), others),
+            _ => (None, self.hands.as_slice()),
+        };
+        if others.is_empty() {
+            return own.map_or(Ok(()), |own| work(0, own));
         }
+        let first = usize::from(own.is_some());
         std::thread::scope(|scope| {
             let start = |(number, hand)| thread::spawn_scoped(scope, "touch", move || work(number, hand));
-            let started: Vec<_> = self.hands.iter().enumerate().map(start).collect();
-            let ended = started.into_iter().map(|thread| match thread {
+            let numbered = || (first..).zip(others);
+            let started: Vec<_> = numbered().map(start).collect();
+            let own = own.map_or(Ok(()), |own| work(0, own));
+            let ended = numbered().zip(started).map(|((number, hand), thread)| match thread {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // Who asks does it as well.
+                Err(_) if hand.cpus.is_none() => work(number, hand),
                 Err(error) => {
                     Err(Refusal::Absent(Limit::ThreadRefused, error.source.raw_os_error().unwrap_or(libc::EAGAIN)))
                 }
             });
             // All of them have ended before any of what they say counts.
-            ended.collect::<Vec<_>>().into_iter().collect()
+            let ended: Vec<_> = ended.collect();
+            ended.into_iter().fold(own, Result::and)
         })
     }
 }
@@ -123,6 +149,7 @@ impl Hand {
         &self,
         share: &Share,
         slice: u64,
+        call: u64,
         stop: &AtomicBool,
         admit: impl Fn(u64) -> Result<A, Limit>,
         populate: impl Fn(u64, u64) -> Result<(), Errno>,
@@ -135,7 +162,7 @@ impl Hand {
             })?;
         }
         let (mut left, mut admitted, mut until_look) = (share.left(), None, 0);
-        for (offset, bytes) in share.ranges(slice) {
+        for (offset, bytes) in share.ranges(call) {
             if stop.load(Relaxed) {
                 break;
             }
@@ -172,10 +199,10 @@ impl Share {
         self.pieces().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Its pieces, none of them longer than a slice.
-    fn ranges(&self, slice: u64) -> impl Iterator<Item = (u64, u64)> {
+    /// Its pieces, none of them longer than `most`.
+    fn ranges(&self, most: u64) -> impl Iterator<Item = (u64, u64)> {
         self.pieces().flat_map(move |(start, bytes)| {
-            (0..bytes).step_by(slice as usize).map(move |at| (start + at, slice.min(bytes - at)))
+            (0..bytes).step_by(most as usize).map(move |at| (start + at, most.min(bytes - at)))
         })
     }
 }
@@ -188,7 +215,7 @@ mod tests {
     const PAGE: u64 = 4096;
 
     fn crew(count: usize, is_interleaved: bool) -> Crew {
-        let cpus = Some(kernel::cpus_of_node(0)).filter(|_| count > 1);
+        let cpus = Some(kernel::cpus_of_node(0)).filter(|_| is_interleaved);
         Crew { hands: vec![Hand { cpus }; count], is_interleaved }
     }
 
@@ -207,7 +234,7 @@ mod tests {
                     Ok(())
                 };
                 let populate = |offset, bytes| {
-                    assert!(bytes <= SLICE.max(page_bytes) && *admitted.lock() >= bytes);
+                    assert!(bytes <= CALL.max(page_bytes) && *admitted.lock() >= bytes);
                     done.lock().push((offset, bytes));
                     Ok(())
                 };
@@ -220,6 +247,37 @@ mod tests {
                 });
                 assert_eq!(end, bytes);
             }
+        }
+    }
+
+    #[test]
+    fn helpers_come_for_much_and_never_for_what_a_first_touch_places() {
+        let _quiet = super::super::testing::quiet();
+        let hands = |bytes| Crew::caller().with_helpers(bytes, true).hands.len() as u64;
+        assert_eq!((hands(0), hands(2 * LEAST_FOR_A_HAND - 1)), (1, 1));
+        assert_eq!(hands(1 << 40), system::usable_cpus().min(MOST_HANDS));
+        assert_eq!(crew(2, true).with_helpers(1 << 40, true).hands.len(), 2);
+    }
+
+    /// What no thread can be had for, who asks does alone.
+    #[cfg(feature = "faults")]
+    #[test]
+    fn helpers_that_do_not_come_are_not_needed() {
+        use super::super::testing::in_own_process;
+        use crate::base::faults::{Point, set};
+        if !in_own_process() {
+            return;
+        }
+        for nth in 1..4 {
+            let done = Mutex::new(0);
+            set(Point::ThreadStart as usize, nth, libc::EAGAIN, true);
+            let populate = |_, bytes: u64| {
+                *done.lock() += bytes;
+                Ok(())
+            };
+            let ended = crew(4, false).bring_in(5 * SLICE, PAGE, &|_| Ok(()), &populate);
+            set(Point::ThreadStart as usize, 0, 0, false);
+            assert_eq!((ended, done.into_inner()), (Ok(()), 5 * SLICE));
         }
     }
 

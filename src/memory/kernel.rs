@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// A pool of huge pages of one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,6 +178,15 @@ pub fn allowed_nodes() -> Vec<u32> {
         nodes.push(0);
     }
     nodes
+}
+
+/// Whether all memory is on one node, which hardware does not change.
+pub fn is_of_one_node() -> bool {
+    static IS_ONE: OnceLock<bool> = OnceLock::new();
+    *IS_ONE.get_or_init(|| {
+        let nodes = fs::read_to_string("/sys/devices/system/node/has_memory").unwrap_or_default();
+        number_list(nodes.trim()).len() <= 1
+    })
 }
 
 /// The CPUs of a node; empty when it has none, or the kernel tells nothing.

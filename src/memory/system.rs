@@ -433,6 +433,14 @@ pub fn current_node() -> Option<u32> {
     Some(node)
 }
 
+/// How many CPUs this thread may run on.
+pub fn usable_cpus() -> u64 {
+    let mut cpus = NodeMask::EMPTY;
+    // SAFETY: the mask has as many bytes as are told.
+    let told = unsafe { libc::sched_getaffinity(0, MASK_BITS / 8, cpus.words_mut().as_mut_ptr().cast()) };
+    if told == 0 { u64::from(cpus.count()).max(1) } else { 1 }
+}
+
 /// Lets this thread run on these CPUs only, as far as it may use them: EINVAL when it may use none.
 pub fn run_on(cpus: &NodeMask) -> Result<(), Errno> {
     seam(Point::Affinity)?;

@@ -135,7 +135,8 @@ impl Rung<'_> {
         if is_named.get() {
             mapping.options.add(Options::NAMED);
         }
-        let placing = self.prepare(&mut mapping, placement, steps)?;
+        let mut placing = self.prepare(&mut mapping, placement, steps)?;
+        placing.crew = placing.crew.with_helpers(bytes, placing.by == PlacedBy::Policy);
         // A touch goes to other nodes where these are short; who wants no others has to look first.
         let bound = placement.filter(|placement| placing.crew.places() && placement.bound_to().is_some());
         if let Some(placement) = bound {
@@ -200,7 +201,8 @@ impl Rung<'_> {
         let window = window.map_err(|errno| self.step(Limit::AddressSpace, errno))?;
         let mut mapping = Mapping::own(window, self.request, self.tried, alignment, charge);
         mapping.name(self.name);
-        let placing = self.prepare(&mut mapping, self.placement, steps)?;
+        let mut placing = self.prepare(&mut mapping, self.placement, steps)?;
+        placing.crew = placing.crew.with_helpers(bytes, placing.by == PlacedBy::Policy);
         Ok((mapping, placing))
     }
 
