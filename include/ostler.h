@@ -716,7 +716,7 @@ typedef struct ostler_page_source {
     /**
      * 1: pages are brought in when memory is mapped, as long as that cannot end in an out-of-memory kill. 0: when
      * they are touched; explicit huge pages always are when memory is mapped, and so is what can only be placed by first
-     * touch because memory policies are refused.
+     * touch because memory policies are refused. Much is brought in by several threads, which end before the call does.
      */
     uint32_t prefault;
     /** 1: pages stay in memory once they are there (mlock2, within RLIMIT_MEMLOCK). Explicit huge pages always do. */

@@ -44,7 +44,7 @@ func (s PageSource) Advise(size int) (Advice, error) {
 	advice := Advice{
 		Holds: c.holds != 0, Pages: PagePolicy(c.page_policy), NodePolicy: NodePolicy(c.node_policy),
 		PlacedBy: PlacedBy(c.placed_by),
-		NodeSet: members(&c.node_set), PageBytes: uint64(c.page_bytes), MappedBytes: uint64(c.mapped_bytes),
+		NodeSet:  members(&c.node_set), PageBytes: uint64(c.page_bytes), MappedBytes: uint64(c.mapped_bytes),
 	}
 	for _, one := range c.obstacles[:min(int(c.obstacle_count), len(c.obstacles))] {
 		advice.Obstacles = append(advice.Obstacles, Obstacle{

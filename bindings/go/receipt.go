@@ -125,7 +125,7 @@ func receiptOf(c *C.ostler_receipt) Receipt {
 		GotPages: PagePolicy(c.got_pages), GotNodePolicy: NodePolicy(c.got_node_policy),
 		GotOptions: Options(c.got_options), NodeSet: members(&c.node_set), PlacedBy: PlacedBy(c.placed_by),
 		UnverifiedErrno: syscall.Errno(c.unverified_errno),
-		PageBytes: uint64(c.page_bytes), Address: uintptr(c.address), MappedBytes: uint64(c.mapped_bytes),
+		PageBytes:       uint64(c.page_bytes), Address: uintptr(c.address), MappedBytes: uint64(c.mapped_bytes),
 		ResidentBytes: uint64(c.resident_bytes), HugeBytes: uint64(c.huge_bytes),
 		PagesVerifiedBy: Verification(c.pages_verified_by), NodesVerifiedBy: Verification(c.nodes_verified_by),
 	}

@@ -7,7 +7,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -213,6 +215,18 @@ static pid_t start_thief(int pages)
 static void asks_beside_a_thief(void)
 {
     int got = 0;
+    for (int i = 0; i < 100; i++) {
+        ostler_arena *arena;
+        CHECK_STATUS(create(asking_for(OSTLER_PAGES_2M, 0), 2 * HUGE_BYTES, &arena), OSTLER_OK);
+        ostler_receipt receipt = receipt_of(arena);
+        use(&receipt);
+        if (receipt.got_pages != OSTLER_PAGES_2M) {
+            CHECK(receipt.step_count >= 1 && receipt.steps[0].page_policy == OSTLER_PAGES_2M);
+            CHECK(receipt.steps[0].os_errno == ENOMEM || receipt.steps[0].os_errno == EFAULT);
+            CHECK(receipt.steps[0].limit != OSTLER_LIMIT_NONE);
+        }
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
     for (int i = 0; i < 10000; i++) {
         ostler_arena *arena;
         ostler_status status = create(asking_for(OSTLER_PAGES_2M, 1), HUGE_BYTES, &arena);
@@ -482,6 +496,40 @@ static void asks_without_transparent_pages(void)
 }
 
 TEST(a_process_without_transparent_pages) { run(asks_without_transparent_pages); }
+
+#define HUGE_SIZES "/sys/kernel/mm/hugepages"
+
+/* A kernel that was built without them has no such folder. */
+static void asks_without_explicit_huge_pages(void)
+{
+    static const uint32_t pages[] = {OSTLER_PAGES_2M, OSTLER_PAGES_1G, OSTLER_PAGES_BEST};
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", HUGE_SIZES, "tmpfs", 0, NULL) != 0)
+        SKIP("nothing can be mounted here");
+    for (size_t i = 0; i < 3; i++) {
+        ostler_arena *arena;
+        CHECK_STATUS(create(asking_for(pages[i], 0), 2 * HUGE_BYTES, &arena), OSTLER_OK);
+        ostler_receipt receipt = receipt_of(arena);
+        CHECK(receipt.got_pages == OSTLER_PAGES_TRANSPARENT || receipt.got_pages == OSTLER_PAGES_BASE);
+        CHECK_EQ(receipt.resident_bytes, receipt.mapped_bytes);
+        int unknown = 0;
+        for (uint32_t step = 0; step < receipt.step_count; step++)
+            unknown += receipt.steps[step].limit == OSTLER_LIMIT_PAGE_SIZE_UNKNOWN;
+        CHECK_EQ(unknown, pages[i] == OSTLER_PAGES_2M ? 1 : 2);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+        ostler_status strictly = create(asking_for(pages[i], 1), 2 * HUGE_BYTES, &arena);
+        CHECK_STATUS(strictly, pages[i] == OSTLER_PAGES_BEST ? OSTLER_OK : OSTLER_E_PAGES_UNAVAILABLE);
+        if (strictly == OSTLER_OK)
+            CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+}
+
+TEST(a_kernel_without_explicit_huge_pages)
+{
+    if (access(HUGE_SIZES, F_OK) != 0)
+        SKIP("this kernel is one");
+    run(asks_without_explicit_huge_pages);
+}
 
 static int is_privileged;
 

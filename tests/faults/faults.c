@@ -287,6 +287,24 @@ static ostler_status use_page_source(void)
     return status;
 }
 
+/* So much that several threads bring it in. */
+static ostler_status use_much(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .prefault = 1};
+    ostler_arena_config config = {.struct_size = sizeof config, .source = &source, .chunk_bytes = 96 << 20,
+                                  .name = "ostler-test"};
+    ostler_receipt receipt = {.struct_size = sizeof receipt};
+    ostler_arena *arena = NULL;
+    TRY(ostler_arena_create(&config, &arena));
+    if (arena == NULL)
+        return status;
+    TRY(ostler_arena_get_receipt(arena, 0, &receipt));
+    EXPECT(receipt.resident_bytes == receipt.mapped_bytes);
+    EXPECT_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    return status;
+}
+
 static ostler_status use_file(void)
 {
     ostler_status status = OSTLER_OK;
@@ -711,6 +729,7 @@ static const struct scenario buffers = {use_buffers, {OSTLER_E_OUT_OF_MEMORY, OS
 static const struct scenario page_source = {
     use_page_source,
     {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_LIMIT, OSTLER_OK}};
+static const struct scenario much = {use_much, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario file = {
     use_file, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LIMIT, OSTLER_OK}};
 /* A descriptor that cannot be looked at is taken for one of something else. */
@@ -785,6 +804,26 @@ TEST(system_calls_of_a_page_source)
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
         fail_each_visit(&page_source, failures[i].point, failures[i].os_errno);
 }
+
+TEST(placing_by_first_touch)
+{
+    static const struct {
+        uint32_t point;
+        int32_t os_errno;
+    } failures[] = {
+        {OSTLER_FAULT_AFFINITY, EPERM}, {OSTLER_FAULT_AFFINITY, EINVAL},  {OSTLER_FAULT_THREAD_START, EAGAIN},
+        {OSTLER_FAULT_MADVISE, EFAULT}, {OSTLER_FAULT_MADVISE, EINVAL},   {OSTLER_FAULT_MMAP, ENOMEM},
+        {OSTLER_FAULT_SCAN, ENOTTY},    {OSTLER_FAULT_MOVE_PAGES, EPERM}, {OSTLER_FAULT_ALLOCATION, ENOMEM},
+    };
+    /* No policy is taken, all the while. */
+    ostler_faults_set(OSTLER_FAULT_MBIND, 1, EPERM, 1);
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        fail_each_visit(&page_source, failures[i].point, failures[i].os_errno);
+    ostler_faults_set(OSTLER_FAULT_MBIND, 0, 0, 0);
+}
+
+TEST(threads_that_bring_much_in) { fail_each_visit(&much, OSTLER_FAULT_THREAD_START, EAGAIN); }
+TEST(much_that_is_brought_in_by_threads) { fail_each_visit(&much, OSTLER_FAULT_MADVISE, EFAULT); }
 
 TEST(system_calls_of_a_file)
 {

@@ -66,6 +66,8 @@ run_machine() {
     while read -r from to distance; do
         memory+=(-numa "dist,src=$from,dst=$to,val=$distance")
     done <<<$'0 1 16\n0 2 22\n0 3 32\n1 2 32\n1 3 22\n2 3 16'
+    # A bus of node 2, with a port on it.
+    memory+=(-device 'pxb-pcie,id=bus,bus_nr=100,numa_node=2,bus=pcie.0' -device 'pcie-root-port,id=devices,bus=bus,chassis=1')
     timeout --kill-after=5 "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max -smp 4 -m 4096M \
         "${memory[@]}" -nodefaults -no-user-config -display none -no-reboot -serial stdio \
         -kernel "$(kernel)" -initrd "$disk" \

@@ -86,6 +86,34 @@ TEST(interleaved_pages_are_spread_evenly)
     }
 }
 
+/* So much that threads on other nodes bring it in as well: the policy places it all the same. */
+TEST(much_is_where_the_policy_says)
+{
+    for (uint32_t policy = OSTLER_NODE_LOCAL; policy <= OSTLER_NODE_ONE; policy++) {
+        uint32_t node = policy == OSTLER_NODE_ONE ? 3 : 1;
+        cpu_set_t all;
+        CPU_ZERO(&all);
+        for (int cpu = 0; cpu < NODES; cpu++)
+            CPU_SET(cpu, &all);
+        run_on_node(1);
+        if (policy == OSTLER_NODE_ONE)
+            CHECK_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+        ostler_arena *arena = make(asking_for(OSTLER_PAGES_BASE, policy, policy == OSTLER_NODE_ONE ? node : 0), 128 * MIB);
+        ostler_receipt receipt = receipt_of(arena, 0);
+        CHECK_EQ(receipt.resident_bytes, receipt.mapped_bytes);
+        CHECK(receipt.node_count == 1 && receipt.nodes[0].node == node);
+        CHECK_EQ(receipt.placed_by, OSTLER_PLACED_BY_POLICY);
+        destroy(arena);
+    }
+    /* Nobody said where: where the thread runs that asks. */
+    run_on_node(2);
+    ostler_arena *arena = make(asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ANY, 0), 128 * MIB);
+    ostler_receipt receipt = receipt_of(arena, 0);
+    CHECK(receipt.node_count == 1 && receipt.nodes[0].node == 2);
+    CHECK_EQ(receipt.placed_by, OSTLER_PLACED_BY_KERNEL);
+    destroy(arena);
+}
+
 TEST(pages_that_a_thread_touches_first_are_on_its_node)
 {
     ostler_page_source source = asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ANY, 0);

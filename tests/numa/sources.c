@@ -1,6 +1,7 @@
 /* Sets of nodes, the nearest ones, what is wanted most where not all is to be had, and pages that are brought home, on a
  * machine of four nodes. */
 #include "nodes.h"
+#include <dirent.h>
 
 static ostler_page_source asking_for_set(uint32_t pages, uint32_t node_policy, uint64_t nodes)
 {
@@ -55,6 +56,40 @@ TEST(nearest_to_each_cpu)
         check_only_on(&receipt, (uint64_t)1 << node);
         destroy(arena);
     }
+}
+
+TEST(nearest_to_a_device)
+{
+    /* Whatever is on the bus of node 2; what is on the others belongs to no node, which is told. */
+    struct dirent *entry;
+    int of_a_node = 0, of_none = 0;
+    DIR *devices = opendir("/sys/bus/pci/devices");
+    CHECK(devices != NULL);
+    while ((entry = readdir(devices)) != NULL) {
+        char path[300];
+        ostler_arena *arena;
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/numa_node", entry->d_name);
+        long long node = read_number(path);
+        ostler_page_source source = asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_NEAREST_DEVICE, 0);
+        snprintf(source.device, sizeof source.device, "%.40s", entry->d_name);
+        if (node < 0) {
+            CHECK_STATUS(create(strictly(source), 2 * MIB, &arena), OSTLER_E_NODE_UNAVAILABLE);
+            arena = make(source, 2 * MIB);
+            CHECK_EQ(receipt_of(arena, 0).steps[0].limit, OSTLER_LIMIT_NODE_UNKNOWN);
+            of_none++;
+        } else {
+            arena = make(strictly(source), 2 * MIB);
+            ostler_receipt receipt = receipt_of(arena, 0);
+            CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_NEAREST_DEVICE);
+            check_only_on(&receipt, (uint64_t)1 << node);
+            of_a_node += node == 2;
+        }
+        destroy(arena);
+    }
+    closedir(devices);
+    CHECK(of_a_node > 0 && of_none > 0);
 }
 
 /* Large pages elsewhere, small ones here: whoever names the size gets the first, whoever asks for the best the second. */

@@ -26,6 +26,7 @@ fn small(free_huge: [u64; 4]) -> Machine {
         pools: BTreeMap::from([(HUGE, Pool { unpromised: free_huge.iter().sum(), group_left: None })]),
         available_bytes: 3 * GIB,
         group_left: None,
+        address_space_left: None,
     }
 }
 
@@ -126,6 +127,14 @@ fn each_limit_is_named_where_it_lies() {
     );
     assert_eq!(plan.rungs.iter().map(|rung| rung.left_bytes).collect::<Vec<_>>(), [HUGE, 0, 3 * HUGE]);
     assert_eq!(plan.holds(), None);
+    // Address space is taken by whatever is mapped, touched or not.
+    machine.address_space_left = Some(2 * HUGE);
+    let untouched = machine.plan(&Wish { prefault: false, ..wish(Pages::Base, 4 * HUGE, &none) });
+    assert_eq!(
+        (outcome(&untouched), untouched.rungs[0].left_bytes),
+        (vec![(Pages::Base, Limit::AddressSpace)], 2 * HUGE)
+    );
+    machine.address_space_left = None;
     // What is not brought in cannot run into the limit now.
     assert!(machine.plan(&Wish { prefault: false, ..wish(Pages::Base, 4 * HUGE, &none) }).holds().is_some());
     machine.group_left = None;

@@ -18,7 +18,7 @@ pub fn huge_bytes_around(start: u64, end: u64) -> Option<u64> {
 
 fn around(text: &str, start: u64, end: u64) -> Option<(u64, u64)> {
     let touching = || text.lines().filter_map(range).filter(|(from, to)| *to > start && *from < end);
-    Some((touching().next()?.0, touching().last()?.1))
+    Some((touching().next()?.0, touching().next_back()?.1))
 }
 
 /// Bytes on each node, of the mappings that fill exactly this range.
