@@ -80,8 +80,9 @@ static void check_nothing_is_left(uint32_t point, uint64_t nth)
 
 static void fail_each_visit(const struct scenario *scenario, uint32_t point, int32_t os_errno)
 {
-    /* What the library keeps for good is there from now on. */
+    /* What the library keeps for good is there from now on, also what the governor opens when it is asked. */
     EXPECT_STATUS(scenario->run(), OSTLER_OK);
+    check_nothing_is_left(point, 0);
     int descriptors = count_descriptors();
     for (uint64_t nth = 1; nth < MOST_VISITS; nth++) {
         ostler_faults_set(point, nth, os_errno, 0);
@@ -527,6 +528,75 @@ static ostler_status use_buffers(void)
     return status;
 }
 
+static ostler_status make_word(void *user_data, void *slot)
+{
+    (void)user_data;
+    *(void **)slot = malloc(8);
+    __atomic_add_fetch(&resources, 1, __ATOMIC_SEQ_CST);
+    return OSTLER_OK;
+}
+
+static ostler_status clean_word(void *user_data, void *slot)
+{
+    (void)user_data, (void)slot;
+    return OSTLER_OK;
+}
+
+static void end_word(void *user_data, void *slot)
+{
+    (void)user_data;
+    free(*(void **)slot);
+    __atomic_sub_fetch(&resources, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Slots that grow by chunks, got and put by the call and by a magazine, listed, trimmed, and one put after the end. */
+static ostler_status use_slab(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_BEST, .prefault = 1,
+                                 .node_policy = OSTLER_NODE_INTERLEAVE};
+    ostler_slab_callbacks callbacks = {.struct_size = sizeof callbacks, .create = make_word, .reset = clean_word,
+                                       .destroy = end_word};
+    for (uint32_t checked = 0; checked <= 1; checked++) {
+        ostler_slab_config config = {.struct_size = sizeof config, .source = &source, .slot_bytes = 4096,
+                                     .max_slots = 200, .chunk_bytes = 65536, .magazine_slots = 8, .checked = checked,
+                                     .name = "ostler-test"};
+        ostler_slab *slab = NULL;
+        ostler_magazine *magazine = NULL;
+        ostler_slab_live live[8];
+        ostler_receipt receipt = {.struct_size = sizeof receipt};
+        void *slots[60] = {0}, *many[10] = {0}, *last = NULL;
+        uint32_t put;
+        uint64_t count;
+        TRY(ostler_slab_create(&config, &callbacks, NULL, &slab));
+        if (slab == NULL)
+            return status;
+        TRY(ostler_magazine_open(slab, &magazine));
+        for (int i = 0; i < 60; i++)
+            TRY(magazine != NULL && i % 2 ? ostler_magazine_get(magazine, &slots[i]) : ostler_slab_get(slab, &slots[i]));
+        ostler_status all = ostler_slab_get_n(slab, 10, many);
+        TRY(all);
+        TRY(ostler_slab_list_live(slab, live, 8, &count));
+        TRY(ostler_slab_get_receipt(slab, 0, &receipt));
+        if (all == OSTLER_OK)
+            EXPECT_STATUS(ostler_slab_put_n(slab, many, 10, &put), OSTLER_OK);
+        for (int i = 0; i < 60; i++)
+            if (slots[i] != NULL)
+                EXPECT_STATUS(magazine != NULL && i % 3 ? ostler_magazine_put(magazine, slots[i])
+                                                        : ostler_slab_put(slab, slots[i]),
+                              OSTLER_OK);
+        if (magazine != NULL)
+            EXPECT_STATUS(ostler_magazine_close(magazine), OSTLER_OK);
+        TRY(ostler_slab_trim(slab, NULL));
+        TRY(ostler_slab_get(slab, &last));
+        EXPECT_STATUS(ostler_slab_destroy(slab), OSTLER_OK);
+        if (last != NULL)
+            EXPECT_STATUS(ostler_slab_put(slab, last), OSTLER_OK);
+        EXPECT_EQ(__atomic_load_n(&resources, __ATOMIC_SEQ_CST), 0);
+    }
+    return status;
+}
+
 static ostler_status load_word(void *user_data, void **value, uint64_t *size_bytes)
 {
     (void)user_data;
@@ -725,6 +795,8 @@ static const struct scenario arena = {
 static const struct scenario tracing = {use_tracing, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario hand_over = {use_hand_over, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario lazy = {use_lazy, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LOAD_FAILED, OSTLER_E_SYSTEM, OSTLER_OK}};
+static const struct scenario slab = {
+    use_slab, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_CALLBACK_FAILED, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_OK}};
 static const struct scenario buffers = {use_buffers, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario page_source = {
     use_page_source,
@@ -763,6 +835,11 @@ TEST(mmap_of_a_hand_over) { fail_each_visit(&hand_over, OSTLER_FAULT_MMAP, ENOME
 TEST(allocations_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_MMAP, ENOMEM); }
 TEST(callbacks_of_a_lazy) { fail_each_visit(&lazy, OSTLER_FAULT_CALLBACK, EIO); }
+TEST(allocations_of_a_slab) { fail_each_visit(&slab, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(mmap_of_a_slab) { fail_each_visit(&slab, OSTLER_FAULT_MMAP, ENOMEM); }
+TEST(mbind_of_a_slab) { fail_each_visit(&slab, OSTLER_FAULT_MBIND, EPERM); }
+TEST(madvise_of_a_slab) { fail_each_visit(&slab, OSTLER_FAULT_MADVISE, ENOMEM); }
+TEST(callbacks_of_a_slab) { fail_each_visit(&slab, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(allocations_of_buffers) { fail_each_visit(&buffers, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_segment) { fail_each_visit(&segment, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(mmap_of_a_segment_without_memory) { fail_each_visit(&segment, OSTLER_FAULT_MMAP, ENOMEM); }
