@@ -85,6 +85,24 @@ double slots() {
            static_cast<double>(kHeld);
 }
 
+// Buffers are held a hundred at a time, more than a thread keeps at hand.
+double buffers_held() {
+    constexpr std::uint64_t kHeld = 100;
+    static ostler_buffers *const buffers = [] {
+        ostler_buffers *made = nullptr;
+        must(ostler_buffers_create(nullptr, &made));
+        return made;
+    }();
+    static ostler_buffer held[kHeld];
+    return time_each(5000, [](std::uint64_t) {
+               for (ostler_buffer &view : held)
+                   must(ostler_buffers_get(buffers, 1024, &view, nullptr));
+               for (const ostler_buffer view : held)
+                   must(ostler_buffers_release(buffers, view));
+           }) /
+           static_cast<double>(kHeld);
+}
+
 // An arena's whole life, the first chunk brought in.
 double arena_lives() {
     return time_each(200, [](std::uint64_t) { must(ostler_arena_destroy(make_arena(2 << 20))); });
@@ -101,6 +119,7 @@ void add_tracing(std::vector<Case> &cases) {
     add(cases, "inline cursor, 64 B", cursor_blocks);
     add(cases, "plain call into an arena, 64 B", plain_blocks);
     add(cases, "slot of a slab, 64 B, 1000 held", slots);
+    add(cases, "buffer of 1 KiB, 100 held", buffers_held);
     add(cases, "life of an arena of 2 MiB", arena_lives);
 }
 

@@ -27,6 +27,11 @@ impl Memory {
         Ok(Self { resource_bytes, account, last_used_ns: AtomicU64::new(0) })
     }
 
+    /// What each resource holds, and whose memory it is.
+    pub fn declared(&self) -> Option<(u64, &Account)> {
+        self.account.as_deref().map(|account| (self.resource_bytes, account))
+    }
+
     /// For a resource that is about to be made.
     pub fn take(&self) -> Result<(), CallbackFailure> {
         let Some(account) = &self.account else { return Ok(()) };

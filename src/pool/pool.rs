@@ -31,7 +31,7 @@ use crate::base::pockets::Pockets;
 use crate::base::priority::Priority;
 use crate::base::thread::Caller;
 use crate::base::thread::SpawnError;
-use crate::base::tracing::CallSite;
+use crate::base::tracing::{CallSite, census};
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
 use crate::memory::governor::reclaim;
@@ -218,6 +218,8 @@ impl Pool {
         if self.config.resource_bytes > 0 {
             let reclaimer: Weak<Pool> = Arc::downgrade(self);
             reclaim::register(reclaimer)?;
+            let census: Weak<Pool> = Arc::downgrade(self);
+            census::register(census)?;
         }
         Ok(())
     }

@@ -5,12 +5,15 @@ use super::depot::Depot;
 use super::record::{Chain, Kind, Record, Records};
 use super::sizes::{self, LARGEST_BYTES, MOST_CLASSES};
 use super::stash::{List, SLICES, Stash};
+use super::traces::Traces;
 use super::view::{Left, MOST_REFERENCES, MOST_SLICES, View, ViewError};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
 use crate::base::handles::{Handled, Kind as HandleKind};
 use crate::base::thread::ThreadRecord;
+use crate::base::tracing::census::{self, Census};
+use crate::base::tracing::{Traced, sampler};
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Name, Owner, callback};
 use crate::memory::governor::reclaim::{self, ReclaimKind, Reclaimer};
@@ -202,6 +205,7 @@ pub struct Buffers {
     apart: Stash,
     depots: [Mutex<Depot>; MOST_CLASSES],
     moves: Moves,
+    traces: Traces,
     spares: Mutex<Spares>,
     chunks: Mutex<Chunks>,
     /// Held by the thread that cuts the next span, or maps the next chunk.
@@ -229,6 +233,7 @@ impl Buffers {
             apart: Stash::default(),
             depots: std::array::from_fn(|_| Mutex::new(Depot::default())),
             moves: Moves::default(),
+            traces: Traces::default(),
             spares: Mutex::new(Spares { idle: Chain::EMPTY, fresh: 0 }),
             chunks: Mutex::new(Chunks::default()),
             growth: Mutex::new(()),
@@ -242,6 +247,8 @@ impl Buffers {
         set.map(0)?;
         let reclaimer: Weak<dyn Reclaimer> = Arc::downgrade(&(set.clone() as Arc<dyn Reclaimer>));
         reclaim::register(reclaimer)?;
+        let census: Weak<dyn Census> = Arc::downgrade(&(set.clone() as Arc<dyn Census>));
+        census::register(census)?;
         Ok(set)
     }
 
@@ -271,7 +278,11 @@ impl Buffers {
         if self.is_watched {
             sanitizers::allow(data, bytes);
         }
-        Ok((self.records.begin(number), data))
+        let view = self.records.begin(number);
+        if let Some(stands_for) = record.and_then(|record| sampler::falls_on(record, bytes)) {
+            self.traces.add(&self.records, view, bytes, stands_for);
+        }
+        Ok((view, data))
     }
 
     /// Makes a view of memory that is not the set's; the ending is called when nobody views it any more.
@@ -819,6 +830,12 @@ impl Drop for OutUntilDropped<'_> {
     fn drop(&mut self) {
         self.0.counters.wrapped.fetch_sub(1, SeqCst);
         self.0.tell_returned();
+    }
+}
+
+impl Census for Buffers {
+    fn each_traced(&self, each: &mut dyn FnMut(Traced)) {
+        self.traces.each(&self.records, self.account.tracing_keeper(), each);
     }
 }
 

@@ -90,6 +90,14 @@ impl Word {
         self.0.load(SeqCst) & (REFERENCES | SLICES) == 0
     }
 
+    /// Whether what a view showed is still in use: by the view, or by slices alone, whose record nobody has had since.
+    pub fn keeps(&self, view: View) -> bool {
+        let word = self.0.load(SeqCst);
+        let generation_before = word.wrapping_sub(1 << GENERATION_SHIFT) >> GENERATION_SHIFT;
+        let is_sliced = word & REFERENCES == 0 && word & SLICES > 0;
+        is_of(word, view) || is_sliced && generation_before == view.0 >> GENERATION_SHIFT
+    }
+
     #[inline]
     pub fn retain(&self, view: View) -> Result<(), ViewError> {
         self.change(view, |word| {
