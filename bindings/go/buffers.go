@@ -146,6 +146,56 @@ func (b *Buffers) Stats() (BuffersStats, error) {
 	}, nil
 }
 
+// BufferClassStats is what a set holds of one size.
+type BufferClassStats struct {
+	SizeBytes                             uint64
+	InUse, Idle, AtHand, WasteBytes, Gets uint64
+}
+
+// ClassStats is what the set holds of one size; the first is number 0.
+func (b *Buffers) ClassStats(number int) (BufferClassStats, error) {
+	var given arguments
+	at := given.amount("number", number)
+	if given.err != nil {
+		return BufferClassStats{}, given.err
+	}
+	var c C.ostler_buffers_class_stats
+	if err := failure(C.ostler_go_buffers_get_class_stats(b.handle, at, &c)); err != nil {
+		return BufferClassStats{}, err
+	}
+	return BufferClassStats{
+		SizeBytes: uint64(c.size_bytes), InUse: uint64(c.in_use), Idle: uint64(c.idle), AtHand: uint64(c.at_hand),
+		WasteBytes: uint64(c.waste_bytes), Gets: uint64(c.gets),
+	}, nil
+}
+
+// Receipt is what a chunk of the set asked for and got.
+func (b *Buffers) Receipt(chunk int) (Receipt, error) {
+	var given arguments
+	at := given.amount("chunk", chunk)
+	if given.err != nil {
+		return Receipt{}, given.err
+	}
+	var c C.ostler_receipt
+	if err := failure(C.ostler_go_buffers_get_receipt(b.handle, at, &c)); err != nil {
+		return Receipt{}, err
+	}
+	return receiptOf(&c), nil
+}
+
+// ReleaseAll ends a reference to each of many views in one call; it says how many were good. Those of another set are stale.
+func (b *Buffers) ReleaseAll(views []Buffer) (released int, err error) {
+	if len(views) == 0 {
+		return 0, nil
+	}
+	ids := make([]C.ostler_buffer, len(views))
+	for i, view := range views {
+		ids[i].value = view.view
+	}
+	ended := C.ostler_go_buffers_release_n(b.handle, &ids[0], C.uint32_t(len(ids)))
+	return int(ended.released), failure(ended.failure)
+}
+
 // Bytes is the memory that the view shows.
 func (b Buffer) Bytes() []byte { return b.bytes }
 
@@ -157,6 +207,20 @@ func (b Buffer) Slice(offset, size int) (Buffer, error) {
 		return Buffer{}, given.err
 	}
 	return bufferOf(b.set, C.ostler_go_buffers_slice(b.set, b.view, from, bytes))
+}
+
+// Truncate makes the view shorter, for all who have a reference to it.
+func (b *Buffer) Truncate(size int) error {
+	var given arguments
+	bytes := given.amount("size", size)
+	if given.err != nil {
+		return given.err
+	}
+	err := failure(C.ostler_go_buffers_truncate(b.set, b.view, bytes))
+	if err == nil {
+		b.bytes = b.bytes[:size:size]
+	}
+	return err
 }
 
 // Retain adds a reference to the view; each is released once.

@@ -180,3 +180,46 @@ func TestWrappedMemoryIsKeptFromTheCollector(t *testing.T) {
 	collected(t, "what nobody views is collected", found.Load)
 	succeeds(t, buffers.Close())
 }
+
+func TestBuffersTellOfTheirSizesAndChunks(t *testing.T) {
+	buffers, err := NewBuffers(BuffersConfig{Source: PageSource{Pages: PagesBase}})
+	succeeds(t, err)
+	closes(t, buffers)
+	var views []Buffer
+	for range 3 {
+		view, err := buffers.Get(256)
+		succeeds(t, err)
+		views = append(views, view)
+	}
+	class, err := buffers.ClassStats(0)
+	succeeds(t, err)
+	if class.SizeBytes != 256 || class.InUse != 3 || class.Gets != 3 {
+		t.Errorf("the smallest class is %+v", class)
+	}
+	_, err = buffers.ClassStats(1000)
+	failsWith(t, err, ErrInvalidArgument)
+	receipt, err := buffers.Receipt(0)
+	succeeds(t, err)
+	if receipt.MappedBytes == 0 {
+		t.Errorf("the receipt is %+v", receipt)
+	}
+	_, err = buffers.Receipt(-1)
+	failsWith(t, err, ErrInvalidArgument)
+
+	succeeds(t, views[0].Truncate(10))
+	if len(views[0].Bytes()) != 10 {
+		t.Errorf("%d bytes after the truncation", len(views[0].Bytes()))
+	}
+	failsWith(t, views[0].Truncate(11), ErrInvalidArgument)
+	if released, err := buffers.ReleaseAll(views); err != nil || released != 3 {
+		t.Error(released, err)
+	}
+	released, err := buffers.ReleaseAll(views)
+	failsWith(t, err, ErrStaleBuffer)
+	if released != 0 {
+		t.Errorf("%d were released twice", released)
+	}
+	if released, err := buffers.ReleaseAll(nil); err != nil || released != 0 {
+		t.Error(released, err)
+	}
+}

@@ -88,6 +88,31 @@ ostler_go_buffer ostler_go_buffers_slice(uintptr_t buffers, uint64_t view, uint6
     return part;
 }
 
+ostler_go_failure ostler_go_buffers_truncate(uintptr_t buffers, uint64_t view, uint64_t size_bytes)
+{
+    return failure(ostler_buffers_truncate((ostler_buffers *)buffers, (ostler_buffer){view}, size_bytes));
+}
+
+ostler_go_failure ostler_go_buffers_get_class_stats(uintptr_t buffers, uint64_t class_index,
+                                                    ostler_buffers_class_stats *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_buffers_get_class_stats((ostler_buffers *)buffers, class_index, out));
+}
+
+ostler_go_failure ostler_go_buffers_get_receipt(uintptr_t buffers, uint64_t chunk_index, ostler_receipt *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_buffers_get_receipt((ostler_buffers *)buffers, chunk_index, out));
+}
+
+ostler_go_released ostler_go_buffers_release_n(uintptr_t buffers, const ostler_buffer *views, uint32_t count)
+{
+    ostler_go_released ended = {.released = 0};
+    ended.failure = failure(ostler_buffers_release_n((ostler_buffers *)buffers, views, count, &ended.released));
+    return ended;
+}
+
 ostler_go_failure ostler_go_buffers_retain(uintptr_t buffers, uint64_t view)
 {
     return failure(ostler_buffers_retain((ostler_buffers *)buffers, (ostler_buffer){view}));

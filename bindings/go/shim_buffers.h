@@ -15,6 +15,11 @@ typedef struct ostler_go_freed {
     uint64_t freed_bytes;
 } ostler_go_freed;
 
+typedef struct ostler_go_released {
+    ostler_go_failure failure;
+    uint32_t released;
+} ostler_go_released;
+
 ostler_go_failure ostler_go_buffers_config_init(ostler_buffers_config *config);
 ostler_go_created ostler_go_buffers_create(ostler_buffers_config *config, const ostler_page_source *source);
 ostler_go_failure ostler_go_buffers_destroy(uintptr_t buffers);
@@ -26,6 +31,11 @@ ostler_go_buffer ostler_go_buffers_wrap(uintptr_t buffers, void *data, uint64_t 
 /* One more reference to a view, and what it shows. */
 ostler_go_buffer ostler_go_buffers_share(uintptr_t buffers, uint64_t view);
 ostler_go_buffer ostler_go_buffers_slice(uintptr_t buffers, uint64_t view, uint64_t offset_bytes, uint64_t size_bytes);
+ostler_go_failure ostler_go_buffers_truncate(uintptr_t buffers, uint64_t view, uint64_t size_bytes);
+ostler_go_failure ostler_go_buffers_get_class_stats(uintptr_t buffers, uint64_t class_index,
+                                                    ostler_buffers_class_stats *out);
+ostler_go_failure ostler_go_buffers_get_receipt(uintptr_t buffers, uint64_t chunk_index, ostler_receipt *out);
+ostler_go_released ostler_go_buffers_release_n(uintptr_t buffers, const ostler_buffer *views, uint32_t count);
 ostler_go_failure ostler_go_buffers_retain(uintptr_t buffers, uint64_t view);
 ostler_go_failure ostler_go_buffers_release(uintptr_t buffers, uint64_t view);
 

@@ -48,6 +48,24 @@ ostler_go_failure ostler_go_slab_put(uintptr_t slab, uintptr_t slot)
     return failure(ostler_slab_put((ostler_slab *)slab, (void *)slot));
 }
 
+ostler_go_failure ostler_go_slab_get_n(uintptr_t slab, uint32_t count, void **slots)
+{
+    return failure(ostler_slab_get_n((ostler_slab *)slab, count, slots));
+}
+
+ostler_go_slab_count ostler_go_slab_put_n(uintptr_t slab, void *const *slots, uint32_t count)
+{
+    uint32_t put = 0;
+    ostler_go_failure failed = failure(ostler_slab_put_n((ostler_slab *)slab, slots, count, &put));
+    return (ostler_go_slab_count){failed, put};
+}
+
+ostler_go_failure ostler_go_slab_get_receipt(uintptr_t slab, uint64_t chunk_index, ostler_receipt *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_slab_get_receipt((ostler_slab *)slab, chunk_index, out));
+}
+
 ostler_go_slab_count ostler_go_slab_trim(uintptr_t slab)
 {
     ostler_go_slab_count trimmed = {0};

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"context"
+	"math"
 	"math/bits"
 	"runtime"
 	"sync/atomic"
@@ -175,6 +176,37 @@ func (s *Slab) Get() (unsafe.Pointer, error) {
 // Put puts a slot back, whoever got it.
 func (s *Slab) Put(slot unsafe.Pointer) error {
 	return failure(C.ostler_go_slab_put(s.handle, C.uintptr_t(uintptr(slot))))
+}
+
+// GetN gets as many slots as there is room for, or none.
+func (s *Slab) GetN(slots []unsafe.Pointer) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	return failure(C.ostler_go_slab_get_n(s.handle, C.uint32_t(min(len(slots), math.MaxUint32)), &slots[0]))
+}
+
+// PutN puts many slots back, those that can be also when another one cannot; it says how many.
+func (s *Slab) PutN(slots []unsafe.Pointer) (put int, err error) {
+	if len(slots) == 0 {
+		return 0, nil
+	}
+	done := C.ostler_go_slab_put_n(s.handle, &slots[0], C.uint32_t(min(len(slots), math.MaxUint32)))
+	return int(done.count), failure(done.failure)
+}
+
+// Receipt is what a chunk of the slab asked for and got.
+func (s *Slab) Receipt(chunk int) (Receipt, error) {
+	var given arguments
+	at := given.amount("chunk", chunk)
+	if given.err != nil {
+		return Receipt{}, given.err
+	}
+	var c C.ostler_receipt
+	if err := failure(C.ostler_go_slab_get_receipt(s.handle, at, &c)); err != nil {
+		return Receipt{}, err
+	}
+	return receiptOf(&c), nil
 }
 
 // Trim gives empty chunks back and says how many bytes that were.

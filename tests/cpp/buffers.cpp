@@ -1,9 +1,13 @@
 // Buffers and lazy values in C++: who owns what, and what is stopped at the boundary.
 #include "check.h"
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <ostler.hpp>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <unistd.h>
 
 TEST(a_buffer_is_released_where_its_owner_ends)
 {
@@ -85,6 +89,47 @@ TEST(a_lazy_value_is_typed_and_its_loader_may_throw)
     CHECK_EQ(words.stats().version, 2);
     ostler::lazy<std::string> moved = std::move(words);
     CHECK_EQ(*reader.pin(), "loaded 3");
+}
+
+TEST(a_lazy_file_is_read_when_it_is_wanted_and_read_anew)
+{
+    const char *room = std::getenv("TMPDIR");
+    const std::string path = std::string(room ? room : "/tmp") + "/ostler-lazy-" + std::to_string(::getpid());
+    const auto write = [&](const char *words) { std::ofstream(path) << words; };
+    write("hello");
+    ostler::lazy_file file(path, "words", ostler::page_source());
+    CHECK_EQ(file.stats().is_loaded, 0);
+    ostler::reader<ostler_lazy_content> reader(file);
+    const auto words = [](const ostler_lazy_content &content) {
+        const ostler::const_bytes bytes = ostler::contents(content);
+        return std::string(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+    };
+    CHECK_EQ(words(*reader.pin()), "hello");
+    write("other");
+    CHECK_EQ(words(*reader.pin()), "hello");
+    file.invalidate();
+    CHECK_EQ(words(*reader.pin()), "other");
+    ostler::lazy_file moved = std::move(file);
+    CHECK(!file && moved.stats().version == 2);
+    std::remove(path.c_str());
+    moved.invalidate();
+    std::error_code failure;
+    CHECK(!reader.pin(ostler::forever, failure));
+    CHECK(failure == ostler::errc::load_failed);
+}
+
+TEST(a_set_tells_of_its_sizes_and_chunks)
+{
+    ostler::buffers set;
+    const ostler::buffer small = set.lease(1), large = set.lease(1 << 20);
+    CHECK_EQ(set.class_stats(0).size_bytes, 256);
+    CHECK_EQ(set.class_stats(0).in_use, 1);
+    CHECK(set.receipt(0).mapped_bytes >= 256);
+    std::error_code failure;
+    set.class_stats(1000, failure);
+    CHECK(failure == ostler::errc::invalid_argument);
+    set.receipt(1000, failure);
+    CHECK(failure == ostler::errc::invalid_argument);
 }
 
 CHECK_MAIN()

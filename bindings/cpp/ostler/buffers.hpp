@@ -176,6 +176,29 @@ class buffers : public handle<ostler_buffers, ostler_buffers_destroy> {
         return told;
     }
 
+    /// The same of one size class; the first is number 0.
+    ostler_buffers_class_stats class_stats(std::uint64_t number) const
+    {
+        return detail::thrown([&](std::error_code &failure) { return class_stats(number, failure); });
+    }
+    ostler_buffers_class_stats class_stats(std::uint64_t number, std::error_code &failure) const noexcept
+    {
+        auto told = detail::sized<ostler_buffers_class_stats>();
+        detail::note(ostler_buffers_get_class_stats(get(), number, &told), failure);
+        return told;
+    }
+    /// What a chunk asked for and got, asked of the kernel anew.
+    ostler_receipt receipt(std::uint64_t chunk) const
+    {
+        return detail::thrown([&](std::error_code &failure) { return receipt(chunk, failure); });
+    }
+    ostler_receipt receipt(std::uint64_t chunk, std::error_code &failure) const noexcept
+    {
+        auto receipt = detail::sized<ostler_receipt>();
+        detail::note(ostler_buffers_get_receipt(get(), chunk, &receipt), failure);
+        return receipt;
+    }
+
     /// Takes no new work, and waits until every view is released; tells how many buffers are still out.
     std::uint64_t close(wait_limit limit = {})
     {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <ostler_inline.h>
+#include <string>
 #include <string_view>
 
 namespace ostler {
@@ -146,9 +147,12 @@ template <class T> class lazy {
     }
     errc destroy() noexcept { return handle_.destroy(); }
 
-  private:
+  protected:
     using owner = handle<ostler_lazy, ostler_lazy_destroy>;
     lazy() noexcept = default;
+    explicit lazy(ostler_lazy *raw) noexcept : handle_(raw) {}
+
+  private:
 
     static ostler_status call_load(void *user_data, void **value, std::uint64_t *size_bytes) noexcept
     {
@@ -165,6 +169,33 @@ template <class T> class lazy {
     std::unique_ptr<loader> load_;
     owner handle_;
 };
+
+/// The contents of a file, which is read whole at the first access and opened anew at each load. A
+/// reader<ostler_lazy_content> pins them.
+class lazy_file : public lazy<ostler_lazy_content> {
+  public:
+    explicit lazy_file(const std::string &path, std::string_view name = {}, const page_source &pages = page_source())
+        : lazy_file(
+              detail::thrown([&](std::error_code &failure) { return open(path, name, pages, failure); }))
+    {
+    }
+    static lazy_file open(const std::string &path, std::string_view name, const page_source &pages,
+                          std::error_code &failure) noexcept
+    {
+        auto config = detail::sized<ostler_lazy_config>();
+        detail::set_name(config.name, name);
+        config.source = &pages;
+        ostler_lazy *raw = nullptr;
+        detail::note(ostler_lazy_open_file(&config, path.c_str(), &raw), failure);
+        return lazy_file(raw);
+    }
+
+  private:
+    explicit lazy_file(ostler_lazy *raw) noexcept : lazy(raw) {}
+};
+
+/// What a pinned file holds.
+inline const_bytes contents(const ostler_lazy_content &of) noexcept { return {of.data, of.size_bytes}; }
 
 } // namespace ostler
 
