@@ -31,7 +31,8 @@ int main(void)
     must(ostler_page_source_print_advice(&source, CHUNK_BYTES, text, sizeof text, NULL));
     printf("%s\n", text);
 
-    /* What was got, as the kernel tells it, and why it is no more. */
+    /* What was got, as the kernel tells it, and why it is no more. In a container that refuses memory policies pages are
+     * placed by touching them first, which the receipt says, too. */
     must(ostler_arena_config_init(&config, sizeof config));
     config.source = &source;
     config.chunk_bytes = CHUNK_BYTES;

@@ -158,6 +158,9 @@ func TestArenaGetsTheOptionsAndNodesOfItsSource(t *testing.T) {
 	receipt, err := newArena(t, ArenaConfig{Source: source}).Receipt(0)
 	succeeds(t, err)
 	want := OptionPrefaulted | OptionGuarded | OptionNotForked | OptionNotDumped
+	if receipt.PlacedBy == PlacedByKernel || receipt.UnverifiedErrno != 0 {
+		t.Errorf("placed by %d, errno %d", receipt.PlacedBy, receipt.UnverifiedErrno)
+	}
 	if receipt.AskedOptions != want || receipt.GotOptions&want != want || len(receipt.NodeSet) != 1 {
 		t.Errorf("asked for %b near one CPU, and got %+v", want, receipt)
 	}

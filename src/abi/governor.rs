@@ -228,7 +228,8 @@ pub struct ostler_governor_stats {
     pub stall_full_permille: u32,
     /// 1: the kernel wakes the governor's thread when threads wait for memory. 0: that is only measured at each tick.
     pub alarm_armed: u32,
-    /// Why it does not, where that was tried: EOPNOTSUPP when the file is none of the kernel's; else 0.
+    /// Why it does not, where that was tried: EOPNOTSUPP when the file is none of the kernel's, EPIPE when the alarm broke,
+    /// as it does when its group goes; else 0.
     pub alarm_errno: i32,
     /// Alarms behind which no stall was: the kernel gives one after it is armed.
     pub false_alarms: u64,

@@ -100,6 +100,7 @@ TEST(options_and_nodes_of_a_source_are_got)
                               OSTLER_OPTION_PREFAULTED;
     CHECK_EQ(receipt.got_options & all, all);
     CHECK_EQ(receipt.got_node_policy, OSTLER_NODE_NEAREST_CPUS);
+    CHECK(receipt.placed_by != OSTLER_PLACED_BY_KERNEL);
     std::error_code failure;
     ostler::arena::open(ostler::arena_config().on(ostler::page_source().on_set({0, 1000}).strictly()), failure);
     CHECK(failure == ostler::errc::node_unavailable);

@@ -70,6 +70,8 @@ fn bell() -> Option<&'static File> {
 
 /// Starts the thread, when it is not there yet.
 pub fn start() -> Result<(), SpawnError> {
+    // Here, so that it is there from the first start on, however soon the thread is sent away.
+    bell();
     let mut keeper = KEEPER.lock();
     keeper.is_wanted = true;
     if !keeper.is_there {

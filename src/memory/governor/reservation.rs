@@ -179,17 +179,26 @@ impl Reservation {
         if self.account.keep_released(bytes) {
             return Ok(());
         }
-        // From both, or from none of them.
+        let refused = |reserved| ReservationError::NotReserved { given: bytes, reserved };
+        let reserved = self.reserved();
+        if bytes > reserved {
+            return Err(refused(reserved));
+        }
+        // From both, or, where another release was quicker, from none of them.
         let in_window = self.account.take_from_window(bytes);
+        let without = |beside: u64| beside.checked_sub(bytes - in_window);
         if in_window < bytes
-            && let Err(beside) =
-                self.reserved.fetch_update(Relaxed, Relaxed, |beside| beside.checked_sub(bytes - in_window))
+            && let Err(beside) = self.reserved.fetch_update(Relaxed, Relaxed, without)
         {
             self.reserved.fetch_add(self.account.note_reserved(in_window), Relaxed);
-            return Err(ReservationError::NotReserved { given: bytes, reserved: beside + in_window });
+            return Err(refused(beside + in_window));
         }
         self.account.give(bytes);
         Ok(())
+    }
+
+    fn reserved(&self) -> u64 {
+        self.reserved.load(Relaxed) + self.account.reserved_in_window()
     }
 
     /// Tells what is held beside all reservations, in place of what was told before.
@@ -209,7 +218,7 @@ impl Reservation {
     pub fn stats(&self) -> ReservationStats {
         ReservationStats {
             held: self.account.held(),
-            reserved: self.reserved.load(Relaxed) + self.account.reserved_in_window(),
+            reserved: self.reserved(),
             reported: *self.reported.lock(),
             peak: self.account.peak(),
             limit: self.account.limit().unwrap_or(0),
