@@ -3569,7 +3569,10 @@ typedef struct ostler_governor_stats {
     uint32_t stall_full_permille;
     /** 1: the kernel wakes the governor's thread when threads wait for memory. 0: that is only measured at each tick. */
     uint32_t alarm_armed;
-    /** Why it does not, where that was tried: EOPNOTSUPP when the file is none of the kernel's; else 0. */
+    /**
+     * Why it does not, where that was tried: EOPNOTSUPP when the file is none of the kernel's, EPIPE when the alarm broke,
+     * as it does when its group goes; else 0.
+     */
     int32_t alarm_errno;
     /** Alarms behind which no stall was: the kernel gives one after it is armed. */
     uint64_t false_alarms;
