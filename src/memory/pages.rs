@@ -121,6 +121,16 @@ impl Mapping {
         self.charge.lock().hand_over(to);
     }
 
+    /// Lets nobody pay for a part whose pages were given back, until that is charged again.
+    pub fn discharge(&self, bytes: u64) {
+        self.charge.lock().give_part(bytes);
+    }
+
+    /// Before such a part is used again.
+    pub fn charge_again(&self, bytes: u64) -> Result<(), Refused> {
+        self.charge.lock().take_again(bytes)
+    }
+
     fn own(window: Window, request: &Request, pages: Pages, page_bytes: u64, charge: Charge) -> Self {
         sanitizers::mapped(window.address().as_ptr(), window.bytes());
         let mut options = Options::default();

@@ -114,6 +114,15 @@ pub fn untrack(token: Token) {
     }
 }
 
+/// The block has so many bytes from now on.
+pub fn resize(token: Token, bytes: u64) {
+    let Some(entry) = entry(token) else { return };
+    if entry.begin_to_write(LIVE) {
+        entry.words[BYTES].store(bytes, Relaxed);
+        entry.end_writing(LIVE);
+    }
+}
+
 /// The block goes on under another object.
 pub fn hand_over(token: Token, to: Keeper) {
     let Some(entry) = entry(token) else { return };
@@ -147,6 +156,8 @@ struct Table {
 }
 
 const WORDS: usize = 11;
+/// The word that tells the size.
+const BYTES: usize = 8;
 
 struct Entry {
     /// A count in the upper bits and what the words are in the lower two: a reader that finds the same before and after

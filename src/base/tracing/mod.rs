@@ -22,7 +22,7 @@ mod stacks;
 pub mod symbols;
 mod unwind;
 
-pub use blocks::{Block, Keeper, Kind, Token, Traced, hand_over, track, track_sampled, untrack};
+pub use blocks::{Block, Keeper, Kind, Token, Traced, hand_over, resize, track, track_sampled, untrack};
 pub use call_site::CallSite;
 pub use unwind::MAX_FRAMES;
 

@@ -31,6 +31,23 @@ pub fn distance() -> u64 {
     DISTANCE.load(Relaxed)
 }
 
+/// Counts a block of so many bytes that this thread is given now, unless [`falls_on`] has to say whether the sample falls on
+/// it. For fast paths: it draws nothing.
+#[inline(always)]
+pub fn passes(record: &ThreadRecord, bytes: u64) -> bool {
+    let start = super::started();
+    let sampler = &record.sampler;
+    let left = sampler.left.get();
+    if start == 0 {
+        return true;
+    }
+    let is_passed = sampler.start.get() == start && left > bytes;
+    if is_passed {
+        sampler.left.set(left - bytes);
+    }
+    is_passed
+}
+
 /// Whether this thread's sample falls on a block of so many bytes that it is given now; then, for how many such blocks
 /// it stands, itself included.
 #[inline]

@@ -379,6 +379,23 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Counts so many of the bytes no more.
+    pub fn give_part(&mut self, bytes: u64) {
+        self.bytes -= bytes;
+        tracing::resize(self.traced, self.bytes);
+        self.account.held.fetch_sub(bytes, Relaxed);
+        root::give(bytes, self.backing);
+    }
+
+    /// Counts bytes that were given as a part before.
+    pub fn take_again(&mut self, bytes: u64) -> Result<(), Refused> {
+        root::take(bytes, self.backing, Need::Ordinary)?;
+        self.account.add(bytes);
+        self.bytes += bytes;
+        tracing::resize(self.traced, self.bytes);
+        Ok(())
+    }
+
     /// Moves to another account. The process holds no more and no less for that.
     pub fn hand_over(&mut self, to: &Arc<Account>) {
         to.charged.fetch_add(self.bytes, Relaxed);
