@@ -1283,8 +1283,9 @@ ostler_status ostler_arena_hand_over_region(ostler_arena *arena,
 /* ======================================================================
  * Heap: blocks of any size on the pages and the node asked for, each given back by itself, by any thread.
  *
- * The address of a block never changes; what shall be moved is a block of its own kind, see ostler_heap_alloc_block. Freeing one twice, or an address that the heap did not give out, is found at the call;
- * a checked heap also finds what was written beside a block.
+ * The address of a block never changes; what shall be moved is a block of its own kind, see ostler_heap_alloc_block.
+ * Freeing one twice, or an address that the heap did not give out, is found at the call; a checked heap also finds what was
+ * written beside a block.
  * ====================================================================== */
 
 /** Blocks of any size, allocated and freed one by one by many threads. */
@@ -1335,8 +1336,8 @@ typedef struct ostler_heap_block {
 } ostler_heap_block;
 
 /**
- * What a heap holds and did. used_bytes + cached_bytes + free_bytes + tag_bytes are all its memory, but for a rest of less
- * than 64 bytes in each chunk.
+ * What a heap holds and did. used_bytes + cached_bytes + free_bytes + returned_bytes + tag_bytes are all its memory,
+ * but for a rest of less than 64 bytes in each chunk.
  */
 typedef struct ostler_heap_stats {
     /** sizeof(ostler_heap_stats), set by the caller. */
@@ -1345,7 +1346,7 @@ typedef struct ostler_heap_stats {
     uint32_t reserved;
     /** Chunks, mapped and adopted. */
     uint64_t chunks;
-    /** Bytes mapped: what the governor is charged for. */
+    /** Bytes mapped: with returned_bytes left out what the governor is charged for. */
     uint64_t mapped_bytes;
     /** The most that mapped_bytes ever was. */
     uint64_t peak_mapped_bytes;
@@ -1377,6 +1378,11 @@ typedef struct ostler_heap_stats {
     uint64_t repairs;
     /** Chunks that got smaller pages or another node policy than asked. */
     uint64_t step_downs;
+    /**
+     * Mapped bytes that a compaction gave back page by page: free, with no memory behind them, and charged to nobody until
+     * they are used again.
+     */
+    uint64_t returned_bytes;
 } ostler_heap_stats;
 
 /**
@@ -1678,7 +1684,7 @@ typedef struct ostler_heap_compaction {
     uint64_t moved_blocks;
     /** Their bytes. */
     uint64_t moved_bytes;
-    /** Bytes given back to the system: chunks, and whole pages of others, as the kernel counts them. */
+    /** Bytes given back to the system, for which nobody is charged any more: chunks, and whole pages of others. */
     uint64_t returned_bytes;
     /** Chunks given back. */
     uint64_t returned_chunks;

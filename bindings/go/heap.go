@@ -24,7 +24,7 @@ type HeapStats struct {
 	Chunks, MappedBytes, PeakMappedBytes, AdoptedBytes, ResidentBytes uint64
 	Blocks, MovableBlocks, RequestedBytes, UsedBytes, CachedBytes     uint64
 	FreeBytes, FreeBlocks, LargestFreeBytes, TagBytes                 uint64
-	Allocations, Repairs, StepDowns                                   uint64
+	Allocations, Repairs, StepDowns, ReturnedBytes                    uint64
 }
 
 // Compaction is what a compaction did. Fragmentation is how many millionths of the free bytes did not lie in the
@@ -178,5 +178,6 @@ func (h *Heap) Stats() (HeapStats, error) {
 		uint64(c.resident_bytes), uint64(c.blocks), uint64(c.movable_blocks), uint64(c.requested_bytes),
 		uint64(c.used_bytes), uint64(c.cached_bytes), uint64(c.free_bytes), uint64(c.free_blocks),
 		uint64(c.largest_free_bytes), uint64(c.tag_bytes), uint64(c.allocations), uint64(c.repairs), uint64(c.step_downs),
+		uint64(c.returned_bytes),
 	}, nil
 }

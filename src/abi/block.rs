@@ -51,7 +51,7 @@ pub struct ostler_heap_compaction {
     pub moved_blocks: u64,
     /// Their bytes.
     pub moved_bytes: u64,
-    /// Bytes given back to the system: chunks, and whole pages of others, as the kernel counts them.
+    /// Bytes given back to the system, for which nobody is charged any more: chunks, and whole pages of others.
     pub returned_bytes: u64,
     /// Chunks given back.
     pub returned_chunks: u64,

@@ -1,7 +1,8 @@
 //! Heap: blocks of any size on the pages and the node asked for, each given back by itself, by any thread.
 //!
-//! The address of a block never changes; what shall be moved is a block of its own kind, see ostler_heap_alloc_block. Freeing one twice, or an address that the heap did not give out, is found at the call;
-//! a checked heap also finds what was written beside a block.
+//! The address of a block never changes; what shall be moved is a block of its own kind, see ostler_heap_alloc_block.
+//! Freeing one twice, or an address that the heap did not give out, is found at the call; a checked heap also finds what was
+//! written beside a block.
 
 use super::arguments::{clear, flag, name, null, optional_output, output};
 use super::cancel::{given, ostler_cancel};
@@ -49,8 +50,8 @@ pub struct ostler_heap_config {
     pub name: [c_char; OSTLER_NAME_BYTES],
 }
 
-/// What a heap holds and did. used_bytes + cached_bytes + free_bytes + tag_bytes are all its memory, but for a rest of less
-/// than 64 bytes in each chunk.
+/// What a heap holds and did. used_bytes + cached_bytes + free_bytes + returned_bytes + tag_bytes are all its memory,
+/// but for a rest of less than 64 bytes in each chunk.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ostler_heap_stats {
@@ -60,7 +61,7 @@ pub struct ostler_heap_stats {
     pub reserved: u32,
     /// Chunks, mapped and adopted.
     pub chunks: u64,
-    /// Bytes mapped: what the governor is charged for.
+    /// Bytes mapped: with returned_bytes left out what the governor is charged for.
     pub mapped_bytes: u64,
     /// The most that mapped_bytes ever was.
     pub peak_mapped_bytes: u64,
@@ -92,6 +93,9 @@ pub struct ostler_heap_stats {
     pub repairs: u64,
     /// Chunks that got smaller pages or another node policy than asked.
     pub step_downs: u64,
+    /// Mapped bytes that a compaction gave back page by page: free, with no memory behind them, and charged to nobody until
+    /// they are used again.
+    pub returned_bytes: u64,
 }
 
 versioned!(ostler_heap_config, ostler_heap_stats);
@@ -515,6 +519,7 @@ pub unsafe extern "C" fn ostler_heap_get_stats(heap: *mut ostler_heap, out: *mut
             allocations: stats.allocations,
             repairs: stats.repairs,
             step_downs: stats.step_downs,
+            returned_bytes: stats.returned_bytes,
             ..zeroed()
         });
         Ok(())

@@ -1,6 +1,7 @@
 /* Heap: blocks keep what is in them, misuse is told at the call, nothing is refused that is free, and what is given back
  * joins its neighbours. */
 #include "arenas.h"
+#include "governed.h"
 #include "tally.h"
 #include <stdatomic.h>
 
@@ -562,6 +563,40 @@ TEST(compaction_moves_what_nobody_has_pinned_and_nothing_else)
     }
 }
 
+TEST(pages_given_back_are_charged_to_nobody_until_they_are_used_again)
+{
+    uint64_t before = governor_stats().held_bytes;
+    ostler_heap *heap = make_heap(small_heap());
+    ostler_block ahead = get_block(heap, 200000, 1), last = get_block(heap, 1000, 2);
+    ostler_heap_compaction done = {.struct_size = sizeof done};
+    void *pinned, *refused = &done;
+    CHECK_STATUS(ostler_heap_pin(heap, last, &pinned), OSTLER_OK);
+    CHECK_STATUS(ostler_heap_free_block(heap, ahead), OSTLER_OK);
+    CHECK_EQ(governor_stats().held_bytes, before + CHUNK_BYTES);
+    CHECK_STATUS(ostler_heap_compact(heap, 0, &done), OSTLER_OK);
+    CHECK(done.returned_bytes >= 190000);
+    CHECK_EQ(heap_stats(heap).returned_bytes, done.returned_bytes);
+    CHECK_EQ(governor_stats().held_bytes, before + CHUNK_BYTES - done.returned_bytes);
+    /* Neither this memory nor other is to be had, and nothing changes for that. */
+    limit_to(governor_stats().held_bytes + 4096);
+    CHECK_STATUS(ostler_heap_alloc(heap, 150000, 0, &refused), OSTLER_E_MEMORY_PRESSURE);
+    CHECK_EQ(refused, NULL);
+    CHECK_STATUS(ostler_heap_alloc_block(heap, 150000, 0, &ahead), OSTLER_E_MEMORY_PRESSURE);
+    CHECK_EQ(heap_stats(heap).returned_bytes, done.returned_bytes);
+    CHECK_EQ(governor_stats().held_bytes, before + CHUNK_BYTES - done.returned_bytes);
+    CHECK(is_untouched(&(struct tagged){pinned, 1000, 2}));
+    CHECK_FREE(heap, get(heap, 10000, 0)); /* what was kept is not refused */
+    govern_no_more();
+    struct tagged again = tag_block(get(heap, 150000, 0), 150000, 3);
+    CHECK(heap_stats(heap).returned_bytes < done.returned_bytes - 140000);
+    CHECK_EQ(heap_stats(heap).mapped_bytes, CHUNK_BYTES);
+    CHECK_EQ(governor_stats().held_bytes, before + CHUNK_BYTES - heap_stats(heap).returned_bytes);
+    CHECK(is_untouched(&again));
+    CHECK_STATUS(ostler_heap_unpin(heap, last), OSTLER_OK);
+    CHECK_STATUS(ostler_heap_destroy(heap), OSTLER_OK);
+    CHECK_EQ(governor_stats().held_bytes, before);
+}
+
 TEST(handle_that_is_stale_or_of_nobody_is_told)
 {
     ostler_heap *heap = make_heap(small_heap());
@@ -636,7 +671,7 @@ TEST(close_ends_when_another_thread_frees_the_last_block)
     struct freer freer = {.heap = make_heap(small_heap())};
     pthread_t thread;
     for (int i = 0; i < 100; i++)
-        freer.blocks[i] = get(freer.heap, (uint64_t)i * 50, 0);
+        freer.blocks[i] = get(freer.heap, (uint64_t)(100 - i) * 50, 0); /* the last is one that a thread could keep at hand */
     CHECK_EQ(pthread_create(&thread, NULL, free_all, &freer), 0);
     CHECK_STATUS(ostler_heap_close(freer.heap, OSTLER_FOREVER, NULL, NULL), OSTLER_OK);
     CHECK_EQ(pthread_join(thread, NULL), 0);

@@ -6,12 +6,14 @@
 use super::bins::At;
 use super::guards::Guarded;
 use super::space::Piece;
-use super::tags::{Extent, FEWEST_MOVABLE, MOST_MOVABLE_BLOCKS, Tag};
+use super::tags::{Extent, MOST_MOVABLE_BLOCKS, Tag};
 use super::{Heap, HeapError, State, Wanted};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::park::Parker;
+use crate::base::thread::ThreadRecord;
+use crate::base::tracing::{self, Token};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// Names a movable block. Generation:40 | slot:24; the generation begins at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ struct Slot {
     /// Where the block begins, its guards included.
     start: AtomicPtr<u8>,
     align: AtomicU64,
+    /// By which tracing follows the block.
+    token: AtomicU32,
 }
 
 const FIRST_ROW: usize = 64;
@@ -105,6 +109,7 @@ impl Slots {
                 word: AtomicU64::new(1 << PIN_BITS | VACANT),
                 start: AtomicPtr::new(std::ptr::null_mut()),
                 align: AtomicU64::new(0),
+                token: AtomicU32::new(0),
             });
             // Behind the heap's lock, so nobody else was faster.
             let _ = self.rows[row].set(slots.into_boxed_slice());
@@ -114,10 +119,11 @@ impl Slots {
     }
 
     /// Puts a block into a slot that was reserved.
-    fn open(&self, number: u64, start: *mut u8, align: u64) -> MovableBlock {
+    fn open(&self, number: u64, start: *mut u8, align: u64, token: Token) -> MovableBlock {
         let Some(slot) = self.at(number) else { return MovableBlock(0) };
         slot.start.store(start, Relaxed);
         slot.align.store(align, Relaxed);
+        slot.token.store(token.number(), Relaxed);
         let generation = slot.word.load(Relaxed) >> PIN_BITS;
         slot.word.store(generation << PIN_BITS, Release);
         MovableBlock(generation << NUMBER_BITS | number)
@@ -129,6 +135,12 @@ impl Slots {
         let word = slot.word.load(Relaxed);
         let claimed = word & PINS == 0 && slot.word.compare_exchange(word, word | CLAIMED, Acquire, Relaxed).is_ok();
         claimed.then(|| Claim(slot))
+    }
+
+    /// Those by which tracing follows blocks that are out.
+    pub fn tokens(&self) -> impl Iterator<Item = Token> {
+        let slots = self.rows.iter().filter_map(OnceLock::get).flatten();
+        slots.map(|slot| Token::from_number(slot.token.load(Relaxed)))
     }
 
     /// How many pins are out.
@@ -151,12 +163,18 @@ impl Claim<'_> {
         self.0.align.load(Relaxed)
     }
 
+    /// Another entry of tracing follows the block from now on, or none.
+    fn follow_by(&self, token: Token) {
+        tracing::untrack(Token::from_number(self.0.token.swap(token.number(), Relaxed)));
+    }
+
     pub fn move_to(&self, start: *mut u8) {
         self.0.start.store(start, Relaxed);
     }
 
     /// The block is gone, and its handle with it.
     fn vacate(self) {
+        self.follow_by(Token::NONE);
         let generation = (self.0.word.load(Relaxed) >> PIN_BITS) + 1;
         // The last generation is followed by the first.
         let generation = generation & (u64::MAX >> PIN_BITS);
@@ -184,15 +202,19 @@ impl Heap {
         let wanted = self.wanted_movable(bytes, align)?;
         let number = self.slots.reserve(&mut self.state()?.vacancies)?;
         let extent = Extent { granules: wanted.granules, asked: wanted.asked };
+        let token = self.follow(ThreadRecord::current(), bytes);
         let taken = self.with_room(&wanted, |state| {
             let (at, tag) = state.take(&wanted)?;
             tag.set_movable(extent, number);
-            state.tally.note_alloc(self.seen_bytes(extent), extent.bytes());
+            state.tally.note_alloc(self.spare_bytes(extent));
             let start = state.space.address(at);
             self.hand_out(start, extent);
-            Some(self.slots.open(number, start, wanted.align))
+            Some(self.slots.open(number, start, wanted.align, token))
         });
-        taken.inspect_err(|_| self.state.lock().vacancies.freed.push(number as u32))
+        taken.inspect_err(|_| {
+            tracing::untrack(token);
+            self.state.lock().vacancies.freed.push(number as u32);
+        })
     }
 
     /// From now on the block lies where it is, until it is unpinned as often as it was pinned.
@@ -231,7 +253,7 @@ impl Heap {
         let mut state = self.state.lock();
         let claim = self.claim(block)?;
         let (at, _, extent) = self.lies_at(&state, claim.start(), block)?;
-        state.tally.note_free(self.seen_bytes(extent), extent.bytes());
+        state.tally.note_free(self.spare_bytes(extent));
         claim.vacate();
         state.vacancies.freed.push((block.0 % NUMBERS) as u32);
         let is_empty = state.space.give(at, extent.granules);
@@ -251,12 +273,17 @@ impl Heap {
             self.claim(block)?.align()
         };
         let wanted = self.wanted_movable(bytes, align)?;
+        let token = self.follow(ThreadRecord::current(), bytes);
+        self.resize_followed_block(block, &wanted, token).inspect_err(|_| tracing::untrack(token))
+    }
+
+    fn resize_followed_block(&self, block: MovableBlock, wanted: &Wanted, token: Token) -> Result<(), HeapError> {
         let extent = Extent { granules: wanted.granules, asked: wanted.asked };
-        self.with_room(&wanted, |state| {
+        self.with_room(wanted, |state| {
             let resized = self.claim(block).and_then(|claim| {
                 let (at, tag, had) = self.lies_at(state, claim.start(), block)?;
                 if !state.resize_movable(at, tag, had, extent, block.0 % NUMBERS) {
-                    let Some((to, tag)) = state.take(&wanted) else { return Ok(None) };
+                    let Some((to, tag)) = state.take(wanted) else { return Ok(None) };
                     let start = state.space.address(to);
                     let kept = had.asked.min(extent.asked) as usize;
                     // SAFETY: both are blocks of at least so many bytes, and nobody else uses either.
@@ -266,8 +293,8 @@ impl Heap {
                     claim.move_to(start);
                 }
                 self.hand_out(claim.start(), extent);
-                let asked = (self.seen_bytes(had), self.seen_bytes(extent));
-                state.tally.note_resize(asked, (had.bytes(), extent.bytes()));
+                claim.follow_by(token);
+                state.tally.note_resize(self.spare_bytes(had), self.spare_bytes(extent));
                 Ok(Some(()))
             });
             resized.transpose()
@@ -282,8 +309,7 @@ impl Heap {
     }
 
     fn wanted_movable(&self, bytes: u64, align: u64) -> Result<Wanted, HeapError> {
-        let wanted = self.wanted(bytes, align)?;
-        Ok(Wanted { granules: wanted.granules.max(FEWEST_MOVABLE), ..wanted })
+        Ok(self.wanted(bytes, align)?.numbered())
     }
 
     /// For who holds the lock.

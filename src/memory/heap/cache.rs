@@ -1,25 +1,21 @@
 //! Caches: free blocks that one thread has at hand, a stack for each class, and what that thread has counted. Its own
-//! thread uses one in a window or with the heap's lock; others only with the lock and the windows shut.
+//! thread uses one in a window or with the heap's lock; others only with the lock and the windows shut. What overflows is
+//! left in the [`Depot`] for the next thread that has none, which is cheaper than to join and to cut it.
+//!
+//! A stack begins small. Each time it runs empty or full it is widened, so that a thread that goes on taking and giving
+//! back blocks of a size comes to do so without the lock; as long as its stacks, and those of all, do not take too much.
 
 use super::classes::{CLASSES, bytes_of};
 use super::tags::Tag;
 use super::windows::Pane;
-use crate::base::alloc::{self, OutOfMemory};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+use crate::base::alloc;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
-/// What a stack may hold in bytes, and in blocks.
-const MOST_BYTES: u64 = 32 << 10;
-const FEWEST: u64 = 16;
-const MOST: u64 = 64;
-
-const fn room(class: usize) -> usize {
-    (match MOST_BYTES / bytes_of(class) {
-        ..FEWEST => FEWEST,
-        MOST.. => MOST,
-        room => room,
-    }) as usize
-}
+/// Blocks for which a stack has room at first, and at last.
+const FEWEST: u32 = 16;
+const MOST: u32 = 256;
+/// What the stacks of one thread may be widened by, in bytes of the blocks that they hold.
+const MOST_BYTES: u64 = 2 << 20;
 
 /// A free block, and its tag.
 #[derive(Clone, Copy)]
@@ -34,56 +30,87 @@ struct Entry {
     tag: AtomicPtr<u8>,
 }
 
-/// The blocks of one class. While the thread has no memory for stacks all three are NULL, so that it is empty and full.
+impl From<Block> for Entry {
+    fn from(block: Block) -> Self {
+        Self { address: AtomicPtr::new(block.address), tag: AtomicPtr::new(block.tag.address()) }
+    }
+}
+
+/// The blocks of one class, the first `depth` of the entries. Before the first block there are none.
 #[derive(Default)]
 struct Stack {
-    top: AtomicPtr<Entry>,
-    begin: AtomicPtr<Entry>,
-    end: AtomicPtr<Entry>,
+    entries: AtomicPtr<Entry>,
+    depth: AtomicU32,
+    /// How many blocks it may hold.
+    room: AtomicU32,
+    /// How many entries there are.
+    length: AtomicU32,
 }
 
 impl Stack {
-    #[inline]
+    #[inline(always)]
     fn pop(&self) -> Option<Block> {
-        let top = self.top.load(Relaxed);
-        if top == self.begin.load(Relaxed) {
-            return None;
-        }
-        let top = top.wrapping_sub(1);
-        self.top.store(top, Relaxed);
-        self.block(top)
+        let depth = self.depth.load(Relaxed).checked_sub(1)?;
+        self.depth.store(depth, Relaxed);
+        self.block(depth)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&self, block: Block) -> bool {
-        let top = self.top.load(Relaxed);
-        if top == self.end.load(Relaxed) {
+        let depth = self.depth.load(Relaxed);
+        if depth >= self.room.load(Relaxed) {
             return false;
         }
-        self.top.store(top.wrapping_add(1), Relaxed);
-        self.set(top, block);
+        self.set(depth, block);
+        self.depth.store(depth + 1, Relaxed);
         true
     }
 
-    #[inline]
-    fn block(&self, at: *mut Entry) -> Option<Block> {
-        // SAFETY: between begin and end, where entries are as long as the cache; its tag stays as long as the block.
+    /// For a place below the depth.
+    #[inline(always)]
+    fn block(&self, place: u32) -> Option<Block> {
+        // SAFETY: there are so many entries; its tag stays as long as the block.
         unsafe {
-            let entry = &*at;
+            let entry = &*self.entries.load(Relaxed).add(place as usize);
             Some(Block { address: entry.address.load(Relaxed), tag: Tag::at(entry.tag.load(Relaxed))? })
         }
     }
 
-    #[inline]
-    fn set(&self, at: *mut Entry, block: Block) {
-        // SAFETY: as above.
-        let entry = unsafe { &*at };
+    /// For a place below the room.
+    #[inline(always)]
+    fn set(&self, place: u32, block: Block) {
+        // SAFETY: there are so many entries.
+        let entry = unsafe { &*self.entries.load(Relaxed).add(place as usize) };
         entry.address.store(block.address, Relaxed);
         entry.tag.store(block.tag.address(), Relaxed);
     }
 
-    fn depth(&self) -> usize {
-        (self.top.load(Relaxed) as usize - self.begin.load(Relaxed) as usize) / size_of::<Entry>()
+    /// Makes room for so many blocks, if there is memory for the entries.
+    fn widen(&self, room: u32) -> bool {
+        let length = self.length.load(Relaxed);
+        if room > length {
+            let Ok(mut entries) = alloc::try_vec(room as usize) else { return false };
+            entries.extend((0..self.depth.load(Relaxed)).filter_map(|place| self.block(place)).map(Entry::from));
+            entries.resize_with(room as usize, Entry::default);
+            let entries = Box::into_raw(entries.into_boxed_slice()).cast();
+            free_entries(self.entries.swap(entries, Relaxed), length);
+            self.length.store(room, Relaxed);
+        }
+        self.room.store(room, Relaxed);
+        true
+    }
+}
+
+fn free_entries(entries: *mut Entry, length: u32) {
+    if !entries.is_null() {
+        // SAFETY: `widen` made it of a box of this length, and nobody uses it any more.
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(entries, length as usize)) });
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        free_entries(*self.entries.get_mut(), *self.length.get_mut());
     }
 }
 
@@ -92,12 +119,12 @@ impl Stack {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    #[inline]
+    #[inline(always)]
     pub fn add(&self, value: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(value), Relaxed);
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn take(&self, value: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(value), Relaxed);
     }
@@ -112,29 +139,25 @@ impl Counter {
 pub struct Tally {
     pub allocs: Counter,
     pub frees: Counter,
-    pub asked_bytes: Counter,
-    pub used_bytes: Counter,
+    /// Bytes of blocks in use that were not asked for.
+    pub spare_bytes: Counter,
 }
 
 impl Tally {
-    #[inline]
-    pub fn note_alloc(&self, asked: u64, used: u64) {
+    #[inline(always)]
+    pub fn note_alloc(&self, spare: u64) {
         self.allocs.add(1);
-        self.asked_bytes.add(asked);
-        self.used_bytes.add(used);
+        self.spare_bytes.add(spare);
     }
 
-    #[inline]
-    pub fn note_free(&self, asked: u64, used: u64) {
+    #[inline(always)]
+    pub fn note_free(&self, spare: u64) {
         self.frees.add(1);
-        self.asked_bytes.take(asked);
-        self.used_bytes.take(used);
+        self.spare_bytes.take(spare);
     }
 
-    /// From the first of each to the second.
-    pub fn note_resize(&self, asked: (u64, u64), used: (u64, u64)) {
-        self.asked_bytes.add(asked.1.wrapping_sub(asked.0));
-        self.used_bytes.add(used.1.wrapping_sub(used.0));
+    pub fn note_resize(&self, before: u64, after: u64) {
+        self.spare_bytes.add(after.wrapping_sub(before));
     }
 }
 
@@ -143,7 +166,15 @@ pub struct Cache {
     pub pane: Pane,
     pub tally: Tally,
     stacks: Stacks,
-    entries: OnceLock<Box<[Entry]>>,
+    /// What the stacks were widened by.
+    widened_bytes: Counter,
+}
+
+/// What threads leave for one another. Behind the heap's lock.
+#[derive(Default)]
+pub struct Depot {
+    stacks: Stacks,
+    bytes: u64,
 }
 
 struct Stacks([Stack; CLASSES]);
@@ -156,55 +187,91 @@ impl Default for Stacks {
 
 impl Cache {
     /// The block that was put there last.
-    #[inline]
+    #[inline(always)]
     pub fn pop(&self, class: usize) -> Option<Block> {
-        self.stacks.0[class].pop()
+        self.stacks.0.get(class)?.pop()
     }
 
     /// `false`: there is no room.
-    #[inline]
+    #[inline(always)]
     pub fn push(&self, class: usize, block: Block) -> bool {
-        self.stacks.0[class].push(block)
+        self.stacks.0.get(class).is_some_and(|stack| stack.push(block))
     }
 
-    /// Half of what a stack may hold: how many blocks go in or out at once. 0: there is no memory for the stacks.
-    pub fn batch(&self, class: usize) -> usize {
-        if self.entries.get().is_none() && self.make_stacks().is_err() { 0 } else { room(class) / 2 }
+    /// Half of what a stack may hold: how many blocks go in or out at once.
+    pub fn batch(&self, class: usize) -> u32 {
+        self.stacks.0[class].room.load(Relaxed) / 2
     }
 
-    /// Called by the cache's own thread, so nobody else is faster.
-    fn make_stacks(&self) -> Result<(), OutOfMemory> {
-        let mut entries = alloc::try_vec((0..CLASSES).map(room).sum())?;
-        entries.resize_with(entries.capacity(), Entry::default);
-        let entries = self.entries.get_or_init(|| entries.into_boxed_slice());
-        let mut begin = entries.as_ptr().cast_mut();
-        for (class, stack) in self.stacks.0.iter().enumerate() {
-            let end = begin.wrapping_add(room(class));
-            stack.begin.store(begin, Relaxed);
-            stack.top.store(begin, Relaxed);
-            stack.end.store(end, Relaxed);
-            begin = end;
+    /// Makes a stack twice as wide, if that is at most `most` bytes, and tells how many it is. For its own thread, with the
+    /// lock.
+    pub fn widen(&self, class: usize, most: u64) -> u64 {
+        let stack = &self.stacks.0[class];
+        let room = stack.room.load(Relaxed);
+        if room == 0 {
+            stack.widen(FEWEST);
+            return 0;
         }
-        Ok(())
+        let more = u64::from(room) * bytes_of(class);
+        if room == MOST || more > most.min(MOST_BYTES - self.widened_bytes.get()) || !stack.widen(room * 2) {
+            return 0;
+        }
+        self.widened_bytes.add(more);
+        more
+    }
+
+    /// Takes all blocks out. The stacks have room for few then.
+    pub fn empty(&self, mut each: impl FnMut(Block)) {
+        for class in 0..CLASSES {
+            self.drain(class, 0, &mut each);
+            let stack = &self.stacks.0[class];
+            stack.room.store(stack.room.load(Relaxed).min(FEWEST), Relaxed);
+        }
+        self.widened_bytes.take(self.widened_bytes.get());
     }
 
     /// Takes the blocks out that lie lowest in a stack, all but `kept`.
-    pub fn drain(&self, class: usize, kept: usize, mut each: impl FnMut(Block)) {
+    pub fn drain(&self, class: usize, kept: u32, mut each: impl FnMut(Block)) {
         let stack = &self.stacks.0[class];
-        let (begin, depth) = (stack.begin.load(Relaxed), stack.depth());
+        let depth = stack.depth.load(Relaxed);
         let gone = depth.saturating_sub(kept);
         for place in 0..depth {
-            let Some(block) = stack.block(begin.wrapping_add(place)) else { continue };
+            let Some(block) = stack.block(place) else { continue };
             match place.checked_sub(gone) {
                 None => each(block),
-                Some(lower) => stack.set(begin.wrapping_add(lower), block),
+                Some(lower) => stack.set(lower, block),
             }
         }
-        stack.top.store(begin.wrapping_add(depth - gone), Relaxed);
+        stack.depth.store(depth - gone, Relaxed);
     }
 
     /// Bytes of the blocks in it.
     pub fn bytes(&self) -> u64 {
-        self.stacks.0.iter().enumerate().map(|(class, stack)| stack.depth() as u64 * bytes_of(class)).sum()
+        let bytes = |(class, stack): (usize, &Stack)| u64::from(stack.depth.load(Relaxed)) * bytes_of(class);
+        self.stacks.0.iter().enumerate().map(bytes).sum()
+    }
+}
+
+impl Depot {
+    /// `false`: it would come to hold more than `most` bytes, or has no room for more of that class.
+    pub fn leave(&mut self, class: usize, block: Block, most: u64) -> bool {
+        let bytes = self.bytes + bytes_of(class);
+        let stack = &self.stacks.0[class];
+        let has_room = stack.room.load(Relaxed) > 0 || stack.widen(MOST);
+        let is_left = bytes <= most && has_room && stack.push(block);
+        if is_left {
+            self.bytes = bytes;
+        }
+        is_left
+    }
+
+    pub fn take(&mut self, class: usize) -> Option<Block> {
+        let block = self.stacks.0[class].pop()?;
+        self.bytes -= bytes_of(class);
+        Some(block)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 }

@@ -31,6 +31,7 @@ pub struct HeapStats {
     pub allocations: u64,
     pub repairs: u64,
     pub step_downs: u64,
+    pub returned_bytes: u64,
 }
 
 /// A block that is out.
@@ -62,6 +63,9 @@ impl Heap {
         let sum = |each: fn(&super::Tally) -> u64| {
             self.caches.all().fold(each(&state.tally), |sum, cache| sum.wrapping_add(each(&cache.tally)))
         };
+        let returned: u64 = space.chunks().map(|chunk| u64::from(chunk.returned_granules)).sum();
+        let cached_bytes = self.cached_bytes(state);
+        let used_bytes = ((granules - free - returned) * GRANULE).saturating_sub(cached_bytes);
         HeapStats {
             chunks: space.chunks().count() as u64,
             mapped_bytes: state.mapped_bytes,
@@ -70,9 +74,9 @@ impl Heap {
             resident_bytes: 0,
             blocks: self.live_blocks(state),
             movable_blocks: state.vacancies.taken(),
-            requested_bytes: sum(|tally| tally.asked_bytes.get()),
-            used_bytes: sum(|tally| tally.used_bytes.get()),
-            cached_bytes: self.cached_bytes(),
+            requested_bytes: used_bytes.saturating_sub(sum(|tally| tally.spare_bytes.get())),
+            used_bytes,
+            cached_bytes,
             free_bytes: free * GRANULE,
             free_blocks: space.free_blocks,
             largest_free_bytes: u64::from(space.largest()) * GRANULE,
@@ -80,6 +84,7 @@ impl Heap {
             allocations: sum(|tally| tally.allocs.get()),
             repairs: space.repairs,
             step_downs: state.step_downs,
+            returned_bytes: returned * GRANULE,
         }
     }
 
@@ -126,7 +131,7 @@ impl Heap {
         let (extent, is_movable) = match piece {
             Piece::Used(extent) => (extent, false),
             Piece::Movable(extent, _) => (extent, true),
-            Piece::Free(_) | Piece::Cached(_) => return None,
+            Piece::Free(_) | Piece::Returned(_) | Piece::Cached(_) => return None,
         };
         let guarded = self.config.checked.then_some(Guarded { start, extent });
         Some(LiveBlock {

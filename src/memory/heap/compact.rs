@@ -12,12 +12,6 @@ use super::space::{Chunk, Memory, Piece, Space};
 use super::tags::Extent;
 use super::{Heap, HeapError, State, Wanted};
 use crate::base::alloc;
-use crate::memory::pages::Mapping;
-use crate::memory::policy::Pages;
-use crate::memory::{residency, system};
-
-/// A smaller gap is not worth that a huge page is split for it.
-const SMALLEST_RETURN_BYTES: u64 = 64 << 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compaction {
@@ -40,6 +34,8 @@ impl Compaction {
 /// What one run of it may still move, and what it did.
 struct Run {
     most_bytes: u64,
+    /// Given back before, and free again now.
+    brought_back: u64,
     done: Compaction,
 }
 
@@ -53,7 +49,7 @@ impl Heap {
     /// Moves at most so many bytes; 0: as many as it takes.
     pub fn compact(&self, most_bytes: u64) -> Result<Compaction, HeapError> {
         let most_bytes = if most_bytes == 0 { u64::MAX } else { most_bytes };
-        let mut run = Run { most_bytes, done: Compaction::default() };
+        let mut run = Run { most_bytes, brought_back: 0, done: Compaction::default() };
         let chunks = {
             let mut state = self.state()?;
             self.recall(&mut state);
@@ -62,15 +58,25 @@ impl Heap {
         };
         self.return_chunks(&mut run.done)?;
         for chunk in &chunks {
+            run.brought_back += self.bring_back_before_movable(*chunk)?;
             self.slide(&mut *self.state()?, *chunk, &mut run);
         }
         for chunk in &chunks {
             self.evacuate(&mut *self.state()?, *chunk, &mut run);
         }
+        // What was moved to a chunk may lie behind pages that were given back earlier.
+        for chunk in &chunks {
+            let brought_back = self.bring_back_before_movable(*chunk)?;
+            if brought_back > 0 {
+                run.brought_back += brought_back;
+                self.slide(&mut *self.state()?, *chunk, &mut run);
+            }
+        }
         self.return_chunks(&mut run.done)?;
         for chunk in &chunks {
-            run.done.returned_bytes += return_pages(&*self.state()?, *chunk);
+            run.done.returned_bytes += self.state()?.return_pages(*chunk);
         }
+        run.done.returned_bytes = run.done.returned_bytes.saturating_sub(run.brought_back);
         run.done.fragmentation_after = fragmentation(&self.state()?.space);
         Ok(run.done)
     }
@@ -115,7 +121,7 @@ impl Heap {
                     state.space.tag(freed)?.set_free(at.granule - to.granule);
                     Some(freed)
                 }),
-                Piece::Used(_) | Piece::Cached(_) => None,
+                Piece::Used(_) | Piece::Cached(_) | Piece::Returned(_) => None,
             };
             at = behind;
         }
@@ -127,7 +133,8 @@ impl Heap {
         let Some(used) = state.space.chunk(chunk).map(used_granules).filter(|used| *used > 0) else { return };
         let others = state.space.chunks().filter(|other| other.ground.chunk != chunk && !other.is_empty());
         let room: u64 = others.map(|other| u64::from(other.free_granules)).sum();
-        let is_movable = |(_, piece): (At, Piece)| matches!(piece, Piece::Free(_) | Piece::Movable(..));
+        let is_movable =
+            |(_, piece): (At, Piece)| matches!(piece, Piece::Free(_) | Piece::Returned(_) | Piece::Movable(..));
         let is_adopted = state.space.chunk(chunk).is_some_and(|chunk| matches!(chunk.memory, Memory::Adopted { .. }));
         if is_adopted || room < used || !state.space.pieces(chunk).all(is_movable) || !state.space.detach(chunk) {
             return;
@@ -179,7 +186,7 @@ impl Heap {
 }
 
 fn used_granules(chunk: &Chunk) -> u64 {
-    u64::from(chunk.ground.granules - chunk.free_granules)
+    u64::from(chunk.ground.granules - chunk.free_granules - chunk.returned_granules)
 }
 
 /// The emptiest first.
@@ -193,42 +200,17 @@ fn chunks_by_use(space: &Space) -> Result<Vec<u32>, HeapError> {
 fn fragmentation(space: &Space) -> u32 {
     let (mut free, mut scattered) = (0, 0);
     for ground in space.grounds() {
-        let gaps = || {
-            space.pieces(ground.chunk).filter_map(|(_, piece)| match piece {
-                Piece::Free(granules) => Some(u64::from(granules)),
-                _ => None,
-            })
-        };
-        let sum: u64 = gaps().sum();
+        let (mut sum, mut gap, mut largest) = (0, 0, 0);
+        for (_, piece) in space.pieces(ground.chunk) {
+            gap = match piece {
+                Piece::Free(granules) | Piece::Returned(granules) => gap + u64::from(granules),
+                _ => 0,
+            };
+            largest = gap.max(largest);
+            sum += if gap > 0 { u64::from(piece.granules()) } else { 0 };
+        }
         free += sum;
-        scattered += sum - gaps().max().unwrap_or(0);
+        scattered += sum - largest;
     }
     (scattered * 1_000_000).checked_div(free).unwrap_or(0) as u32
-}
-
-/// Gives the whole pages in the gaps of a chunk back, and tells how many bytes that was.
-fn return_pages(state: &State, chunk: u32) -> u64 {
-    let Some(Memory::Mapped(mapping)) = state.space.chunk(chunk).map(|chunk| &chunk.memory) else { return 0 };
-    let before = residency::measure(mapping).resident_bytes;
-    for (at, piece) in state.space.pieces(chunk) {
-        if let Piece::Free(granules) = piece {
-            // The links of the lists stand at the begin.
-            let start = state.space.address(at) as u64 + GRANULE;
-            let end = start + u64::from(granules - 1) * GRANULE;
-            return_between(mapping, start, end);
-        }
-    }
-    before.saturating_sub(residency::measure(mapping).resident_bytes)
-}
-
-fn return_between(mapping: &Mapping, start: u64, end: u64) {
-    let (page, fewest) = match mapping.pages {
-        Pages::Huge2M | Pages::Huge1G => (mapping.page_bytes, mapping.page_bytes),
-        _ => (system::base_page_bytes(), SMALLEST_RETURN_BYTES),
-    };
-    let (first, last) = (start.next_multiple_of(page), end / page * page);
-    if last >= first + fewest {
-        // SAFETY: the range is mapped by this heap, lies in free memory, and the lock is held. A refusal leaves it there.
-        let _ = unsafe { system::advise(first as *mut u8, last - first, libc::MADV_DONTNEED) };
-    }
 }

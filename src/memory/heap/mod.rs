@@ -3,8 +3,10 @@
 //! [`space`] cuts chunks into blocks and joins what comes back, with [`bins`] to find a free block in a few instructions
 //! and [`tags`] to say, apart from the memory, what each granule is. [`cache`] holds a few free blocks of each of the
 //! [`classes`] for each thread, which uses them in [`windows`] without a lock; [`directory`] tells whose an address is.
-//! [`guards`] surround the blocks of a checked heap. [`blocks`] are movable: reached through a handle, so that [`compact`]
-//! can slide them together. [`reclaim`] offers what can be given back to the governor, and [`census`] tells what there is.
+//! [`guards`] surround the blocks of a checked heap. [`room`] is where the next block goes, or another chunk. [`blocks`] are
+//! movable: reached through a handle, so that [`compact`] can slide them together, and pages are [`returned`]. Of a sample
+//! of all there are [`traces`]. [`reclaim`] offers what can be given back to the governor, and [`census`] tells what there
+//! is.
 
 mod bins;
 mod blocks;
@@ -16,8 +18,11 @@ mod directory;
 mod error;
 mod guards;
 mod reclaim;
+mod returned;
+mod room;
 mod space;
 mod tags;
+mod traces;
 mod windows;
 
 pub use blocks::{MovableBlock, MovableInfo};
@@ -28,7 +33,6 @@ pub use error::HeapError;
 use super::arena::region::{DEFAULT_ALIGN, MAX_ALIGN};
 use super::governor::{Account, Holder};
 use super::lanes::Lanes;
-use super::pages::{Mapping, PagesError, Request};
 use super::source::PageSource;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel};
@@ -36,11 +40,11 @@ use crate::base::clock::Deadline;
 use crate::base::handles::{Handled, Kind};
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
-use crate::base::tracing::CallSite;
+use crate::base::tracing::{self, CallSite, Token, sampler};
 use crate::base::{InvalidField, Name};
 use bins::At;
 use blocks::{Slots, Vacancies};
-use cache::{Block, Cache, Tally};
+use cache::{Block, Cache, Depot, Tally};
 use classes::{GRANULE, class_for, granules_for};
 use directory::Directory;
 use guards::Guarded;
@@ -55,6 +59,8 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 2 << 20;
 pub const SMALLEST_CHUNK_BYTES: u64 = 64 << 10;
 pub const LARGEST_CHUNK_BYTES: u64 = 64 << 30;
 const SMALLEST_ADOPTED_BYTES: u64 = 4096;
+/// One part in so many of the heap is what stacks may be widened by, and what the depot may hold.
+const MOST_AT_HAND: u64 = 4;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeapConfig {
@@ -84,6 +90,8 @@ pub struct Heap {
     returning: OnceLock<[Arc<Returning>; 2]>,
 }
 
+/// On cache lines of its own, so that who holds the lock does not slow those who need none.
+#[repr(align(128))]
 struct State {
     space: Space,
     closing: bool,
@@ -96,6 +104,13 @@ struct State {
     peak_mapped_bytes: u64,
     adopted_bytes: u64,
     step_downs: u64,
+    /// What threads had at hand was taken back since the last chunk came.
+    has_recalled: bool,
+    /// What the stacks of all threads were widened by.
+    widened_bytes: u64,
+    depot: Depot,
+    /// Blocks given out by address that tracing follows.
+    followed: u64,
 }
 
 /// A block as it is asked for.
@@ -115,6 +130,8 @@ struct Held {
     at: At,
     tag: Tag,
     extent: Extent,
+    /// By which tracing follows it.
+    token: Token,
 }
 
 impl Heap {
@@ -138,6 +155,10 @@ impl Heap {
                 peak_mapped_bytes: 0,
                 adopted_bytes: 0,
                 step_downs: 0,
+                has_recalled: false,
+                widened_bytes: 0,
+                depot: Depot::default(),
+                followed: 0,
             }),
             growth: Mutex::new(()),
             returning: OnceLock::new(),
@@ -152,39 +173,57 @@ impl Heap {
     }
 
     /// Allocates a block: mostly from what the thread has at hand.
-    #[inline(always)]
+    #[inline]
     pub fn alloc(&self, record: Option<&'static ThreadRecord>, bytes: u64, align: u64) -> Result<*mut u8, HeapError> {
-        let is_plain = align <= DEFAULT_ALIGN && align & align.wrapping_sub(1) == 0;
-        if is_plain
-            && let Some(class) = class_for(bytes.max(1))
-            && let Some(cache) = record.and_then(|record| self.caches.of(record))
-            && let Some(_window) = self.windows.enter(&cache.pane)
-            && let Some(block) = cache.pop(class)
-        {
-            let (asked, used) = (bytes.max(1), classes::bytes_of(class));
-            block.tag.set_used_class(class, used - asked);
-            cache.tally.note_alloc(asked, used);
-            return Ok(block.address);
+        match record.and_then(|record| self.alloc_at_hand(record, bytes, align)) {
+            Some(block) => Ok(block),
+            None => self.alloc_slowly(record, bytes, align),
         }
-        self.alloc_slowly(record, bytes, align)
     }
 
     /// Takes a block back, mostly to have it at hand.
-    #[inline(always)]
+    #[inline]
     pub fn free(&self, record: Option<&'static ThreadRecord>, block: *mut u8) -> Result<(), HeapError> {
-        if let Some(cache) = record.and_then(|record| self.caches.of(record))
-            && let Some(_window) = self.windows.enter(&cache.pane)
-            && let Some(place) = self.directory.find(block)
-            && !place.is_off
-            && let Some((class, spare)) = place.tag.used_class()
-            && cache.push(class, Block { address: block, tag: place.tag })
-        {
-            place.tag.set_cached(class);
-            let used = classes::bytes_of(class);
-            cache.tally.note_free(used - spare, used);
-            return Ok(());
+        match record.and_then(|record| self.free_at_hand(record, block)) {
+            Some(()) => Ok(()),
+            None => self.free_slowly(record, block),
         }
-        self.free_slowly(record, block)
+    }
+
+    /// A block that the thread has at hand. It waits for nobody and cannot panic.
+    #[inline(always)]
+    pub fn alloc_at_hand(&self, record: &'static ThreadRecord, bytes: u64, align: u64) -> Option<*mut u8> {
+        if align > DEFAULT_ALIGN || align & align.wrapping_sub(1) != 0 {
+            return None;
+        }
+        let asked = bytes.max(1);
+        let class = class_for(asked)?;
+        let cache = self.caches.of(record)?;
+        let _window = self.windows.enter(&cache.pane)?;
+        let block = cache.pop(class)?;
+        if !sampler::passes(record, asked) {
+            cache.push(class, block);
+            return None;
+        }
+        let spare = classes::bytes_of(class) - asked;
+        block.tag.set_used_class(class, spare);
+        cache.tally.note_alloc(spare);
+        Some(block.address)
+    }
+
+    /// Has a block at hand from now on, if there is room for it, and nothing to tell. It waits for nobody and cannot panic.
+    #[inline(always)]
+    pub fn free_at_hand(&self, record: &'static ThreadRecord, block: *mut u8) -> Option<()> {
+        let cache = self.caches.of(record)?;
+        let _window = self.windows.enter(&cache.pane)?;
+        let place = self.directory.find(block).filter(|place| !place.is_off)?;
+        let (class, spare) = place.tag.used_class()?;
+        if !cache.push(class, Block { address: block, tag: place.tag }) {
+            return None;
+        }
+        place.tag.set_cached(class);
+        cache.tally.note_free(spare);
+        Some(())
     }
 
     #[cold]
@@ -195,34 +234,44 @@ impl Heap {
         align: u64,
     ) -> Result<*mut u8, HeapError> {
         let wanted = self.wanted(bytes, align)?;
+        let token = self.follow(record, bytes);
+        self.place(record, wanted, token).inspect_err(|_| tracing::untrack(token))
+    }
+
+    fn place(&self, record: Option<&'static ThreadRecord>, wanted: Wanted, token: Token) -> Result<*mut u8, HeapError> {
+        let wanted = wanted.followed_by(token);
+        let class = class_for(wanted.asked).filter(|_| wanted.align <= GRANULE && token.is_none());
         let cache = self.cache(record);
+        let extent = Extent { granules: wanted.granules, asked: wanted.asked };
         let start = self.with_room(&wanted, |state| {
-            if let (Some(cache), Some(class), true) = (cache, class_for(wanted.asked), wanted.align <= GRANULE)
+            if let (Some(cache), Some(class)) = (cache, class)
                 && let Some(block) = state.refill(cache, class)
             {
-                let used = classes::bytes_of(class);
-                block.tag.set_used_class(class, used - wanted.asked);
-                state.tally.note_alloc(wanted.asked, used);
+                let spare = self.spare_bytes(extent);
+                block.tag.set_used_class(class, spare);
+                state.tally.note_alloc(spare);
                 return Some(block.address);
             }
             let (at, tag) = state.take(&wanted)?;
-            let extent = Extent { granules: wanted.granules, asked: wanted.asked };
-            tag.set_used(extent);
-            state.tally.note_alloc(self.seen_bytes(extent), extent.bytes());
+            traces::mark_used(tag, extent, token);
+            state.followed += u64::from(!token.is_none());
+            state.tally.note_alloc(self.spare_bytes(extent));
             Some(state.space.address(at))
         })?;
-        Ok(self.hand_out(start, Extent { granules: wanted.granules, asked: wanted.asked }))
+        Ok(self.hand_out(start, extent))
     }
 
     #[cold]
     fn free_slowly(&self, record: Option<&'static ThreadRecord>, block: *mut u8) -> Result<(), HeapError> {
         let mut state = self.state.lock();
         let held = self.find_held(&state, block)?;
-        state.tally.note_free(self.seen_bytes(held.extent), held.extent.bytes());
-        let class = held.tag.used_class().map(|(class, _)| class);
+        state.tally.note_free(self.spare_bytes(held.extent));
+        state.forget(held.token);
+        let class = held.tag.used_class().filter(|_| !state.closing).map(|(class, _)| class);
         if let (Some(class), Some(cache)) = (class, self.cache(record)) {
-            let kept = cache.batch(class);
-            cache.drain(class, kept, |block| self.give(&mut state, block));
+            if !state.widen(cache, class) {
+                cache.drain(class, cache.batch(class), |block| self.leave(&mut state, class, block));
+            }
             if cache.push(class, Block { address: block, tag: held.tag }) {
                 held.tag.set_cached(class);
                 return Ok(());
@@ -248,20 +297,30 @@ impl Heap {
         align: u64,
     ) -> Result<*mut u8, HeapError> {
         let wanted = self.wanted(bytes, align)?;
+        let token = self.follow(record, bytes);
+        let resized = self.resize_followed(record, block, bytes, wanted.followed_by(token), token);
+        resized.inspect_err(|_| tracing::untrack(token))
+    }
+
+    fn resize_followed(
+        &self,
+        record: Option<&'static ThreadRecord>,
+        block: *mut u8,
+        bytes: u64,
+        wanted: Wanted,
+        token: Token,
+    ) -> Result<*mut u8, HeapError> {
         let kept = {
             let mut state = self.state()?;
             let held = self.find_held(&state, block)?;
-            if (block as u64).is_multiple_of(wanted.align) && state.resize_in_place(&held, &wanted) {
+            if (block as u64).is_multiple_of(wanted.align) && state.resize_in_place(&held, &wanted, token) {
                 let extent = Extent { granules: wanted.granules, asked: wanted.asked };
-                state.tally.note_resize(
-                    (self.seen_bytes(held.extent), self.seen_bytes(extent)),
-                    (held.extent.bytes(), extent.bytes()),
-                );
+                state.tally.note_resize(self.spare_bytes(held.extent), self.spare_bytes(extent));
                 return Ok(self.hand_out(state.space.address(held.at), extent));
             }
             self.seen_bytes(held.extent).min(bytes)
         };
-        let moved = self.alloc_slowly(record, bytes, align)?;
+        let moved = self.place(record, wanted, token)?;
         // SAFETY: both blocks are in use, by the caller, and hold at least so many bytes.
         unsafe { moved.copy_from_nonoverlapping(block, kept as usize) };
         self.free_slowly(record, block)?;
@@ -309,7 +368,7 @@ impl Heap {
                 return Ok(returned);
             };
             let gone = self.take_out(&mut state, place);
-            returned += gone.as_ref().map_or(0, |chunk| chunk.memory.bytes());
+            returned += gone.as_ref().map_or(0, Chunk::charged_bytes);
             // Others may go on while the kernel takes it back.
             MutexGuard::unlocked(&mut state, || drop(gone));
         }
@@ -397,6 +456,11 @@ impl Heap {
         if self.config.checked { extent.asked - guards::FRONT - guards::BACK } else { extent.asked }
     }
 
+    /// Bytes of a block that were not asked for.
+    fn spare_bytes(&self, extent: Extent) -> u64 {
+        extent.bytes() - self.seen_bytes(extent)
+    }
+
     /// Puts guards around a block, and tells where it begins for its user.
     fn hand_out(&self, start: *mut u8, extent: Extent) -> *mut u8 {
         if !self.config.checked {
@@ -413,12 +477,14 @@ impl Heap {
         let start = block.wrapping_sub(front);
         let place = self.directory.find(start).ok_or(HeapError::Foreign { address: block as usize })?;
         let at = At { chunk: place.chunk, granule: place.granule };
-        match place.tag.find() {
-            Found::Used(extent) if !place.is_off => {
+        let found = place.tag.find();
+        match found {
+            Found::Used(extent) | Found::Followed(extent, _) if !place.is_off => {
                 if self.config.checked {
                     Guarded { start, extent }.verify()?;
                 }
-                Ok(Held { at, tag: place.tag, extent })
+                let token = if let Found::Followed(_, token) = found { token } else { Token::NONE };
+                Ok(Held { at, tag: place.tag, extent, token })
             }
             Found::Movable(..) if !place.is_off => Err(HeapError::OfHandle { address: block as usize }),
             _ => Err(self.explain(state, at, block as usize, front)),
@@ -434,7 +500,7 @@ impl Heap {
         };
         let block = state.space.address(start) as usize + front;
         match piece {
-            Piece::Free(_) => HeapError::InFreeMemory { address },
+            Piece::Free(_) | Piece::Returned(_) => HeapError::InFreeMemory { address },
             Piece::Cached(extent) if block == address => HeapError::Freed { address, bytes: extent.bytes() },
             Piece::Cached(_) => HeapError::InFreeMemory { address },
             Piece::Used(extent) | Piece::Movable(extent, _) => {
@@ -442,129 +508,6 @@ impl Heap {
                 HeapError::Inside { address, block, bytes, offset: address.wrapping_sub(block) }
             }
         }
-    }
-
-    /// Takes something that needs room for `wanted`: from what is free, then from what threads have at hand, then from
-    /// another chunk.
-    fn with_room<R>(&self, wanted: &Wanted, take: impl Fn(&mut State) -> Option<R>) -> Result<R, HeapError> {
-        {
-            let mut state = self.state()?;
-            if let Some(taken) = take(&mut state) {
-                return Ok(taken);
-            }
-            if self.cached_bytes() > 0 {
-                self.recall(&mut state);
-                if let Some(taken) = take(&mut state) {
-                    return Ok(taken);
-                }
-            }
-        }
-        let _growing = self.growth.lock();
-        if let Some(taken) = take(&mut *self.state()?) {
-            return Ok(taken);
-        }
-        let room = u64::from(wanted.granules) * GRANULE + wanted.align.saturating_sub(GRANULE);
-        let mut state = self.add_chunk(room)?;
-        take(&mut state).ok_or(OutOfMemory { bytes: wanted.asked }.into())
-    }
-
-    /// Maps a chunk with room for a block, without the lock, and adds it. For who holds the lock of the growth.
-    fn add_chunk(&self, room: u64) -> Result<MutexGuard<'_, State>, HeapError> {
-        if self.config.adopted_only {
-            return Err(HeapError::AdoptedFull { wanted: room });
-        }
-        let too_large = OutOfMemory { bytes: room };
-        let needed = space::bytes_for(room / GRANULE).filter(|_| room < LARGEST_CHUNK_BYTES).ok_or(too_large)?;
-        let mapped = self.state()?.mapped_bytes;
-        let mapping = alloc::try_arc(self.map(needed, mapped)?)?;
-        let mut state = self.state()?;
-        let (bytes, stepped_down) = (mapping.bytes, mapping.stepped_down());
-        self.put_in(&mut state, Chunk::new(Memory::Mapped(mapping), needed > self.config.chunk_bytes))?;
-        state.mapped_bytes += bytes;
-        state.peak_mapped_bytes = state.peak_mapped_bytes.max(state.mapped_bytes);
-        state.step_downs += u64::from(stepped_down);
-        Ok(state)
-    }
-
-    fn map(&self, needed: u64, mapped: u64) -> Result<Mapping, HeapError> {
-        let limit = if self.config.limit_bytes == 0 { u64::MAX } else { self.config.limit_bytes };
-        let over_limit = |wanted| HeapError::Limit { wanted, limit, mapped };
-        let at_most = limit.saturating_sub(mapped);
-        if needed > at_most {
-            return Err(over_limit(needed));
-        }
-        let request = Request {
-            bytes: self.config.chunk_bytes.min(at_most).max(needed),
-            at_most,
-            source: self.config.source,
-            account: &self.account,
-            name: self.config.name.as_str(),
-        };
-        Mapping::new(&request).map_err(|error| match error {
-            PagesError::OverLimit { bytes, .. } => over_limit(bytes),
-            error => error.into(),
-        })
-    }
-
-    fn put_in(&self, state: &mut State, mut chunk: Chunk) -> Result<(), HeapError> {
-        chunk.ground.chunk = state.space.reserve()?;
-        self.shut();
-        let added = self.directory.add(&chunk.ground, state.space.grounds());
-        if added.is_ok() {
-            state.space.add(chunk);
-        }
-        self.reopen(state);
-        Ok(added?)
-    }
-
-    fn take_out_if_for_one(&self, state: &mut State, place: u32) -> Option<Chunk> {
-        let is_for_one = state.space.chunk(place).is_some_and(|chunk| chunk.is_for_one);
-        if is_for_one { self.take_out(state, place) } else { None }
-    }
-
-    /// Takes an empty chunk out; its memory goes with the value.
-    fn take_out(&self, state: &mut State, place: u32) -> Option<Chunk> {
-        self.shut();
-        let chunk = state.space.remove(place);
-        self.directory.keep(state.space.grounds());
-        self.reopen(state);
-        state.mapped_bytes -= chunk.as_ref().map_or(0, |chunk| chunk.memory.bytes());
-        chunk
-    }
-
-    /// Takes back what threads have at hand.
-    fn recall(&self, state: &mut State) {
-        self.shut();
-        for cache in self.caches.all() {
-            for class in 0..classes::CLASSES {
-                cache.drain(class, 0, |block| self.give(state, block));
-            }
-        }
-        self.reopen(state);
-    }
-
-    /// Takes a block back that a thread had at hand.
-    fn give(&self, state: &mut State, block: Block) {
-        if let Some(place) = self.directory.find(block.address)
-            && let Found::Cached(extent) = place.tag.find()
-        {
-            state.space.give(At { chunk: place.chunk, granule: place.granule }, extent.granules);
-        }
-    }
-
-    /// For who holds the lock: no thread is in its cache or in the directory until they are opened again.
-    fn shut(&self) {
-        self.windows.shut(self.caches.all().map(|cache| &cache.pane));
-    }
-
-    fn reopen(&self, state: &State) {
-        if !self.config.checked && !state.closing {
-            self.windows.open();
-        }
-    }
-
-    fn cached_bytes(&self) -> u64 {
-        self.caches.all().map(Cache::bytes).sum()
     }
 }
 
@@ -588,8 +531,15 @@ impl State {
         if let Some(block) = cache.pop(class) {
             return Some(block);
         }
+        self.widen(cache, class);
         let granules = classes::granules_of(class);
-        let mut missing = cache.batch(class) as u32;
+        let mut missing = cache.batch(class);
+        while missing > 0
+            && let Some(block) = self.depot.take(class)
+        {
+            cache.push(class, block);
+            missing -= 1;
+        }
         while missing > 0 {
             let Some((first, count)) = self.space.take_run(granules, missing) else { break };
             for index in 0..count {
@@ -604,13 +554,32 @@ impl State {
         cache.pop(class)
     }
 
-    fn resize_in_place(&mut self, held: &Held, wanted: &Wanted) -> bool {
+    /// Lets a thread have more blocks of a class at hand, as long as not too much of the heap may lie there.
+    fn widen(&mut self, cache: &Cache, class: usize) -> bool {
+        let widened = cache.widen(class, self.most_at_hand().saturating_sub(self.widened_bytes));
+        self.widened_bytes += widened;
+        widened > 0
+    }
+
+    fn most_at_hand(&self) -> u64 {
+        (self.mapped_bytes + self.adopted_bytes) / MOST_AT_HAND
+    }
+
+    /// A block is followed no more.
+    fn forget(&mut self, token: Token) {
+        self.followed -= u64::from(!token.is_none());
+        tracing::untrack(token);
+    }
+
+    fn resize_in_place(&mut self, held: &Held, wanted: &Wanted, token: Token) -> bool {
         let (had, wants) = (held.extent.granules, wanted.granules);
         if wants > had && !self.space.extend(held.at, had, wants) {
             return false;
         }
         // First, so that what is given back does not take the block before it for a free one.
-        held.tag.set_used(Extent { granules: wants, asked: wanted.asked });
+        traces::mark_used(held.tag, Extent { granules: wants, asked: wanted.asked }, token);
+        self.forget(held.token);
+        self.followed += u64::from(!token.is_none());
         if wants < had {
             self.space.give(held.at.further(wants), had - wants);
         }

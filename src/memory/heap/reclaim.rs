@@ -1,6 +1,7 @@
 //! What a heap gives back when memory runs short: empty chunks at once, and what a compaction frees.
 
 use super::classes::GRANULE;
+use super::space::Chunk;
 use super::{Heap, HeapError};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::clock;
@@ -74,7 +75,7 @@ impl Reclaimer for Returning {
 impl Heap {
     /// What is in chunks in which nothing lies.
     fn empty_bytes(&self) -> u64 {
-        self.state.lock().empty_chunks().map(|chunk| chunk.memory.bytes()).sum()
+        self.state.lock().empty_chunks().map(Chunk::charged_bytes).sum()
     }
 
     /// What is free in the other chunks, if there are blocks that could be moved.

@@ -43,6 +43,8 @@ pub struct Chunk {
     pub memory: Memory,
     pub ground: Ground,
     pub free_granules: u32,
+    /// Free as well, but nobody is charged for their pages, which are given back.
+    pub returned_granules: u32,
     /// Mapped for one block that is larger than a usual chunk; goes with it.
     pub is_for_one: bool,
 }
@@ -67,11 +69,16 @@ impl Chunk {
         let start = start.wrapping_add(padding);
         let tags = start.wrapping_add((u64::from(granules) * GRANULE) as usize);
         let ground = Ground { start, granules, tags, chunk: 0 };
-        Self { memory, ground, free_granules: granules, is_for_one }
+        Self { memory, ground, free_granules: granules, returned_granules: 0, is_for_one }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.free_granules == self.ground.granules
+        self.free_granules + self.returned_granules == self.ground.granules
+    }
+
+    /// Bytes that somebody is charged for.
+    pub fn charged_bytes(&self) -> u64 {
+        self.memory.bytes() - u64::from(self.returned_granules) * GRANULE
     }
 }
 
@@ -79,6 +86,8 @@ impl Chunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     Free(u32),
+    /// Free, but given back.
+    Returned(u32),
     Used(Extent),
     Cached(Extent),
     Movable(Extent, u64),
@@ -87,9 +96,22 @@ pub enum Piece {
 impl Piece {
     pub fn granules(self) -> u32 {
         match self {
-            Piece::Free(granules) => granules,
+            Piece::Free(granules) | Piece::Returned(granules) => granules,
             Piece::Used(extent) | Piece::Cached(extent) | Piece::Movable(extent, _) => extent.granules,
         }
+    }
+}
+
+/// Granules side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub at: At,
+    pub granules: u32,
+}
+
+impl Stretch {
+    pub fn bytes(self) -> u64 {
+        u64::from(self.granules) * GRANULE
     }
 }
 
@@ -154,10 +176,21 @@ impl Space {
 
     /// Takes an empty chunk out.
     pub fn remove(&mut self, place: u32) -> Option<Chunk> {
-        let chunk = self.chunk(place).filter(|chunk| chunk.is_empty())?;
-        let granules = chunk.ground.granules;
-        self.unlink(At { chunk: place, granule: 0 }, granules);
-        self.chunks[place as usize].take()
+        self.chunk(place).filter(|chunk| chunk.is_empty())?;
+        let repairs = self.repairs;
+        let mut at = At { chunk: place, granule: 0 };
+        while let Some(piece) = self.piece(at) {
+            if let Piece::Free(granules) = piece {
+                self.unlink(at, granules);
+            }
+            at = at.further(piece.granules());
+        }
+        let chunk = self.chunks[place as usize].take();
+        if self.repairs != repairs {
+            // Some that were unlinked had come into the lists again.
+            self.repair();
+        }
+        chunk
     }
 
     /// The tag of a granule of a chunk that is there.
@@ -180,7 +213,8 @@ impl Space {
         let tag = self.tag(at)?;
         match tag.find() {
             Found::Nothing => tag.free_granules().map(Piece::Free),
-            Found::Used(extent) => Some(Piece::Used(extent)),
+            Found::Returned(granules) => Some(Piece::Returned(granules)),
+            Found::Used(extent) | Found::Followed(extent, _) => Some(Piece::Used(extent)),
             Found::Cached(extent) => Some(Piece::Cached(extent)),
             Found::Movable(extent, number) => Some(Piece::Movable(extent, number)),
         }
@@ -237,6 +271,75 @@ impl Space {
         if let Some(Some(chunk)) = self.chunks.get_mut(chunk as usize) {
             chunk.free_granules = change(chunk.free_granules);
         }
+    }
+
+    fn count_returned(&mut self, chunk: u32, change: impl Fn(u32) -> u32) {
+        if let Some(Some(chunk)) = self.chunks.get_mut(chunk as usize) {
+            chunk.returned_granules = change(chunk.returned_granules);
+        }
+    }
+
+    /// Nobody is given a part of a free block from now on, whose pages are given back.
+    pub fn set_returned(&mut self, block: At, part: Stretch) {
+        let Some(Piece::Free(granules)) = self.piece(block) else { return };
+        let Some(tag) = self.tag(part.at) else { return };
+        self.unlink(block, granules);
+        let ahead = part.at.granule - block.granule;
+        if ahead > 0 {
+            self.put(block, ahead);
+        }
+        tag.set_returned(part.granules);
+        self.put_rest(part.at, granules - ahead, part.granules);
+        self.count_returned(block.chunk, |returned| returned + part.granules);
+    }
+
+    /// Memory whose pages were given back, or the first part of it, is free again. `false`: that is no such memory any more.
+    pub fn restore(&mut self, stretch: Stretch) -> bool {
+        let Stretch { at, granules } = stretch;
+        let Some(Piece::Returned(had)) = self.piece(at).filter(|piece| piece.granules() >= granules) else {
+            return false;
+        };
+        if had > granules
+            && let Some(tag) = self.tag(at.further(granules))
+        {
+            tag.set_returned(had - granules);
+        }
+        self.count_returned(at.chunk, |returned| returned - granules);
+        self.give(at, granules);
+        true
+    }
+
+    /// Memory that was given back, where that and what is free beside it have so many granules.
+    pub fn returned_with_room(&self, granules: u32) -> Option<Stretch> {
+        let chunks = self.chunks().filter(|chunk| chunk.returned_granules > 0);
+        chunks.map(|chunk| chunk.ground.chunk).find_map(|chunk| {
+            // What is side by side, and the first in it that was given back.
+            let (mut room, mut first) = (0, None);
+            self.pieces(chunk).find_map(|(at, piece)| {
+                match piece {
+                    Piece::Free(more) => room += more,
+                    Piece::Returned(more) => {
+                        room += more;
+                        first = first.or(Some(Stretch { at, granules: more }));
+                    }
+                    _ => (room, first) = (0, None),
+                }
+                first.filter(|_| room >= granules)
+            })
+        })
+    }
+
+    /// Memory of a chunk that was given back, where movable blocks lie behind it.
+    pub fn returned_before_movable(&self, chunk: u32) -> Option<Stretch> {
+        let mut first = None;
+        self.pieces(chunk).find_map(|(at, piece)| match piece {
+            Piece::Returned(granules) => {
+                first = first.or(Some(Stretch { at, granules }));
+                None
+            }
+            Piece::Movable(..) => first,
+            _ => None,
+        })
     }
 
     /// Takes a block back. Tells whether its chunk is empty now.

@@ -6,6 +6,7 @@
 //! numbers, six bits in each.
 
 use super::classes::{CLASSES, GRANULE, bytes_of, class_of, granules_of};
+use crate::base::tracing::Token;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering::*};
 
@@ -19,7 +20,8 @@ const MOVABLE: u8 = 0b1100_0000;
 /// Below the state stands the form: for the smallest class how many bytes were not asked for, then the other classes.
 const CODE: u8 = 0b0011_1111;
 const CODES_OF_SMALLEST: u8 = 16;
-/// A block of no class, whose length stands behind.
+/// A block of no class, whose length stands behind. What is at hand has a class; with this form it is memory whose pages
+/// are given back.
 const LONG: u8 = 63;
 const _: () = assert!(CODES_OF_SMALLEST as usize + CLASSES - 1 == LONG as usize);
 
@@ -33,13 +35,16 @@ const DIGITS: usize = 6;
 const LONG_GRANULES: usize = 1;
 const LONG_SPARE: usize = LONG_GRANULES + DIGITS;
 const LONG_NUMBER: usize = LONG_SPARE + DIGITS;
-/// Where the numbers of a movable block of a class stand; what its spare bytes have beyond six bits comes last.
+/// Where the numbers of a block of a class stand that has one; what its spare bytes have beyond six bits comes last.
 const SHORT_SPARE: usize = 1;
 const SHORT_NUMBER: usize = 2;
 const SHORT_NUMBER_DIGITS: usize = 4;
 const SHORT_SPARE_HIGH: usize = SHORT_NUMBER + SHORT_NUMBER_DIGITS;
-/// Fewer granules have no room for these.
-pub const FEWEST_MOVABLE: u32 = SHORT_SPARE_HIGH as u32 + 1;
+/// With the number of a block that is none of the movable: that of the entry by which tracing follows it.
+const SHORT_FOLLOWED: u8 = 0b0010_0000;
+const LONG_FOLLOWED: u64 = 1 << 35;
+/// Fewer granules have no room for a number.
+pub const FEWEST_NUMBERED: u32 = SHORT_SPARE_HIGH as u32 + 1;
 pub const MOST_MOVABLE_BLOCKS: u64 = 1 << (DIGIT_BITS * SHORT_NUMBER_DIGITS as u32);
 /// Used blocks of no class are at least so long.
 const FEWEST_LONG: u32 = (LONG_NUMBER + DIGITS) as u32 + 1;
@@ -52,6 +57,10 @@ pub enum Found {
     Used(Extent),
     /// Free, and at hand for one thread.
     Cached(Extent),
+    /// Free, but its pages are given back: so many granules.
+    Returned(u32),
+    /// In use, and followed by tracing.
+    Followed(Extent, Token),
     /// In use through a handle, whose slot has this number.
     Movable(Extent, u64),
 }
@@ -162,16 +171,25 @@ impl Tag {
     }
 
     pub fn set_movable(self, extent: Extent, number: u64) {
+        self.set_numbered(extent, number, 0, 0);
+    }
+
+    /// A block of at least [`FEWEST_NUMBERED`] granules is in use and followed from now on.
+    pub fn set_followed(self, extent: Extent, token: Token) {
+        self.set_numbered(extent, token.number().into(), SHORT_FOLLOWED, LONG_FOLLOWED);
+    }
+
+    fn set_numbered(self, extent: Extent, number: u64, short_mark: u8, long_mark: u64) {
         self.end(extent.granules);
         match class_of(extent.granules) {
             Some(class) => {
                 self.set(SHORT_SPARE, extent.spare() as u8 & CODE);
-                self.set(SHORT_SPARE_HIGH, (extent.spare() >> DIGIT_BITS) as u8);
+                self.set(SHORT_SPARE_HIGH, (extent.spare() >> DIGIT_BITS) as u8 | short_mark);
                 self.set_number(SHORT_NUMBER, SHORT_NUMBER_DIGITS, number);
                 self.set(0, MOVABLE | code_of(class));
             }
             None => {
-                self.set_number(LONG_NUMBER, DIGITS, number);
+                self.set_number(LONG_NUMBER, DIGITS, number | long_mark);
                 self.set_long(MOVABLE, extent);
             }
         }
@@ -190,15 +208,20 @@ impl Tag {
         let code = tag & CODE;
         match tag & STATE {
             INSIDE => Found::Nothing,
+            CACHED if code == LONG => Found::Returned(self.number(LONG_GRANULES, DIGITS) as u32),
             CACHED => Found::Cached(Extent { granules: granules_of(class_with(code)), asked: 0 }),
             USED if code == LONG => Found::Used(self.long()),
             USED if code < CODES_OF_SMALLEST => Found::Used(short(0, code.into())),
             USED => Found::Used(short(class_with(code), self.get(SHORT_SPARE).into())),
-            _ if code == LONG => Found::Movable(self.long(), self.number(LONG_NUMBER, DIGITS)),
+            _ if code == LONG => {
+                let number = self.number(LONG_NUMBER, DIGITS);
+                numbered(self.long(), number & !LONG_FOLLOWED, number & LONG_FOLLOWED != 0)
+            }
             _ => {
-                let high = u64::from(self.get(SHORT_SPARE_HIGH)) << DIGIT_BITS;
-                let extent = short(class_with(code), high | u64::from(self.get(SHORT_SPARE)));
-                Found::Movable(extent, self.number(SHORT_NUMBER, SHORT_NUMBER_DIGITS))
+                let high = self.get(SHORT_SPARE_HIGH);
+                let spare = u64::from(high & !SHORT_FOLLOWED) << DIGIT_BITS | u64::from(self.get(SHORT_SPARE));
+                let number = self.number(SHORT_NUMBER, SHORT_NUMBER_DIGITS);
+                numbered(short(class_with(code), spare), number, high & SHORT_FOLLOWED != 0)
             }
         }
     }
@@ -206,6 +229,14 @@ impl Tag {
     fn long(self) -> Extent {
         let granules = self.number(LONG_GRANULES, DIGITS) as u32;
         Extent { granules, asked: u64::from(granules) * GRANULE - self.number(LONG_SPARE, DIGITS) }
+    }
+
+    /// The pages of free memory are given back from now on.
+    pub fn set_returned(self, granules: u32) {
+        debug_assert!(granules >= FEWEST_LONG);
+        self.end(granules);
+        self.set_number(LONG_GRANULES, DIGITS, u64::from(granules));
+        self.set(0, CACHED | LONG);
     }
 
     /// Nothing begins here any more.
@@ -245,6 +276,14 @@ pub fn free_granules_up_to(last: Tag, before: u32) -> Option<u32> {
         }
         tag if tag & !SHORT == FREE && tag != FREE => Some(u32::from(tag & SHORT)),
         _ => None,
+    }
+}
+
+fn numbered(extent: Extent, number: u64, is_followed: bool) -> Found {
+    if is_followed {
+        Found::Followed(extent, Token::from_number(number as u32))
+    } else {
+        Found::Movable(extent, number)
     }
 }
 
@@ -289,7 +328,7 @@ mod tests {
                 assert!((1..granules).all(|inside| tags.at(inside).find() == Found::Nothing));
                 assert_eq!(free_granules_up_to(tags.at(granules - 1), granules - 1), None);
 
-                let extent = Extent { granules: granules.max(FEWEST_MOVABLE), asked };
+                let extent = Extent { granules: granules.max(FEWEST_NUMBERED), asked };
                 let mut tags = Tags(vec![before; extent.granules as usize + 1]);
                 for number in [0, 1, 0xabcdef, MOST_MOVABLE_BLOCKS - 1] {
                     tags.at(0).set_movable(extent, number);
@@ -297,7 +336,24 @@ mod tests {
                     assert!((1..extent.granules).all(|inside| tags.at(inside).find() == Found::Nothing));
                     assert_eq!(free_granules_up_to(tags.at(extent.granules - 1), extent.granules - 1), None);
                 }
+                for token in [1, 65536].map(Token::from_number) {
+                    tags.at(0).set_followed(extent, token);
+                    assert_eq!((tags.at(0).find(), tags.at(0).used_class()), (Found::Followed(extent, token), None));
+                    assert!((1..extent.granules).all(|inside| tags.at(inside).find() == Found::Nothing));
+                    assert_eq!(free_granules_up_to(tags.at(extent.granules - 1), extent.granules - 1), None);
+                }
             }
+        }
+    }
+
+    #[test]
+    fn what_was_given_back_is_found_and_not_taken_for_free() {
+        for granules in [256, 4096, 1 << 20] {
+            let mut tags = Tags(vec![FREE; granules as usize]);
+            tags.at(0).set_returned(granules);
+            assert_eq!((tags.at(0).find(), tags.at(0).free_granules()), (Found::Returned(granules), None));
+            assert_eq!(tags.at(0).used_class(), None);
+            assert_eq!(free_granules_up_to(tags.at(granules - 1), granules - 1), None);
         }
     }
 

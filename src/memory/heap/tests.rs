@@ -130,9 +130,9 @@ impl Model {
         assert_eq!(stats.requested_bytes, self.blocks.values().map(|known| known.bytes.max(1)).sum::<u64>());
         assert!(stats.used_bytes >= stats.requested_bytes);
         let usable = (stats.mapped_bytes + stats.adopted_bytes) * 16 / 17;
-        let counted = stats.used_bytes + stats.free_bytes + stats.cached_bytes;
+        let counted = stats.used_bytes + stats.free_bytes + stats.cached_bytes + stats.returned_bytes;
         assert!(counted <= usable && counted + stats.chunks * 64 >= usable, "{stats:?}");
-        assert_eq!(stats.mapped_bytes, self.heap.account.held());
+        assert_eq!(stats.mapped_bytes - stats.returned_bytes, self.heap.account.held());
         let (listed, count) = self.heap.blocks_behind(0, usize::MAX).unwrap();
         assert_eq!((listed.len() as u64, count), (stats.blocks, stats.blocks));
         for (found, (address, known)) in listed.iter().zip(&self.blocks) {
@@ -214,6 +214,28 @@ fn nobody_is_refused_while_memory_lies_in_anothers_cache() {
         filled.join().unwrap()
     });
     assert_eq!(fill().len(), first);
+}
+
+#[test]
+fn what_threads_have_at_hand_is_a_part_of_the_heap_and_all_of_it_comes_home() {
+    let _quiet = testing::quiet();
+    let heap = heap(small_chunks());
+    let record = ThreadRecord::current();
+    for round in 0..3 {
+        let blocks: Vec<_> = (0..40_000).map(|index| heap.alloc(record, 1 + index % 2048, 0).unwrap()).collect();
+        let refilled = heap.stats().unwrap();
+        blocks.iter().for_each(|block| heap.free(record, *block).unwrap());
+        let stats = heap.stats().unwrap();
+        let first_rooms: u64 = (0..classes::CLASSES).map(|class| 16 * classes::bytes_of(class)).sum();
+        assert!(refilled.cached_bytes <= stats.mapped_bytes / 2 + first_rooms, "round {round}: {refilled:?}");
+        assert!(stats.cached_bytes <= stats.mapped_bytes / 2 + first_rooms, "round {round}: {stats:?}");
+        // Wide stacks, and what overflowed from them.
+        assert!(stats.cached_bytes > 2 * first_rooms, "round {round}: {stats:?}");
+        assert!(stats.free_blocks > stats.chunks);
+        heap.trim(u64::MAX).unwrap();
+        let stats = heap.stats().unwrap();
+        assert_eq!((stats.cached_bytes, stats.free_blocks), (0, stats.chunks));
+    }
 }
 
 #[test]
@@ -433,7 +455,7 @@ impl MovableModel {
         assert!(done.fragmentation_after <= 1_000_000 && done.fragmentation_before <= 1_000_000);
         assert_eq!((before.blocks, before.requested_bytes), (after.blocks, after.requested_bytes));
         assert!(after.mapped_bytes <= before.mapped_bytes);
-        assert_eq!(after.mapped_bytes, self.heap.account.held());
+        assert_eq!(after.mapped_bytes - after.returned_bytes, self.heap.account.held());
         self.moved += done.moved_blocks;
     }
 
@@ -511,7 +533,7 @@ fn compaction_empties_chunks_that_are_almost_empty() {
     assert_eq!((after.chunks, after.free_blocks), (1, 1));
     assert!(done.fragmentation_before > 500_000 && done.fragmentation_after == 0, "{done:?}");
     assert_eq!(done.returned_chunks, before.chunks - 1);
-    assert_eq!(heap.account.held(), after.mapped_bytes);
+    assert_eq!(heap.account.held(), after.mapped_bytes - after.returned_bytes);
 }
 
 #[test]
@@ -533,6 +555,73 @@ fn compaction_gives_whole_pages_back_beside_a_pinned_block() {
     assert!(done.returned_bytes > 150_000 && before - after == done.returned_bytes, "{done:?}");
     assert_eq!(unsafe { std::slice::from_raw_parts(pinned, 1000) }, [7; 1000]);
     heap.unpin(blocks[199]).unwrap();
+}
+
+/// A heap of one chunk, whose only block lies at its end and is pinned, so that the rest is given back.
+fn mostly_returned() -> (Arc<Heap>, MovableBlock) {
+    let heap = heap(small_chunks());
+    let ahead = heap.alloc_block(200_000, 0).unwrap();
+    let last = heap.alloc_block(1000, 0).unwrap();
+    heap.pin(last).unwrap();
+    heap.free_block(ahead).unwrap();
+    assert!(heap.compact(0).unwrap().returned_bytes >= 190_000);
+    (heap, last)
+}
+
+#[test]
+fn what_was_given_back_is_charged_again_before_it_is_used() {
+    let _quiet = testing::quiet();
+    let (heap, last) = mostly_returned();
+    let record = ThreadRecord::current();
+    let given_back = heap.stats().unwrap();
+    assert_eq!(heap.account.held(), CHUNK - given_back.returned_bytes);
+    // No more than is needed, then all of it, and no chunk is mapped for it.
+    let some = heap.alloc(record, 60_000, 0).unwrap();
+    let between = heap.stats().unwrap();
+    assert!(between.returned_bytes < given_back.returned_bytes && between.returned_bytes > 100_000, "{between:?}");
+    assert_eq!(heap.account.held(), CHUNK - between.returned_bytes);
+    unsafe { some.write_bytes(1, 60_000) };
+    let more = heap.alloc(record, 100_000, 4096).unwrap();
+    unsafe { more.write_bytes(1, 100_000) };
+    assert_eq!(heap.stats().unwrap().mapped_bytes, CHUNK);
+    heap.free(record, some).unwrap();
+    heap.free(record, more).unwrap();
+    heap.unpin(last).unwrap();
+    heap.free_block(last).unwrap();
+    // With all of it free, the chunk goes, and what is charged for it.
+    let charged = CHUNK - heap.stats().unwrap().returned_bytes;
+    assert_eq!((heap.account.held(), heap.trim(0).unwrap()), (charged, charged));
+    assert_eq!((heap.account.held(), heap.stats().unwrap().chunks), (0, 0));
+}
+
+#[test]
+fn blocks_slide_to_where_pages_were_given_back() {
+    let _quiet = testing::quiet();
+    let (heap, last) = mostly_returned();
+    let before = heap.pin(last).unwrap() as usize;
+    heap.unpin(last).unwrap();
+    heap.unpin(last).unwrap();
+    let done = heap.compact(0).unwrap();
+    let after = heap.stats().unwrap();
+    assert_eq!((done.moved_blocks, done.fragmentation_after), (1, 0));
+    assert!(before - heap.pin(last).unwrap() as usize > 190_000);
+    assert_eq!(heap.account.held(), CHUNK - after.returned_bytes);
+    assert!(after.returned_bytes > 190_000);
+    heap.unpin(last).unwrap();
+}
+
+#[test]
+fn a_chunk_of_which_much_was_given_back_goes_whole() {
+    let _quiet = testing::quiet();
+    let (heap, last) = mostly_returned();
+    let address = heap.pin(last).unwrap();
+    let inside = address.wrapping_sub(100_000);
+    assert!(matches!(heap.free(ThreadRecord::current(), inside), Err(HeapError::InFreeMemory { .. })));
+    heap.unpin(last).unwrap();
+    heap.unpin(last).unwrap();
+    heap.free_block(last).unwrap();
+    heap.trim(0).unwrap();
+    assert_eq!((heap.account.held(), heap.stats().unwrap().repairs), (0, 0));
 }
 
 #[test]

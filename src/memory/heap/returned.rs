@@ -1,0 +1,110 @@
+//! Pages that are given back inside a chunk, beside blocks that stay. Nobody is charged for them, and nobody is given them,
+//! until they are charged for again; which may be refused.
+
+use super::bins::At;
+use super::classes::GRANULE;
+use super::space::{Memory, Piece, Space, Stretch};
+use super::{Heap, HeapError, State};
+use crate::memory::pages::{Mapping, PagesError};
+use crate::memory::policy::Pages;
+use crate::memory::system;
+use std::sync::Arc;
+
+/// A smaller gap is not worth that a huge page is split for it.
+const SMALLEST_RETURN_BYTES: u64 = 64 << 10;
+
+impl State {
+    /// Gives the whole pages in the gaps of a chunk back, for which nobody is charged from then on, and tells how many bytes
+    /// that was.
+    pub(super) fn return_pages(&mut self, chunk: u32) -> u64 {
+        let Some(Memory::Mapped(mapping)) = self.space.chunk(chunk).map(|chunk| &chunk.memory) else { return 0 };
+        let mapping = mapping.clone();
+        let mut at = At { chunk, granule: 0 };
+        let mut returned = 0;
+        while let Some(piece) = self.space.piece(at) {
+            if let Piece::Free(granules) = piece
+                && let Some(part) = whole_pages(&self.space, &mapping, Stretch { at, granules })
+            {
+                // First, because the links of the lists lie in the memory.
+                self.space.set_returned(at, part);
+                if give_back(&self.space, part) {
+                    mapping.discharge(part.bytes());
+                    returned += part.bytes();
+                } else {
+                    self.space.restore(part);
+                }
+            }
+            at = at.further(piece.granules());
+        }
+        returned
+    }
+}
+
+/// What can be given back of free memory, if it is worth it.
+fn whole_pages(space: &Space, mapping: &Mapping, free: Stretch) -> Option<Stretch> {
+    let (page, fewest) = match mapping.pages {
+        Pages::Huge2M | Pages::Huge1G => (mapping.page_bytes, mapping.page_bytes),
+        _ => (system::base_page_bytes(), SMALLEST_RETURN_BYTES),
+    };
+    let start = space.address(free.at) as u64;
+    let (first, last) = (start.next_multiple_of(page), (start + free.bytes()) / page * page);
+    let at = free.at.further(((first - start) / GRANULE) as u32);
+    (last >= first + fewest).then(|| Stretch { at, granules: ((last - first) / GRANULE) as u32 })
+}
+
+fn give_back(space: &Space, part: Stretch) -> bool {
+    // SAFETY: the range is mapped by this heap, lies in free memory, and the lock is held.
+    unsafe { system::advise(space.address(part.at), part.bytes(), libc::MADV_DONTNEED) }.is_ok()
+}
+
+impl Heap {
+    /// So that blocks can slide to where pages were given back. Where that is refused they stay behind it.
+    pub(super) fn bring_back_before_movable(&self, chunk: u32) -> Result<u64, HeapError> {
+        let mut bytes = 0;
+        loop {
+            let found = {
+                let state = self.state()?;
+                state.space.returned_before_movable(chunk).and_then(|part| Some((part, state.mapping(part)?)))
+            };
+            let Some((part, mapping)) = found else { return Ok(bytes) };
+            if self.bring_back(part, &mapping).is_err() {
+                return Ok(bytes);
+            }
+            bytes += part.bytes();
+        }
+    }
+
+    /// Charges again for memory that was given back, without the lock, and makes it free.
+    fn bring_back(&self, part: Stretch, mapping: &Arc<Mapping>) -> Result<(), HeapError> {
+        mapping.charge_again(part.bytes()).map_err(PagesError::from)?;
+        let mut state = self.state.lock();
+        let is_same = state.mapping(part).is_some_and(|now| Arc::ptr_eq(&now, mapping));
+        if !is_same || !state.space.restore(part) {
+            mapping.discharge(part.bytes());
+        }
+        Ok(())
+    }
+
+    /// Brings some of what was given back, where that makes room. `false`: nowhere.
+    pub(super) fn bring_room_back(&self, bytes: u64) -> Result<bool, HeapError> {
+        let found = {
+            let state = self.state()?;
+            let granules = u32::try_from(bytes / GRANULE).unwrap_or(u32::MAX);
+            state.space.returned_with_room(granules).and_then(|part| Some((part, state.mapping(part)?)))
+        };
+        let Some((all, mapping)) = found else { return Ok(false) };
+        let wanted = bytes.max(SMALLEST_RETURN_BYTES).next_multiple_of(mapping.step_bytes());
+        let part = Stretch { granules: all.granules.min((wanted / GRANULE) as u32), ..all };
+        self.bring_back(part, &mapping)?;
+        Ok(true)
+    }
+}
+
+impl State {
+    fn mapping(&self, part: Stretch) -> Option<Arc<Mapping>> {
+        match &self.space.chunk(part.at.chunk)?.memory {
+            Memory::Mapped(mapping) => Some(mapping.clone()),
+            Memory::Adopted { .. } => None,
+        }
+    }
+}
