@@ -103,6 +103,26 @@ double buffers_held() {
            static_cast<double>(kHeld);
 }
 
+// As many blocks of all sizes are live, each of which is freed for the next.
+double heap_blocks() {
+    constexpr std::uint64_t kLive = 10'000;
+    static ostler_heap *const heap = [] {
+        ostler_heap *made = nullptr;
+        must(ostler_heap_create(nullptr, &made));
+        return made;
+    }();
+    static void *live[kLive];
+    static std::uint64_t state = 88172645463325252;
+    return time_each(400'000, [](std::uint64_t) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        void *&block = live[((state >> 32) * kLive) >> 32];
+        must(ostler_heap_free(heap, block));
+        must(ostler_heap_alloc(heap, 16 + (state & 1023), 0, &block));
+    });
+}
+
 // An arena's whole life, the first chunk brought in.
 double arena_lives() {
     return time_each(200, [](std::uint64_t) { must(ostler_arena_destroy(make_arena(2 << 20))); });
@@ -120,6 +140,7 @@ void add_tracing(std::vector<Case> &cases) {
     add(cases, "plain call into an arena, 64 B", plain_blocks);
     add(cases, "slot of a slab, 64 B, 1000 held", slots);
     add(cases, "buffer of 1 KiB, 100 held", buffers_held);
+    add(cases, "block of a heap replaced, 16-1039 B", heap_blocks);
     add(cases, "life of an arena of 2 MiB", arena_lives);
 }
 

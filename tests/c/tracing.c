@@ -270,6 +270,110 @@ TEST(a_sample_of_slots_stands_for_those_of_the_magazine)
     CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
 }
 
+static ostler_heap *make_manger(uint32_t checked)
+{
+    ostler_heap *heap;
+    ostler_heap_config config;
+    CHECK_STATUS(ostler_heap_config_init(&config, sizeof config), OSTLER_OK);
+    config.source = &base_pages;
+    config.checked = checked;
+    snprintf(config.name, sizeof config.name, "manger");
+    CHECK_STATUS(ostler_heap_create(&config, &heap), OSTLER_OK);
+    return heap;
+}
+
+__attribute__((noinline)) static int fill_manger(ostler_heap *heap, int count, uint64_t size_bytes, void **blocks)
+{
+    int got = 0;
+    while (got < count && ostler_heap_alloc(heap, size_bytes, 0, &blocks[got]) == OSTLER_OK)
+        got++;
+    return got;
+}
+
+__attribute__((noinline)) static int fill_manger_with_movable(ostler_heap *heap, int count, ostler_block *blocks)
+{
+    int got = 0;
+    while (got < count && ostler_heap_alloc_block(heap, 500, 0, &blocks[got]) == OSTLER_OK)
+        got++;
+    return got;
+}
+
+__attribute__((noinline)) static ostler_status make_larger(ostler_heap *heap, void **block, uint64_t size_bytes)
+{
+    ostler_status status = ostler_heap_resize(heap, *block, size_bytes, 0, block);
+    return status;
+}
+
+TEST(each_block_of_a_heap_is_followed_where_all_are_asked_for)
+{
+    for (uint32_t checked = 0; checked < 2; checked++) {
+        ostler_heap *heap = make_manger(checked);
+        void *blocks[20], *before[20];
+        ostler_block movable[10];
+        /* Some that are at hand already, and some that are out. */
+        CHECK_EQ(fill_manger(heap, 20, 40, before), 20);
+        for (int i = 0; i < 10; i++)
+            CHECK_STATUS(ostler_heap_free(heap, before[i]), OSTLER_OK);
+        start(1);
+        CHECK_EQ(fill_manger(heap, 10, 40, blocks), 10);
+        CHECK_EQ(fill_manger(heap, 10, 5000, blocks + 10), 10);
+        CHECK_EQ(fill_manger_with_movable(heap, 10, movable), 10);
+        look(OSTLER_TRACING_BY_OBJECT);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "fill_manger "), 10 * 40 + 10 * 5000);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "fill_manger_with_movable"), 10 * 500);
+        CHECK_STR_EQ(seen.name[group_of("fill_manger ")], "manger");
+        CHECK_STR_EQ(seen.holder[group_of("fill_manger ")], "heap");
+        /* In place, elsewhere, and smaller. */
+        CHECK_STATUS(make_larger(heap, &blocks[19], 6000), OSTLER_OK);
+        CHECK_STATUS(make_larger(heap, &blocks[0], 300), OSTLER_OK);
+        CHECK_STATUS(make_larger(heap, &blocks[10], 100), OSTLER_OK);
+        CHECK_STATUS(ostler_heap_resize_block(heap, movable[0], 50), OSTLER_OK);
+        look(OSTLER_TRACING_BY_OBJECT);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "make_larger"), 6000 + 300 + 100);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "fill_manger "), 9 * 40 + 8 * 5000);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "fill_manger_with_movable"), 9 * 500);
+        /* One that is not given back stays where it was. */
+        CHECK_STATUS(ostler_heap_free(heap, (char *)blocks[1] + 16), OSTLER_E_FOREIGN_POINTER);
+        for (int i = 0; i < 20; i++) {
+            CHECK_STATUS(ostler_heap_free(heap, blocks[i]), OSTLER_OK);
+            CHECK_STATUS(ostler_heap_free(heap, blocks[i]), OSTLER_E_DOUBLE_FREE);
+        }
+        for (int i = 0; i < 9; i++)
+            CHECK_STATUS(ostler_heap_free_block(heap, movable[i]), OSTLER_OK);
+        for (int i = 10; i < 20; i++)
+            CHECK_STATUS(ostler_heap_free(heap, before[i]), OSTLER_OK);
+        look(OSTLER_TRACING_BY_OBJECT);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "make_larger") + bytes_of(OSTLER_TRACED_BLOCK, "fill_manger "), 0);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "fill_manger_with_movable"), 500);
+        /* What is out goes with the heap. */
+        CHECK_EQ(fill_manger(heap, 5, 40, blocks), 5);
+        CHECK_STATUS(ostler_heap_destroy(heap), OSTLER_OK);
+        CHECK_EQ(tracing_stats().followed, 0);
+        CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+    }
+}
+
+TEST(a_sample_of_blocks_stands_for_all_of_a_heap)
+{
+    const int count = sizeof stalls / sizeof *stalls;
+    ostler_heap *heap = make_manger(0);
+    start(65536);
+    for (int round = 0; round < 3; round++) {
+        CHECK_EQ(fill_manger(heap, count, 100, stalls), count);
+        look(OSTLER_TRACING_BY_STACK);
+        double told = (double)bytes_of(OSTLER_TRACED_BLOCK, "fill_manger ");
+        CHECK(told > count * 100.0 * 0.6 && told < count * 100.0 * 1.6);
+        CHECK(tracing_stats().followed < 200);
+        for (int i = 0; i < count; i++)
+            CHECK_STATUS(ostler_heap_free(heap, stalls[i]), OSTLER_OK);
+        look(OSTLER_TRACING_BY_STACK);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "fill_manger "), 0);
+    }
+    CHECK_STATUS(ostler_heap_destroy(heap), OSTLER_OK);
+    CHECK_EQ(tracing_stats().followed, 0);
+    CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
 static void destroy_inside(void *user_data, const ostler_trace_group *group)
 {
     ostler_arena **arena = user_data;
@@ -338,6 +442,11 @@ TEST(shutdown_tells_the_log_what_is_left)
     uint64_t still_out;
     start(MAPPINGS_ALONE);
     ostler_arena *kept = make_stable(), *given_back = make_barn();
+    ostler_heap *heap = make_manger(0);
+    void *forgotten[3];
+    start(1);
+    CHECK_EQ(fill_manger(heap, 3, 70, forgotten), 3);
+    CHECK_STATUS(ostler_heap_free(heap, forgotten[1]), OSTLER_OK);
     CHECK_STATUS(ostler_arena_destroy(given_back), OSTLER_OK);
     (void)kept;
     CHECK_STATUS(ostler_log_set(OSTLER_LOG_WARN, note_line, NULL), OSTLER_OK);
@@ -345,6 +454,8 @@ TEST(shutdown_tells_the_log_what_is_left)
     CHECK_STATUS(ostler_log_set(OSTLER_LOG_WARN, NULL, NULL), OSTLER_OK);
     CHECK_STR_CONTAINS(told, "2 still there at shutdown: 262144 bytes in 1 mapping of arena \"stable\"");
     CHECK_STR_CONTAINS(told, " < make_stable (tracing");
+    CHECK_STR_CONTAINS(told, "2 still there at shutdown: 140 bytes in 2 blocks of heap \"manger\"");
+    CHECK_STR_CONTAINS(told, "from fill_manger (tracing");
     CHECK(strstr(told, "barn") == NULL);
     CHECK_EQ(tracing_stats().followed, 0);
     CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);

@@ -383,7 +383,7 @@ impl Charge {
     pub fn give_part(&mut self, bytes: u64) {
         self.bytes -= bytes;
         tracing::resize(self.traced, self.bytes);
-        self.account.held.fetch_sub(bytes, Relaxed);
+        self.account.charged.fetch_sub(bytes, Relaxed);
         root::give(bytes, self.backing);
     }
 
