@@ -6,12 +6,12 @@
 
 use super::arguments::{clear, flag, name, null, optional_output, output};
 use super::cancel::{given, ostler_cancel};
-use super::guard::{destroy, guard, with, with_child};
+use super::guard::{destroy, guard, leaf, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
 use super::status::{
     Failure, OSTLER_E_BUSY, OSTLER_E_CLOSED, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER, OSTLER_E_INVALID_ARGUMENT,
-    OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_OVERRUN, OSTLER_E_STALE_BLOCK, ostler_status,
+    OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_OVERRUN, OSTLER_E_STALE_BLOCK, OSTLER_OK, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use crate::base::clock::Deadline;
@@ -251,6 +251,20 @@ pub unsafe extern "C" fn ostler_heap_alloc(
     align_bytes: u64,
     out: *mut *mut c_void,
 ) -> ostler_status {
+    if !out.is_null()
+        && let Some(block) =
+            leaf::<_, Heap>(heap).and_then(|heap| heap.alloc_at_hand(heap.record(), size_bytes, align_bytes))
+    {
+        // SAFETY: as the header asks.
+        unsafe { clear(out, block.cast()) };
+        return OSTLER_OK;
+    }
+    alloc_guarded(heap, size_bytes, align_bytes, out)
+}
+
+/// The way of a call that finds nothing at hand, or has something to tell.
+#[inline(never)]
+fn alloc_guarded(heap: *mut ostler_heap, size_bytes: u64, align_bytes: u64, out: *mut *mut c_void) -> ostler_status {
     // SAFETY: as the header asks.
     unsafe { clear(out, std::ptr::null_mut()) };
     with(heap, |heap: &Pin<Heap>| {
@@ -276,6 +290,15 @@ pub unsafe extern "C" fn ostler_heap_alloc(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_heap_free(heap: *mut ostler_heap, address: *mut c_void) -> ostler_status {
+    if leaf::<_, Heap>(heap).and_then(|heap| heap.free_at_hand(heap.record(), address.cast())).is_some() {
+        return OSTLER_OK;
+    }
+    free_guarded(heap, address)
+}
+
+/// The way of a block that cannot be kept at hand, or has something to tell.
+#[inline(never)]
+fn free_guarded(heap: *mut ostler_heap, address: *mut c_void) -> ostler_status {
     with_child(heap, |heap: &Pin<Heap>| {
         if address.is_null() {
             return Ok(());

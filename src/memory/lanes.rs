@@ -41,15 +41,44 @@ impl<T: Default> Lanes<T> {
     pub fn of(&self, record: &'static ThreadRecord) -> Option<&T> {
         let wanted = (&raw const *record).cast_mut();
         let hash = hash(wanted);
+        self.at_first_place(wanted, hash).or_else(|| self.find_or_take(wanted, hash))
+    }
+
+    /// The lane that the thread has already. Takes none, and so needs no memory.
+    #[inline(always)]
+    pub fn taken_by(&self, record: &'static ThreadRecord) -> Option<&T> {
+        let wanted = (&raw const *record).cast_mut();
+        let hash = hash(wanted);
+        self.at_first_place(wanted, hash).or_else(|| self.find(wanted, hash))
+    }
+
+    #[inline(always)]
+    fn at_first_place(&self, wanted: *mut ThreadRecord, hash: usize) -> Option<&T> {
         let first = self.blocks[0].load(Acquire);
-        if !first.is_null() {
-            // SAFETY: the first block has FIRST_BLOCK lanes and lives as long as `self`.
-            let place = unsafe { &*first.add(hash % FIRST_BLOCK) };
-            if place.holder.load(Relaxed) == wanted {
-                return Some(&place.lane);
+        if first.is_null() {
+            return None;
+        }
+        // SAFETY: the first block has FIRST_BLOCK lanes and lives as long as `self`.
+        let place = unsafe { &*first.add(hash % FIRST_BLOCK) };
+        (place.holder.load(Relaxed) == wanted).then_some(&place.lane)
+    }
+
+    #[cold]
+    fn find(&self, wanted: *mut ThreadRecord, hash: usize) -> Option<&T> {
+        for (index, block) in self.blocks.iter().enumerate() {
+            let places = block.load(Acquire);
+            if places.is_null() {
+                return None;
+            }
+            for offset in 0..WINDOW {
+                // SAFETY: block `index` has this many lanes and lives as long as `self`.
+                let place = unsafe { &*places.add((hash + offset) % (FIRST_BLOCK << index)) };
+                if place.holder.load(Relaxed) == wanted {
+                    return Some(&place.lane);
+                }
             }
         }
-        self.find_or_take(wanted, hash)
+        None
     }
 
     #[cold]
@@ -149,9 +178,11 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         let record = ThreadRecord::current().unwrap();
+                        assert!(lanes.taken_by(record).is_none());
                         let lane = &raw const *lanes.of(record).unwrap();
                         all_have.wait();
                         assert_eq!(&raw const *lanes.of(record).unwrap(), lane);
+                        assert_eq!(&raw const *lanes.taken_by(record).unwrap(), lane);
                         done.wait();
                         lane as usize
                     })

@@ -62,15 +62,13 @@ impl Heap {
             self.slide(&mut *self.state()?, *chunk, &mut run);
         }
         for chunk in &chunks {
+            run.brought_back += self.bring_back_beside(*chunk)?;
             self.evacuate(&mut *self.state()?, *chunk, &mut run);
         }
-        // What was moved to a chunk may lie behind pages that were given back earlier.
+        // What was moved may lie behind pages that were given back earlier, and what had to stay behind gaps.
         for chunk in &chunks {
-            let brought_back = self.bring_back_before_movable(*chunk)?;
-            if brought_back > 0 {
-                run.brought_back += brought_back;
-                self.slide(&mut *self.state()?, *chunk, &mut run);
-            }
+            run.brought_back += self.bring_back_before_movable(*chunk)?;
+            self.slide(&mut *self.state()?, *chunk, &mut run);
         }
         self.return_chunks(&mut run.done)?;
         for chunk in &chunks {
@@ -130,13 +128,7 @@ impl Heap {
 
     /// Moves what lies in one chunk into others, if all of it can be moved and they have room.
     fn evacuate(&self, state: &mut State, chunk: u32, run: &mut Run) {
-        let Some(used) = state.space.chunk(chunk).map(used_granules).filter(|used| *used > 0) else { return };
-        let others = state.space.chunks().filter(|other| other.ground.chunk != chunk && !other.is_empty());
-        let room: u64 = others.map(|other| u64::from(other.free_granules)).sum();
-        let is_movable =
-            |(_, piece): (At, Piece)| matches!(piece, Piece::Free(_) | Piece::Returned(_) | Piece::Movable(..));
-        let is_adopted = state.space.chunk(chunk).is_some_and(|chunk| matches!(chunk.memory, Memory::Adopted { .. }));
-        if is_adopted || room < used || !state.space.pieces(chunk).all(is_movable) || !state.space.detach(chunk) {
+        if state.evacuation_lacks(chunk) != Some(0) || !state.space.detach(chunk) {
             return;
         }
         let mut at = At { chunk, granule: 0 };
@@ -182,6 +174,19 @@ impl Heap {
             moved.write(moved.site());
         }
         claim.move_to(start);
+    }
+}
+
+impl State {
+    /// How many granules are missing in other chunks for what lies in one. `None`: not all of it can be moved.
+    pub(super) fn evacuation_lacks(&self, chunk: u32) -> Option<u64> {
+        let is_movable =
+            |(_, piece): (At, Piece)| matches!(piece, Piece::Free(_) | Piece::Returned(_) | Piece::Movable(..));
+        let from =
+            self.space.chunk(chunk).filter(|from| matches!(from.memory, Memory::Mapped(_)) && !from.is_empty())?;
+        let others = self.space.chunks().filter(|other| other.ground.chunk != chunk && !other.is_empty());
+        let room: u64 = others.map(|other| u64::from(other.free_granules)).sum();
+        self.space.pieces(chunk).all(is_movable).then(|| used_granules(from).saturating_sub(room))
     }
 }
 

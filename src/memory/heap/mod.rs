@@ -175,7 +175,7 @@ impl Heap {
     /// Allocates a block: mostly from what the thread has at hand.
     #[inline]
     pub fn alloc(&self, record: Option<&'static ThreadRecord>, bytes: u64, align: u64) -> Result<*mut u8, HeapError> {
-        match record.and_then(|record| self.alloc_at_hand(record, bytes, align)) {
+        match record.and_then(|record| self.alloc_from(self.caches.of(record)?, record, bytes, align)) {
             Some(block) => Ok(block),
             None => self.alloc_slowly(record, bytes, align),
         }
@@ -184,21 +184,31 @@ impl Heap {
     /// Takes a block back, mostly to have it at hand.
     #[inline]
     pub fn free(&self, record: Option<&'static ThreadRecord>, block: *mut u8) -> Result<(), HeapError> {
-        match record.and_then(|record| self.free_at_hand(record, block)) {
+        match record.and_then(|record| self.free_to(self.caches.of(record)?, block)) {
             Some(()) => Ok(()),
             None => self.free_slowly(record, block),
         }
     }
 
-    /// A block that the thread has at hand. It waits for nobody and cannot panic.
+    /// A block that the thread has at hand. It waits for nobody, needs no memory and cannot panic.
     #[inline(always)]
     pub fn alloc_at_hand(&self, record: &'static ThreadRecord, bytes: u64, align: u64) -> Option<*mut u8> {
+        self.alloc_from(self.caches.taken_by(record)?, record, bytes, align)
+    }
+
+    /// Has a block at hand from now on, if there is room for it, and nothing to tell. As above.
+    #[inline(always)]
+    pub fn free_at_hand(&self, record: &'static ThreadRecord, block: *mut u8) -> Option<()> {
+        self.free_to(self.caches.taken_by(record)?, block)
+    }
+
+    #[inline(always)]
+    fn alloc_from(&self, cache: &Cache, record: &ThreadRecord, bytes: u64, align: u64) -> Option<*mut u8> {
         if align > DEFAULT_ALIGN || align & align.wrapping_sub(1) != 0 {
             return None;
         }
         let asked = bytes.max(1);
         let class = class_for(asked)?;
-        let cache = self.caches.of(record)?;
         let _window = self.windows.enter(&cache.pane)?;
         let block = cache.pop(class)?;
         if !sampler::passes(record, asked) {
@@ -211,10 +221,8 @@ impl Heap {
         Some(block.address)
     }
 
-    /// Has a block at hand from now on, if there is room for it, and nothing to tell. It waits for nobody and cannot panic.
     #[inline(always)]
-    pub fn free_at_hand(&self, record: &'static ThreadRecord, block: *mut u8) -> Option<()> {
-        let cache = self.caches.of(record)?;
+    fn free_to(&self, cache: &Cache, block: *mut u8) -> Option<()> {
         let _window = self.windows.enter(&cache.pane)?;
         let place = self.directory.find(block).filter(|place| !place.is_off)?;
         let (class, spare) = place.tag.used_class()?;

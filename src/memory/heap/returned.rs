@@ -52,6 +52,12 @@ fn whole_pages(space: &Space, mapping: &Mapping, free: Stretch) -> Option<Stretc
     (last >= first + fewest).then(|| Stretch { at, granules: ((last - first) / GRANULE) as u32 })
 }
 
+/// The first pages that have so many bytes, or all.
+fn first_pages(all: Stretch, mapping: &Mapping, bytes: u64) -> Stretch {
+    let wanted = bytes.max(SMALLEST_RETURN_BYTES).next_multiple_of(mapping.step_bytes());
+    Stretch { granules: all.granules.min((wanted / GRANULE) as u32), ..all }
+}
+
 fn give_back(space: &Space, part: Stretch) -> bool {
     // SAFETY: the range is mapped by this heap, lies in free memory, and the lock is held.
     unsafe { system::advise(space.address(part.at), part.bytes(), libc::MADV_DONTNEED) }.is_ok()
@@ -67,6 +73,25 @@ impl Heap {
                 state.space.returned_before_movable(chunk).and_then(|part| Some((part, state.mapping(part)?)))
             };
             let Some((part, mapping)) = found else { return Ok(bytes) };
+            if self.bring_back(part, &mapping).is_err() {
+                return Ok(bytes);
+            }
+            bytes += part.bytes();
+        }
+    }
+
+    /// As much of what was given back in other chunks as it takes to move what lies in one there.
+    pub(super) fn bring_back_beside(&self, chunk: u32) -> Result<u64, HeapError> {
+        let mut bytes = 0;
+        loop {
+            let found = {
+                let state = self.state()?;
+                let lacks = state.evacuation_lacks(chunk).filter(|lacks| *lacks > 0);
+                let all = lacks.and_then(|_| state.space.returned_beside(chunk));
+                lacks.zip(all).and_then(|(lacks, all)| Some((lacks, all, state.mapping(all)?)))
+            };
+            let Some((lacks, all, mapping)) = found else { return Ok(bytes) };
+            let part = first_pages(all, &mapping, lacks * GRANULE);
             if self.bring_back(part, &mapping).is_err() {
                 return Ok(bytes);
             }
@@ -93,9 +118,7 @@ impl Heap {
             state.space.returned_with_room(granules).and_then(|part| Some((part, state.mapping(part)?)))
         };
         let Some((all, mapping)) = found else { return Ok(false) };
-        let wanted = bytes.max(SMALLEST_RETURN_BYTES).next_multiple_of(mapping.step_bytes());
-        let part = Stretch { granules: all.granules.min((wanted / GRANULE) as u32), ..all };
-        self.bring_back(part, &mapping)?;
+        self.bring_back(first_pages(all, &mapping, bytes), &mapping)?;
         Ok(true)
     }
 }

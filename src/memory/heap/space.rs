@@ -329,6 +329,18 @@ impl Space {
         })
     }
 
+    /// Memory that was given back in another chunk, in which something lies.
+    pub fn returned_beside(&self, chunk: u32) -> Option<Stretch> {
+        let others = self.chunks().filter(|other| other.returned_granules > 0 && !other.is_empty());
+        let mut others = others.map(|other| other.ground.chunk).filter(|other| *other != chunk);
+        others.find_map(|other| {
+            self.pieces(other).find_map(|(at, piece)| match piece {
+                Piece::Returned(granules) => Some(Stretch { at, granules }),
+                _ => None,
+            })
+        })
+    }
+
     /// Memory of a chunk that was given back, where movable blocks lie behind it.
     pub fn returned_before_movable(&self, chunk: u32) -> Option<Stretch> {
         let mut first = None;
