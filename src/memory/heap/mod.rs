@@ -251,7 +251,7 @@ impl Heap {
         let class = class_for(wanted.asked).filter(|_| wanted.align <= GRANULE && token.is_none());
         let cache = self.cache(record);
         let extent = Extent { granules: wanted.granules, asked: wanted.asked };
-        let start = self.with_room(&wanted, |state| {
+        self.with_room(&wanted, |state| {
             if let (Some(cache), Some(class)) = (cache, class)
                 && let Some(block) = state.refill(cache, class)
             {
@@ -264,9 +264,9 @@ impl Heap {
             traces::mark_used(tag, extent, token);
             state.followed += u64::from(!token.is_none());
             state.tally.note_alloc(self.spare_bytes(extent));
-            Some(state.space.address(at))
-        })?;
-        Ok(self.hand_out(start, extent))
+            // With the lock: whoever looks at all blocks shall find their guards.
+            Some(self.hand_out(state.space.address(at), extent))
+        })
     }
 
     #[cold]
