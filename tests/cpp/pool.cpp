@@ -3,6 +3,7 @@
 #include <ostler.hpp>
 
 #include <future>
+#include <poll.h>
 #include <thread>
 
 namespace {
@@ -326,6 +327,42 @@ TEST(acquire_may_hold_nobody_up)
                              throw std::runtime_error("goes no further");
                          });
     CHECK(late.get_future().get() == ostler::errc::timeout);
+}
+
+TEST(event_loop_takes_what_it_did_not_wait_for)
+{
+    auto stable = make_stable(1);
+    ostler::pending_acquire first, second, cancelled;
+    pollfd event{stable.event(), POLLIN, 0};
+    ostler::lease<horse> now = stable.acquire_async({}, ostler::forever, first);
+    CHECK(bool(now) && !first && first.id() == 0);
+    CHECK(!stable.acquire_async({}, ostler::forever, first));
+    CHECK(!stable.acquire_async({}, ostler::forever, cancelled));
+    CHECK(!stable.acquire_async({ostler::priority::low}, ostler::forever, second));
+    CHECK(first && second && first.id() != second.id());
+    CHECK(!stable.take_acquired());
+    CHECK_EQ(poll(&event, 1, 0), 0);
+    CHECK(cancelled.cancel() == ostler::errc::ok);
+    now->rides = 3;
+    now.release();
+    CHECK_EQ(poll(&event, 1, 60000), 1);
+    auto taken = stable.take_acquired();
+    CHECK(taken && taken->id == first.id() && !taken->failure);
+    CHECK_EQ(taken->lease->rides, 3);
+    CHECK(!stable.take_acquired());
+    taken.reset();
+    CHECK_EQ(poll(&event, 1, 60000), 1);
+    taken = stable.take_acquired();
+    CHECK(taken && taken->id == second.id() && taken->lease);
+
+    /* What ran out of time says so. */
+    ostler::pending_acquire late;
+    CHECK(!stable.acquire_async({}, std::chrono::milliseconds(1), late));
+    CHECK_EQ(poll(&event, 1, 60000), 1);
+    auto none = stable.take_acquired();
+    CHECK(none && none->id == late.id() && !none->lease);
+    CHECK(none->failure == ostler::errc::timeout);
+    CHECK(late.cancel() == ostler::errc::stale_ticket);
 }
 
 CHECK_MAIN()

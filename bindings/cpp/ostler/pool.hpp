@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -191,6 +192,8 @@ class pending_acquire {
   public:
     pending_acquire() noexcept = default;
     explicit operator bool() const noexcept { return ticket_.value != 0; }
+    /// Tells it from others until it is taken; 0: there is nothing to wait for.
+    std::uint64_t id() const noexcept { return ticket_.value; }
     /// From errc::ok on its function is not called; errc::stale_ticket when it has been or is being.
     errc cancel() noexcept
     {
@@ -210,6 +213,13 @@ class pending_acquire {
     ostler_pool *pool_ = nullptr;
     ostler_ticket ticket_{};
     detail::unheard_acquire *unheard_ = nullptr;
+};
+
+/// What became of an acquire without a function.
+template <class T> struct taken_acquire {
+    std::uint64_t id;
+    std::error_code failure;
+    ostler::lease<T> lease;
 };
 
 /// Keeps objects of type T warm.
@@ -310,6 +320,64 @@ template <class T> class pool {
         if (later)
             *later = pending_acquire(get(), ticket, unheard);
         return now;
+    }
+
+    /// The same for an event loop: what is not to be had now is taken with take_acquired, when the event can be read.
+    lease<T> acquire_async(demand wanted, duration timeout, pending_acquire &later)
+    {
+        return detail::thrown(
+            [&](std::error_code &failure) { return acquire_async(wanted, timeout, later, failure); });
+    }
+    lease<T> acquire_async(demand wanted, duration timeout, pending_acquire &later, std::error_code &failure) noexcept
+    {
+        auto how = detail::sized<ostler_acquire>();
+        how.priority = static_cast<std::uint32_t>(wanted.priority);
+        how.timeout_ns = timeout.ns();
+        how.tag = wanted.tag;
+        ostler_ticket ticket{};
+        lease<T> now = leased(failure, [&](ostler_lease *lease, void **resource) {
+            return ostler_pool_acquire_async(get(), &how, nullptr, nullptr, &ticket, lease, resource);
+        });
+        later = pending_acquire(get(), ticket, nullptr);
+        return now;
+    }
+    /// A descriptor that can be read while take_acquired has something to give. The pool's own: it is not to be closed.
+    int event()
+    {
+        return detail::thrown([&](std::error_code &failure) { return event(failure); });
+    }
+    int event(std::error_code &failure) noexcept
+    {
+        std::int32_t descriptor = -1;
+        detail::note(ostler_pool_get_event(get(), &descriptor), failure);
+        return descriptor;
+    }
+    /// What became of the oldest acquire without a function; does not wait.
+    std::optional<taken_acquire<T>> take_acquired()
+    {
+        std::error_code failure;
+        std::optional<taken_acquire<T>> taken = take_acquired(failure);
+        if (failure)
+            detail::raise(failure.value());
+        return taken;
+    }
+    std::optional<taken_acquire<T>> take_acquired(std::error_code &failure) noexcept
+    {
+        ostler_ticket ticket{};
+        ostler_status outcome = OSTLER_OK;
+        ostler_lease raw{};
+        void *resource = nullptr;
+        const ostler_status status = ostler_pool_take_acquired(get(), &ticket, &outcome, &raw, &resource);
+        if (status == OSTLER_E_NOT_READY) {
+            failure.clear();
+            return std::nullopt;
+        }
+        if (!detail::note(status, failure))
+            return std::nullopt;
+        taken_acquire<T> taken{ticket.value, {outcome, category()}, {}};
+        if (raw.value)
+            taken.lease = lease<T>(get(), raw, static_cast<T *>(resource), callbacks_);
+        return taken;
     }
 
     /// So many together, or none; two callers that want several cannot hold up one another.
