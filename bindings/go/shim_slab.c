@@ -118,6 +118,18 @@ ostler_go_failure ostler_go_magazine_put(ostler_magazine *magazine, uintptr_t sl
     return failure(ostler_magazine_put(magazine, (void *)slot));
 }
 
+ostler_go_failure ostler_go_magazine_get_n(ostler_magazine *magazine, uint32_t count, void **slots)
+{
+    return failure(ostler_magazine_get_n(magazine, count, slots));
+}
+
+ostler_go_slab_count ostler_go_magazine_put_n(ostler_magazine *magazine, void *const *slots, uint32_t count)
+{
+    uint32_t put = 0;
+    ostler_go_failure failed = failure(ostler_magazine_put_n(magazine, slots, count, &put));
+    return (ostler_go_slab_count){failed, put};
+}
+
 ostler_go_failure ostler_go_magazine_close(ostler_magazine *magazine)
 {
     return failure(ostler_magazine_close(magazine));

@@ -26,6 +26,8 @@ ostler_go_failure ostler_go_slab_destroy(uintptr_t slab);
 ostler_go_memory ostler_go_magazine_open(uintptr_t slab);
 ostler_go_memory ostler_go_magazine_get(ostler_magazine *magazine);
 ostler_go_failure ostler_go_magazine_put(ostler_magazine *magazine, uintptr_t slot);
+ostler_go_failure ostler_go_magazine_get_n(ostler_magazine *magazine, uint32_t count, void **slots);
+ostler_go_slab_count ostler_go_magazine_put_n(ostler_magazine *magazine, void *const *slots, uint32_t count);
 ostler_go_failure ostler_go_magazine_close(ostler_magazine *magazine);
 
 #endif

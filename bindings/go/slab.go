@@ -354,3 +354,23 @@ func (m *Magazine) putSlowly(slot unsafe.Pointer) error {
 	runtime.KeepAlive(m)
 	return err
 }
+
+// GetN gets as many slots as there is room for, or none.
+func (m *Magazine) GetN(slots []unsafe.Pointer) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	err := failure(C.ostler_go_magazine_get_n(m.opened, C.uint32_t(min(len(slots), math.MaxUint32)), &slots[0]))
+	runtime.KeepAlive(m)
+	return err
+}
+
+// PutN puts many slots back, those that can be also when another one cannot; it says how many.
+func (m *Magazine) PutN(slots []unsafe.Pointer) (put int, err error) {
+	if len(slots) == 0 {
+		return 0, nil
+	}
+	done := C.ostler_go_magazine_put_n(m.opened, &slots[0], C.uint32_t(min(len(slots), math.MaxUint32)))
+	runtime.KeepAlive(m)
+	return int(done.count), failure(done.failure)
+}

@@ -315,28 +315,38 @@ func TestSlabCallbacksRunOnManyGoroutines(t *testing.T) {
 	}
 }
 
+// many is a slab, or a magazine of one.
+type many interface {
+	GetN(slots []unsafe.Pointer) error
+	PutN(slots []unsafe.Pointer) (int, error)
+}
+
 func TestSlabGivesAndTakesManyAtOnce(t *testing.T) {
 	slab := newSlab(t, SlabConfig{SlotBytes: 64, MaxSlots: 10})
-	slots := make([]unsafe.Pointer, 8)
-	succeeds(t, slab.GetN(slots))
-	rest := make([]unsafe.Pointer, 3)
-	failsWith(t, slab.GetN(rest), ErrExhausted)
-	if rest[0] != nil || slabStats(t, slab).Out != 8 {
-		t.Errorf("%d slots are out", slabStats(t, slab).Out)
-	}
 	receipt, err := slab.Receipt(0)
 	succeeds(t, err)
 	if receipt.MappedBytes == 0 {
 		t.Errorf("the receipt is %+v", receipt)
 	}
-	if put, err := slab.PutN(slots[:5]); err != nil || put != 5 {
-		t.Error(put, err)
+	magazine, err := slab.OpenMagazine()
+	succeeds(t, err)
+	closes(t, magazine)
+	for _, from := range []many{slab, magazine} {
+		slots, rest := make([]unsafe.Pointer, 8), make([]unsafe.Pointer, 3)
+		succeeds(t, from.GetN(slots))
+		failsWith(t, from.GetN(rest), ErrExhausted)
+		if rest[0] != nil || slabStats(t, slab).Out != 8 {
+			t.Errorf("%d slots are out", slabStats(t, slab).Out)
+		}
+		if put, err := from.PutN(slots[:5]); err != nil || put != 5 {
+			t.Error(put, err)
+		}
+		// Five are put a second time, the others are not.
+		put, err := from.PutN(slots)
+		failsWith(t, err, ErrDoubleFree)
+		if put != 3 || slabStats(t, slab).Out != 0 {
+			t.Errorf("%d were put, %d are out", put, slabStats(t, slab).Out)
+		}
+		succeeds(t, from.GetN(nil))
 	}
-	// The first five are twice, the others are not.
-	put, err := slab.PutN(slots)
-	failsWith(t, err, ErrDoubleFree)
-	if put != 3 || slabStats(t, slab).Out != 0 {
-		t.Errorf("%d were put, %d are out", put, slabStats(t, slab).Out)
-	}
-	succeeds(t, slab.GetN(nil))
 }
