@@ -59,7 +59,7 @@ pub const OSTLER_HOLDER_FILE: u32 = 6;
 pub const OSTLER_HOLDER_SHARED: u32 = 7;
 /// A pool.
 pub const OSTLER_HOLDER_POOL: u32 = 8;
-/// A worker.
+/// The workers of a model.
 pub const OSTLER_HOLDER_WORKER: u32 = 9;
 /// The host: a cache, the heap of another runtime, whatever it reports.
 pub const OSTLER_HOLDER_EXTERNAL: u32 = 10;
@@ -705,7 +705,7 @@ fn suggestion(one: &Suggestion) -> ostler_suggestion {
 ///
 /// Thread-safety: Thread-safe; one call at a time.
 /// NULL: reclaimed may be NULL when capacity is 0; count and freed_bytes may be NULL.
-/// Blocking: as long as those who are asked take; their callbacks run on this thread.
+/// Blocking: as long as those who are asked take; their callbacks run on this thread, the unload of a model on its worker's.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_governor_reclaim(

@@ -269,4 +269,26 @@ TEST(every_request_is_served_while_workers_come_and_are_evicted)
     CHECK_EQ(governor_stats().held_bytes, before);
 }
 
+TEST(models_end_while_their_workers_are_evicted)
+{
+    enum { ROUNDS = 200, REQUESTS = 6 };
+    uint64_t before = governor_stats().held_bytes;
+    atomic_int over = 0;
+    pthread_t reclaimer;
+    CHECK_EQ(pthread_create(&reclaimer, NULL, keep_reclaiming, &over), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        ostler_ticket tickets[REQUESTS];
+        ostler_orchestrator *orchestrator = make_orchestrator();
+        ostler_model *model = make_model(orchestrator, config_with(1, 3), plain_model_callbacks(), NULL);
+        for (int i = 0; i < REQUESTS; i++)
+            tickets[i] = submit(model, plain_request());
+        for (int i = 0; i < REQUESTS; i++)
+            CHECK_EQ(wait_for(orchestrator, tickets[i]).outcome, OSTLER_OUTCOME_COMPLETED);
+        CHECK_STATUS(ostler_orchestrator_destroy(orchestrator), OSTLER_OK);
+        CHECK_EQ(governor_stats().held_bytes, before);
+    }
+    atomic_store(&over, 1);
+    CHECK_EQ(pthread_join(reclaimer, NULL), 0);
+}
+
 CHECK_MAIN()
