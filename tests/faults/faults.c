@@ -759,6 +759,8 @@ static ostler_status use_orchestrator(void)
         if (waited == OSTLER_OK)
             TRY(result.status);
     }
+    /* Workers go, if there are more than two, whatever is refused meanwhile. */
+    EXPECT_STATUS(ostler_governor_reclaim(UINT64_MAX, OSTLER_RECLAIM_WORKER, NULL, 0, NULL, NULL), OSTLER_OK);
     TRY(ostler_orchestrator_drain(orchestrator, OSTLER_FOREVER, NULL, NULL));
     EXPECT_STATUS(ostler_orchestrator_destroy(orchestrator), OSTLER_OK);
     return status;
