@@ -3401,7 +3401,7 @@ ostler_status ostler_segment_destroy(struct ostler_segment *segment);
 /** A pool. */
 #define OSTLER_HOLDER_POOL 8
 
-/** A worker. */
+/** The workers of a model. */
 #define OSTLER_HOLDER_WORKER 9
 
 /** The host: a cache, the heap of another runtime, whatever it reports. */
@@ -3785,7 +3785,7 @@ ostler_status ostler_governor_suggest(struct ostler_suggestion *suggestions,
  *
  * Thread-safety: Thread-safe; one call at a time.
  * NULL: reclaimed may be NULL when capacity is 0; count and freed_bytes may be NULL.
- * Blocking: as long as those who are asked take; their callbacks run on this thread.
+ * Blocking: as long as those who are asked take; their callbacks run on this thread, the unload of a model on its worker's.
  * Since: 0.1
  */
 ostler_status ostler_governor_reclaim(uint64_t bytes,
