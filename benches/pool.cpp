@@ -229,13 +229,6 @@ double cpu_ns() {
     return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
-// CPU time for each pair of two threads that have one resource.
-template <typename Pair> double cpu_of_two(Pair &&pair) {
-    const double begin = cpu_ns();
-    by_threads(2, kScarcePairs, pair);
-    return (cpu_ns() - begin) / (2 * kScarcePairs);
-}
-
 double mutex_pair() {
     return time_each(kPairs, [](std::uint64_t) { use(roomy_mutex_pool()); });
 }
@@ -260,6 +253,20 @@ void stay_on_cpu(int index) {
     CPU_ZERO(&chosen);
     CPU_SET(cpu, &chosen);
     sched_setaffinity(0, sizeof chosen, &chosen);
+}
+
+// Two threads, each on a CPU of its own, have one resource: nanoseconds of that clock for each pair of both.
+template <typename Pair> double one_for_two(double (*clock)(), Pair &&pair) {
+    const auto run = [&](int me) {
+        stay_on_cpu(me);
+        for (std::uint64_t n = 0; n < kScarcePairs; ++n)
+            pair();
+    };
+    const double begin = clock();
+    std::thread one(run, 0), other(run, 1);
+    one.join();
+    other.join();
+    return (clock() - begin) / (2 * kScarcePairs);
 }
 
 // Two threads use one resource for kHoldNs each time. Of a thousand waits the second longest, as a multiple of the time
@@ -476,19 +483,20 @@ void add_pool(std::vector<Case> &cases) {
                       {"deadpool, unmanaged",
                        [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_unmanaged); }}},
                      false});
-    cases.push_back({"pool", "two threads, 1 resource, each", "ns", true,
-                     {{"ostler_pool_acquire/release",
-                       [] { return by_threads(2, kScarcePairs, [] { use(single_pool()); }); }},
-                      {"the same, one thread",
-                       [] { return by_threads(1, kScarcePairs, [] { use(single_pool()); }); }},
-                      {"apr_reslist", [] { return by_threads(2, kScarcePairs, [] { use(single_list()); }); }},
+    cases.push_back({"pool", "two threads, 1 resource, each pair", "ns", true,
+                     {{"ostler_pool_acquire/release, in turns",
+                       [] { return one_for_two(now_ns, [] { use(single_pool()); }); }},
+                      {"the same, one thread", ostler_pair},
+                      {"apr_reslist", [] { return one_for_two(now_ns, [] { use(single_list()); }); }},
                       {"mutex + condvar + vector",
-                       [] { return by_threads(2, kScarcePairs, [] { use(single_mutex_pool()); }); }}},
+                       [] { return one_for_two(now_ns, [] { use(single_mutex_pool()); }); }}},
                      false});
-    cases.push_back({"pool", "the same, CPU time for a pair", "ns", true,
-                     {{"ostler_pool_acquire/release", [] { return cpu_of_two([] { use(single_pool()); }); }},
-                      {"apr_reslist", [] { return cpu_of_two([] { use(single_list()); }); }},
-                      {"mutex + condvar + vector", [] { return cpu_of_two([] { use(single_mutex_pool()); }); }}},
+    cases.push_back({"pool", "the same, CPU time", "ns", true,
+                     {{"ostler_pool_acquire/release, in turns",
+                       [] { return one_for_two(cpu_ns, [] { use(single_pool()); }); }},
+                      {"apr_reslist", [] { return one_for_two(cpu_ns, [] { use(single_list()); }); }},
+                      {"mutex + condvar + vector",
+                       [] { return one_for_two(cpu_ns, [] { use(single_mutex_pool()); }); }}},
                      false});
     cases.push_back({"pool", "the same, 20 us each, p99.9 wait", "holds", true,
                      {{"ostler_pool_acquire/release", ostler_late_wait},

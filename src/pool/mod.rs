@@ -12,7 +12,7 @@
 //! - [`stack`], [`shelf`], [`by_node`], [`idle`]: the lock-free sets of slot numbers, one for all or one for each node.
 //! - [`at_hand`]: idle resources in the pockets of threads.
 //! - [`taps`], [`tap`]: the same in places that a host's own code leases from.
-//! - [`waiters`]: callers who wait, first come first served.
+//! - [`waiters`], [`looks`]: callers who wait, first come first served, and who look for their turn before they sleep.
 //! - [`overload`]: who is refused when more is asked than can be given.
 //! - [`reclaim`]: leases that are revoked, and idle resources that go when memory is needed.
 //! - [`memory`]: what resources are charged for, and what goes when memory runs short.
@@ -40,6 +40,7 @@ mod events;
 mod housekeeper;
 mod idle;
 mod life;
+mod looks;
 mod many;
 mod memory;
 mod numbers;

@@ -10,6 +10,7 @@ use super::demand::{Demand, Reserve};
 use super::events::Event;
 use super::housekeeper::{self, Housekeeper};
 use super::idle::{IdleSet, Popped};
+use super::looks::Looks;
 use super::memory::Memory;
 use super::numbers::{Counters, Reason};
 use super::overload::Overload;
@@ -118,6 +119,7 @@ pub struct Pool {
     pub(super) leaving: AtomicU32,
     pub(super) limits: Limits,
     pub(super) waiters: Waiters,
+    pub(super) looks: Looks,
     pub(super) breaker: Breaker,
     pub(super) creators: Creators,
     pub(super) attendant: Attendant,
@@ -190,6 +192,7 @@ impl Pool {
             leaving: AtomicU32::new(0),
             limits: Limits::new(&config, &links),
             waiters: Waiters::default(),
+            looks: Looks::default(),
             breaker: Breaker::new(config.breaker_failures),
             creators: Creators::default(),
             attendant: Attendant::default(),

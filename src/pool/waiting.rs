@@ -154,9 +154,13 @@ impl Pool {
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Grant>, AcquireError> {
+        let mut may_look = !cancel.is_some_and(Cancel::is_signalled) && !deadline.has_passed();
         let end = loop {
             self.serve();
             self.creators.ring();
+            if std::mem::take(&mut may_look) && self.end_of_wait(waiter).is_none() {
+                self.looks.look_for(|| waiter.verdict().is_some());
+            }
             // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
             let until = deadline.min(self.next_attempt());
             let ready =
