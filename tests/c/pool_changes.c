@@ -1,5 +1,6 @@
 /* Pool: what is done to all of its resources at once. */
 #define _GNU_SOURCE
+#include "frozen.h"
 #include "riders.h"
 
 static void *ask_for_three(void *argument)
