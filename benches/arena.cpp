@@ -372,6 +372,18 @@ double mark_and_rewind() {
     });
 }
 
+double cursor_mark_and_rewind() {
+    static ostler_cursor *cursor = nullptr;
+    if (!cursor)
+        must(ostler_cursor_open(arena(), &cursor));
+    return time_each(1'000'000, [mine = cursor](std::uint64_t) {
+        ostler_mark mark;
+        must(ostler_cursor_mark_inline(mine, &mark));
+        keep(&mark);
+        must(ostler_cursor_rewind_inline(mine, &mark));
+    });
+}
+
 double apr_sub_pool() {
     return time_each(100'000, [](std::uint64_t) {
         apr_pool_t *scope = nullptr;
@@ -418,7 +430,8 @@ void add_arena(std::vector<Case> &cases) {
                       {"apr_pool_clear", [] { return clear_of(100); }},
                       {"the clock alone", clock_alone}}});
     cases.push_back({"arena", "mark + rewind", "ns", true,
-                     {{"ostler_arena_mark, _rewind", mark_and_rewind},
+                     {{"ostler_cursor_..._inline", cursor_mark_and_rewind},
+                      {"ostler_arena_mark, _rewind", mark_and_rewind},
                       {"APR sub-pool", apr_sub_pool}}});
 }
 

@@ -24,10 +24,14 @@ GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384 "$out/bench" "$out/results.j
 echo
 echo "The same as JSON: $out/results.json"
 
-# The pool of the Go package, in a process of its own, when its group is asked for.
-if [[ pool == *"${1-}"* ]]; then
+# The Go package, in a process of its own, when one of its groups is asked for.
+groups=
+for group in Arena Pool; do
+    [[ ${group,,} == *"${1-}"* ]] && groups+=${groups:+|}Benchmark$group
+done
+if [ -n "$groups" ]; then
     echo
     export PKG_CONFIG_PATH=$ROOT/target/stage/lib/pkgconfig LD_LIBRARY_PATH=$ROOT/target/stage/lib
     cd benches/go
-    CGO_ENABLED=1 go test -bench .
+    CGO_ENABLED=1 go test -bench "$groups|BenchmarkTwoEmptyCalls"
 fi

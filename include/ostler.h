@@ -1163,19 +1163,19 @@ ostler_status ostler_arena_destroy(struct ostler_arena *arena);
 
 
 /* ======================================================================
- * Mark: a moment of an arena, to which it can be rewound.
+ * Mark: a moment of an arena or of a cursor, to which it can be rewound.
  * ====================================================================== */
 
-/** A moment of an arena, which it can be rewound to. A value: copied freely, never freed. */
+/** A moment of an arena or of a cursor, which it can be rewound to. A value: copied freely, never freed. */
 typedef struct ostler_mark {
-    /** The arena's handle. */
-    uint64_t arena;
+    /** The arena's handle, or the cursor's address. */
+    uint64_t owner;
     /** Which of its marks; never used again. */
     uint64_t serial;
 } ostler_mark;
 
 /**
- * Remembers this moment of an arena.
+ * Remembers this moment of an arena. The marks of its cursors are stale from then on.
  *
  * Parameters:
  * - arena: borrowed.
@@ -1193,7 +1193,8 @@ ostler_status ostler_arena_mark(ostler_arena *arena,
                                 struct ostler_mark *out);
 
 /**
- * Frees everything that was allocated since a mark. The mark stays valid, later ones become stale; pages are kept.
+ * Frees everything that was allocated since a mark. The mark stays valid, later ones and those of cursors become stale;
+ * pages are kept.
  *
  * Parameters:
  * - arena: borrowed.
@@ -2388,21 +2389,44 @@ ostler_status ostler_file_destroy(struct ostler_file *file);
  */
 #define OSTLER_CURSOR_LAYOUT 1
 
+/** The lowest bits of a cursor's mark say which of its moments it is; the others count. */
+#define OSTLER_CURSOR_PLACE_BITS 20
+
+/** A moment of a cursor that was marked; for ostler_inline.h. */
+typedef struct ostler_cursor_moment {
+    /** Of its mark. */
+    uint64_t serial;
+    /** Where the free part of the region began. */
+    uint8_t *next;
+    /** Where the region ended. */
+    uint8_t *end;
+    /** The stage of the cursor. */
+    uint64_t stage;
+} ostler_cursor_moment;
+
 /**
  * One thread's bump region in an arena, made by ostler_cursor_open. The fields are for ostler_inline.h; programs use
- * its function, or ostler_cursor_alloc.
+ * its functions, or ostler_cursor_alloc, ostler_cursor_mark and ostler_cursor_rewind.
  */
 typedef struct ostler_cursor {
-    /** OSTLER_CURSOR_LAYOUT, or another number that sends every allocation into the library. */
+    /** OSTLER_CURSOR_LAYOUT, or another number that sends every call into the library. */
     uint32_t layout;
-    /** 0. */
-    uint32_t reserved;
+    /** How many moments are marked. */
+    uint32_t depth;
     /** Where the free part of the region begins. */
     uint8_t *next;
     /** Where the region ends; NULL when there is none. */
     uint8_t *end;
+    /** Another one whenever the library did something for the cursor. */
+    uint64_t stage;
+    /** The moments that are marked. */
+    struct ostler_cursor_moment *moments;
+    /** What marks count with. */
+    uint64_t count;
+    /** How many moments there is room for. */
+    uint32_t capacity;
     /** The library's own. */
-    uint64_t private_words[5];
+    uint32_t private_words[3];
 } ostler_cursor;
 
 /**
@@ -2447,6 +2471,47 @@ ostler_status ostler_cursor_alloc(struct ostler_cursor *cursor,
                                   uint64_t size_bytes,
                                   uint64_t align_bytes,
                                   void **out);
+
+/**
+ * Remembers where a cursor is. Marks nest, one inside another. Does the same as ostler_cursor_mark_inline, which calls it
+ * when there is no room for one more. A mark that is never rewound to takes 32 bytes, and as many again for each region
+ * that follows, until the arena is reset.
+ *
+ * Parameters:
+ * - cursor: borrowed.
+ * - out: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_LIMIT (1048576 marks), OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a cursor.
+ * NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_cursor_mark(struct ostler_cursor *cursor,
+                                 ostler_mark *out);
+
+/**
+ * Frees everything that was allocated through a cursor since a mark of it. The mark is stale then, and so are those that
+ * were made after it. What other cursors and threads allocated stays. Does the same as ostler_cursor_rewind_inline, which
+ * calls it when the cursor is in another region than it was, and when the mark is stale: that, too, are all marks of a
+ * cursor after ostler_arena_reset, ostler_arena_mark, ostler_arena_rewind, and the begin or hand-over of a region.
+ *
+ * Parameters:
+ * - cursor: borrowed.
+ * - mark: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_STALE_MARK, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a cursor.
+ * NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; mark must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_cursor_rewind(struct ostler_cursor *cursor,
+                                   const ostler_mark *mark);
 
 /**
  * Closes a cursor. What was allocated through it stays. Closing the last cursor of a destroyed arena gives the arena's
@@ -2896,8 +2961,10 @@ typedef struct ostler_magazine {
     uint8_t *states;
     /** How many slots there may be. */
     uint64_t slots;
+    /** How far slots lie from each other. */
+    uint64_t stride;
     /** The library's own. */
-    uint64_t private_words[8];
+    uint64_t private_words[7];
     /** The slots in it. */
     void *items[128];
 } ostler_magazine;

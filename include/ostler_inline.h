@@ -13,10 +13,16 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static_assert(sizeof(ostler_cursor) == 64, "an ostler_cursor is a cache line");
 static_assert(offsetof(ostler_cursor, layout) == 0, "the layout of an ostler_cursor comes first");
 static_assert(offsetof(ostler_cursor, next) == 8 && offsetof(ostler_cursor, end) == 16, "two words of a region");
+static_assert(offsetof(ostler_cursor, depth) == 4 && offsetof(ostler_cursor, stage) == 24 &&
+                  offsetof(ostler_cursor, moments) == 32 && offsetof(ostler_cursor, count) == 40 &&
+                  offsetof(ostler_cursor, capacity) == 48,
+              "the marks of an ostler_cursor");
+static_assert(sizeof(ostler_cursor_moment) == 32, "an ostler_cursor_moment is half a cache line");
 static_assert(sizeof(ostler_tap) == 128, "an ostler_tap is two cache lines");
 static_assert(offsetof(ostler_tap, layout) == 0, "the layout of an ostler_tap comes first");
 static_assert(offsetof(ostler_tap, slots) == 48 && offsetof(ostler_tap, idle) == 72, "an ostler_tap as the library has it");
@@ -50,6 +56,57 @@ static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, ui
         }
     }
     return ostler_cursor_alloc(cursor, size_bytes, align_bytes, out);
+}
+
+/* The place of a mark among the moments of its cursor. */
+#define OSTLER_INLINE_PLACE_(serial) ((uint32_t)(serial) & ((1u << OSTLER_CURSOR_PLACE_BITS) - 1))
+
+/* Remembers where a cursor is; see ostler_cursor_mark for parameters and statuses. */
+static inline ostler_status ostler_cursor_mark_inline(ostler_cursor *cursor, ostler_mark *out)
+{
+    if (cursor != NULL && out != NULL &&
+        __builtin_expect(__atomic_load_n(&cursor->layout, __ATOMIC_RELAXED) == OSTLER_CURSOR_LAYOUT, 1)) {
+        const uint32_t depth = __atomic_load_n(&cursor->depth, __ATOMIC_RELAXED);
+        if (__builtin_expect(depth < __atomic_load_n(&cursor->capacity, __ATOMIC_RELAXED), 1)) {
+            ostler_cursor_moment *moment = &cursor->moments[depth];
+            const uint64_t count =
+                __atomic_load_n(&cursor->count, __ATOMIC_RELAXED) + ((uint64_t)1 << OSTLER_CURSOR_PLACE_BITS);
+            __atomic_store_n(&cursor->count, count, __ATOMIC_RELAXED);
+            __atomic_store_n(&moment->serial, count | depth, __ATOMIC_RELAXED);
+            __atomic_store_n(&moment->next, __atomic_load_n(&cursor->next, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+            __atomic_store_n(&moment->end, __atomic_load_n(&cursor->end, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+            __atomic_store_n(&moment->stage, __atomic_load_n(&cursor->stage, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+            __atomic_store_n(&cursor->depth, depth + 1, __ATOMIC_RELAXED);
+            out->owner = (uint64_t)(uintptr_t)cursor;
+            out->serial = count | depth;
+            return OSTLER_OK;
+        }
+    }
+    return ostler_cursor_mark(cursor, out);
+}
+
+/*
+ * Goes back to a mark of a cursor; see ostler_cursor_rewind for parameters and statuses. Inline as long as the library did
+ * nothing for the cursor since, so that it is in the same region.
+ */
+static inline ostler_status ostler_cursor_rewind_inline(ostler_cursor *cursor, const ostler_mark *mark)
+{
+    if (cursor != NULL && mark != NULL &&
+        __builtin_expect(__atomic_load_n(&cursor->layout, __ATOMIC_RELAXED) == OSTLER_CURSOR_LAYOUT, 1)) {
+        const uint32_t place = OSTLER_INLINE_PLACE_(mark->serial);
+        if (__builtin_expect(mark->owner == (uint64_t)(uintptr_t)cursor, 1) &&
+            __builtin_expect(place < __atomic_load_n(&cursor->depth, __ATOMIC_RELAXED), 1)) {
+            const ostler_cursor_moment *moment = &cursor->moments[place];
+            if (__builtin_expect(__atomic_load_n(&moment->serial, __ATOMIC_RELAXED) == mark->serial, 1) &&
+                __builtin_expect(__atomic_load_n(&moment->stage, __ATOMIC_RELAXED) ==
+                                     __atomic_load_n(&cursor->stage, __ATOMIC_RELAXED), 1)) {
+                __atomic_store_n(&cursor->next, __atomic_load_n(&moment->next, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+                __atomic_store_n(&cursor->depth, place, __ATOMIC_RELAXED);
+                return OSTLER_OK;
+            }
+        }
+    }
+    return ostler_cursor_rewind(cursor, mark);
 }
 
 /* The word of a slot, and what is read of the state of a pool. */
@@ -160,6 +217,7 @@ static_assert(offsetof(ostler_magazine, top) == 8 && offsetof(ostler_magazine, f
 static_assert(offsetof(ostler_magazine, base) == 32 && offsetof(ostler_magazine, inverse) == 40 &&
                   offsetof(ostler_magazine, states) == 48 && offsetof(ostler_magazine, slots) == 56,
               "what tells a slot fits into the first line");
+static_assert(offsetof(ostler_magazine, stride) == 64, "how far slots lie from each other");
 static_assert(offsetof(ostler_magazine, items) == 128, "the items of an ostler_magazine");
 
 /* The states of a slot that inline code knows. */
@@ -219,6 +277,31 @@ static inline ostler_status ostler_magazine_put_inline(ostler_magazine *magazine
     return ostler_magazine_put(magazine, slot);
 }
 
+/* Whether many slots lie side by side, as those do that come from the depot together. */
+static inline int ostler_slots_are_run_(void *const *slots, uint32_t count, uint64_t stride)
+{
+    const uint64_t first = (uint64_t)(uintptr_t)slots[0];
+    for (uint32_t at = 1; at < count; at++)
+        if ((uint64_t)(uintptr_t)slots[at] != first + at * stride)
+            return 0;
+    return 1;
+}
+
+/* Whether so many states are all of slots that are out: only those have the second bit. */
+static inline int ostler_states_are_out_(const uint8_t *states, uint32_t count)
+{
+    const uint64_t out = 0x0202020202020202;
+    uint64_t all = out;
+    for (; count >= 8; states += 8, count -= 8) {
+        uint64_t eight;
+        memcpy(&eight, states, sizeof eight);
+        all &= eight;
+    }
+    for (; count > 0; states++, count--)
+        all &= *states | (out & ~(uint64_t)OSTLER_SLOT_OUT_);
+    return all == out;
+}
+
 /* Gets many slots, or none; see ostler_magazine_get_n for parameters and statuses. */
 static inline ostler_status ostler_magazine_get_n_inline(ostler_magazine *magazine, uint32_t count, void **slots)
 {
@@ -233,12 +316,15 @@ static inline ostler_status ostler_magazine_get_n_inline(ostler_magazine *magazi
                 const uint64_t base = magazine->base, inverse = magazine->inverse;
                 const uint32_t shift = magazine->shift;
                 uint8_t *states = magazine->states;
-                for (int64_t place = next; place < top; place++) {
-                    void *slot = __atomic_load_n(&magazine->items[place], __ATOMIC_RELAXED);
-                    *slots++ = slot;
-                    __atomic_store_n(&states[ostler_slot_number_(base, inverse, shift, slot)], OSTLER_SLOT_OUT_,
-                                     __ATOMIC_RELAXED);
+                /* Only this thread writes items, and nobody else the states of slots that it has. */
+                memcpy(slots, &magazine->items[next], count * sizeof *slots);
+                if (count > 0 && ostler_slots_are_run_(slots, count, magazine->stride)) {
+                    memset(&states[ostler_slot_number_(base, inverse, shift, slots[0])], OSTLER_SLOT_OUT_, count);
+                    return OSTLER_OK;
                 }
+                for (uint32_t at = 0; at < count; at++)
+                    __atomic_store_n(&states[ostler_slot_number_(base, inverse, shift, slots[at])], OSTLER_SLOT_OUT_,
+                                     __ATOMIC_RELAXED);
                 return OSTLER_OK;
             }
             __atomic_store_n(&magazine->top, top, __ATOMIC_RELAXED);
@@ -262,6 +348,15 @@ static inline ostler_status ostler_magazine_put_n_inline(ostler_magazine *magazi
             const uint64_t base = magazine->base, inverse = magazine->inverse, number_of_slots = magazine->slots;
             const uint32_t shift = magazine->shift;
             uint8_t *states = magazine->states;
+            if (count > 0 && ostler_slots_are_run_(slots, count, magazine->stride)) {
+                const uint64_t first = ostler_slot_number_(base, inverse, shift, slots[0]);
+                if (first < number_of_slots && count <= number_of_slots - first &&
+                    ostler_states_are_out_(&states[first], count)) {
+                    memset(&states[first], OSTLER_SLOT_FREE_, count);
+                    memcpy(&magazine->items[top], slots, count * sizeof *slots);
+                    done = count;
+                }
+            }
             for (; done < count; done++) {
                 const uint64_t number = ostler_slot_number_(base, inverse, shift, slots[done]);
                 if (__builtin_expect(number >= number_of_slots, 0) ||

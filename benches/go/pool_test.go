@@ -1,4 +1,4 @@
-// Package benches measures the pool of the Go package beside its peers: an idle resource is acquired and released.
+// Package benches measures the Go package beside its peers.
 package benches
 
 import (
@@ -36,7 +36,8 @@ func measure(b *testing.B, pair func() error) {
 	})
 }
 
-func BenchmarkOstler(b *testing.B) {
+// An idle resource is acquired and released.
+func BenchmarkPoolOstler(b *testing.B) {
 	pool, err := ostler.NewPool(ostler.PoolConfig[*resource]{
 		MaxSize: resources,
 		Create:  func() (*resource, error) { return new(resource), nil },
@@ -55,7 +56,7 @@ func BenchmarkOstler(b *testing.B) {
 	})
 }
 
-func BenchmarkPuddle(b *testing.B) {
+func BenchmarkPoolPuddle(b *testing.B) {
 	pool, err := puddle.NewPool(&puddle.Config[*resource]{
 		MaxSize:     resources,
 		Constructor: func(context.Context) (*resource, error) { return new(resource), nil },
@@ -77,7 +78,7 @@ func BenchmarkPuddle(b *testing.B) {
 }
 
 // What people write by hand.
-func BenchmarkChannel(b *testing.B) {
+func BenchmarkPoolChannel(b *testing.B) {
 	idle := make(chan *resource, resources)
 	for range resources {
 		idle <- new(resource)
@@ -104,7 +105,7 @@ func BenchmarkTwoEmptyCalls(b *testing.B) {
 }
 
 // Each goroutine has a tap of its own.
-func BenchmarkOstlerTap(b *testing.B) {
+func BenchmarkPoolOstlerTap(b *testing.B) {
 	pool, err := ostler.NewPool(ostler.PoolConfig[*resource]{
 		MaxSize: resources,
 		Create:  func() (*resource, error) { return new(resource), nil },

@@ -56,7 +56,7 @@ type Arena struct {
 	handle C.uintptr_t
 }
 
-// Mark is a place in an arena to come back to.
+// Mark is a place of an arena or of a cursor to come back to.
 type Mark struct{ mark C.ostler_mark }
 
 // NewArena makes an arena.

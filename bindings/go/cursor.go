@@ -6,6 +6,7 @@ package ostler
 import "C"
 
 import (
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -61,17 +62,63 @@ func (c *Cursor) Alloc(size, align int) ([]byte, error) {
 	}
 	if uint(size-1) < cursorSizeMax && uint(align) <= cursorAlignMax && align&(align-1) == 0 &&
 		atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_CURSOR_LAYOUT {
-		// The end becomes nil when the arena is closed meanwhile, and then the room is negative.
+		// The end becomes nil when the arena is closed meanwhile, and then the block ends behind it.
 		next := unsafe.Pointer(words.next)
-		end := atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&words.end)))
-		padding := -uintptr(next) & uintptr(align-1)
-		if room := int(uintptr(end) - uintptr(next) - padding); room >= size {
-			start := unsafe.Add(next, padding)
-			words.next = (*C.uint8_t)(unsafe.Add(start, size))
+		start := unsafe.Add(next, -uintptr(next)&uintptr(align-1))
+		stop := unsafe.Add(start, size)
+		if uintptr(stop) <= uintptr(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&words.end)))) {
+			words.next = (*C.uint8_t)(stop)
 			return unsafe.Slice((*byte)(start), size), nil
 		}
 	}
 	return c.allocSlowly(size, align)
+}
+
+// Mark remembers where the cursor is. Marks nest, one inside another.
+func (c *Cursor) Mark() (Mark, error) {
+	words := c.words
+	if atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_CURSOR_LAYOUT && words.depth < words.capacity {
+		moment := momentOf(words, words.depth)
+		words.count += 1 << C.OSTLER_CURSOR_PLACE_BITS
+		moment.serial = words.count | C.uint64_t(words.depth)
+		moment.next, moment.end, moment.stage = words.next, words.end, words.stage
+		words.depth++
+		return Mark{C.ostler_mark{owner: C.uint64_t(uintptr(unsafe.Pointer(words))), serial: moment.serial}}, nil
+	}
+	marked := C.ostler_go_cursor_mark(c.opened)
+	runtime.KeepAlive(c)
+	return Mark{marked.mark}, failure(marked.failure)
+}
+
+// Rewind takes back everything that the cursor gave out after the mark, which cannot be used again.
+func (c *Cursor) Rewind(mark Mark) error {
+	words := c.words
+	place := C.uint32_t(mark.mark.serial & (1<<C.OSTLER_CURSOR_PLACE_BITS - 1))
+	if atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_CURSOR_LAYOUT &&
+		mark.mark.owner == C.uint64_t(uintptr(unsafe.Pointer(words))) && place < words.depth {
+		moment := momentOf(words, place)
+		if moment.serial == mark.mark.serial && moment.stage == words.stage {
+			words.next, words.depth = moment.next, place
+			return nil
+		}
+	}
+	rewound := C.ostler_go_cursor_rewind(c.opened, mark.mark)
+	runtime.KeepAlive(c)
+	return failure(rewound)
+}
+
+// Scope runs body and then takes back everything that the cursor gave out meanwhile. Scopes nest.
+func (c *Cursor) Scope(body func() error) (err error) {
+	begin, err := c.Mark()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Rewind(begin)) }()
+	return body()
+}
+
+func momentOf(words *C.ostler_cursor, place C.uint32_t) *C.ostler_cursor_moment {
+	return (*C.ostler_cursor_moment)(unsafe.Add(unsafe.Pointer(words.moments), uintptr(place)*C.sizeof_ostler_cursor_moment))
 }
 
 //go:noinline

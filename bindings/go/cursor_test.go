@@ -80,6 +80,66 @@ func TestCursorOfAnotherLayoutAsksTheLibrary(t *testing.T) {
 	}
 }
 
+func TestCursorGoesBackToItsMarks(t *testing.T) {
+	arena := newArena(t, ArenaConfig{})
+	cursor, err := arena.OpenCursor()
+	succeeds(t, err)
+	closes(t, cursor)
+	random := rand.New(rand.NewPCG(3, 3))
+	type moment struct {
+		mark Mark
+		live int
+	}
+	var live [][]byte
+	var marks []moment
+	for turn := range 50_000 {
+		switch random.IntN(4) {
+		case 0, 1:
+			size := 1 + random.IntN(300)
+			if random.IntN(50) == 0 {
+				size = 5000 + random.IntN(40_000)
+			}
+			piece, err := cursor.Alloc(size, 1)
+			succeeds(t, err)
+			for at := range piece {
+				piece[at] = byte(turn)
+			}
+			live = append(live, piece)
+		case 2:
+			mark, err := cursor.Mark()
+			succeeds(t, err)
+			marks = append(marks, moment{mark, len(live)})
+		case 3:
+			if len(marks) == 0 {
+				continue
+			}
+			at := len(marks) - 1 - random.IntN(min(3, len(marks)))
+			for _, piece := range live {
+				if piece[0] != piece[len(piece)-1] {
+					t.Fatal("a piece was given out twice")
+				}
+			}
+			succeeds(t, cursor.Rewind(marks[at].mark))
+			failsWith(t, cursor.Rewind(marks[len(marks)-1].mark), ErrStaleMark)
+			live, marks = live[:marks[at].live], marks[:at]
+		}
+	}
+	other, err := arena.OpenCursor()
+	succeeds(t, err)
+	closes(t, other)
+	mark, err := cursor.Mark()
+	succeeds(t, err)
+	failsWith(t, other.Rewind(mark), ErrStaleMark)
+	failsWith(t, arena.Rewind(mark), ErrStaleMark)
+	succeeds(t, arena.Reset())
+	failsWith(t, cursor.Rewind(mark), ErrStaleMark)
+	if allocations := testing.AllocsPerRun(1000, func() {
+		_ = cursor.Scope(func() error { _, err := cursor.Alloc(64, 8); return err })
+	}); allocations != 0 {
+		t.Errorf("%v allocations of Go's for a scope", allocations)
+	}
+}
+
 func TestCursorAfterItsEnd(t *testing.T) {
 	arena, err := NewArena(ArenaConfig{})
 	succeeds(t, err)

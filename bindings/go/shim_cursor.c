@@ -14,6 +14,18 @@ ostler_go_memory ostler_go_cursor_alloc(ostler_cursor *cursor, uint64_t size_byt
     return memory;
 }
 
+ostler_go_marked ostler_go_cursor_mark(ostler_cursor *cursor)
+{
+    ostler_go_marked marked = {0};
+    marked.failure = failure(ostler_cursor_mark(cursor, &marked.mark));
+    return marked;
+}
+
+ostler_go_failure ostler_go_cursor_rewind(ostler_cursor *cursor, ostler_mark mark)
+{
+    return failure(ostler_cursor_rewind(cursor, &mark));
+}
+
 ostler_go_failure ostler_go_cursor_close(ostler_cursor *cursor)
 {
     return failure(ostler_cursor_close(cursor));

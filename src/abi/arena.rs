@@ -1,18 +1,19 @@
 //! Arena: memory in chunks that many threads allocate from and that are given back all at once.
 
 use super::arguments::{clear, name, null, optional_output, out_of_range, output};
-use super::guard::{destroy, guard, with};
+use super::guard::{destroy, guard, leaf, with};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
 use super::status::{
     Failure, OSTLER_E_BUSY, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY,
-    OSTLER_E_STALE_MARK, ostler_status,
+    OSTLER_E_STALE_MARK, OSTLER_OK, ostler_status,
 };
 use super::structs::{init, prepare, read, versioned, zeroed};
 use super::{cancel, cancel::ostler_cancel};
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Kind, Pin};
 use crate::memory::arena::config::ConfigError;
+use crate::memory::arena::region::Block;
 use crate::memory::arena::{Adopted, Arena, ArenaConfig, ArenaError, Growth, Poison, Reset};
 use std::ffi::{c_char, c_void};
 
@@ -133,7 +134,7 @@ impl From<ArenaError> for Failure {
             ArenaError::Config(ConfigError::Source(error)) => return error.into(),
             ArenaError::Pages(error) => return error.into(),
             ArenaError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
-            ArenaError::Limit { .. } | ArenaError::Full { .. } => OSTLER_E_LIMIT,
+            ArenaError::Limit { .. } | ArenaError::Full { .. } | ArenaError::TooManyMarks => OSTLER_E_LIMIT,
             ArenaError::CursorsOpen { .. } => OSTLER_E_BUSY,
             ArenaError::Closed => OSTLER_E_CLOSED,
             ArenaError::MarkOfAnother { .. } | ArenaError::StaleMark { .. } => OSTLER_E_STALE_MARK,
@@ -256,6 +257,21 @@ pub unsafe extern "C" fn ostler_arena_alloc(
     align_bytes: u64,
     out: *mut *mut c_void,
 ) -> ostler_status {
+    if !out.is_null()
+        && let Some(block) = Block::new(size_bytes, align_bytes)
+        && let Some(arena) = leaf::<_, Arena>(arena)
+        && let Some(start) = arena.alloc_at_hand(arena.record(), block)
+    {
+        // SAFETY: as the header asks.
+        unsafe { out.write(start.cast()) };
+        return OSTLER_OK;
+    }
+    alloc_guarded(arena, size_bytes, align_bytes, out)
+}
+
+/// The way of a call that may need another region.
+#[inline(never)]
+fn alloc_guarded(arena: *mut ostler_arena, size_bytes: u64, align_bytes: u64, out: *mut *mut c_void) -> ostler_status {
     // SAFETY: as the header asks.
     unsafe { clear(out, std::ptr::null_mut()) };
     with(arena, |arena: &Pin<Arena>| {

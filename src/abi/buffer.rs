@@ -3,8 +3,8 @@
 
 use super::arguments::{check_count, clear, null, optional_output, output};
 use super::buffers::ostler_buffers;
-use super::guard::{with, with_child};
-use super::status::{Failure, ostler_status};
+use super::guard::{leaf, with, with_child};
+use super::status::{Failure, OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
 use crate::memory::buffers::{Buffers, Ending, View};
 use std::ffi::c_void;
@@ -62,6 +62,27 @@ pub(super) fn call_ending(ending: Ending, memory: *mut u8) {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_buffers_get(
+    buffers: *mut ostler_buffers,
+    size_bytes: u64,
+    out: *mut ostler_buffer,
+    data: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    if let Some(out) = unsafe { out.as_mut() }
+        && let Some(buffers) = leaf::<_, Buffers>(buffers)
+        && let Some((view, memory)) = buffers.get_at_hand(buffers.record(), size_bytes)
+    {
+        out.value = view.0;
+        // SAFETY: as the header asks.
+        unsafe { clear(data, memory.cast()) };
+        return OSTLER_OK;
+    }
+    get_guarded(buffers, size_bytes, out, data)
+}
+
+/// The way of a call that may have to look for memory.
+#[inline(never)]
+fn get_guarded(
     buffers: *mut ostler_buffers,
     size_bytes: u64,
     out: *mut ostler_buffer,
@@ -175,7 +196,11 @@ pub unsafe extern "C" fn ostler_buffers_slice(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_buffers_retain(buffers: *mut ostler_buffers, buffer: ostler_buffer) -> ostler_status {
-    with_child(buffers, |buffers: &Pin<Buffers>| Ok(buffers.retain(View(buffer.value))?))
+    let view = View(buffer.value);
+    if leaf::<_, Buffers>(buffers).is_some_and(|buffers| buffers.retain(view).is_ok()) {
+        return OSTLER_OK;
+    }
+    with_child(buffers, |buffers: &Pin<Buffers>| Ok(buffers.retain(view)?))
 }
 
 /// Ends a reference. With the last one the view is stale; with the last view of its memory the buffer is idle, or the
@@ -194,7 +219,17 @@ pub unsafe extern "C" fn ostler_buffers_retain(buffers: *mut ostler_buffers, buf
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_buffers_release(buffers: *mut ostler_buffers, buffer: ostler_buffer) -> ostler_status {
-    with_child(buffers, |buffers: &Pin<Buffers>| Ok(buffers.release(buffers.record(), View(buffer.value))?))
+    let view = View(buffer.value);
+    if leaf::<_, Buffers>(buffers).and_then(|buffers| buffers.release_at_hand(buffers.record(), view)).is_some() {
+        return OSTLER_OK;
+    }
+    release_guarded(buffers, view)
+}
+
+/// The way of a call that may have to make room, to end a slice, or to call back.
+#[inline(never)]
+fn release_guarded(buffers: *mut ostler_buffers, view: View) -> ostler_status {
+    with_child(buffers, |buffers: &Pin<Buffers>| Ok(buffers.release(buffers.record(), view)?))
 }
 
 /// Ends a reference of each of many views. Those that are good are released, also when another one is not.

@@ -1,15 +1,14 @@
 //! Cursor: a region of an arena that one thread allocates from inline, without a call; see ostler_inline.h.
 
 use super::arena::ostler_arena;
-use super::arguments::{clear, output};
+use super::arguments::{clear, null, output};
 use super::guard::{guard, with, with_child};
-use super::status::{
-    Failure, OSTLER_E_INVALID_HANDLE, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK, ostler_status,
-};
+use super::mark::ostler_mark;
+use super::status::{Failure, OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
-use crate::memory::arena::Arena;
-use crate::memory::arena::cursor::{self, Cursor, CursorError, Slot};
+use crate::memory::arena::cursor::{self, Cursor, Moment, Slot};
 use crate::memory::arena::region::Block;
+use crate::memory::arena::{Arena, Mark};
 use std::ffi::c_void;
 use std::mem::offset_of;
 
@@ -17,20 +16,44 @@ use std::mem::offset_of;
 /// cursors, and the inline code calls the library.
 pub const OSTLER_CURSOR_LAYOUT: u32 = 1;
 
+/// The lowest bits of a cursor's mark say which of its moments it is; the others count.
+pub const OSTLER_CURSOR_PLACE_BITS: u32 = 20;
+
+/// A moment of a cursor that was marked; for ostler_inline.h.
+#[repr(C)]
+pub struct ostler_cursor_moment {
+    /// Of its mark.
+    pub serial: u64,
+    /// Where the free part of the region began.
+    pub next: *mut u8,
+    /// Where the region ended.
+    pub end: *mut u8,
+    /// The stage of the cursor.
+    pub stage: u64,
+}
+
 /// One thread's bump region in an arena, made by ostler_cursor_open. The fields are for ostler_inline.h; programs use
-/// its function, or ostler_cursor_alloc.
+/// its functions, or ostler_cursor_alloc, ostler_cursor_mark and ostler_cursor_rewind.
 #[repr(C)]
 pub struct ostler_cursor {
-    /// OSTLER_CURSOR_LAYOUT, or another number that sends every allocation into the library.
+    /// OSTLER_CURSOR_LAYOUT, or another number that sends every call into the library.
     pub layout: u32,
-    /// 0.
-    pub reserved: u32,
+    /// How many moments are marked.
+    pub depth: u32,
     /// Where the free part of the region begins.
     pub next: *mut u8,
     /// Where the region ends; NULL when there is none.
     pub end: *mut u8,
+    /// Another one whenever the library did something for the cursor.
+    pub stage: u64,
+    /// The moments that are marked.
+    pub moments: *mut ostler_cursor_moment,
+    /// What marks count with.
+    pub count: u64,
+    /// How many moments there is room for.
+    pub capacity: u32,
     /// The library's own.
-    pub private_words: [u64; 5],
+    pub private_words: [u32; 3],
 }
 
 const _: () = assert!(
@@ -40,20 +63,17 @@ const _: () = assert!(
         && offset_of!(ostler_cursor, next) == offset_of!(Cursor, region)
         && offset_of!(ostler_cursor, next) == 8
         && offset_of!(ostler_cursor, end) == 16
+        && offset_of!(ostler_cursor, stage) == 24
+        && offset_of!(ostler_cursor, moments) == 32
+        && offset_of!(ostler_cursor, count) == 40
+        && offset_of!(ostler_cursor, capacity) == 48
+        && size_of::<ostler_cursor_moment>() == 32
+        && size_of::<ostler_cursor_moment>() == size_of::<Moment>()
+        && offset_of!(ostler_cursor_moment, next) == 8
+        && offset_of!(ostler_cursor_moment, stage) == 24
+        && OSTLER_CURSOR_PLACE_BITS == cursor::PLACE_BITS
         && OSTLER_CURSOR_LAYOUT == cursor::LAYOUT
 );
-
-impl From<CursorError> for Failure {
-    fn from(error: CursorError) -> Self {
-        let status = match error {
-            CursorError::Null | CursorError::Stray(_) | CursorError::Closed(_) => OSTLER_E_INVALID_HANDLE,
-            CursorError::Full => OSTLER_E_LIMIT,
-            CursorError::System(_) => OSTLER_E_SYSTEM,
-            CursorError::OutOfMemory(_) => OSTLER_E_OUT_OF_MEMORY,
-        };
-        Self::new(status, format_args!("{error}"))
-    }
-}
 
 /// Opens a cursor: a region of the arena for one thread at a time, from which ostler_cursor_alloc_inline of
 /// ostler_inline.h allocates without a call.
@@ -130,6 +150,76 @@ fn alloc_slowly(cursor: *mut ostler_cursor, size_bytes: u64, align_bytes: u64, o
     })
 }
 
+/// Remembers where a cursor is. Marks nest, one inside another. Does the same as ostler_cursor_mark_inline, which calls it
+/// when there is no room for one more. A mark that is never rewound to takes 32 bytes, and as many again for each region
+/// that follows, until the arena is reset.
+///
+/// Parameters:
+/// - cursor: borrowed.
+/// - out: written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_LIMIT (1048576 marks), OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a cursor.
+/// NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_cursor_mark(cursor: *mut ostler_cursor, out: *mut ostler_mark) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(out, ostler_mark::EMPTY) };
+    // As in ostler_cursor_alloc.
+    if let Some(open) = cursor::open_at(cursor.cast())
+        && !out.is_null()
+        && let Some(serial) = open.mark()
+    {
+        // SAFETY: as the header asks.
+        unsafe { out.write(ostler_mark { owner: open.address(), serial }) };
+        return OSTLER_OK;
+    }
+    with_arena_of(cursor, |arena, slot| {
+        // SAFETY: as the header asks.
+        let out = unsafe { output("out", out, ostler_mark::EMPTY)? };
+        *out = arena.mark_cursor(slot)?.into();
+        Ok(())
+    })
+}
+
+/// Frees everything that was allocated through a cursor since a mark of it. The mark is stale then, and so are those that
+/// were made after it. What other cursors and threads allocated stays. Does the same as ostler_cursor_rewind_inline, which
+/// calls it when the cursor is in another region than it was, and when the mark is stale: that, too, are all marks of a
+/// cursor after ostler_arena_reset, ostler_arena_mark, ostler_arena_rewind, and the begin or hand-over of a region.
+///
+/// Parameters:
+/// - cursor: borrowed.
+/// - mark: borrowed during the call.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_STALE_MARK, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a cursor.
+/// NULL: cursor NULL is OSTLER_E_INVALID_HANDLE; mark must not be NULL.
+/// Blocking: never blocks; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_cursor_rewind(cursor: *mut ostler_cursor, mark: *const ostler_mark) -> ostler_status {
+    // As in ostler_cursor_alloc.
+    if let Some(open) = cursor::open_at(cursor.cast())
+        // SAFETY: a non-null mark is readable, as the header asks.
+        && let Some(mark) = unsafe { mark.as_ref() }
+        && mark.owner == open.address()
+        && open.rewind_within_stage(mark.serial)
+    {
+        return OSTLER_OK;
+    }
+    with_arena_of(cursor, |arena, slot| {
+        // SAFETY: as above.
+        let mark = unsafe { mark.as_ref() }.ok_or_else(|| null("mark"))?;
+        Ok(arena.rewind_cursor(slot, Mark::from(*mark))?)
+    })
+}
+
 /// Closes a cursor. What was allocated through it stays. Closing the last cursor of a destroyed arena gives the arena's
 /// memory back.
 ///
@@ -147,9 +237,7 @@ pub unsafe extern "C" fn ostler_cursor_close(cursor: *mut ostler_cursor) -> ostl
     if cursor.is_null() {
         return OSTLER_OK;
     }
-    with_arena_of(cursor, |arena, slot| {
-        if arena.close_cursor(slot) { Ok(()) } else { Err(CursorError::Closed(cursor as usize).into()) }
-    })
+    with_arena_of(cursor, |arena, slot| Ok(arena.close_cursor(slot)?))
 }
 
 /// A call on behalf of a cursor, whose arena may be destroyed already.

@@ -42,8 +42,10 @@ pub struct ostler_magazine {
     pub states: *mut u8,
     /// How many slots there may be.
     pub slots: u64,
+    /// How far slots lie from each other.
+    pub stride: u64,
     /// The library's own.
-    pub private_words: [u64; 8],
+    pub private_words: [u64; 7],
     /// The slots in it.
     pub items: [*mut c_void; 128],
 }
@@ -60,6 +62,7 @@ const _: () = assert!(
         && offset_of!(ostler_magazine, inverse) == 40
         && offset_of!(ostler_magazine, states) == 48
         && offset_of!(ostler_magazine, slots) == 56
+        && offset_of!(ostler_magazine, stride) == 64
         && offset_of!(ostler_magazine, items) == 128
         && magazine::ITEMS_OFFSET == 128
         && OSTLER_MAGAZINE_SLOTS_MAX == MOST_ITEMS

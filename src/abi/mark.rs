@@ -1,4 +1,4 @@
-//! Mark: a moment of an arena, to which it can be rewound.
+//! Mark: a moment of an arena or of a cursor, to which it can be rewound.
 
 use super::arena::ostler_arena;
 use super::arguments::{clear, null, output};
@@ -7,33 +7,33 @@ use super::status::ostler_status;
 use crate::base::handles::Pin;
 use crate::memory::arena::{Arena, Mark};
 
-/// A moment of an arena, which it can be rewound to. A value: copied freely, never freed.
+/// A moment of an arena or of a cursor, which it can be rewound to. A value: copied freely, never freed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ostler_mark {
-    /// The arena's handle.
-    pub arena: u64,
+    /// The arena's handle, or the cursor's address.
+    pub owner: u64,
     /// Which of its marks; never used again.
     pub serial: u64,
 }
 
 impl ostler_mark {
-    pub(super) const EMPTY: Self = Self { arena: 0, serial: 0 };
+    pub(super) const EMPTY: Self = Self { owner: 0, serial: 0 };
 }
 
 impl From<Mark> for ostler_mark {
     fn from(mark: Mark) -> Self {
-        Self { arena: mark.arena, serial: mark.serial }
+        Self { owner: mark.owner, serial: mark.serial }
     }
 }
 
 impl From<ostler_mark> for Mark {
     fn from(mark: ostler_mark) -> Self {
-        Self { arena: mark.arena, serial: mark.serial }
+        Self { owner: mark.owner, serial: mark.serial }
     }
 }
 
-/// Remembers this moment of an arena.
+/// Remembers this moment of an arena. The marks of its cursors are stale from then on.
 ///
 /// Parameters:
 /// - arena: borrowed.
@@ -58,7 +58,8 @@ pub unsafe extern "C" fn ostler_arena_mark(arena: *mut ostler_arena, out: *mut o
     })
 }
 
-/// Frees everything that was allocated since a mark. The mark stays valid, later ones become stale; pages are kept.
+/// Frees everything that was allocated since a mark. The mark stays valid, later ones and those of cursors become stale;
+/// pages are kept.
 ///
 /// Parameters:
 /// - arena: borrowed.

@@ -4,7 +4,7 @@
 use super::arguments::{
     MOST_ELEMENTS, check_count, clear, flag, name, null, optional_output, out_of_range, output, print,
 };
-use super::guard::{destroy, guard, with, with_child};
+use super::guard::{destroy, guard, leaf, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
 use super::receipt::ostler_receipt;
@@ -315,6 +315,20 @@ pub unsafe extern "C" fn ostler_slab_create(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_slab_get(slab: *mut ostler_slab, out: *mut *mut c_void) -> ostler_status {
+    if !out.is_null()
+        && let Some(slab) = leaf::<_, Slab>(slab)
+        && let Some(slot) = slab.get_at_hand(slab.record())
+    {
+        // SAFETY: as the header asks.
+        unsafe { out.write(slot.cast()) };
+        return OSTLER_OK;
+    }
+    get_guarded(slab, out)
+}
+
+/// The way of a call that may have to look for a slot, or to make one.
+#[inline(never)]
+fn get_guarded(slab: *mut ostler_slab, out: *mut *mut c_void) -> ostler_status {
     // SAFETY: as the header asks.
     unsafe { clear(out, std::ptr::null_mut()) };
     with(slab, |slab: &Pin<Slab>| {
@@ -342,6 +356,15 @@ pub unsafe extern "C" fn ostler_slab_get(slab: *mut ostler_slab, out: *mut *mut 
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_slab_put(slab: *mut ostler_slab, slot: *mut c_void) -> ostler_status {
+    if leaf::<_, Slab>(slab).and_then(|slab| slab.put_at_hand(slab.record(), slot.cast())).is_some() {
+        return OSTLER_OK;
+    }
+    put_guarded(slab, slot)
+}
+
+/// The way of a call that may have to clean a slot, to make room, or to say what is wrong.
+#[inline(never)]
+fn put_guarded(slab: *mut ostler_slab, slot: *mut c_void) -> ostler_status {
     with_child(slab, |slab: &Pin<Slab>| Ok(slab.put(slab.record(), slot.cast())?))
 }
 

@@ -55,6 +55,8 @@ static size_t written_bytes(const struct attempt *attempt, size_t index)
 static const void *token(const struct world *world, enum kind kind)
 {
     switch (kind) {
+    case CURSOR_MARK:
+        return &world->cursor_mark;
     case MARK:
         return &world->mark;
     case LEASE:

@@ -36,7 +36,8 @@ enum kind {
     LAZY,
     READER,
     HANDLES, /* above are the kinds of handles, below what an object gives out */
-    MARK = HANDLES,
+    CURSOR_MARK = HANDLES,
+    MARK,
     LEASE,
     TICKET,
     MOVABLE,
@@ -112,6 +113,7 @@ ostler_status answer_of_text(const char *text);
 /* One valid object of each kind that was asked for, with what it needs. */
 struct world {
     void *handles[HANDLES];
+    ostler_mark cursor_mark;
     ostler_mark mark;
     ostler_lease lease;
     ostler_block movable;

@@ -185,7 +185,8 @@ def parameter(header, function, name, text):
             return of("OUT_INIT", bytes=f"sizeof({base})")
         return of("OUT_STRUCT", bytes=f"sizeof({base})")
     if stars == 1 and constant and base in TOKENS:
-        return of("IN_TOKEN", kind=TOKENS[base], bytes=f"sizeof({base})")
+        of_cursor = base == "ostler_mark" and function.name.startswith("ostler_cursor_")
+        return of("IN_TOKEN", kind="CURSOR_MARK" if of_cursor else TOKENS[base], bytes=f"sizeof({base})")
     if stars == 1 and base == "char":
         return of("TEXT") if constant else of("BUFFER", bytes="ROOM_BYTES")
     if stars == 1 and base == "ostler_iovec":

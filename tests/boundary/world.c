@@ -452,6 +452,10 @@ void world_make(struct world *world, enum kind kind)
     void *resource;
     if (kind > NOTHING && kind < HANDLES && !world->handles[kind])
         make_handle(world, kind);
+    if (kind == CURSOR_MARK) {
+        world_make(world, CURSOR);
+        CHECK_STATUS(ostler_cursor_mark(world->handles[CURSOR], &world->cursor_mark), OSTLER_OK);
+    }
     if (kind == MARK) {
         world_make(world, ARENA);
         CHECK_STATUS(ostler_arena_begin_region(world->handles[ARENA], &world->mark), OSTLER_OK);
@@ -640,6 +644,7 @@ ostler_status destroy_handle(enum kind kind, void *handle)
 ostler_status stale_status(enum kind kind)
 {
     switch (kind) {
+    case CURSOR_MARK:
     case MARK:
         return OSTLER_E_STALE_MARK;
     case LEASE:
@@ -667,7 +672,7 @@ const char *kind_name(enum kind kind)
         [SLAB] = "slab",         [MAGAZINE] = "magazine",
         [NOTHING] = "nothing",   [CANCEL] = "cancel", [TOPOLOGY] = "topology",         [ARENA] = "arena",
         [CURSOR] = "cursor",     [POOL] = "pool",     [ORCHESTRATOR] = "orchestrator", [MODEL] = "model",
-        [TAP] = "tap",           [MARK] = "mark",     [LEASE] = "lease",   [TICKET] = "ticket",
+        [TAP] = "tap",           [MARK] = "mark", [CURSOR_MARK] = "cursor's mark",     [LEASE] = "lease",   [TICKET] = "ticket",
         [BUFFERS] = "buffers",   [VIEW] = "view",     [LAZY] = "lazy",     [READER] = "reader",
         [SEGMENT] = "segment",   [BLOCK] = "block",
         [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",

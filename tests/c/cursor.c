@@ -171,6 +171,95 @@ TEST(inline_trusts_only_its_own_layout)
 #endif
 }
 
+static ostler_status mark_inline_twin(ostler_cursor *cursor, ostler_mark *out)
+{
+    return ostler_cursor_mark_inline(cursor, out);
+}
+
+static ostler_status rewind_inline_twin(ostler_cursor *cursor, const ostler_mark *mark)
+{
+    return ostler_cursor_rewind_inline(cursor, mark);
+}
+
+static ostler_status (*const mark_twins[])(ostler_cursor *, ostler_mark *) = {mark_inline_twin, ostler_cursor_mark};
+static ostler_status (*const rewind_twins[])(ostler_cursor *, const ostler_mark *) = {rewind_inline_twin,
+                                                                                     ostler_cursor_rewind};
+
+/* Marks nest, across the ends of regions and around blocks that have spans of their own; what lies before a mark stays. */
+TEST(rewound_cursor_gives_the_same_again_and_touches_nothing_else)
+{
+    enum { DEPTH = 100, EACH = 20 };
+    static struct tagged blocks[DEPTH * EACH];
+    ostler_mark marks[DEPTH];
+    for (int kind = 0; kind < 4; kind++) {
+        ostler_arena *arena = make_arena(small_chunks());
+        ostler_cursor *cursor = open_cursor(arena);
+        uint64_t state = 11, mapped = 0;
+        for (int turn = 0; turn < 20; turn++) {
+            for (int depth = 0; depth < DEPTH; depth++) {
+                CHECK_STATUS(mark_twins[kind & 1](cursor, &marks[depth]), OSTLER_OK);
+                for (int i = depth * EACH; i < (depth + 1) * EACH; i++) {
+                    uint64_t size_bytes = next_random(&state) % (state >> 58 ? 200 : 30000) + 1;
+                    void *bytes;
+                    CHECK_STATUS(twins[state >> 63](cursor, size_bytes, 1, &bytes), OSTLER_OK);
+                    blocks[i] = tag_block(bytes, size_bytes, (unsigned char)(turn + i));
+                }
+            }
+            for (int depth = DEPTH; depth > 0; depth -= (int)(next_random(&state) >> 62) + 1) {
+                for (int i = 0; i < depth * EACH; i++)
+                    CHECK(is_untouched(&blocks[i]));
+                CHECK_STATUS(rewind_twins[kind >> 1](cursor, &marks[depth - 1]), OSTLER_OK);
+                CHECK_STATUS(rewind_twins[turn & 1](cursor, &marks[depth - 1]), OSTLER_E_STALE_MARK);
+                CHECK_STATUS(rewind_twins[turn & 1](cursor, &marks[DEPTH - 1]), OSTLER_E_STALE_MARK);
+            }
+            if (rewind_twins[kind >> 1](cursor, &marks[0]) == OSTLER_OK)
+                CHECK_STATUS(rewind_twins[kind >> 1](cursor, &marks[0]), OSTLER_E_STALE_MARK);
+            if (turn == 10)
+                mapped = arena_stats(arena).mapped_bytes;
+        }
+        CHECK(arena_stats(arena).mapped_bytes <= 2 * mapped);
+        CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    }
+}
+
+TEST(mark_is_of_one_cursor_and_stale_once_the_arena_took_all_back)
+{
+    for (int i = 0; i < 2; i++) {
+        ostler_arena *arena = make_arena(small_chunks());
+        ostler_cursor *cursor = open_cursor(arena), *other = open_cursor(arena);
+        ostler_mark mark, of_arena, none = {1, 1};
+        void *bytes;
+        CHECK_STATUS(twins[i](cursor, 100, 0, &bytes), OSTLER_OK);
+        CHECK_STATUS(mark_twins[i](cursor, &mark), OSTLER_OK);
+        CHECK_STATUS(rewind_twins[i](other, &mark), OSTLER_E_STALE_MARK);
+        CHECK_STATUS(ostler_arena_rewind(arena, &mark), OSTLER_E_STALE_MARK);
+        CHECK_STATUS(mark_twins[i](NULL, &none), OSTLER_E_INVALID_HANDLE);
+        CHECK_EQ(none.owner, 0);
+        CHECK_EQ(none.serial, 0);
+        CHECK_STATUS(mark_twins[i](cursor, NULL), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STATUS(rewind_twins[i](cursor, NULL), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STATUS(rewind_twins[i](cursor, &none), OSTLER_E_STALE_MARK);
+        CHECK_STATUS(ostler_arena_mark(arena, &of_arena), OSTLER_OK);
+        CHECK_STATUS(rewind_twins[i](cursor, &of_arena), OSTLER_E_STALE_MARK);
+        CHECK_STATUS(rewind_twins[i](cursor, &mark), OSTLER_E_STALE_MARK);
+        for (int way = 0; way < 2; way++) {
+            CHECK_STATUS(mark_twins[i](cursor, &mark), OSTLER_OK);
+            CHECK_STATUS(twins[i](cursor, 100, 0, &bytes), OSTLER_OK);
+            CHECK_STATUS(way ? ostler_arena_reset(arena, OSTLER_RESET_KEEP_PAGES) : ostler_arena_rewind(arena, &of_arena),
+                         OSTLER_OK);
+            CHECK_STATUS(rewind_twins[i](cursor, &mark), OSTLER_E_STALE_MARK);
+        }
+        CHECK_STATUS(mark_twins[i](cursor, &mark), OSTLER_OK);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+        CHECK_STATUS(rewind_twins[i](cursor, &mark), OSTLER_E_STALE_MARK);
+        CHECK_STATUS(ostler_cursor_close(other), OSTLER_OK);
+        CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+        CHECK_STATUS(mark_twins[i](cursor, &mark), OSTLER_E_INVALID_HANDLE);
+        CHECK_STATUS(rewind_twins[i](cursor, &mark), OSTLER_E_INVALID_HANDLE);
+    }
+}
+
 TEST(limit_of_the_arena_holds_for_cursors)
 {
     for (int i = 0; i < 2; i++) {

@@ -138,6 +138,33 @@ TEST(files_are_mapped_and_copied)
     CHECK(failure == ostler::errc::unsupported);
 }
 
+TEST(scopes_of_a_cursor_free_what_was_allocated_in_them)
+{
+    ostler::arena arena;
+    ostler::cursor cursor(arena);
+    char *const first = static_cast<char *>(cursor.allocate(100, 1));
+    void *again = nullptr;
+    ostler_mark stale{};
+    for (int turn = 0; turn < 3; turn++) {
+        ostler::cursor::scope outer(cursor);
+        void *const second = cursor.allocate(100, 1);
+        CHECK(second == first + 100);
+        {
+            ostler::cursor::scope inner(cursor);
+            stale = cursor.mark();
+            again = cursor.allocate(50'000, 1);
+            cursor.allocate(5'000, 1);
+        }
+        CHECK(cursor.allocate(1, 1) == first + 200);
+    }
+    std::error_code failure;
+    cursor.rewind(stale, failure);
+    CHECK(failure == ostler::errc::stale_mark);
+    const ostler_mark mark = cursor.mark(failure);
+    CHECK(!failure && again != nullptr);
+    cursor.rewind(mark);
+}
+
 TEST(close_tells_how_many_cursors_are_open)
 {
     ostler::arena arena;

@@ -186,7 +186,7 @@ static ostler_status use_arena(void)
     ostler_receipt receipt = {.struct_size = sizeof receipt};
     ostler_arena *arena = NULL;
     ostler_cursor *cursor = NULL;
-    ostler_mark mark;
+    ostler_mark mark, place = {0};
     void *memory;
     TRY(ostler_arena_create(&config, &arena));
     if (arena == NULL)
@@ -197,6 +197,12 @@ static ostler_status use_arena(void)
     if (cursor != NULL) {
         for (int i = 0; i < 40; i++)
             TRY(ostler_cursor_alloc(cursor, 100000, 64, &memory));
+        TRY(ostler_cursor_mark(cursor, &place));
+        for (int i = 0; i < 3; i++)
+            TRY(ostler_cursor_alloc(cursor, 30000, 64, &memory));
+        if (place.serial != 0)
+            TRY(ostler_cursor_rewind(cursor, &place));
+        TRY(ostler_cursor_alloc(cursor, 30000, 64, &memory));
         TRY(ostler_cursor_close(cursor));
     }
     TRY(ostler_arena_get_receipt(arena, 0, &receipt));

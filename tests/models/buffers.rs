@@ -10,16 +10,18 @@ mod stash;
 #[path = "../../src/memory/buffers/view.rs"]
 mod view;
 
+use crate::base::barrier;
 use crate::base::sync::{AtomicU32, Ordering::*};
 use crate::explore;
 use record::{Chain, Records};
 use shuttle::thread;
-use stash::List;
+use stash::{Door, List};
 use std::sync::Arc;
 use view::{Left, View, ViewError};
 
 struct Stable {
     records: Records,
+    door: Door,
     at_hand: List,
     /// How often each record is in somebody's hands.
     held: Vec<AtomicU32>,
@@ -31,7 +33,7 @@ impl Stable {
         let records = Records::new(7);
         (0..count).for_each(|number| records.grow_to(number).unwrap());
         let held = (0..count).map(|_| AtomicU32::new(0)).collect();
-        Arc::new(Self { records, at_hand: List::default(), held, ended: AtomicU32::new(0) })
+        Arc::new(Self { records, door: Door::default(), at_hand: List::default(), held, ended: AtomicU32::new(0) })
     }
 
     fn hold(&self, number: u32) {
@@ -135,6 +137,9 @@ fn a_list_at_hand_loses_nothing_and_gives_nothing_twice() {
             thread::spawn(move || {
                 let mut taken = Chain::EMPTY;
                 for _ in 0..2 {
+                    stable.door.shut();
+                    barrier::heavy();
+                    assert!(stable.door.wait_until_left());
                     let mut all = stable.at_hand.take_all();
                     while let Some(number) = all.pop(&stable.records) {
                         stable.hold(number);
@@ -142,21 +147,29 @@ fn a_list_at_hand_loses_nothing_and_gives_nothing_twice() {
                         stable.records.get(number).link.store(0, Relaxed);
                         taken.push(&stable.records, number);
                     }
+                    stable.door.open();
                 }
                 taken.count
             })
         };
         let mut mine = Vec::new();
         for step in 0..4 {
-            if let Some(number) = stable.at_hand.pop(&stable.records) {
+            let popped = {
+                let _busy = stable.door.begin();
+                stable.at_hand.pop(&stable.records)
+            };
+            if let Some(number) = popped {
                 stable.hold(number);
                 mine.push(number);
             }
             if step % 2 == 1
-                && let Some(number) = mine.pop()
+                && let Some(busy) = stable.door.try_begin()
             {
-                stable.let_go(number);
-                stable.at_hand.push(&stable.records, number);
+                if let Some(number) = mine.pop() {
+                    stable.let_go(number);
+                    stable.at_hand.push(&stable.records, number);
+                }
+                drop(busy);
             }
         }
         let taken = recaller.join().unwrap();

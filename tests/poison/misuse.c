@@ -52,6 +52,17 @@ int main(int count, char **arguments)
         after[50] = 1;
     if (strcmp(misuse, "cursor") == 0)
         through[50] = 1;
+    must(ostler_cursor_mark_inline(cursor, &region));
+    must(ostler_cursor_alloc_inline(cursor, 100, 1, (void **)&through));
+    must(ostler_cursor_alloc_inline(cursor, 20000, 1, (void **)&moved));
+    through[99] = moved[19999] = 1;
+    must(ostler_cursor_rewind_inline(cursor, &region));
+    if (strcmp(misuse, "back") == 0)
+        through[50] = 1;
+    if (strcmp(misuse, "alone") == 0)
+        moved[19999] = 1;
+    must(ostler_cursor_alloc_inline(cursor, 20000, 1, (void **)&moved));
+    moved[19999] = 1;
     must(ostler_arena_begin_region(arena, &region));
     must(ostler_arena_alloc(arena, 100, 0, (void **)&moved));
     must(ostler_arena_hand_over_region(arena, &region, other));

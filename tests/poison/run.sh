@@ -5,7 +5,7 @@ source "$(dirname "$0")/../../scripts/lib.sh"
 source scripts/check.sh
 source tests/c/programs.sh
 
-misuses='overrun underrun rewind cursor reset region lent'
+misuses='overrun underrun rewind cursor back alone reset region lent'
 
 # reports WORDS COMMAND...: it ends badly, and says why with WORDS.
 reports() {

@@ -277,6 +277,44 @@ class cursor : public handle<ostler_cursor, ostler_cursor_close> {
         return memory;
     }
 
+    ostler_mark mark()
+    {
+        ostler_mark here;
+        detail::check(ostler_cursor_mark_inline(get(), &here));
+        return here;
+    }
+    ostler_mark mark(std::error_code &failure) noexcept
+    {
+        ostler_mark here{};
+        detail::note(ostler_cursor_mark_inline(get(), &here), failure);
+        return here;
+    }
+    /// Frees what was allocated through this cursor since the mark, which is stale then, as those made after it are.
+    void rewind(const ostler_mark &mark) { detail::check(ostler_cursor_rewind_inline(get(), &mark)); }
+    void rewind(const ostler_mark &mark, std::error_code &failure) noexcept
+    {
+        detail::note(ostler_cursor_rewind_inline(get(), &mark), failure);
+    }
+
+    /// Frees, where it ends, what was allocated through the cursor since it began. Scopes nest; one inside another ends
+    /// before it.
+    class scope {
+      public:
+        explicit scope(cursor &of) : cursor_(&of), begin_(of.mark()) {}
+        scope(const scope &) = delete;
+        scope &operator=(const scope &) = delete;
+        /// Silent where the arena was reset or rewound meanwhile, or the cursor further: then it is free already.
+        ~scope()
+        {
+            std::error_code ignored;
+            cursor_->rewind(begin_, ignored);
+        }
+
+      private:
+        cursor *cursor_;
+        ostler_mark begin_;
+    };
+
   private:
     explicit cursor(ostler_cursor *raw) noexcept : handle(raw) {}
 };

@@ -44,6 +44,8 @@ pub struct Position {
     current: [usize; HOMES],
     /// How far those chunks are filled.
     filled: [u64; HOMES],
+    /// How many homes had been taken for.
+    homes: usize,
     used_bytes: u64,
 }
 
@@ -54,6 +56,8 @@ pub struct Chunks {
     in_use: usize,
     /// Where the next span for each home is looked for first.
     current: [usize; HOMES],
+    /// Of this home and those behind it nothing was ever taken.
+    homes: usize,
     used_bytes: u64,
     peak_used_bytes: u64,
     mapped_bytes: u64,
@@ -158,6 +162,7 @@ impl Chunks {
     /// Goes on with a newer chunk when it has more room, never back to an older one: what lies before a position
     /// must stay as it is.
     fn prefer_roomier(&mut self, home: Home, index: usize) {
+        self.homes = self.homes.max(home.index() + 1);
         let room = |index: usize| self.list.get(index).map_or(0, Chunk::room);
         if self.current_of(home).is_none_or(|current| room(index) > room(current)) {
             self.current[home.index()] = index;
@@ -176,7 +181,8 @@ impl Chunks {
     /// The chunk in which the last span ends there.
     fn cut_last_at(&mut self, end: *mut u8) -> Option<&mut Chunk> {
         let was_last = |chunk: &Chunk| !end.is_null() && chunk.free_from() == end;
-        let index = Home::all().filter_map(|home| self.current_of(home)).find(|index| was_last(&self.list[*index]))?;
+        let homes = Home::all().take(self.homes);
+        let index = homes.filter_map(|home| self.current_of(home)).find(|index| was_last(&self.list[*index]))?;
         self.list.get_mut(index)
     }
 
@@ -189,12 +195,12 @@ impl Chunks {
     }
 
     pub fn position(&self) -> Position {
-        Position {
-            in_use: self.in_use,
-            current: self.current,
-            filled: self.current.map(|index| self.list.get(index).map_or(0, |chunk| chunk.filled)),
-            used_bytes: self.used_bytes,
+        let mut filled = [0; HOMES];
+        for (filled, index) in filled.iter_mut().zip(self.current).take(self.homes) {
+            *filled = self.list.get(index).map_or(0, |chunk| chunk.filled);
         }
+        let Self { in_use, current, homes, used_bytes, .. } = *self;
+        Position { in_use, current, filled, homes, used_bytes }
     }
 
     /// Goes back to an earlier position. Every chunk is kept.
@@ -210,13 +216,13 @@ impl Chunks {
         for chunk in self.list.get_mut(to.in_use..self.in_use).unwrap_or_default() {
             cut_to(chunk, 0);
         }
-        for (index, filled) in to.current.into_iter().zip(to.filled) {
+        for (index, filled) in to.current.into_iter().zip(to.filled).take(to.homes) {
             // Only chunks that were in use then had anything in them.
             if let Some(chunk) = self.list.get_mut(index).filter(|_| index < to.in_use) {
                 cut_to(chunk, filled);
             }
         }
-        (self.in_use, self.current, self.used_bytes) = (to.in_use, to.current, to.used_bytes);
+        (self.in_use, self.current, self.homes, self.used_bytes) = (to.in_use, to.current, to.homes, to.used_bytes);
     }
 
     /// Takes out a mapped chunk that is kept for later.

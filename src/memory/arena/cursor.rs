@@ -1,81 +1,185 @@
-//! Cursors: regions that a host's thread holds itself, so that its code can allocate inline.
+//! A cursor: a region that a host's thread holds itself, so that its code can allocate, mark and rewind inline.
 //!
-//! The struct that the host sees lies in one stretch of address space that is never given back. So a pointer that a
-//! caller presents is looked up by its address alone: it is a cursor of ours, a closed one, or nothing of ours, and
-//! nothing is read through it before that is known. What the library knows of a cursor is kept beside, where a stray
-//! write of the host does not reach it so easily.
+//! Cursors lie in a [`Stretch`]. Beside the region each has a stack of the moments that were marked and not yet gone back
+//! to. The number of a mark says where in the stack its moment is, and is never used again, so whether a mark is good is one
+//! comparison. A *stage* is the time in which the library did nothing for the cursor: what was marked in the present stage
+//! is gone back to by setting where the region goes on, and anything else is the arena's business.
 
-use super::super::system;
+use super::super::stretch::{Stretch, StretchError};
 use super::region::Region;
-use crate::base::alloc::OutOfMemory;
-use parking_lot::Mutex;
-use std::collections::VecDeque;
+use crate::base::alloc::{self, OutOfMemory};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// The layout that inline code of this version knows. 0 sends every allocation into the library.
 pub const LAYOUT: u32 = 1;
+/// The lowest bits of a mark's number are the place of its moment, the others count.
+pub const PLACE_BITS: u32 = 20;
+const FIRST_MOMENTS: usize = 16;
+pub const MOST_MOMENTS: u32 = 1 << PLACE_BITS;
+
+static CURSORS: Stretch<Cursor> = Stretch::new("cursor", 1 << 18);
 
 /// What the host sees of a cursor.
 #[repr(C, align(64))]
 pub struct Cursor {
     layout: AtomicU32,
-    _reserved: u32,
+    /// How many moments are marked.
+    depth: AtomicU32,
     pub region: Region,
-    _private: [u64; 5],
+    stage: AtomicU64,
+    moments: AtomicPtr<Moment>,
+    /// What the numbers of marks and stages count with, in the bits above the place.
+    count: AtomicU64,
+    /// How many moments there is room for.
+    capacity: AtomicU32,
+    _reserved: [u32; 3],
 }
 
 const _: () = assert!(size_of::<Cursor>() == 64 && std::mem::offset_of!(Cursor, region) == 8);
+
+/// A moment that was marked.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Moment {
+    serial: AtomicU64,
+    next: AtomicPtr<u8>,
+    end: AtomicPtr<u8>,
+    stage: AtomicU64,
+}
+
+/// Where a cursor is gone back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub next: *mut u8,
+    pub end: *mut u8,
+    pub stage: u64,
+}
+
+impl Place {
+    /// What is left of the region there.
+    pub fn bytes(&self) -> u64 {
+        self.end as u64 - self.next as u64
+    }
+}
+
+/// When a mark was made, as the steps of a trail are counted.
+pub fn count_of(serial: u64) -> u64 {
+    serial >> PLACE_BITS
+}
 
 impl Cursor {
     #[inline]
     pub fn is_inline(&self) -> bool {
         self.layout.load(Relaxed) == LAYOUT
     }
+
+    pub fn address(&self) -> u64 {
+        (&raw const *self) as u64
+    }
+
+    pub fn is_marked(&self) -> bool {
+        self.depth.load(Relaxed) > 0
+    }
+
+    pub fn stage(&self) -> u64 {
+        self.stage.load(Relaxed)
+    }
+
+    /// For its thread: marks this moment, and tells the number. `None`: there is no room for it.
+    #[inline]
+    pub fn mark(&self) -> Option<u64> {
+        let depth = self.depth.load(Relaxed);
+        let moment = self.moment(depth)?;
+        let serial = self.count_on() << PLACE_BITS | u64::from(depth);
+        moment.serial.store(serial, Relaxed);
+        moment.next.store(self.region.next(), Relaxed);
+        moment.end.store(self.region.end(), Relaxed);
+        moment.stage.store(self.stage(), Relaxed);
+        self.depth.store(depth + 1, Relaxed);
+        Some(serial)
+    }
+
+    /// Where the cursor was at a mark, unless it was gone back to, or past.
+    #[inline]
+    pub fn find(&self, serial: u64) -> Option<Place> {
+        let place = serial as u32 % MOST_MOMENTS;
+        let moment = self.moment(place).filter(|_| place < self.depth.load(Relaxed))?;
+        let is_it = moment.serial.load(Relaxed) == serial;
+        is_it.then(|| Place {
+            next: moment.next.load(Relaxed),
+            end: moment.end.load(Relaxed),
+            stage: moment.stage.load(Relaxed),
+        })
+    }
+
+    /// For its thread, in the stage of the mark: goes back to it.
+    #[inline]
+    pub fn rewind_within_stage(&self, serial: u64) -> bool {
+        let found = self.find(serial).filter(|place| place.stage == self.stage());
+        if let Some(place) = found {
+            // Its end is as it was, or gone because the arena is destroyed.
+            self.region.go_back(place.next);
+            self.forget_from(serial);
+        }
+        found.is_some()
+    }
+
+    /// The region goes on there.
+    pub fn go_on_at(&self, place: &Place) {
+        self.region.fill(place.next, place.end);
+        self.stage.store(place.stage, Relaxed);
+    }
+
+    /// This mark and those made after it are stale from now on.
+    #[inline]
+    pub fn forget_from(&self, serial: u64) {
+        self.depth.store(serial as u32 % MOST_MOMENTS, Relaxed);
+    }
+
+    /// For its thread: begins another stage, and tells which.
+    pub fn next_stage(&self) -> u64 {
+        let stage = self.count_on();
+        self.stage.store(stage, Relaxed);
+        stage
+    }
+
+    /// Takes the region away, and with it every mark.
+    pub fn empty(&self) {
+        self.region.empty();
+        self.depth.store(0, Relaxed);
+    }
+
+    fn count_on(&self) -> u64 {
+        let count = count_of(self.count.load(Relaxed)) + 1;
+        self.count.store(count << PLACE_BITS, Relaxed);
+        count
+    }
+
+    #[inline]
+    fn moment(&self, place: u32) -> Option<&Moment> {
+        let moments = self.moments.load(Relaxed);
+        let is_there = place < self.capacity.load(Relaxed);
+        // SAFETY: there are so many, and they stay while the cursor is open.
+        is_there.then(|| unsafe { &*moments.add(place as usize) })
+    }
 }
 
-/// What the library knows of a cursor.
-struct Record {
-    /// The arena's handle; 0 while the cursor is closed.
-    arena: AtomicU64,
-    /// Where it stands in its arena's list of open cursors, which guards this.
-    place: AtomicU32,
-}
+/// The memory of a cursor's moments, kept by its arena.
+#[derive(Debug, Default)]
+pub struct Moments(Box<[Moment]>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CursorError {
-    #[error("cursor is NULL")]
-    Null,
-    #[error("cursor {0:#x} is not one that this library gave out")]
-    Stray(usize),
-    #[error("cursor {0:#x} was closed")]
-    Closed(usize),
-    #[error("too many cursors: {MOST} are open")]
-    Full,
-    #[error("there is no room for another cursor: errno {0}")]
-    System(i32),
-    #[error(transparent)]
-    OutOfMemory(#[from] OutOfMemory),
-}
-
-const MOST: u32 = 1 << 18;
-/// Cursors whose memory is made usable at once.
-const STEP: u32 = 1 << 10;
-const CURSOR_SPACE: u64 = MOST as u64 * size_of::<Cursor>() as u64;
-const RECORD_SPACE: u64 = MOST as u64 * size_of::<Record>() as u64;
-/// So many must have been closed since before a cursor is given out again, to tell stale pointers for longer.
-const REST: usize = 1 << 10;
-
-/// The first cursor; the records stand behind the last one.
-static CURSORS: AtomicPtr<Cursor> = AtomicPtr::new(std::ptr::null_mut());
-/// How many cursors have memory behind them.
-static USABLE: AtomicU32 = AtomicU32::new(0);
-static VACANCIES: Mutex<Vacancies> = Mutex::new(Vacancies { closed: VecDeque::new(), fresh: 0 });
-
-struct Vacancies {
-    /// Cursors to give out again, oldest first.
-    closed: VecDeque<u32>,
-    /// The first that was never given out.
-    fresh: u32,
+impl Moments {
+    /// Makes room for twice as many; for the thread of the cursor.
+    pub fn grow(&mut self, cursor: &Cursor) -> Result<(), OutOfMemory> {
+        let count = (self.0.len() * 2).max(FIRST_MOMENTS).min(MOST_MOMENTS as usize);
+        let mut more = alloc::try_vec(count)?;
+        more.extend(std::mem::take(&mut self.0));
+        more.resize_with(count, Moment::default);
+        self.0 = more.into_boxed_slice();
+        cursor.moments.store(self.0.as_mut_ptr(), Relaxed);
+        cursor.capacity.store(count as u32, Relaxed);
+        Ok(())
+    }
 }
 
 /// A cursor that is open, or is about to be opened or closed: its number in the stretch.
@@ -84,125 +188,51 @@ pub struct Slot(u32);
 
 impl Slot {
     /// Takes a vacant cursor for an arena. It stays closed to the host until [`Slot::open`].
-    pub fn take(arena: u64) -> Result<Self, CursorError> {
-        let mut vacancies = VACANCIES.lock();
-        let rested = vacancies.closed.len() >= REST || vacancies.fresh == MOST;
-        let index = match if rested { vacancies.closed.pop_front() } else { None } {
-            Some(index) => index,
-            None => {
-                let index = vacancies.fresh;
-                if index == MOST {
-                    return Err(CursorError::Full);
-                }
-                make_usable(index)?;
-                // So that closing never needs memory.
-                let refusal = OutOfMemory { bytes: u64::from(index) * 4 };
-                vacancies.closed.try_reserve(index as usize + 1).map_err(|_| refusal)?;
-                vacancies.fresh = index + 1;
-                index
-            }
-        };
-        let slot = Self(index);
-        slot.record().arena.store(arena, SeqCst);
-        Ok(slot)
+    pub fn take(arena: u64) -> Result<Self, StretchError> {
+        CURSORS.take(arena).map(Self)
     }
 
     /// The cursor behind a pointer that a caller presents, and its arena.
-    pub fn find(pointer: *const Cursor) -> Result<(Self, u64), CursorError> {
-        if pointer.is_null() {
-            return Err(CursorError::Null);
-        }
-        let slot = Self::at(pointer).ok_or(CursorError::Stray(pointer as usize))?;
-        match slot.record().arena.load(SeqCst) {
-            0 => Err(CursorError::Closed(pointer as usize)),
-            arena => Ok((slot, arena)),
-        }
-    }
-
-    /// By its address alone.
-    #[inline]
-    fn at(pointer: *const Cursor) -> Option<Self> {
-        let usable = USABLE.load(Acquire);
-        let offset = (pointer as usize).wrapping_sub(CURSORS.load(Relaxed) as usize);
-        let index = offset / size_of::<Cursor>();
-        (offset.is_multiple_of(size_of::<Cursor>()) && index < usable as usize).then_some(Self(index as u32))
+    pub fn find(pointer: *const Cursor) -> Result<(Self, u64), StretchError> {
+        CURSORS.find(pointer).map(|(number, arena)| (Self(number), arena))
     }
 
     /// Gives it to the host, whose inline code may use it only if `inline`.
     pub fn open(self, inline: bool) -> *mut Cursor {
         let cursor = self.cursor();
-        cursor.region.empty();
+        cursor.empty();
         cursor.layout.store(if inline { LAYOUT } else { 0 }, Release);
         (&raw const *cursor).cast_mut()
     }
 
     /// Takes it from the host. Of several callers one does it.
-    pub fn close(self, arena: u64) -> bool {
-        if self.record().arena.compare_exchange(arena, 0, SeqCst, SeqCst).is_err() {
-            return false;
-        }
+    pub fn close(self, arena: u64) -> Result<(), StretchError> {
+        CURSORS.close(self.0, arena)?;
         let cursor = self.cursor();
         cursor.layout.store(0, Relaxed);
-        cursor.region.empty();
-        true
+        cursor.empty();
+        cursor.capacity.store(0, Relaxed);
+        cursor.moments.store(std::ptr::null_mut(), Relaxed);
+        Ok(())
     }
 
     /// Makes a closed cursor vacant. No more is said about it to its arena.
     pub fn vacate(self) {
-        VACANCIES.lock().closed.push_back(self.0);
+        CURSORS.vacate(self.0);
     }
 
+    #[inline]
     pub fn cursor(self) -> &'static Cursor {
-        // SAFETY: a slot is below USABLE, and the stretch is never given back.
-        unsafe { &*CURSORS.load(Acquire).add(self.0 as usize) }
-    }
-
-    fn record(self) -> &'static Record {
-        // SAFETY: as above; the records stand behind the last cursor, zeroed, which is a closed record.
-        unsafe { &*CURSORS.load(Acquire).add(MOST as usize).cast::<Record>().add(self.0 as usize) }
-    }
-
-    pub fn place(self) -> usize {
-        self.record().place.load(Relaxed) as usize
-    }
-
-    pub fn set_place(self, place: usize) {
-        self.record().place.store(place as u32, Relaxed);
+        CURSORS.get(self.0)
     }
 }
 
-/// The open cursor at an address that inline code may use, for an allocation that needs nothing else. `None` sends the call the long way, which
-/// says what is wrong.
+/// The open cursor at an address that inline code may use, for a call that needs nothing else. `None` sends the call the
+/// long way, which says what is wrong.
 #[inline]
 pub fn open_at(pointer: *const Cursor) -> Option<&'static Cursor> {
-    let cursor = Slot::at(pointer)?.cursor();
+    let cursor = CURSORS.get(CURSORS.number_at(pointer)?);
     cursor.is_inline().then_some(cursor)
-}
-
-/// Puts memory behind the cursor with this number, and the ones after it.
-fn make_usable(index: u32) -> Result<(), CursorError> {
-    if index < USABLE.load(Relaxed) {
-        return Ok(());
-    }
-    let mut cursors = CURSORS.load(Acquire);
-    if cursors.is_null() {
-        let space = system::reserve(CURSOR_SPACE + RECORD_SPACE).map_err(CursorError::System)?.as_ptr();
-        // In a forked child every cursor then has the layout 0, and its inline code calls the library, which says no.
-        // A kernel without this advice lets a child go on with its copy of the memory.
-        // SAFETY: the space was just reserved and has no contents.
-        let _ = unsafe { system::advise(space, CURSOR_SPACE, libc::MADV_WIPEONFORK) };
-        cursors = space.cast();
-        CURSORS.store(cursors, Release);
-    }
-    let step = |bytes: usize| u64::from(STEP) * bytes as u64;
-    // SAFETY: both ranges lie in the reserved space: `index` is a multiple of STEP and below MOST.
-    unsafe {
-        let records = cursors.add(MOST as usize).cast::<Record>().add(index as usize);
-        system::commit(cursors.add(index as usize).cast(), step(size_of::<Cursor>())).map_err(CursorError::System)?;
-        system::commit(records.cast(), step(size_of::<Record>())).map_err(CursorError::System)?;
-    }
-    USABLE.store(index + STEP, Release);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -210,37 +240,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pointers_are_told_apart_without_looking_through_them() {
+    fn closed_cursor_is_none_for_inline_code() {
         let _quiet = super::super::super::testing::quiet();
         let slot = Slot::take(7).unwrap();
         let cursor = slot.open(true);
-        let other = 0u64;
         assert_eq!(Slot::find(cursor), Ok((slot, 7)));
-        assert_eq!(Slot::find(std::ptr::null()), Err(CursorError::Null));
-        let strays = [16, usize::MAX, &raw const other as usize, cursor as usize + 8, cursor as usize + (1 << 40)];
-        for stray in strays {
-            assert_eq!(Slot::find(stray as *const Cursor), Err(CursorError::Stray(stray)));
-            assert!(open_at(stray as *const Cursor).is_none());
-        }
-        assert!(!slot.close(8));
-        assert!(slot.close(7));
-        assert!(!slot.close(7));
-        assert_eq!(Slot::find(cursor), Err(CursorError::Closed(cursor as usize)));
-        assert!(open_at(cursor).is_none());
+        assert!(open_at(cursor).is_some() && open_at(cursor.wrapping_byte_add(8)).is_none());
+        assert!(slot.close(8).is_err() && slot.close(7).is_ok() && slot.close(7).is_err());
+        assert!(open_at(cursor).is_none() && Slot::find(cursor).is_err());
         slot.vacate();
     }
 
     #[test]
-    fn a_closed_cursor_rests_before_it_is_given_out_again() {
+    fn each_mark_is_good_until_it_or_an_earlier_one_is_gone_back_to() {
         let _quiet = super::super::super::testing::quiet();
-        let first = Slot::take(7).unwrap();
-        assert!(first.close(7));
-        first.vacate();
-        for _ in 0..REST / 2 {
-            let next = Slot::take(7).unwrap();
-            assert_ne!(next, first);
-            assert!(next.close(7));
-            next.vacate();
+        let slot = Slot::take(7).unwrap();
+        slot.open(true);
+        let (cursor, mut moments) = (slot.cursor(), Moments::default());
+        assert_eq!(cursor.mark(), None);
+        for _ in 0..3 {
+            moments.grow(cursor).unwrap();
         }
+        let marks: Vec<u64> = std::iter::from_fn(|| cursor.mark()).collect();
+        assert_eq!(marks.len(), FIRST_MOMENTS * 4);
+        assert!(cursor.rewind_within_stage(marks[60]));
+        assert!(!cursor.rewind_within_stage(marks[60]) && !cursor.rewind_within_stage(marks[61]));
+        let again = cursor.mark().unwrap();
+        assert!(!cursor.rewind_within_stage(marks[60]) && cursor.find(again).is_some());
+        cursor.next_stage();
+        assert!(!cursor.rewind_within_stage(again) && cursor.find(again).is_some());
+        cursor.empty();
+        assert!(marks.iter().chain([&again]).all(|serial| cursor.find(*serial).is_none()));
+        slot.close(7).unwrap();
+        slot.vacate();
     }
 }

@@ -34,7 +34,7 @@ impl Arena {
         state.chunks.begin_region();
         let position = state.chunks.position();
         match state.marks.set(position, Some(before)) {
-            Ok(serial) => Ok(Mark { arena: self.owner.0, serial }),
+            Ok(serial) => Ok(Mark { owner: self.owner.0, serial }),
             Err(error) => {
                 state.chunks.resume(before);
                 Err(error.into())

@@ -3,10 +3,11 @@
 use super::chunks::Position;
 use crate::base::alloc::{self, OutOfMemory};
 
-/// A moment of an arena, as its users hold it.
+/// A moment of an arena or of a cursor, as its users hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    pub arena: u64,
+    /// The arena's handle, or the cursor's address.
+    pub owner: u64,
     pub serial: u64,
 }
 

@@ -2,14 +2,16 @@
 //! its own, and given back all at once.
 //!
 //! A [`config`] says what it is made to be. [`chunks`] holds its memory, each [`chunk`] of which was mapped or adopted,
-//! and cuts it into spans; [`region`] cuts spans into blocks; [`cursor`] and [`lane`] give each thread its own region.
-//! [`marks`] are moments to rewind to, [`hand_over`] passes an arena or a part of it on, [`reclaim`] gives back what is
-//! kept for later, and [`poison`] makes a use of what is free visible.
+//! and cuts it into spans; [`region`] cuts spans into blocks; [`lane`] and [`cursor`] give each thread its own region, and
+//! [`cursors`] is what an arena does for the latter, which has a [`trail`] to go back on. [`marks`] are moments to rewind
+//! to, [`hand_over`] passes an arena or a part of it on, [`reclaim`] gives back what is kept for later, and [`poison`]
+//! makes a use of what is free visible.
 
 mod chunk;
 mod chunks;
 pub mod config;
 pub mod cursor;
+mod cursors;
 mod hand_over;
 mod lane;
 mod marks;
@@ -17,6 +19,7 @@ mod poison;
 mod reclaim;
 pub mod region;
 mod traces;
+mod trail;
 
 pub use config::{Adopted, ArenaConfig, Growth};
 pub use marks::Mark;
@@ -28,6 +31,7 @@ use super::lanes::Lanes;
 use super::pages::{Mapping, PagesError, Request};
 use super::policy::NodePolicy;
 use super::receipt::Receipt;
+use super::stretch::StretchError;
 use super::{round_up, system};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel, WaitEnd};
@@ -40,7 +44,7 @@ use crate::base::{InvalidField, Owner};
 use chunk::{Home, Memory};
 use chunks::{Chunks, Position, SPAN_ALIGN, Span, Want};
 use config::ConfigError;
-use cursor::{Cursor, CursorError, Slot};
+use cursors::Opened;
 use lane::Lane;
 use marks::Marks;
 use parking_lot::{Mutex, MutexGuard};
@@ -72,11 +76,13 @@ pub enum ArenaError {
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
     #[error(transparent)]
-    Cursor(#[from] CursorError),
-    #[error("the mark is of arena {marked:#x}, not of {arena:#x}")]
-    MarkOfAnother { marked: u64, arena: u64 },
+    Cursor(#[from] StretchError),
+    #[error("the mark is of {marked:#x}, not of {owner:#x}")]
+    MarkOfAnother { marked: u64, owner: u64 },
     #[error("mark {serial} is stale: the arena was reset, or rewound to an earlier mark")]
     StaleMark { serial: u64 },
+    #[error("the cursor has {} marks, which is the most", cursor::MOST_MOMENTS)]
+    TooManyMarks,
     #[error("mark {serial} does not begin a region")]
     NoRegion { serial: u64 },
     #[error("into is the arena that the region is in already")]
@@ -132,7 +138,7 @@ struct State {
     closing: bool,
     destroyed: bool,
     chunks: Chunks,
-    cursors: Vec<Slot>,
+    cursors: Vec<Opened>,
     marks: Marks,
     /// The region that was filled last. Its end can go back to the chunk, if nothing was cut after it.
     last_filled: Option<RegionRef>,
@@ -156,6 +162,38 @@ struct RegionRef(*const Region);
 
 // SAFETY: the region's fields are atomic, and it outlives the state that refers to it.
 unsafe impl Send for RegionRef {}
+
+/// Who takes spans: a thread's lane, or a cursor.
+trait Taker {
+    fn region(&self) -> &Region;
+    /// Whether what is left of the region may be gone back to, and so must stay.
+    fn is_marked(&self) -> bool;
+    fn fill(&self, state: &mut State, span: &Span);
+    /// A span was taken for one block, and the region stays.
+    fn took_alone(&self, state: &mut State, span: &Span);
+}
+
+/// A lane in the epoch of its arena.
+struct InEpoch<'a> {
+    lane: &'a Lane,
+    epoch: &'a AtomicU64,
+}
+
+impl Taker for InEpoch<'_> {
+    fn region(&self) -> &Region {
+        self.lane.region()
+    }
+
+    fn is_marked(&self) -> bool {
+        false
+    }
+
+    fn fill(&self, _state: &mut State, span: &Span) {
+        self.lane.fill(span.start, span.end, self.epoch.load(Relaxed));
+    }
+
+    fn took_alone(&self, _state: &mut State, _span: &Span) {}
+}
 
 impl State {
     fn filled_last(&self, region: &Region) -> bool {
@@ -228,6 +266,16 @@ impl Arena {
         self.alloc_in_lane(block)
     }
 
+    /// Allocates from the region that a thread has already, if that has room; for a caller who keeps the arena alive, and
+    /// turns to [`alloc`](Self::alloc) for everything else.
+    #[inline]
+    pub fn alloc_at_hand(&self, record: &'static ThreadRecord, block: Block) -> Option<*mut u8> {
+        if self.poisoning.is_on() {
+            return None;
+        }
+        self.lanes.taken_by(record)?.bump(block, self.epoch.load(Relaxed))
+    }
+
     #[inline]
     fn alloc_in_lane(&self, block: Block) -> Result<*mut u8, ArenaError> {
         let lane = ThreadRecord::current().and_then(|record| self.lanes.of(record));
@@ -236,25 +284,8 @@ impl Arena {
         {
             return Ok(start);
         }
-        let Some(lane) = lane else { return self.alloc_apart(block) };
-        self.alloc_slowly(block, lane.region(), |span| lane.fill(span.start, span.end, self.epoch.load(Relaxed)))
-    }
-
-    /// Allocates through a cursor whose region may be used up.
-    pub fn alloc_through(&self, slot: Slot, bytes: u64, align: u64) -> Result<*mut u8, ArenaError> {
-        let block = Block::new(bytes, align).ok_or(bad_alignment(align))?;
-        if self.poisoning.is_on() {
-            return self.alloc_watched(block, |block| self.alloc_in_cursor(slot, block));
-        }
-        self.alloc_in_cursor(slot, block)
-    }
-
-    fn alloc_in_cursor(&self, slot: Slot, block: Block) -> Result<*mut u8, ArenaError> {
-        let region = &slot.cursor().region;
-        if let Some(start) = region.bump(block) {
-            return Ok(start);
-        }
-        self.alloc_slowly(block, region, |span| region.fill(span.start, span.end))
+        let Some(lane) = lane else { return self.alloc_apart(block, |_, _| {}) };
+        self.alloc_slowly(block, &InEpoch { lane, epoch: &self.epoch })
     }
 
     /// Allocates a block with a gap behind it, and lets the tools that watch know the block.
@@ -270,21 +301,22 @@ impl Arena {
     }
 
     #[cold]
-    fn alloc_slowly(&self, block: Block, region: &Region, fill: impl Fn(&Span)) -> Result<*mut u8, ArenaError> {
-        if block.bytes() > LARGEST_IN_REGION || block.align() as u64 > LARGEST_IN_REGION {
-            return self.alloc_apart(block);
+    fn alloc_slowly(&self, block: Block, taker: &impl Taker) -> Result<*mut u8, ArenaError> {
+        if is_alone(block) {
+            return self.alloc_apart(block, |state, span| taker.took_alone(state, span));
         }
+        let region = taker.region();
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
         let refill = |state: &mut State, home: Home, worthwhile: u64| {
             // What is left of the region joins what follows it.
-            if state.filled_last(region) {
+            if state.filled_last(region) && !taker.is_marked() {
                 state.take_back_last();
                 region.empty();
             }
             let at_most = REGION_BYTES.max(needed);
             let span = state.chunks.take(Want { home, needed, worthwhile, at_most })?;
             self.trace(state, &span);
-            fill(&span);
+            taker.fill(state, &span);
             self.last_used_ns.store(clock::now_ns(), Relaxed);
             state.counts.refills += 1;
             state.last_filled = Some(RegionRef(region));
@@ -296,11 +328,12 @@ impl Arena {
     }
 
     /// A span for one block alone.
-    fn alloc_apart(&self, block: Block) -> Result<*mut u8, ArenaError> {
+    fn alloc_apart(&self, block: Block, took: impl Fn(&mut State, &Span)) -> Result<*mut u8, ArenaError> {
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
         let cut = |state: &mut State, home: Home| {
             let span = state.chunks.take(Want { home, needed, worthwhile: needed, at_most: needed })?;
             self.trace(state, &span);
+            took(state, &span);
             let alone = Region::default();
             alone.fill(span.start, span.end);
             alone.bump(block)
@@ -416,7 +449,7 @@ impl Arena {
         let mut state = self.state()?;
         self.empty_regions(&mut state);
         let position = state.chunks.position();
-        Ok(Mark { arena: self.owner.0, serial: state.marks.set(position, None)? })
+        Ok(Mark { owner: self.owner.0, serial: state.marks.set(position, None)? })
     }
 
     /// Frees all that was allocated since the mark, which stays valid. Nobody may allocate meanwhile.
@@ -432,10 +465,10 @@ impl Arena {
     }
 
     fn check_owner(&self, mark: Mark) -> Result<(), ArenaError> {
-        if mark.arena == self.owner.0 {
+        if mark.owner == self.owner.0 {
             return Ok(());
         }
-        Err(ArenaError::MarkOfAnother { marked: mark.arena, arena: self.owner.0 })
+        Err(ArenaError::MarkOfAnother { marked: mark.owner, owner: self.owner.0 })
     }
 
     /// Frees all that was allocated. Nobody may allocate meanwhile.
@@ -456,42 +489,7 @@ impl Arena {
     fn empty_regions(&self, state: &mut State) {
         state.take_back_last();
         self.epoch.fetch_add(1, Relaxed);
-        for slot in &state.cursors {
-            slot.cursor().region.empty();
-        }
-    }
-
-    pub fn open_cursor(&self) -> Result<*mut Cursor, ArenaError> {
-        let _watch = EmptyOnPanic(self);
-        let mut state = self.state()?;
-        alloc::try_reserve_one(&mut state.cursors)?;
-        let slot = Slot::take(self.owner.0)?;
-        slot.set_place(state.cursors.len());
-        state.cursors.push(slot);
-        self.cursors_open.fetch_add(1, SeqCst);
-        Ok(slot.open(!self.poisoning.is_on()))
-    }
-
-    /// Closes a cursor of this arena; what was allocated through it stays. `false`: another thread was faster.
-    pub fn close_cursor(&self, slot: Slot) -> bool {
-        let mut state = self.state.lock();
-        if state.filled_last(&slot.cursor().region) {
-            state.take_back_last();
-        }
-        if !slot.close(self.owner.0) {
-            return false;
-        }
-        let place = slot.place();
-        state.cursors.swap_remove(place);
-        if let Some(moved) = state.cursors.get(place) {
-            moved.set_place(place);
-        }
-        if self.cursors_open.fetch_sub(1, SeqCst) == 1 {
-            state.waiters.drain(..).for_each(Parker::unpark);
-        }
-        drop(state);
-        slot.vacate();
-        true
+        state.cursors.iter_mut().for_each(Opened::empty);
     }
 
     /// Takes no new work, and waits until every cursor is closed.
@@ -592,10 +590,7 @@ struct EmptyOnPanic<'a>(&'a Arena);
 impl Drop for EmptyOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let state = self.0.state.lock();
-            for slot in &state.cursors {
-                slot.cursor().region.empty();
-            }
+            self.0.state.lock().cursors.iter_mut().for_each(Opened::empty);
         }
     }
 }
@@ -618,6 +613,11 @@ impl Handled for Arena {
     fn children(&self) -> u64 {
         self.cursors_open()
     }
+}
+
+/// Whether a block gets a span of its own.
+fn is_alone(block: Block) -> bool {
+    block.bytes() > LARGEST_IN_REGION || block.align() as u64 > LARGEST_IN_REGION
 }
 
 /// Bytes of a span that holds the block wherever the span begins.

@@ -68,6 +68,11 @@ impl Region {
         self.end.store(end, Relaxed);
     }
 
+    #[inline]
+    pub fn go_back(&self, next: *mut u8) {
+        self.next.store(next, Relaxed);
+    }
+
     pub fn empty(&self) {
         self.end.store(std::ptr::null_mut(), Relaxed);
         self.next.store(std::ptr::null_mut(), Relaxed);

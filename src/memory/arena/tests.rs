@@ -3,6 +3,7 @@ use super::super::governor::reclaim::Reclaimer;
 use super::super::policy::{NodePolicy, Pages};
 use super::super::source::PageSource;
 use super::super::testing::{alone, quiet};
+use super::cursor::{Cursor, Slot};
 use super::*;
 use crate::base::{Name, handles};
 use std::time::Duration;
@@ -55,7 +56,7 @@ fn for_cursor<R>(arena: u64, body: impl FnOnce(&handles::Pin<Arena>) -> R) -> R 
 /// Closes a cursor as the boundary does: also when its arena is destroyed.
 fn close(cursor: *mut Cursor) {
     let (slot, arena) = Slot::find(cursor).expect("an open cursor");
-    assert!(for_cursor(arena, |arena| arena.close_cursor(slot)));
+    for_cursor(arena, |arena| arena.close_cursor(slot)).expect("it was open");
 }
 
 #[test]

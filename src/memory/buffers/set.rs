@@ -13,9 +13,9 @@ use crate::base::clock::{self, Deadline};
 use crate::base::handles::{Handled, Kind as HandleKind};
 use crate::base::thread::ThreadRecord;
 use crate::base::tracing::census::{self, Census};
-use crate::base::tracing::{Traced, sampler};
+use crate::base::tracing::{self, Traced, sampler};
 use crate::base::watchers::Watchers;
-use crate::base::{InvalidField, Name, Owner, callback};
+use crate::base::{InvalidField, Name, Owner, barrier, callback};
 use crate::memory::governor::reclaim::{self, ReclaimKind, Reclaimer};
 use crate::memory::governor::{Account, Holder};
 use crate::memory::lanes::Lanes;
@@ -260,29 +260,56 @@ impl Buffers {
         }
         let class = sizes::class_of(bytes);
         let stash = record.and_then(|record| self.stashes.of(record));
-        let at_hand = stash.and_then(|stash| stash.list(class).pop(&self.records));
+        let at_hand = stash.and_then(|stash| {
+            let _busy = stash.door.begin();
+            stash.list(class).pop(&self.records)
+        });
         let number = match at_hand {
             Some(number) => number,
             None => self.refill(class, stash)?,
         };
-        let buffer = self.records.get(number);
         if self.closing.load(SeqCst) {
             self.put_idle(number, class, stash);
             return Err(BuffersError::Closed);
         }
-        let waste = sizes::bytes_of(class) - bytes;
-        buffer.link.store(waste as u32, Relaxed);
-        buffer.set_bytes(bytes);
-        self.note(class, stash, |list| list.note_get(waste));
-        let (data, _) = buffer.extent();
+        let (view, data) = self.hand_out(number, class, bytes, stash);
         if self.is_watched {
             sanitizers::allow(data, bytes);
         }
-        let view = self.records.begin(number);
         if let Some(stands_for) = record.and_then(|record| sampler::falls_on(record, bytes)) {
             self.traces.add(&self.records, view, bytes, stands_for);
         }
         Ok((view, data))
+    }
+
+    /// Leases a buffer that the thread has at hand, if it has one; for a caller who keeps the set alive, and turns to
+    /// [`get`](Self::get) for everything else.
+    #[inline]
+    pub fn get_at_hand(&self, record: &'static ThreadRecord, bytes: u64) -> Option<(View, *mut u8)> {
+        if bytes > LARGEST_BYTES || self.is_watched || tracing::is_on() || self.closing.load(SeqCst) {
+            return None;
+        }
+        let class = sizes::class_of(bytes);
+        let stash = self.stashes.taken_by(record)?;
+        let busy = stash.door.try_begin()?;
+        let number = stash.list(class).pop(&self.records)?;
+        drop(busy);
+        if self.closing.load(SeqCst) {
+            self.put_idle(number, class, Some(stash));
+            return None;
+        }
+        Some(self.hand_out(number, class, bytes, Some(stash)))
+    }
+
+    /// Makes a view of an idle buffer that is the caller's alone.
+    #[inline]
+    fn hand_out(&self, number: u32, class: usize, bytes: u64, stash: Option<&Stash>) -> (View, *mut u8) {
+        let buffer = self.records.get(number);
+        let waste = sizes::bytes_of(class) - bytes;
+        buffer.link.store(waste as u32, Relaxed);
+        buffer.set_bytes(bytes);
+        self.note(class, stash, |list| list.note_get(waste));
+        (self.records.begin(number), buffer.extent().0)
     }
 
     /// Makes a view of memory that is not the set's; the ending is called when nobody views it any more.
@@ -370,6 +397,27 @@ impl Buffers {
             self.free(number, record.and_then(|record| self.stashes.of(record)));
         }
         Ok(())
+    }
+
+    /// Ends a reference to a buffer where that needs no more than the list of the thread; for a caller who keeps the set
+    /// alive, and turns to [`release`](Self::release) for everything else.
+    #[inline]
+    pub fn release_at_hand(&self, record: &'static ThreadRecord, view: View) -> Option<()> {
+        let (number, viewed) = self.records.find(view)?;
+        let Kind::Buffer(class) = viewed.kind() else { return None };
+        let stash = self.stashes.taken_by(record)?;
+        let list = stash.list(class);
+        let busy = stash.door.try_begin()?;
+        if self.is_watched || list.count() >= AT_HAND[class] {
+            return None;
+        }
+        if viewed.word.release(view).ok()? == Left::Nothing {
+            list.note_release(u64::from(viewed.link.load(Relaxed)));
+            list.push(&self.records, number);
+            drop(busy);
+            self.tell_returned();
+        }
+        Some(())
     }
 
     /// What a view shows.
@@ -466,7 +514,10 @@ impl Buffers {
         let most = AT_HAND[class];
         match stash {
             Some(stash) if most > 0 => {
-                if stash.list(class).push(&self.records, number) > most {
+                let busy = stash.door.begin();
+                let count = stash.list(class).push(&self.records, number);
+                drop(busy);
+                if count > most {
                     self.flush(class, stash);
                 }
             }
@@ -483,6 +534,7 @@ impl Buffers {
     fn flush(&self, class: usize, stash: &Stash) {
         self.moves.during(|| {
             let list = stash.list(class);
+            let busy = stash.door.begin();
             let mut rest = list.take_all();
             let mut kept = Chain::EMPTY;
             while kept.count < AT_HAND[class] / 2
@@ -491,6 +543,7 @@ impl Buffers {
                 kept.push(&self.records, number);
             }
             list.fill(kept);
+            drop(busy);
             self.depots[class].lock().put(rest, &self.records);
         });
     }
@@ -514,6 +567,7 @@ impl Buffers {
             if let Some(stash) = stash
                 && taken.count > 0
             {
+                let _busy = stash.door.begin();
                 stash.list(class).fill(taken);
             }
             Ok(first)
@@ -611,12 +665,17 @@ impl Buffers {
 
     #[inline]
     fn take_spare(&self, stash: Option<&Stash>) -> Result<u32, BuffersError> {
-        if let Some(number) = stash.and_then(|stash| stash.list(SLICES).pop(&self.records)) {
+        let at_hand = stash.and_then(|stash| {
+            let _busy = stash.door.begin();
+            stash.list(SLICES).pop(&self.records)
+        });
+        if let Some(number) = at_hand {
             return Ok(number);
         }
         let mut taken = self.take_spares(if stash.is_some() { SPARES } else { 1 })?;
         let first = taken.pop(&self.records).ok_or(BuffersError::TooManyViews)?;
         if let Some(stash) = stash {
+            let _busy = stash.door.begin();
             stash.list(SLICES).fill(taken);
         }
         Ok(first)
@@ -627,8 +686,12 @@ impl Buffers {
         match stash {
             Some(stash) => {
                 let list = stash.list(SLICES);
-                if list.push(&self.records, number) > AT_HAND[SLICES] {
-                    self.put_spares(list.take_all());
+                let busy = stash.door.begin();
+                let is_full = list.push(&self.records, number) > AT_HAND[SLICES];
+                let too_many = if is_full { list.take_all() } else { Chain::EMPTY };
+                drop(busy);
+                if is_full {
+                    self.put_spares(too_many);
                 }
             }
             None => {
@@ -672,17 +735,14 @@ impl Buffers {
         }
     }
 
-    /// Takes what threads have at hand to where all find it.
+    /// Takes what threads have at hand to where all find it; for one who grows or trims alone.
     fn recall(&self) {
         self.counters.recalls.fetch_add(1, Relaxed);
         self.moves.during(|| {
+            self.stashes.all().for_each(|stash| stash.door.shut());
+            barrier::heavy();
             for stash in self.stashes.all() {
-                for (class, depot) in self.depots.iter().enumerate() {
-                    let idle = stash.list(class).take_all();
-                    if idle.count > 0 {
-                        depot.lock().put(idle, &self.records);
-                    }
-                }
+                stash.empty(|class, idle| self.depots[class].lock().put(idle, &self.records));
             }
         });
     }
@@ -758,9 +818,15 @@ impl Buffers {
         self.out().unwrap_or_else(|| counted() + self.counters.wrapped.load(SeqCst))
     }
 
+    /// Whoever does not see it has made visible by now what it did before it looked.
+    fn begin_closing(&self) {
+        self.closing.store(true, SeqCst);
+        barrier::heavy();
+    }
+
     /// Takes no new work, and waits until every view is released.
     pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), BuffersError> {
-        self.closing.store(true, SeqCst);
+        self.begin_closing();
         let ready = || (self.out() == Some(0) || self.destroyed.load(SeqCst)).then_some(());
         match self.returned.wait_until(deadline, cancel, ready) {
             Ok(()) if self.out() != Some(0) => Err(BuffersError::Closed),
@@ -869,7 +935,7 @@ impl Handled for Buffers {
     const KIND: HandleKind = HandleKind::Buffers;
 
     fn begin_destroy(&self) {
-        self.closing.store(true, SeqCst);
+        self.begin_closing();
         self.destroyed.store(true, SeqCst);
         self.returned.wake_all();
     }

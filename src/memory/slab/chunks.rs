@@ -81,10 +81,17 @@ pub enum ChunkError {
 }
 
 impl Plan {
+    /// How many chunks there can be.
+    fn places(&self) -> u64 {
+        (self.slots * self.stride).div_ceil(self.chunk_bytes)
+    }
+
     /// Maps the chunk for this place.
     pub fn map(&self, index: usize, space: &Space, account: &Arc<Account>) -> Result<Arc<Mapping>, ChunkError> {
         let bytes = self.chunk_bytes;
-        let request = Request { bytes, at_most: bytes, source: self.source, account, name: self.name.as_str() };
+        // The guards are those of the space: a chunk lies between them only if it is the only one.
+        let source = PageSource { guard: self.source.guard && self.places() == 1, ..self.source };
+        let request = Request { bytes, at_most: bytes, source, account, name: self.name.as_str() };
         let mut mapping = Mapping::new(&request)?;
         // SAFETY: the space has room for every chunk, its base is a multiple of every page size that a chunk can have,
         // nothing is in this place, and the space outlives the chunks.
@@ -102,7 +109,7 @@ pub struct Chunks {
 
 impl Chunks {
     pub fn new(plan: Plan) -> Result<Self, OutOfMemory> {
-        let count = (plan.slots * plan.stride).div_ceil(plan.chunk_bytes) as usize;
+        let count = plan.places() as usize;
         let mut list = alloc::try_vec(count)?;
         list.extend((0..count).map(|_| Chunk::Absent));
         Ok(Self { plan, list, mapped_bytes: 0, step_downs: 0 })

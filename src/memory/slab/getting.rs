@@ -28,6 +28,18 @@ impl Slab {
         self.get_through(self.kept_for(record))
     }
 
+    /// Gets a slot of the magazine that a thread has already, if one is in it; for a caller who keeps the slab alive, and
+    /// turns to [`get`](Self::get) for everything else.
+    #[inline]
+    pub fn get_at_hand(&self, record: &'static ThreadRecord) -> Option<*mut u8> {
+        if !self.is_plain() {
+            return None;
+        }
+        let slot = self.at_hand(record)?.pop()?;
+        self.begin(slot);
+        Some(slot)
+    }
+
     /// Gets a slot through a magazine of the calling thread.
     #[inline]
     pub fn get_through(&self, magazine: Option<&Magazine>) -> Result<*mut u8, SlabError> {

@@ -35,6 +35,7 @@ pub struct Magazine {
     inverse: AtomicU64,
     states: AtomicU64,
     slots: AtomicU64,
+    stride: AtomicU64,
     /// The lowest place that was not taken by others.
     low: AtomicU64,
     /// Its thread is in a call that moves slots between here and the depot.
@@ -44,7 +45,7 @@ pub struct Magazine {
     inline_capacity: AtomicU32,
     /// Where its thread draws from.
     pub claim: Claim,
-    _private: [u32; 10],
+    _private: [u32; 8],
     items: [AtomicPtr<u8>; MOST_ITEMS as usize],
 }
 
@@ -70,12 +71,13 @@ impl Default for Magazine {
             inverse: AtomicU64::new(0),
             states: AtomicU64::new(0),
             slots: AtomicU64::new(0),
+            stride: AtomicU64::new(0),
             low: AtomicU64::new(0),
             busy: AtomicU32::new(0),
             capacity: AtomicU32::new(0),
             inline_capacity: AtomicU32::new(0),
             claim: Claim::default(),
-            _private: [0; 10],
+            _private: [0; 8],
             items: [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST_ITEMS as usize],
         }
     }
@@ -88,6 +90,7 @@ impl Magazine {
         self.base.store(setup.geometry.base(), Relaxed);
         self.inverse.store(setup.geometry.inverse(), Relaxed);
         self.slots.store(setup.geometry.slots(), Relaxed);
+        self.stride.store(setup.geometry.stride(), Relaxed);
         self.states.store(setup.states, Relaxed);
         self.capacity.store(setup.capacity.min(MOST_ITEMS), Relaxed);
         self.inline_capacity.store(setup.inline_capacity.min(MOST_ITEMS), Relaxed);

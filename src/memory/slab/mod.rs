@@ -218,6 +218,13 @@ impl Slab {
         rack::layout(self.is_plain() && barrier::is_free())
     }
 
+    /// The magazine that a thread has already.
+    #[inline]
+    fn at_hand(&self, record: &'static ThreadRecord) -> Option<&'static Magazine> {
+        // SAFETY: magazines lie in the rack, which is never given back.
+        unsafe { self.lanes.taken_by(record)?.magazine.load(Relaxed).as_ref() }
+    }
+
     /// The magazine that is kept for a thread.
     #[inline]
     fn kept_for(&self, record: Option<&'static ThreadRecord>) -> Option<&'static Magazine> {

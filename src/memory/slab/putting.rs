@@ -19,6 +19,16 @@ impl Slab {
         self.put_through(self.kept_for(record), slot)
     }
 
+    /// Puts a slot into the magazine that a thread has already, if it can be put and there is room; for a caller who keeps
+    /// the slab alive, and turns to [`put`](Self::put) for everything else.
+    #[inline]
+    pub fn put_at_hand(&self, record: &'static ThreadRecord, slot: *mut u8) -> Option<()> {
+        let index = self.geometry.index_of(slot)?;
+        let magazine = self.at_hand(record)?;
+        let is_put = !self.checked && magazine.has_room(1) && self.states.end_inline(index);
+        is_put.then(|| magazine.add(slot))
+    }
+
     /// Puts a slot, whoever got it, through a magazine of the calling thread.
     #[inline]
     pub fn put_through(&self, magazine: Option<&Magazine>, slot: *mut u8) -> Result<(), SlabError> {

@@ -3,6 +3,7 @@ use super::*;
 use crate::base::clock::Deadline;
 use crate::base::handles::Handled;
 use crate::base::refusal::Refusal;
+use crate::memory::pages::Options;
 use crate::memory::policy::Pages;
 use crate::memory::source::PageSource;
 use crate::memory::testing;
@@ -104,6 +105,24 @@ fn every_slot_is_got_once_and_never_more_than_the_bound() {
                 slab.put(record(), slot as *mut u8).unwrap();
             }
             assert_eq!((slab.stats().out, slab.live().count()), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn only_a_chunk_between_the_guards_is_called_guarded() {
+    let _quiet = testing::quiet();
+    let with_guard = |slots: u64| {
+        let wanted = config(4096, slots);
+        let source = PageSource { guard: true, ..wanted.source };
+        plain(SlabConfig { source, initial_slots: slots, ..wanted })
+    };
+    for (slots, guarded) in [(16, true), (40, false)] {
+        let slab = with_guard(slots);
+        let stats = slab.stats();
+        assert_eq!((stats.chunks, stats.step_downs), (slots.div_ceil(16), 0));
+        for index in 0..stats.chunks {
+            assert_eq!(slab.receipt(index).unwrap().got_options.has(Options::GUARDED), guarded);
         }
     }
 }

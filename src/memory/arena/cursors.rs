@@ -1,0 +1,170 @@
+//! What an arena does for its cursors: it opens and closes them, fills their regions, and goes back to their marks when
+//! inline code cannot.
+
+use super::chunks::Span;
+use super::cursor::{self, Cursor, Slot};
+use super::region::{Block, Region};
+use super::trail::Trail;
+use super::{Arena, ArenaError, EmptyOnPanic, Mark, State, Taker, is_alone, span_bytes};
+use crate::base::alloc;
+use crate::base::park::Parker;
+use crate::memory::stretch::StretchError;
+use std::sync::atomic::Ordering::*;
+
+/// A cursor that is open.
+#[derive(Debug)]
+pub struct Opened {
+    pub slot: Slot,
+    trail: Trail,
+}
+
+impl Opened {
+    /// Takes its region and its marks away.
+    pub fn empty(&mut self) {
+        self.slot.cursor().empty();
+        self.trail.clear();
+    }
+}
+
+impl State {
+    fn opened(&mut self, slot: Slot) -> Option<&mut Opened> {
+        self.cursors.iter_mut().find(|opened| opened.slot == slot)
+    }
+
+    /// Notes what a cursor with marks has taken; there is room for it.
+    fn note(&mut self, slot: Slot, span: &Span, alone: bool) {
+        let stage = slot.cursor().next_stage();
+        if slot.cursor().is_marked()
+            && let Some(opened) = self.opened(slot)
+        {
+            opened.trail.note(*span, stage, alone);
+        }
+    }
+}
+
+impl Taker for Slot {
+    fn region(&self) -> &Region {
+        &self.cursor().region
+    }
+
+    fn is_marked(&self) -> bool {
+        self.cursor().is_marked()
+    }
+
+    fn fill(&self, state: &mut State, span: &Span) {
+        state.note(*self, span, false);
+        self.region().fill(span.start, span.end);
+    }
+
+    fn took_alone(&self, state: &mut State, span: &Span) {
+        state.note(*self, span, true);
+    }
+}
+
+impl Arena {
+    pub fn open_cursor(&self) -> Result<*mut Cursor, ArenaError> {
+        let _watch = EmptyOnPanic(self);
+        let mut state = self.state()?;
+        alloc::try_reserve_one(&mut state.cursors)?;
+        let slot = Slot::take(self.owner.0)?;
+        state.cursors.push(Opened { slot, trail: Trail::default() });
+        self.cursors_open.fetch_add(1, SeqCst);
+        Ok(slot.open(!self.poisoning.is_on()))
+    }
+
+    /// Closes a cursor of this arena; what was allocated through it stays. Of several callers one does it.
+    pub fn close_cursor(&self, slot: Slot) -> Result<(), StretchError> {
+        let mut state = self.state.lock();
+        if state.filled_last(&slot.cursor().region) {
+            state.take_back_last();
+        }
+        slot.close(self.owner.0)?;
+        state.cursors.retain(|opened| opened.slot != slot);
+        if self.cursors_open.fetch_sub(1, SeqCst) == 1 {
+            state.waiters.drain(..).for_each(Parker::unpark);
+        }
+        drop(state);
+        slot.vacate();
+        Ok(())
+    }
+
+    /// Allocates through a cursor whose region may be used up.
+    pub fn alloc_through(&self, slot: Slot, bytes: u64, align: u64) -> Result<*mut u8, ArenaError> {
+        let block = Block::new(bytes, align).ok_or(super::bad_alignment(align))?;
+        if self.poisoning.is_on() {
+            return self.alloc_watched(block, |block| self.alloc_in_cursor(slot, block));
+        }
+        self.alloc_in_cursor(slot, block)
+    }
+
+    fn alloc_in_cursor(&self, slot: Slot, block: Block) -> Result<*mut u8, ArenaError> {
+        if let Some(start) = slot.cursor().region.bump(block) {
+            return Ok(start);
+        }
+        match self.alloc_from_spares(slot, block)? {
+            Some(start) => Ok(start),
+            None => self.alloc_slowly(block, &slot),
+        }
+    }
+
+    /// Out of what the cursor went back over. Also sees to it that what it takes otherwise can be noted.
+    fn alloc_from_spares(&self, slot: Slot, block: Block) -> Result<Option<*mut u8>, ArenaError> {
+        let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
+        let mut state = self.state()?;
+        let Some(opened) = state.opened(slot) else { return Ok(None) };
+        opened.trail.make_room()?;
+        let alone = is_alone(block);
+        let Some(span) = opened.trail.take_spare(needed, alone) else { return Ok(None) };
+        if alone {
+            slot.took_alone(&mut state, &span);
+            let region = Region::default();
+            region.fill(span.start, span.end);
+            return Ok(region.bump(block));
+        }
+        slot.fill(&mut state, &span);
+        Ok(slot.region().bump(block))
+    }
+
+    /// Remembers where a cursor is.
+    pub fn mark_cursor(&self, slot: Slot) -> Result<Mark, ArenaError> {
+        let mut state = self.state.lock();
+        let cursor = slot.cursor();
+        if state.destroyed {
+            return Err(ArenaError::Closed);
+        }
+        if let Some(serial) = cursor.mark() {
+            return Ok(Mark { owner: cursor.address(), serial });
+        }
+        state.opened(slot).ok_or(ArenaError::Closed)?.trail.moments.grow(cursor)?;
+        let serial = cursor.mark().ok_or(ArenaError::TooManyMarks)?;
+        Ok(Mark { owner: cursor.address(), serial })
+    }
+
+    /// Frees what was allocated through a cursor since a mark of it, which is stale then.
+    pub fn rewind_cursor(&self, slot: Slot, mark: Mark) -> Result<(), ArenaError> {
+        let cursor = slot.cursor();
+        if mark.owner != cursor.address() {
+            return Err(ArenaError::MarkOfAnother { marked: mark.owner, owner: cursor.address() });
+        }
+        let stale = ArenaError::StaleMark { serial: mark.serial };
+        let mut state = self.state.lock();
+        let Some(place) = cursor.find(mark.serial) else { return Err(stale) };
+        let Some(opened) = state.opened(slot) else { return Err(stale) };
+        let free = |span: &Span| {
+            // SAFETY: it is the cursor's, whose user says that nothing in it is used any more.
+            unsafe { self.poisoning.free(span.start, span.bytes()) }
+        };
+        let used_up_to = if place.stage == cursor.stage() { cursor.region.next() } else { place.end };
+        free(&Span { start: place.next, end: used_up_to });
+        let roomier = opened.trail.go_back(cursor::count_of(mark.serial), place.bytes(), free);
+        cursor.forget_from(mark.serial);
+        match roomier {
+            Some(span) => slot.fill(&mut state, &span),
+            None => cursor.go_on_at(&place),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
