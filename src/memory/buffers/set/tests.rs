@@ -1,6 +1,9 @@
 use super::sizes::{SMALLEST_BYTES, bytes_of, class_of};
 use super::*;
+use crate::base::clock::Deadline;
+use crate::base::handles::Handled;
 use crate::memory::policy::Pages;
+use crate::memory::source::PageSource;
 use crate::memory::testing;
 use std::collections::HashMap;
 use std::sync::Barrier;
