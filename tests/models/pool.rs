@@ -287,9 +287,9 @@ fn nobody_goes_without_while_one_lies_on_any_node() {
                 .map(|first| {
                     let idle = idle.clone();
                     thread::spawn(move || {
-                        for turn in 0..2 {
-                            let taken = idle.pop_for(0, (first + turn) % 2).expect("one lies on a shelf");
-                            nodes::run_on(turn % 2);
+                        for node in (first..first + 3).map(|turn| turn % 2) {
+                            let taken = idle.pop_for(0, node).expect("one lies on a shelf");
+                            nodes::run_on(node);
                             idle.note_use(taken.slot);
                             idle.push(taken.slot, 0);
                         }
