@@ -60,18 +60,21 @@ func (c *Cursor) Alloc(size, align int) ([]byte, error) {
 	if align == 0 {
 		align = 16
 	}
-	if uint(size-1) < cursorSizeMax && uint(align) <= cursorAlignMax && align&(align-1) == 0 &&
-		atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_CURSOR_LAYOUT {
-		// The end becomes nil when the arena is closed meanwhile, and then the block ends behind it.
-		next := unsafe.Pointer(words.next)
-		start := unsafe.Add(next, -uintptr(next)&uintptr(align-1))
-		stop := unsafe.Add(start, size)
-		if uintptr(stop) <= uintptr(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&words.end)))) {
-			words.next = (*C.uint8_t)(stop)
-			return unsafe.Slice((*byte)(start), size), nil
-		}
+	if uint(size-1) >= cursorSizeMax || uint(align) > cursorAlignMax || align&(align-1) != 0 ||
+		atomic.LoadUint32((*uint32)(&words.layout)) != C.OSTLER_CURSOR_LAYOUT {
+		return c.allocSlowly(size, align)
 	}
-	return c.allocSlowly(size, align)
+	// The end becomes nil when the arena is closed meanwhile, and then the block ends behind it. Numbers, because a
+	// pointer that is stored would have to be looked at by the garbage collector.
+	next := (*uintptr)(unsafe.Pointer(&words.next))
+	padding := -*next & uintptr(align-1)
+	start := unsafe.Add(unsafe.Pointer(words.next), padding)
+	stop := uintptr(start) + uintptr(size)
+	if stop > atomic.LoadUintptr((*uintptr)(unsafe.Pointer(&words.end))) {
+		return c.allocSlowly(size, align)
+	}
+	*next = stop
+	return unsafe.Slice((*byte)(start), size), nil
 }
 
 // Mark remembers where the cursor is. Marks nest, one inside another.

@@ -488,8 +488,13 @@ impl Arena {
     /// Sends the next allocation of every thread into the library, and takes the unused end of the last region back.
     fn empty_regions(&self, state: &mut State) {
         state.take_back_last();
-        self.epoch.fetch_add(1, Relaxed);
+        self.next_epoch(state);
         state.cursors.iter_mut().for_each(Opened::empty);
+    }
+
+    /// The state's lock is held, so nobody else changes it.
+    fn next_epoch(&self, _state: &mut State) {
+        self.epoch.store(self.epoch.load(Relaxed) + 1, Relaxed);
     }
 
     /// Takes no new work, and waits until every cursor is closed.
@@ -500,7 +505,7 @@ impl Arena {
             alloc::try_reserve_one(&mut state.waiters)?;
             state.waiters.push(parker);
             state.closing = true;
-            self.epoch.fetch_add(1, Relaxed);
+            self.next_epoch(&mut state);
         }
         let ready = || (self.cursors_open() == 0 || self.state.lock().destroyed).then_some(());
         let ended = cancel::wait_until(deadline, cancel, ready);
