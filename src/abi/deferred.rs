@@ -391,7 +391,7 @@ pub unsafe extern "C" fn ostler_deferred_wait(
     value: *mut *mut c_void,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    if unsafe { take_settled(deferred, cell, outcome, value) } {
+    if cancel.is_null() && unsafe { take_settled(deferred, cell, outcome, value) } {
         return OSTLER_OK;
     }
     let take = |deferred: &Deferred| {
