@@ -296,7 +296,6 @@ impl Heap {
     }
 
     /// Gives a block another size, where it is if that can be. What it held stays, as far as it fits.
-    #[expect(clippy::not_unsafe_ptr_arg_deref, reason = "it is read only where this heap finds a block in use")]
     pub fn resize(
         &self,
         record: Option<&'static ThreadRecord>,
