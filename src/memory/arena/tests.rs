@@ -312,7 +312,9 @@ fn a_destroy_ends_a_close() {
             let arena = handles::pin::<Arena>(handle).unwrap();
             arena.close(Deadline::NEVER, None)
         });
-        std::thread::sleep(Duration::from_millis(20));
+        while !made.state.lock().closing {
+            std::thread::yield_now();
+        }
         drop(made);
         assert!(matches!(waiting.join().unwrap(), Err(ArenaError::Closed)));
     });

@@ -229,6 +229,7 @@ mod tests {
             let taken = Window::new(1 << 21, 1 << 21, true, |_| Err(libc::EEXIST));
             assert_eq!(taken.map(drop), Err(libc::ENOMEM));
         }
-        assert!(maps() <= before + 4);
+        // Other threads of the test may map something meanwhile.
+        assert!(maps() < before + 50);
     }
 }
