@@ -20,7 +20,7 @@ TEST(older_configuration_works_and_what_it_lacks_is_the_default)
     /* Everything behind max_size is beyond the end of the older struct, and must not be read. */
     struct {
         uint32_t struct_size, min_size, max_size, poison[16];
-    } older = {offsetof(ostler_pool_config, reserved), 0, 3, {0}};
+    } older = {offsetof(ostler_pool_config, affinity), 0, 3, {0}};
     ostler_pool *pool;
     memset(older.poison, 0xff, sizeof older.poison);
     CHECK_STATUS(create_with(&older, &pool), OSTLER_OK);
