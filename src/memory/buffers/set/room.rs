@@ -47,15 +47,15 @@ impl Buffers {
                 }
             },
         };
-        self.add_span(class, site)?;
-        Ok(self.take(class, wanted))
+        self.add_span(class, site, wanted)
     }
 
     fn site(&self, bytes: u64, fit: Fit) -> Result<Site, BuffersError> {
         self.chunks.lock().take(bytes, fit).ok_or(OutOfMemory { bytes }.into())
     }
 
-    fn add_span(&self, class: usize, site: Site) -> Result<(), BuffersError> {
+    /// Cuts a span into buffers, of which the caller gets so many before anybody else can.
+    fn add_span(&self, class: usize, site: Site, wanted: u32) -> Result<Chain, BuffersError> {
         let bytes = sizes::bytes_of(class);
         let give_back = |_: &BuffersError| self.chunks.lock().give_back(site);
         let mut spares = self.take_spares((site.bytes / bytes) as u32).inspect_err(give_back)?;
@@ -68,8 +68,11 @@ impl Buffers {
         if self.is_watched {
             sanitizers::forbid(site.start, site.bytes);
         }
-        let added = self.depots[class].lock().add(site, idle, &self.records);
-        added.map_err(BuffersError::from).inspect_err(|error| {
+        let taken = {
+            let mut depot = self.depots[class].lock();
+            depot.add(site, idle, &self.records).map(|()| depot.take(wanted, &self.records))
+        };
+        taken.map_err(BuffersError::from).inspect_err(|error| {
             self.put_spares(idle);
             give_back(error);
         })
