@@ -37,11 +37,6 @@ pub fn light() {
     }
 }
 
-/// Whether the frequent side needs no fence, so that code outside of the library can be it.
-pub fn is_free() -> bool {
-    MODE.load(Relaxed) == BARRIER
-}
-
 /// Between what the rare side writes and what it then reads.
 pub fn heavy() {
     fence(SeqCst);

@@ -246,19 +246,14 @@ impl Deferred {
 
     /// Ends a cell with a value, or with a failure and whatever value goes with it. On success the value is with whoever
     /// takes it; after an error it is still the caller's.
-    #[inline]
     pub fn complete(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
-        self.settle(cell, settled)
+        let filled = self.fill(cell, settled).map_err(|error| DeferredError::of(cell, error))?;
+        self.after_fill(cell, filled)
     }
 
     /// Ends a cell without a value.
     pub fn cancel(&self, cell: Key) -> Result<(), DeferredError> {
-        self.settle(cell, Settled { end: End::Cancelled, value: std::ptr::null_mut() })
-    }
-
-    fn settle(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
-        let filled = self.fill(cell, settled).map_err(|error| DeferredError::of(cell, error))?;
-        self.after_fill(cell, filled)
+        self.complete(cell, Settled { end: End::Cancelled, value: std::ptr::null_mut() })
     }
 
     /// Writes what came. Calls nobody, so that a call can do it that has nothing else to do.
@@ -390,7 +385,7 @@ impl Deferred {
 
     fn close_if_pending(&self, cell: Key) {
         // One that is completed or released meanwhile needs nothing more.
-        let _ = self.settle(cell, Settled { end: End::Closed, value: std::ptr::null_mut() });
+        let _ = self.complete(cell, Settled { end: End::Closed, value: std::ptr::null_mut() });
     }
 
     /// One snapshot. Each number is right for some moment of the call; it holds up nobody.

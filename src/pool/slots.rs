@@ -273,12 +273,36 @@ pub struct Memory {
     pub tags: bool,
 }
 
+/// How the leases of a pool name its slots.
+#[derive(Clone, Copy)]
+struct Names {
+    salt: u64,
+    /// Of a lease: how many bits are not its uses.
+    shift: u32,
+}
+
+impl Names {
+    #[inline(always)]
+    fn lease_of(self, number: u32, uses: u64) -> Lease {
+        Lease((uses << self.shift) | (u64::from(number) << SALT_BITS) | self.salt)
+    }
+
+    /// The slot that a good lease names, and its word.
+    #[inline(always)]
+    fn find(self, slots: &[Slot], lease: Lease) -> Option<(u32, &Slot, u64)> {
+        let number = ((lease.0 & ((1 << self.shift) - 1)) >> SALT_BITS) as u32;
+        let slot = slots.get(number as usize)?;
+        let word = slot.word.load(Acquire);
+        let is_good = word & PHASE == Phase::Leased as u64 && self.lease_of(number, word >> USES_SHIFT) == lease;
+        is_good.then_some((number, slot, word))
+    }
+}
+
 /// The slots as one borrower uses them while there is nothing to look at, in its window. A copy of what such a use reads.
 #[derive(Clone, Copy)]
 pub struct PlainSlots<'a> {
     slots: &'a [Slot],
-    salt: u64,
-    shift: u32,
+    names: Names,
     borrower: u32,
     /// Of resources that may be leased.
     generation: u32,
@@ -286,11 +310,6 @@ pub struct PlainSlots<'a> {
 }
 
 impl PlainSlots<'_> {
-    #[inline(always)]
-    fn lease_of(self, number: u32, word: u64) -> Lease {
-        Lease(((word >> USES_SHIFT) << self.shift) | (u64::from(number) << SALT_BITS) | self.salt)
-    }
-
     /// Leases a slot of the caller's in that phase, unless this use is one to be looked at.
     #[inline(always)]
     pub fn begin_lease(self, number: u32, phase: Phase) -> Option<(Lease, Resource)> {
@@ -306,19 +325,15 @@ impl PlainSlots<'_> {
         slot.since_ns.store(self.now_ns & !1, Relaxed);
         let leased = word - phase as u64 + (1 << USES_SHIFT) + Phase::Leased as u64;
         slot.word.store(leased, Release);
-        Some((self.lease_of(number, leased), Resource(slot.resource.load(Relaxed))))
+        Some((self.names.lease_of(number, leased >> USES_SHIFT), Resource(slot.resource.load(Relaxed))))
     }
 
     /// Ends a lease of the borrower's, unless there is something to look at: its slot is in that phase from now on, and the
     /// caller puts the number where it belongs.
     #[inline(always)]
     pub fn end_lease(self, lease: Lease, phase: Phase) -> Option<u32> {
-        let number = ((lease.0 & ((1 << self.shift) - 1)) >> SALT_BITS) as u32;
-        let slot = self.slots.get(number as usize)?;
-        let word = slot.word.load(Acquire);
-        let is_plain = word & PHASE == Phase::Leased as u64
-            && self.lease_of(number, word) == lease
-            && slot.borrower.load(Relaxed) == self.borrower
+        let (number, slot, word) = self.names.find(self.slots, lease)?;
+        let is_plain = slot.borrower.load(Relaxed) == self.borrower
             && slot.generation.load(Relaxed) == self.generation
             && slot.since_ns.load(Relaxed) & 1 == 0;
         if !is_plain {
@@ -338,9 +353,7 @@ pub struct Slots {
     expires_ns: Vec<AtomicU64>,
     /// The settings of its resource.
     tags: Vec<AtomicU64>,
-    salt: u64,
-    /// Of a lease: how many bits are not its uses.
-    shift: u32,
+    names: Names,
 }
 
 impl Slots {
@@ -364,9 +377,11 @@ impl Slots {
             uses_before: one_each(memory.uses)?,
             expires_ns: one_each(memory.lifetimes)?,
             tags: one_each(memory.tags)?,
-            // Never 0, so that no lease is.
-            salt: SALT.fetch_add(1, Relaxed) % SALT_MASK + 1,
-            shift: SALT_BITS + u32::BITS - count.saturating_sub(1).leading_zeros(),
+            names: Names {
+                // Never 0, so that no lease is.
+                salt: SALT.fetch_add(1, Relaxed) % SALT_MASK + 1,
+                shift: SALT_BITS + u32::BITS - count.saturating_sub(1).leading_zeros(),
+            },
         })
     }
 
@@ -403,7 +418,7 @@ impl Slots {
     /// For code outside of the library that leases as this does: where the slots are, how many, and the low bits of a lease
     /// that are not the slot, with how many bits those and the slot have together.
     pub fn published(&self) -> (*const Slot, u32, u64, u32) {
-        (self.slots.as_ptr(), self.slots.len() as u32, self.salt, self.shift)
+        (self.slots.as_ptr(), self.slots.len() as u32, self.names.salt, self.names.shift)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
@@ -425,12 +440,7 @@ impl Slots {
         slot.since_ns.store(borrower.since_ns, Relaxed);
         let uses = slot.uses() + 1;
         slot.word.store((uses << USES_SHIFT) | Phase::Leased as u64, Release);
-        self.lease_of(number, uses)
-    }
-
-    #[inline]
-    fn lease_of(&self, number: u32, uses: u64) -> Lease {
-        Lease((uses << self.shift) | (u64::from(number) << SALT_BITS) | self.salt)
+        self.names.lease_of(number, uses)
     }
 
     /// The slots that are leased at this moment, each with its number and its lease.
@@ -443,7 +453,7 @@ impl Slots {
         let slot = self.get(number);
         let word = slot.word.load(Acquire);
         let is_leased = word & PHASE == Phase::Leased as u64;
-        is_leased.then(|| (self.lease_of(number, word >> USES_SHIFT), slot))
+        is_leased.then(|| (self.names.lease_of(number, word >> USES_SHIFT), slot))
     }
 
     /// Ends a lease: of several who try one gets the slot, in `RETURNING`.
@@ -470,7 +480,7 @@ impl Slots {
 
     #[inline(always)]
     pub fn plain(&self, borrower: u32, generation: u32, now_ns: u64) -> PlainSlots<'_> {
-        PlainSlots { slots: &self.slots, salt: self.salt, shift: self.shift, borrower, generation, now_ns }
+        PlainSlots { slots: &self.slots, names: self.names, borrower, generation, now_ns }
     }
 
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {
@@ -480,21 +490,10 @@ impl Slots {
         if slot.word.load(Acquire) == leased { Ok(resource) } else { Err(StaleLease { lease: lease.0 }) }
     }
 
-    /// The slot that a lease names.
-    #[inline]
-    fn number_of(&self, lease: Lease) -> u32 {
-        ((lease.0 & ((1 << self.shift) - 1)) >> SALT_BITS) as u32
-    }
-
     /// The slot that a good lease names, and its word.
     #[inline]
     fn find(&self, lease: Lease) -> Result<(u32, &Slot, u64), StaleLease> {
-        let stale = StaleLease { lease: lease.0 };
-        let number = self.number_of(lease);
-        let slot = self.slots.get(number as usize).ok_or(stale)?;
-        let word = slot.word.load(Acquire);
-        let is_good = word & PHASE == Phase::Leased as u64 && self.lease_of(number, word >> USES_SHIFT) == lease;
-        if is_good { Ok((number, slot, word)) } else { Err(stale) }
+        self.names.find(&self.slots, lease).ok_or(StaleLease { lease: lease.0 })
     }
 }
 

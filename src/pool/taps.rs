@@ -61,7 +61,7 @@ impl Taps {
 impl Pool {
     /// Whether taps keep anything at hand. From where a lease is taken only the library finds out, when tracing wants to know it.
     fn is_inline(&self, site: CallSite) -> bool {
-        self.is_plain && barrier::is_free() && site == CallSite::NONE
+        self.is_plain && barrier::is_asymmetric() && site == CallSite::NONE
     }
 
     pub fn open_tap(&self, me: Caller) -> Result<*mut Tap, StretchError> {

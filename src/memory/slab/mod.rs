@@ -215,7 +215,7 @@ impl Slab {
 
     /// The layout that magazines have now.
     fn layout(&self) -> u32 {
-        rack::layout(self.is_plain() && barrier::is_free())
+        rack::layout(self.is_plain() && barrier::is_asymmetric())
     }
 
     /// The magazine that a thread has already.
