@@ -1,8 +1,11 @@
-// A result that comes later: a cell is made, completed and its value taken, all by one thread.
+// A result that comes later: a cell is made, completed and its value taken, all by one thread, or completed by another.
 #include "harness.hpp"
 #include "peers/peers.hpp"
 
+#include <atomic>
 #include <future>
+#include <optional>
+#include <thread>
 
 namespace bench {
 
@@ -55,6 +58,92 @@ double std_cell() {
     });
 }
 
+// Two threads with one CPU each: `begin` and `end` get and take a batch, `complete` is the other's.
+template <typename Begin, typename Complete, typename End>
+double in_batches(Begin &&begin, Complete &&complete, End &&end) {
+    constexpr std::uint64_t kBatches = kCells / kAtOnce / 4;
+    std::atomic<std::uint64_t> begun{0}, completed{0};
+    const auto run_on = [](int cpu) {
+        cpu_set_t cpus;
+        CPU_ZERO(&cpus);
+        CPU_SET(cpu, &cpus);
+        sched_setaffinity(0, sizeof cpus, &cpus);
+    };
+    const auto await = [](const std::atomic<std::uint64_t> &count, std::uint64_t wanted) {
+        while (count.load(std::memory_order_acquire) < wanted)
+            __builtin_ia32_pause();
+    };
+    // A thread begins where the one is that starts it, and shall not have to wait there for it.
+    run_on(1);
+    std::thread other([&] {
+        for (std::uint64_t i = 1; i <= kBatches; ++i) {
+            await(begun, i);
+            complete();
+            completed.store(i, std::memory_order_release);
+        }
+    });
+    run_on(0);
+    const double ns = time_each(kBatches, [&](std::uint64_t i) {
+        begin();
+        begun.store(i + 1, std::memory_order_release);
+        await(completed, i + 1);
+        end();
+    });
+    other.join();
+    return ns / kAtOnce;
+}
+
+double ostler_cells_of_two() {
+    ostler_cell taken[kAtOnce];
+    return in_batches(
+        [&] {
+            for (ostler_cell &cell : taken)
+                must(ostler_deferred_acquire(cells(), &cell));
+        },
+        [&] {
+            for (const ostler_cell cell : taken)
+                must(ostler_deferred_complete(cells(), cell, OSTLER_OK, cells()));
+        },
+        [&] {
+            for (const ostler_cell cell : taken) {
+                ostler_status outcome;
+                void *value;
+                must(ostler_deferred_poll(cells(), cell, &outcome, &value));
+                keep(value);
+            }
+        });
+}
+
+double std_cells_of_two() {
+    std::optional<std::promise<std::uint64_t>> promises[kAtOnce];
+    std::future<std::uint64_t> futures[kAtOnce];
+    return in_batches(
+        [&] {
+            for (std::uint32_t i = 0; i < kAtOnce; ++i) {
+                promises[i].emplace();
+                futures[i] = promises[i]->get_future();
+            }
+        },
+        [&] {
+            for (auto &promise : promises) {
+                promise->set_value(7);
+                promise.reset();
+            }
+        },
+        [&] {
+            for (auto &future : futures)
+                keep(future.get());
+        });
+}
+
+// The crate's cells as it hands them to C: a sender is one word.
+double oneshot_cells_of_two() {
+    void *senders[kAtOnce], *receivers[kAtOnce];
+    return in_batches([&] { peer_oneshot_make(senders, receivers, kAtOnce); },
+                      [&] { peer_oneshot_send(senders, kAtOnce); },
+                      [&] { peer_oneshot_receive(receivers, kAtOnce); });
+}
+
 } // namespace
 
 void add_deferred(std::vector<Case> &cases) {
@@ -64,6 +153,11 @@ void add_deferred(std::vector<Case> &cases) {
                       {"oneshot", [] { return time_loop(kCells, peer_oneshot); }},
                       {"tokio::sync::oneshot", [] { return time_loop(kCells, peer_tokio_oneshot); }},
                       {"std::promise, std::future", std_cell}}});
+    cases.push_back({"deferred", "the same, completed by another", "ns", true,
+                     {{"ostler_deferred_...", ostler_cells_of_two},
+                      {"oneshot", oneshot_cells_of_two},
+                      {"std::promise, std::future", std_cells_of_two}},
+                     false});
 }
 
 } // namespace bench

@@ -58,10 +58,11 @@ template <typename Pair> double by_threads(int count, std::uint64_t pairs, Pair 
     });
 }
 
-ostler_pool *make_pool(std::uint32_t resources) {
+ostler_pool *make_pool(std::uint32_t resources, std::uint64_t barging_ns = 0) {
     ostler_pool_config config;
     must(ostler_pool_config_init(&config, sizeof config));
     config.max_size = resources;
+    config.barging_ns = barging_ns;
     ostler_pool_callbacks callbacks;
     must(ostler_pool_callbacks_init(&callbacks, sizeof callbacks));
     callbacks.create = create;
@@ -256,17 +257,23 @@ void stay_on_cpu(int index) {
 }
 
 // Two threads, each on a CPU of its own, have one resource: nanoseconds of that clock for each pair of both.
-template <typename Pair> double one_for_two(double (*clock)(), Pair &&pair) {
+template <typename Pair> double one_for_two(double (*clock)(), Pair &&pair, std::uint64_t pairs = kScarcePairs) {
     const auto run = [&](int me) {
         stay_on_cpu(me);
-        for (std::uint64_t n = 0; n < kScarcePairs; ++n)
-            pair();
+        for (std::uint64_t n = 0; n < pairs; ++n)
+            pair(me);
     };
     const double begin = clock();
     std::thread one(run, 0), other(run, 1);
     one.join();
     other.join();
-    return (clock() - begin) / (2 * kScarcePairs);
+    return (clock() - begin) / (2.0 * static_cast<double>(pairs));
+}
+
+// With enough pairs for many changes of hands.
+double ostler_barging_pair(double (*clock)()) {
+    static ostler_pool *const pool = make_pool(1, 1'000'000);
+    return one_for_two(clock, [](int) { use(pool); }, kPairs);
 }
 
 // Two threads use one resource for kHoldNs each time. Of a thousand waits the second longest, as a multiple of the time
@@ -442,6 +449,15 @@ double futex_late_wait() {
         [](int me, int) { baton.release(me); });
 }
 
+// Each has it in its turn, as where turns are kept.
+double mutex_turns_pair(double (*clock)()) {
+    static MutexBaton baton;
+    return one_for_two(clock, [](int me) {
+        baton.acquire(me);
+        baton.release(me);
+    });
+}
+
 OstlerBaton &ostler_baton() {
     static OstlerBaton baton;
     return baton;
@@ -484,19 +500,23 @@ void add_pool(std::vector<Case> &cases) {
                        [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_unmanaged); }}},
                      false});
     cases.push_back({"pool", "two threads, 1 resource, each pair", "ns", true,
-                     {{"ostler_pool_acquire/release, in turns",
-                       [] { return one_for_two(now_ns, [] { use(single_pool()); }); }},
+                     {{"ostler_pool_acquire/release, barging 1 ms", [] { return ostler_barging_pair(now_ns); }},
                       {"the same, one thread", ostler_pair},
-                      {"apr_reslist", [] { return one_for_two(now_ns, [] { use(single_list()); }); }},
+                      {"ostler_pool_acquire/release, in turns",
+                       [] { return one_for_two(now_ns, [](int) { use(single_pool()); }); }},
+                      {"apr_reslist", [] { return one_for_two(now_ns, [](int) { use(single_list()); }); }},
                       {"mutex + condvar + vector",
-                       [] { return one_for_two(now_ns, [] { use(single_mutex_pool()); }); }}},
+                       [] { return one_for_two(now_ns, [](int) { use(single_mutex_pool()); }); }},
+                      {"mutex + condvar, in turns", [] { return mutex_turns_pair(now_ns); }}},
                      false});
     cases.push_back({"pool", "the same, CPU time", "ns", true,
-                     {{"ostler_pool_acquire/release, in turns",
-                       [] { return one_for_two(cpu_ns, [] { use(single_pool()); }); }},
-                      {"apr_reslist", [] { return one_for_two(cpu_ns, [] { use(single_list()); }); }},
+                     {{"ostler_pool_acquire/release, barging 1 ms", [] { return ostler_barging_pair(cpu_ns); }},
+                      {"ostler_pool_acquire/release, in turns",
+                       [] { return one_for_two(cpu_ns, [](int) { use(single_pool()); }); }},
+                      {"apr_reslist", [] { return one_for_two(cpu_ns, [](int) { use(single_list()); }); }},
                       {"mutex + condvar + vector",
-                       [] { return one_for_two(cpu_ns, [] { use(single_mutex_pool()); }); }}},
+                       [] { return one_for_two(cpu_ns, [](int) { use(single_mutex_pool()); }); }},
+                      {"mutex + condvar, in turns", [] { return mutex_turns_pair(cpu_ns); }}},
                      false});
     cases.push_back({"pool", "the same, 20 us each, p99.9 wait", "holds", true,
                      {{"ostler_pool_acquire/release", ostler_late_wait},

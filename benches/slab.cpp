@@ -66,7 +66,7 @@ template <typename Loop> double on_each_of(int threads, Loop &&loop) {
 
 class OstlerMagazine {
   public:
-    explicit OstlerMagazine(std::size_t bytes, int = 0) { must(ostler_magazine_open(slab(bytes), &magazine_)); }
+    explicit OstlerMagazine(std::size_t bytes, int = 0) : magazine_(open(bytes)) {}
     OstlerMagazine(const OstlerMagazine &) = delete;
     ~OstlerMagazine() { ostler_magazine_close(magazine_); }
     void *get() {
@@ -94,7 +94,14 @@ class OstlerMagazine {
         return made;
     }
 
-    ostler_magazine *magazine_ = nullptr;
+    static ostler_magazine *open(std::size_t bytes) {
+        ostler_magazine *opened = nullptr;
+        must(ostler_magazine_open(slab(bytes), &opened));
+        return opened;
+    }
+
+    // A pointer that nobody else can change, as that of each peer.
+    ostler_magazine *const magazine_;
 };
 
 class OstlerCalls {
@@ -357,10 +364,12 @@ void add_slab(std::vector<Case> &cases) {
         cases.push_back({"slab", "from thread to thread, 32s, " + size, "ns", true, passing<kAtOnce>(bytes, kPassed), false});
         cases.push_back({"slab", "from thread to thread, singly, " + size, "ns", true, passing<1>(bytes, kSingly), false});
     }
-    cases.push_back({"slab", "get, put through plain calls", "ns", true,
-                     {pairs_of<OstlerCalls>("ostler_slab_get, ostler_slab_put", kSmall, 1),
-                      {"two empty calls", two_empty_calls},
-                      pairs_of<Malloc<glibc>>("malloc, free (glibc)", kSmall, 1)}});
+    for (const int threads : {1, 2})
+        cases.push_back({"slab", threads == 1 ? "plain calls, one thread" : "plain calls, one on each CPU", "ns", true,
+                         {pairs_of<OstlerCalls>("ostler_slab_get, ostler_slab_put", kSmall, threads),
+                          {"two empty calls", [=] { return on_each_of(threads, [](int) { return two_empty_calls(); }); }},
+                          pairs_of<Malloc<glibc>>("malloc, free (glibc)", kSmall, threads)},
+                         threads == 1});
 }
 
 } // namespace bench

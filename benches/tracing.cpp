@@ -86,7 +86,7 @@ double slots() {
 }
 
 // Buffers are held a hundred at a time, more than a thread keeps at hand.
-double buffers_held() {
+template <std::uint64_t kBytes> double buffers_held() {
     constexpr std::uint64_t kHeld = 100;
     static ostler_buffers *const buffers = [] {
         ostler_buffers *made = nullptr;
@@ -96,7 +96,7 @@ double buffers_held() {
     static ostler_buffer held[kHeld];
     return time_each(5000, [](std::uint64_t) {
                for (ostler_buffer &view : held)
-                   must(ostler_buffers_get(buffers, 1024, &view, nullptr));
+                   must(ostler_buffers_get(buffers, kBytes, &view, nullptr));
                for (const ostler_buffer view : held)
                    must(ostler_buffers_release(buffers, view));
            }) /
@@ -139,7 +139,8 @@ void add_tracing(std::vector<Case> &cases) {
     add(cases, "inline cursor, 64 B", cursor_blocks);
     add(cases, "plain call into an arena, 64 B", plain_blocks);
     add(cases, "slot of a slab, 64 B, 1000 held", slots);
-    add(cases, "buffer of 1 KiB, 100 held", buffers_held);
+    add(cases, "buffer of 1 KiB, 100 held", buffers_held<1024>);
+    add(cases, "buffer of 64 KiB, 100 held", buffers_held<65536>);
     add(cases, "block of a heap replaced, 16-1039 B", heap_blocks);
     add(cases, "life of an arena of 2 MiB", arena_lives);
 }

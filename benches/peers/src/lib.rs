@@ -151,6 +151,42 @@ pub extern "C" fn peer_oneshot(count: u64) {
     }
 }
 
+/// Cells whose ends are kept by C.
+///
+/// # Safety
+/// Both arrays have room for so many.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_oneshot_make(senders: *mut *mut (), receivers: *mut *mut (), count: u64) {
+    for i in 0..count as usize {
+        let (sender, receiver) = oneshot::channel::<u64>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            senders.add(i).write(sender.into_raw().cast());
+            receivers.add(i).write(receiver.into_raw().cast());
+        }
+    }
+}
+
+/// # Safety
+/// So many of [`peer_oneshot_make`], each once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_oneshot_send(senders: *const *mut (), count: u64) {
+    for i in 0..count as usize {
+        // SAFETY: the caller's promise.
+        unsafe { oneshot::Sender::<u64>::from_raw((*senders.add(i)).cast()) }.send(7).expect("a receiver");
+    }
+}
+
+/// # Safety
+/// So many of [`peer_oneshot_make`], each once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_oneshot_receive(receivers: *const *mut (), count: u64) {
+    for i in 0..count as usize {
+        // SAFETY: the caller's promise.
+        black_box(unsafe { oneshot::Receiver::<u64>::from_raw((*receivers.add(i)).cast()) }.recv().expect("a value"));
+    }
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn peer_tokio_oneshot(count: u64) {
     block_on(async {
