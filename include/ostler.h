@@ -1648,6 +1648,60 @@ ostler_status ostler_heap_destroy(struct ostler_heap *heap);
 
 
 /* ======================================================================
+ * Many blocks of a heap in one call.
+ * ====================================================================== */
+
+/**
+ * Allocates many blocks of one size at once, or none.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - size_bytes: of each; 0 gives addresses of their own, too.
+ * - align_bytes: a power of two of at most 2 MiB; 0: 16.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - addresses: written; an array of count blocks on success, which end as those of ostler_heap_alloc do, else of NULLs.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_PAGES_UNAVAILABLE,
+ * OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; addresses (unless count is 0) must not be NULL.
+ * Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_alloc_n(ostler_heap *heap,
+                                  uint64_t size_bytes,
+                                  uint64_t align_bytes,
+                                  uint32_t count,
+                                  void **addresses);
+
+/**
+ * Gives many blocks back, on whatever thread. Those that can be freed are, also when another one cannot.
+ *
+ * Parameters:
+ * - heap: borrowed, also when it is closed.
+ * - addresses: borrowed during the call; an array of count blocks of this heap, none of them twice; each as for
+ *   ostler_heap_free, also NULL, which counts as freed.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - freed: written; how many were freed, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_FOREIGN_POINTER, OSTLER_E_DOUBLE_FREE, OSTLER_E_OVERRUN (these of the first that cannot
+ * be freed, which the message names by its place in the array), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Only a checked heap finds one block freed by two threads at the same moment.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; addresses (unless count is 0) must not be NULL; freed may be NULL.
+ * Blocking: now and then as long as the kernel takes to give large chunks back; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_free_n(ostler_heap *heap,
+                                 void *const *addresses,
+                                 uint32_t count,
+                                 uint32_t *freed);
+
+
+/* ======================================================================
  * Block: a block of a heap that is reached through a handle, so that it can be moved while nobody has it pinned.
  *
  * An address that was given out cannot change, so a heap that has many of them stays as scattered as it is. What is
@@ -1837,7 +1891,1025 @@ ostler_status ostler_heap_compact(ostler_heap *heap,
 
 
 /* ======================================================================
- * Receipt: what each chunk of an arena or a heap asked for, what it got, and why, checked against the kernel.
+ * Slab: many objects of one size, side by side on the pages asked for, got and put one by one from any thread. There are
+ * never more than a bound, and what is no slot, or is not out, is told when it is put.
+ * ====================================================================== */
+
+/** Slots of one size for objects that come and go, shared by many threads. */
+typedef struct ostler_slab ostler_slab;
+
+
+/* ======================================================================
+ * What a slab is told when it is made: its slots, and the memory that they lie in.
+ * ====================================================================== */
+
+/** What a slab is asked to be. */
+typedef struct ostler_slab_config {
+    /** sizeof(ostler_slab_config). */
+    uint32_t struct_size;
+    /** 1: every call looks exactly, no slot is used again before others have been, and inline calls go into the library. */
+    uint32_t checked;
+    /**
+     * What memory the slab is made of; borrowed while the slab is created; NULL: the defaults of
+     * ostler_page_source_init.
+     */
+    const ostler_page_source *source;
+    /** Bytes of an object; 1 to 1 GiB, rounded up to align_bytes. From one slot to the next there is nothing else. */
+    uint64_t slot_bytes;
+    /** What each slot is aligned to, a power of two of at most 2 MiB; 0: the largest that divides slot_bytes, at most 64. */
+    uint64_t align_bytes;
+    /** Most slots that there ever are, at most 67108864; 0: 65536. Address space for all of them is reserved at once. */
+    uint64_t max_slots;
+    /** Slots whose memory is there from the beginning and is kept at a trim; at most max_slots; 0: those of one chunk. */
+    uint64_t initial_slots;
+    /** Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size; 0: 2 MiB. At least one slot, at most max_slots. */
+    uint64_t chunk_bytes;
+    /** Slots that a magazine holds; 2 to 128; 0: 64. Half of them move at once. */
+    uint32_t magazine_slots;
+    /** 0. */
+    uint32_t reserved;
+    /** Shown in reports and in the kernel's list of mappings. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_slab_config;
+
+/**
+ * Fills a configuration with the defaults. There is none for slot_bytes.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_slab_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_config_init(struct ostler_slab_config *config, uint32_t struct_size);
+
+
+/* ======================================================================
+ * What the host does for a slab: it makes what lies in the slots, cleans it and ends it.
+ * ====================================================================== */
+
+/**
+ * What the host does with the memory of a slot. Each may be NULL, and gets user_data first. None is called with a lock
+ * held, so all may call the library, also for this slab.
+ */
+typedef struct ostler_slab_callbacks {
+    /** sizeof(ostler_slab_callbacks). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * Makes what lies in a slot, on the thread that gets it, before it is given out for the first time. What it made
+     * stays there from one use to the next. Answers OSTLER_OK, or any other status when it cannot; then the get fails
+     * with OSTLER_E_CALLBACK_FAILED and the slot stays free.
+     */
+    ostler_status (*create)(void *user_data, void *slot);
+    /**
+     * Cleans it, on the thread that puts the slot. After any other status than OSTLER_OK it is destroyed, and made anew
+     * when the slot is next wanted. With a reset every put is a call, also an inline one.
+     */
+    ostler_status (*reset)(void *user_data, void *slot);
+    /** Ends what create made, before the memory of the slot is given back. */
+    void (*destroy)(void *user_data, void *slot);
+} ostler_slab_callbacks;
+
+/**
+ * Empties a table of callbacks.
+ *
+ * Parameters:
+ * - callbacks: written only on success.
+ * - struct_size: sizeof(ostler_slab_callbacks).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_callbacks_init(struct ostler_slab_callbacks *callbacks, uint32_t struct_size);
+
+
+/* ======================================================================
+ * The life of a slab: made, closed, destroyed.
+ * ====================================================================== */
+
+/**
+ * Makes a slab, reserves the address space for every slot, and maps the first chunks.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - callbacks: borrowed during the call.
+ * - user_data: handed to every callback; must stay valid until the slab is destroyed and the last slot is put.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_slab_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: callbacks may be NULL, which is none; user_data may be NULL; config and out must not be NULL.
+ * Blocking: as long as the kernel takes to map the chunks and bring in their pages; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_create(const ostler_slab_config *config,
+                                 const ostler_slab_callbacks *callbacks,
+                                 void *user_data,
+                                 ostler_slab **out);
+
+/**
+ * Gives nothing out any more, and waits until every slot is put. The slab's memory stays until ostler_slab_destroy.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait from another thread.
+ * - still_out: written; how many slots are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+ * Blocking: waits as said; OSTLER_E_CLOSED when the slab is destroyed meanwhile with slots still out.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_close(ostler_slab *slab,
+                                uint64_t timeout_ns,
+                                ostler_cancel *cancel,
+                                uint64_t *still_out);
+
+/**
+ * Destroys a slab. What create made is destroyed in every slot that is free. With slots still out, or magazines open, the
+ * memory stays until the last is put and closed; each slot is then destroyed when it is put.
+ *
+ * Parameters:
+ * - slab: owned; invalid afterwards, except for putting its slots and closing its magazines.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: no other thread may be inside an inline call of one of its magazines; other calls are waited
+ * for.
+ * NULL: slab NULL is OSTLER_OK and does nothing.
+ * Blocking: ends the waits inside, waits for those calls to return, and as long as destroy takes.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_destroy(ostler_slab *slab);
+
+
+/* ======================================================================
+ * Slots of a slab: got and put, one by one or many at once.
+ * ====================================================================== */
+
+/**
+ * Gets a slot through the magazine that the library keeps for this thread. What lies in it is what create made or the
+ * last use left; in fresh memory, zeros. The slab grows by a chunk when nothing is free, and only when every slot that may
+ * be is out the call fails.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: written only on success, else NULL; the caller's alone until it is put.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get(ostler_slab *slab,
+                              void **out);
+
+/**
+ * Puts a slot back, whichever thread got it. A second put of a slot that nobody got meanwhile is told, and so is what is
+ * no slot of this slab; both change nothing. Only when two threads put one slot in the same moment may both be answered
+ * OSTLER_OK; with checked set, never.
+ *
+ * Parameters:
+ * - slab: borrowed, also when it was destroyed.
+ * - slot: owned; from this slab, and no longer the caller's.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (no slot begins there, or it was never got),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slot NULL is OSTLER_E_FOREIGN_POINTER.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_put(ostler_slab *slab,
+                              void *slot);
+
+/**
+ * Gets many slots at once, or none.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - slots: written; an array of count slots on success, else of NULLs.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get_n(ostler_slab *slab,
+                                uint32_t count,
+                                void **slots);
+
+/**
+ * Puts many slots back. Those that can be put are, also when another one cannot.
+ *
+ * Parameters:
+ * - slab: borrowed, also when it was destroyed.
+ * - slots: borrowed during the call; an array of count slots from this slab, none of them twice.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - put: written; how many were put, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (both of the first that cannot be put, which the
+ * message names), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL; put may be NULL.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_put_n(ostler_slab *slab,
+                                void *const *slots,
+                                uint32_t count,
+                                uint32_t *put);
+
+
+/* ======================================================================
+ * Slots that are out: where, for how long, and who got them.
+ * ====================================================================== */
+
+/** A slot that is out. */
+typedef struct ostler_slab_live {
+    void *slot;
+    /**
+     * Nanoseconds since it was got, when tracing remembered it then; else since the slab's live slots were first listed or printed
+     * with it among them, and 0 that time.
+     */
+    uint64_t held_ns;
+    /** The thread that got it, as gettid has it; 0 when tracing did not remember it. */
+    uint32_t thread_id;
+    /** The number of the call stack that got it; 0 when tracing did not remember it. */
+    uint32_t call_site;
+} ostler_slab_live;
+
+/**
+ * Lists the slots that are out, in the order of their addresses.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - slots: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
+ * - capacity: its elements; 0 only counts.
+ * - count: written; how many slots are out, which may be more than capacity; 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each slot was out at some moment of the call; nobody is held up.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots may be NULL when capacity is 0; count must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_list_live(ostler_slab *slab,
+                                    struct ostler_slab_live *slots,
+                                    uint64_t capacity,
+                                    uint64_t *count);
+
+/**
+ * Writes the slots that are out as a table for people: each with its address, for how long, the thread, and the call stack
+ * that got it, where tracing remembered it.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each slot was out at some moment of the call; nobody is held up.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_print_live(ostler_slab *slab,
+                                     char *buffer,
+                                     uint64_t buffer_bytes,
+                                     uint64_t *needed_bytes);
+
+
+/* ======================================================================
+ * The memory of a slab: which of its chunks can go.
+ * ====================================================================== */
+
+/**
+ * Gives back every chunk in which nothing is out, except for those of initial_slots. What threads have at hand is taken
+ * back for that.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - freed_bytes: written; how much was given back; 0 after a failure, and while another trim is under way.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; freed_bytes may be NULL.
+ * Blocking: as long as destroy and the kernel take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_trim(ostler_slab *slab,
+                               uint64_t *freed_bytes);
+
+
+/* ======================================================================
+ * What a slab counts.
+ * ====================================================================== */
+
+/** What a slab holds and did. */
+typedef struct ostler_slab_stats {
+    /** sizeof(ostler_slab_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** From one slot to the next. */
+    uint64_t slot_bytes;
+    /** Most slots that there ever are. */
+    uint64_t max_slots;
+    /** Slots that are out. */
+    uint64_t out;
+    /** Chunks that are mapped. */
+    uint64_t chunks;
+    /** Their bytes. */
+    uint64_t mapped_bytes;
+    /** Magazines that are open now, those that the library keeps for threads not among them. */
+    uint64_t magazines_open;
+    /** How often a magazine was refilled. */
+    uint64_t refills;
+    /** How often half of a full magazine was emptied. */
+    uint64_t flushes;
+    /** How often nothing else was left than what other threads had at hand, and all of that was taken back. */
+    uint64_t recalls;
+    /** Calls that found nothing. */
+    uint64_t exhausted;
+    /** How often chunks were given back. */
+    uint64_t trims;
+    /** Puts of a slot that was put before. */
+    uint64_t double_puts;
+    /** Puts of what is no slot, or was never got. */
+    uint64_t foreign_puts;
+    /** Chunks that got smaller pages or another node policy than asked. */
+    uint64_t step_downs;
+} ostler_slab_stats;
+
+/**
+ * Tells what the slab holds and did.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call; nobody is held up.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get_stats(ostler_slab *slab,
+                                    struct ostler_slab_stats *out);
+
+
+/* ======================================================================
+ * Magazine: one thread's stack of free slots of a slab, from which it gets, and to which it puts, inline and without a
+ * call; see ostler_inline.h. What lies in a magazine is free for everybody: when a slab has nothing else left, it is taken
+ * back.
+ * ====================================================================== */
+
+/**
+ * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
+ * magazines, and the inline code calls the library.
+ */
+#define OSTLER_MAGAZINE_LAYOUT 1
+
+/** Most slots that a magazine holds. */
+#define OSTLER_MAGAZINE_SLOTS_MAX 128
+
+/**
+ * One thread's stack of free slots, made by ostler_magazine_open. The fields are for ostler_inline.h; programs use its
+ * functions, or ostler_magazine_get and ostler_magazine_put.
+ */
+typedef struct ostler_magazine {
+    /** OSTLER_MAGAZINE_LAYOUT, or another number that sends every call into the library. */
+    uint32_t layout;
+    /** How far a quotient is rotated. */
+    uint32_t shift;
+    /** How many slots are in it; the last is got first. */
+    int64_t top;
+    /** The top may not fall below; higher than any when the library wants to be called. */
+    int64_t floor;
+    /** The top may not rise above; 0 when the library wants to be called. */
+    int64_t ceiling;
+    /** Where the first slot of the slab is. */
+    uint64_t base;
+    /** Of the odd part of the slot size, modulo 2^64. */
+    uint64_t inverse;
+    /** A byte for each slot: 2 and more while it is out, 1 while it is free. */
+    uint8_t *states;
+    /** How many slots there may be. */
+    uint64_t slots;
+    /** How far slots lie from each other. */
+    uint64_t stride;
+    /** The library's own. */
+    uint64_t private_words[7];
+    /** The slots in it. */
+    void *items[128];
+} ostler_magazine;
+
+/**
+ * Opens a magazine, empty, for one thread, fiber or goroutine at a time.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_magazine_close.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_open(ostler_slab *slab,
+                                   struct ostler_magazine **out);
+
+/**
+ * Gets a slot through a magazine, as ostler_slab_get does. Does the same as ostler_magazine_get_inline, which calls it when
+ * the magazine is empty.
+ *
+ * Parameters:
+ * - magazine: borrowed.
+ * - out: written only on success, else NULL; the caller's alone until it is put.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_get(struct ostler_magazine *magazine,
+                                  void **out);
+
+/**
+ * Puts a slot through a magazine, whichever thread got it, as ostler_slab_put does. Does the same as
+ * ostler_magazine_put_inline, which calls it when the magazine is full.
+ *
+ * Parameters:
+ * - magazine: borrowed, also when its slab was destroyed.
+ * - slot: owned; from the same slab, and no longer the caller's.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (no slot begins there, or it was never got),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slot NULL is OSTLER_E_FOREIGN_POINTER.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_put(struct ostler_magazine *magazine,
+                                  void *slot);
+
+/**
+ * Gets many slots through a magazine at once, or none. Does the same as ostler_magazine_get_n_inline.
+ *
+ * Parameters:
+ * - magazine: borrowed.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - slots: written; an array of count slots on success, else of NULLs.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
+ * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL.
+ * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_get_n(struct ostler_magazine *magazine,
+                                    uint32_t count,
+                                    void **slots);
+
+/**
+ * Puts many slots through a magazine. Those that can be put are, also when another one cannot. Does the same as
+ * ostler_magazine_put_n_inline.
+ *
+ * Parameters:
+ * - magazine: borrowed, also when its slab was destroyed.
+ * - slots: borrowed during the call; an array of count slots from the same slab, none of them twice.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - put: written; how many were put, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (both of the first that cannot be put, which the
+ * message names), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a magazine.
+ * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL; put may be NULL.
+ * Blocking: as long as reset takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_put_n(struct ostler_magazine *magazine,
+                                    void *const *slots,
+                                    uint32_t count,
+                                    uint32_t *put);
+
+/**
+ * Closes a magazine. What is in it stays free. Closing the last magazine of a destroyed slab, when no slot is out, gives
+ * the slab's memory back.
+ *
+ * Parameters:
+ * - magazine: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: no other thread may use the magazine meanwhile; any thread may close it.
+ * NULL: magazine NULL is OSTLER_OK and does nothing.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_magazine_close(struct ostler_magazine *magazine);
+
+
+/* ======================================================================
+ * Buffers: memory in sizes that is leased one by one, viewed by many without a copy, and idle again when the last view is
+ * released. A set has a hard bound, and each thread keeps a few idle ones at hand.
+ * ====================================================================== */
+
+/** How many sizes there are: four to each doubling, from 256 bytes to 1 GiB. */
+#define OSTLER_BUFFERS_CLASSES 89
+
+/** A set of buffers of many sizes, shared by many threads. */
+typedef struct ostler_buffers ostler_buffers;
+
+/** How a set of buffers gets its memory. */
+typedef struct ostler_buffers_config {
+    /** sizeof(ostler_buffers_config). */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * What memory the buffers are made of; borrowed while the set is created; NULL: the defaults of
+     * ostler_page_source_init.
+     */
+    const ostler_page_source *source;
+    /**
+     * Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size got; 0: 2 MiB. A larger buffer gets a larger
+     * chunk.
+     */
+    uint64_t chunk_bytes;
+    /**
+     * Mapped bytes never exceed this, so chunks may be smaller than chunk_bytes; at least 65536; 0: no limit. Before a get
+     * is refused, idle buffers of other sizes and of other threads are taken for it.
+     */
+    uint64_t limit_bytes;
+    /** Shown in reports and in the kernel's list of mappings. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_buffers_config;
+
+/** What a set of buffers holds and did. While other threads get and release it tells of about the same moment. */
+typedef struct ostler_buffers_stats {
+    /** sizeof(ostler_buffers_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Chunks that are mapped. */
+    uint64_t chunks;
+    /** Their bytes. */
+    uint64_t mapped_bytes;
+    /** Buffers that have a view. */
+    uint64_t in_use;
+    /** Their bytes, rounded up to their sizes. */
+    uint64_t in_use_bytes;
+    /** The bytes of in_use_bytes that nobody asked for. */
+    uint64_t waste_bytes;
+    /** Buffers without a view, those that threads have at hand included. */
+    uint64_t idle;
+    /** Their bytes. */
+    uint64_t idle_bytes;
+    /** Idle buffers that threads have at hand. */
+    uint64_t at_hand;
+    /** Memory of the caller's that is wrapped and has a view. */
+    uint64_t wrapped;
+    /** Buffers that were leased. */
+    uint64_t gets;
+    /** Gets that found neither a buffer nor memory for one. */
+    uint64_t refused;
+    /** How often what threads had at hand was taken for others. */
+    uint64_t recalls;
+    /** How often idle memory was given back to the system. */
+    uint64_t trims;
+    /** Chunks that got smaller pages or another node policy than asked. */
+    uint64_t step_downs;
+} ostler_buffers_stats;
+
+/** What a set has of one size. */
+typedef struct ostler_buffers_class_stats {
+    /** sizeof(ostler_buffers_class_stats), set by the caller. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Bytes of each buffer of the class. */
+    uint64_t size_bytes;
+    /** As in ostler_buffers_stats, of this class. */
+    uint64_t in_use;
+    uint64_t idle;
+    uint64_t at_hand;
+    uint64_t waste_bytes;
+    uint64_t gets;
+} ostler_buffers_class_stats;
+
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_buffers_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_config_init(struct ostler_buffers_config *config, uint32_t struct_size);
+
+/**
+ * Makes a set of buffers and maps its first chunk.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_buffers_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL, which takes every default; out must not be NULL.
+ * Blocking: as long as the kernel takes to map the chunk and bring in its pages; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_create(const struct ostler_buffers_config *config,
+                                    struct ostler_buffers **out);
+
+/**
+ * Tells what the set holds and did.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_get_stats(struct ostler_buffers *buffers,
+                                       struct ostler_buffers_stats *out);
+
+/**
+ * Tells what the set has of one size.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - class_index: below OSTLER_BUFFERS_CLASSES; the sizes ascend.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_get_class_stats(struct ostler_buffers *buffers,
+                                             uint64_t class_index,
+                                             struct ostler_buffers_class_stats *out);
+
+/**
+ * Gives idle memory back to the system, until no more than keep_bytes are mapped or nothing more can be given back: only
+ * whole chunks can, in which no buffer is in use.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - keep_bytes: how much may stay mapped; 0: as little as there can.
+ * - freed_bytes: written; how much was given back, 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; freed_bytes may be NULL.
+ * Blocking: as long as the kernel takes to unmap; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_trim(struct ostler_buffers *buffers,
+                                  uint64_t keep_bytes,
+                                  uint64_t *freed_bytes);
+
+/**
+ * Takes no new work, and waits until every buffer and all wrapped memory is released. Views stay good meanwhile.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait from another thread.
+ * - still_out: written; how many buffers and pieces of wrapped memory have a view, also after OSTLER_E_TIMEOUT and
+ *   OSTLER_E_CANCELLED; else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
+ * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
+ * Blocking: waits as said; OSTLER_E_CLOSED when the set is destroyed meanwhile with views still out.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_close(struct ostler_buffers *buffers,
+                                   uint64_t timeout_ns,
+                                   ostler_cancel *cancel,
+                                   uint64_t *still_out);
+
+/**
+ * Destroys a set of buffers. What is still viewed stays mapped until its last view is released, which then can still be
+ * sliced and retained; idle memory goes at once.
+ *
+ * Parameters:
+ * - buffers: owned; invalid afterwards, except for what concerns views that are out.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its release callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_OK and does nothing.
+ * Blocking: ends the waits inside, and waits for those calls to return.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_destroy(struct ostler_buffers *buffers);
+
+
+/* ======================================================================
+ * Buffer: a view of memory in a set of buffers, until its last reference is released. A stale view, one that is released
+ * twice, and one of another set are errors and harm nobody.
+ * ====================================================================== */
+
+/** Names a view until its last reference is released. A value of 0 is never a view. */
+typedef struct ostler_buffer {
+    uint64_t value;
+} ostler_buffer;
+
+/**
+ * Takes wrapped memory back when its last view is released: called once, on the thread that releases it, with no lock held.
+ * It may call the library, but not destroy its set. A C++ exception must not leave it.
+ */
+typedef void (*ostler_buffer_release_callback)(void *user_data, void *data);
+
+/** A piece of memory, laid out as a struct iovec is: an array of them can be cast and given to readv, writev, sendmsg. */
+typedef struct ostler_iovec {
+    void *base;
+    uint64_t size_bytes;
+} ostler_iovec;
+
+/**
+ * Leases a buffer, with one reference. Its memory begins on a multiple of 64, from 16 KiB on of 4096, and holds whatever
+ * was there before.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - size_bytes: at most 1 GiB; 0 has an address of its own, too.
+ * - out: written only on success, else 0; ends with ostler_buffers_release.
+ * - data: written only on success, else NULL; size_bytes of memory, valid as long as the view.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE,
+ * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL; data may be NULL.
+ * Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_get(ostler_buffers *buffers,
+                                 uint64_t size_bytes,
+                                 struct ostler_buffer *out,
+                                 void **data);
+
+/**
+ * Makes a view of memory of the caller's, with one reference.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - data: size_bytes of memory; borrowed until release is called.
+ * - size_bytes: how much it is; below 2^48.
+ * - release: called when the last view of the memory is released; not called when this fails.
+ * - user_data: handed to release.
+ * - out: written only on success, else 0; ends with ostler_buffers_release.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; data (unless size_bytes is 0) and out must not be NULL; release and
+ * user_data may be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_wrap(ostler_buffers *buffers,
+                                  void *data,
+                                  uint64_t size_bytes,
+                                  ostler_buffer_release_callback release,
+                                  void *user_data,
+                                  struct ostler_buffer *out);
+
+/**
+ * Makes a view of a part of what another shows, with one reference. Nothing is copied; the memory stays until the last
+ * view of any part of it is released.
+ *
+ * Parameters:
+ * - buffers: borrowed, also when it was destroyed.
+ * - buffer: stays as it is; may be a slice itself.
+ * - offset_bytes: where the part begins.
+ * - size_bytes: how long it is; it ends where buffer does, or before. At most 262143 slices of one buffer are out at once.
+ * - out: written only on success, else 0; ends with ostler_buffers_release.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_slice(ostler_buffers *buffers,
+                                   struct ostler_buffer buffer,
+                                   uint64_t offset_bytes,
+                                   uint64_t size_bytes,
+                                   struct ostler_buffer *out);
+
+/**
+ * Adds a reference to a view. Each ends with one ostler_buffers_release.
+ *
+ * Parameters:
+ * - buffers: borrowed, also when it was destroyed.
+ * - buffer: a view with at most 16382 references.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_LIMIT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_retain(ostler_buffers *buffers, struct ostler_buffer buffer);
+
+/**
+ * Ends a reference. With the last one the view is stale; with the last view of its memory the buffer is idle, or the
+ * release callback is called.
+ *
+ * Parameters:
+ * - buffers: borrowed, also when it was destroyed.
+ * - buffer: consumed when this was its last reference.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; any thread may release.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the release callback of wrapped memory takes, else never; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_release(ostler_buffers *buffers,
+                                     struct ostler_buffer buffer);
+
+/**
+ * Ends a reference of each of many views. Those that are good are released, also when another one is not.
+ *
+ * Parameters:
+ * - buffers: borrowed, also when it was destroyed.
+ * - views: borrowed during the call; an array of count views of this set.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - released: written; how many were good, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER (one or more were not good; the message names the first),
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; views (unless count is 0) must not be NULL; released may be NULL.
+ * Blocking: as ostler_buffers_release; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_release_n(ostler_buffers *buffers,
+                                       const struct ostler_buffer *views,
+                                       uint32_t count,
+                                       uint32_t *released);
+
+/**
+ * Tells what a view shows.
+ *
+ * Parameters:
+ * - buffers: borrowed, also when it was destroyed.
+ * - buffer: stays as it is.
+ * - data: written only on success, else NULL; valid as long as the view.
+ * - size_bytes: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; data and size_bytes may be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_get_data(ostler_buffers *buffers,
+                                      struct ostler_buffer buffer,
+                                      void **data,
+                                      uint64_t *size_bytes);
+
+/**
+ * Makes a view shorter, as after a read that filled only its begin. What its slices show stays.
+ *
+ * Parameters:
+ * - buffers: borrowed, also when it was destroyed.
+ * - buffer: stays as it is.
+ * - size_bytes: at most what it shows now.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Exclusive: nobody else may truncate the same view meanwhile.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_truncate(ostler_buffers *buffers,
+                                      struct ostler_buffer buffer,
+                                      uint64_t size_bytes);
+
+/**
+ * Lists what many views show, for readv, writev and sendmsg. The views keep their references.
+ *
+ * Parameters:
+ * - buffers: borrowed, also when it was destroyed.
+ * - views: borrowed during the call; an array of count views of this set.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - out: room for count pieces; written only on success, the first of them emptied otherwise.
+ * - total_bytes: written; what they are together, 0 after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; views and out (unless count is 0) must not be NULL; total_bytes may be
+ * NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_export(ostler_buffers *buffers,
+                                    const struct ostler_buffer *views,
+                                    uint32_t count,
+                                    struct ostler_iovec *out,
+                                    uint64_t *total_bytes);
+
+
+/* ======================================================================
+ * Receipt: what each chunk of an arena, heap, slab or set of buffers asked for, what it got, and why, checked against the
+ * kernel.
  * ====================================================================== */
 
 /** Nothing stood in the way. */
@@ -2036,7 +3108,7 @@ typedef struct ostler_receipt {
  * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -2058,7 +3130,7 @@ ostler_status ostler_arena_get_receipt(ostler_arena *arena,
  * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
@@ -2075,11 +3147,11 @@ ostler_status ostler_arena_print_receipts(ostler_arena *arena,
  *
  * Parameters:
  * - heap: borrowed.
- * - chunk_index: from 0 on; adopted memory has no receipt, and a trim may change the order.
+ * - chunk_index: 0 to chunks - 1 of ostler_heap_get_stats; a trim may change the order.
  * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
  *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (also when there are no more chunks), OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -2091,7 +3163,7 @@ ostler_status ostler_heap_get_receipt(ostler_heap *heap,
                                       struct ostler_receipt *out);
 
 /**
- * Writes the receipts of all chunks that a heap has mapped as a table for people.
+ * Writes the receipts of all chunks of a heap as a table for people, as ostler_arena_print_receipts does.
  *
  * Parameters:
  * - heap: borrowed.
@@ -2112,10 +3184,94 @@ ostler_status ostler_heap_print_receipts(ostler_heap *heap,
                                          uint64_t buffer_bytes,
                                          uint64_t *needed_bytes);
 
+/**
+ * Tells what a chunk of a slab was asked to be, what it got, and why, as ostler_arena_get_receipt does.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - chunk_index: 0 to chunks - 1 of ostler_slab_get_stats, in the order of addresses.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get_receipt(ostler_slab *slab,
+                                      uint64_t chunk_index,
+                                      struct ostler_receipt *out);
+
+/**
+ * Writes the receipts of all chunks of a slab as a table for people, as ostler_arena_print_receipts does.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_print_receipts(ostler_slab *slab,
+                                         char *buffer,
+                                         uint64_t buffer_bytes,
+                                         uint64_t *needed_bytes);
+
+/**
+ * Tells what a chunk of a set of buffers was asked to be, what it got, and why, as ostler_arena_get_receipt does.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - chunk_index: 0 to chunks - 1 of ostler_buffers_get_stats; a trim may change the order.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_get_receipt(ostler_buffers *buffers,
+                                         uint64_t chunk_index,
+                                         struct ostler_receipt *out);
+
+/**
+ * Writes the receipts of all chunks of a set of buffers as a table for people, as ostler_arena_print_receipts does.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+ * - buffer_bytes: its size; 0 writes nothing.
+ * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_print_receipts(ostler_buffers *buffers,
+                                            char *buffer,
+                                            uint64_t buffer_bytes,
+                                            uint64_t *needed_bytes);
+
 
 /* ======================================================================
- * Coverage: how much of an arena's memory still is what its receipts told, as numbers to watch, and its repair. The
- * kernel splits huge pages and moves pages between nodes while a program runs.
+ * Coverage: how much of some memory still is what its receipts told, as numbers to watch, and its repair. The kernel
+ * splits huge pages and moves pages between nodes while a program runs.
  * ====================================================================== */
 
 /** What of some memory is where, in pages of which size, summed over all chunks. */
@@ -2136,6 +3292,8 @@ typedef struct ostler_coverage {
     uint64_t remote_bytes;
     /** Mapped bytes of chunks of which the kernel does not tell. */
     uint64_t unverified_bytes;
+    /** Resident bytes for which huge pages were asked; small_bytes is what is missing of them. */
+    uint64_t wanted_huge_bytes;
 } ostler_coverage;
 
 /** What a repair found and what it left. */
@@ -2159,15 +3317,40 @@ typedef struct ostler_repair {
 } ostler_repair;
 
 /**
+ * What the last look at the memory of an account saw: one by the governor's thread, or one that was asked for. Memory
+ * that came or went since is not told of.
+ */
+typedef struct ostler_seen {
+    /** How long ago that was, of several accounts the longest; UINT64_MAX: nobody looked yet, and all else is 0. */
+    uint64_t age_ns;
+    /** As in ostler_coverage. */
+    uint64_t mapped_bytes;
+    /** As in ostler_coverage. */
+    uint64_t resident_bytes;
+    /** As in ostler_coverage. */
+    uint64_t wanted_huge_bytes;
+    /** As in ostler_coverage. */
+    uint64_t huge_bytes;
+    /** As in ostler_coverage. */
+    uint64_t small_bytes;
+    /** As in ostler_coverage. */
+    uint64_t remote_bytes;
+    /** As in ostler_coverage. */
+    uint64_t unverified_bytes;
+} ostler_seen;
+#define ostler_seen_NOTHING (ostler_seen){ .age_ns = UINT64_MAX, .mapped_bytes = 0, .resident_bytes = 0, .wanted_huge_bytes = 0, .huge_bytes = 0, .small_bytes = 0, .remote_bytes = 0, .unverified_bytes = 0 }
+
+/**
  * Tells how much of an arena's memory is in huge pages, and how much is on other nodes than it should be. Asks the
- * kernel anew each time: some microseconds for each chunk of huge pages.
+ * kernel anew each time: some microseconds for each chunk of huge pages. What was seen stays in the stats of the arena's
+ * account, see ostler_seen. Memory that the host lent is not looked at.
  *
  * Parameters:
  * - arena: borrowed.
  * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -2187,7 +3370,7 @@ ostler_status ostler_arena_get_coverage(ostler_arena *arena,
  * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
  * Thread-safety: Thread-safe.
  * NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -2197,6 +3380,158 @@ ostler_status ostler_arena_get_coverage(ostler_arena *arena,
  */
 ostler_status ostler_arena_repair(ostler_arena *arena,
                                   struct ostler_repair *out);
+
+/**
+ * Tells how much of the memory of a heap is in huge pages, and how much is on other nodes than it should be, as
+ * ostler_arena_get_coverage does. Where a compaction gave pages back, the huge pages that these were part of are small
+ * ones now.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_get_coverage(ostler_heap *heap,
+                                       struct ostler_coverage *out);
+
+/**
+ * Brings the pages of a heap back to what they were, as ostler_arena_repair does. Huge pages of which a compaction gave a part back
+ * stay as they are, and a compaction waits while those of a chunk are put together.
+ *
+ * Parameters:
+ * - heap: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to copy the pages, some milliseconds for each MiB; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_heap_repair(ostler_heap *heap,
+                                 struct ostler_repair *out);
+
+/**
+ * Tells how much of the memory of a slab is in huge pages, and how much is on other nodes than it should be, as
+ * ostler_arena_get_coverage does.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_get_coverage(ostler_slab *slab,
+                                       struct ostler_coverage *out);
+
+/**
+ * Brings the pages of a slab back to what they were, as ostler_arena_repair does. A chunk that a trim takes away meanwhile
+ * goes when it is repaired.
+ *
+ * Parameters:
+ * - slab: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to copy the pages, some milliseconds for each MiB; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_slab_repair(ostler_slab *slab,
+                                 struct ostler_repair *out);
+
+/**
+ * Tells how much of the memory of a set of buffers is in huge pages, and how much is on other nodes than it should be, as
+ * ostler_arena_get_coverage does.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_get_coverage(ostler_buffers *buffers,
+                                          struct ostler_coverage *out);
+
+/**
+ * Brings the pages of a set of buffers back to what they were, as ostler_arena_repair does.
+ *
+ * Parameters:
+ * - buffers: borrowed.
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: as long as the kernel takes to copy the pages, some milliseconds for each MiB; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_buffers_repair(ostler_buffers *buffers,
+                                    struct ostler_repair *out);
+
+/**
+ * Looks at the memory of all arenas, heaps, slabs and sets of buffers, each as its own call does, and tells the sum. What
+ * was seen of each stays in the stats of its account.
+ *
+ * Parameters:
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY (what could be looked at was), OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Nobody is held up, but for a destroy of the object that is looked at.
+ * NULL: out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_get_coverage(struct ostler_coverage *out);
+
+/**
+ * Brings the pages of all arenas, heaps, slabs and sets of buffers back to what they were, each as its own call does.
+ *
+ * Parameters:
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0: sums, and what stood in the
+ *   way first.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY (what could be repaired was), OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe. Nobody is held up, but for a destroy of the object that is repaired.
+ * NULL: out must not be NULL.
+ * Blocking: as long as the kernel takes to copy the pages, some milliseconds for each MiB; may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_repair(struct ostler_repair *out);
 
 
 /* ======================================================================
@@ -2528,564 +3863,6 @@ ostler_status ostler_cursor_rewind(struct ostler_cursor *cursor,
  * Since: 0.1
  */
 ostler_status ostler_cursor_close(struct ostler_cursor *cursor);
-
-
-/* ======================================================================
- * Slab: many objects of one size, side by side on the pages asked for, got and put one by one from any thread. There are
- * never more than a bound, and what is no slot, or is not out, is told when it is put.
- * ====================================================================== */
-
-/** Slots of one size for objects that come and go, shared by many threads. */
-typedef struct ostler_slab ostler_slab;
-
-/** What a slab is asked to be. */
-typedef struct ostler_slab_config {
-    /** sizeof(ostler_slab_config). */
-    uint32_t struct_size;
-    /** 1: every call looks exactly, no slot is used again before others have been, and inline calls go into the library. */
-    uint32_t checked;
-    /**
-     * What memory the slab is made of; borrowed while the slab is created; NULL: the defaults of
-     * ostler_page_source_init.
-     */
-    const ostler_page_source *source;
-    /** Bytes of an object; 1 to 1 GiB, rounded up to align_bytes. From one slot to the next there is nothing else. */
-    uint64_t slot_bytes;
-    /** What each slot is aligned to, a power of two of at most 2 MiB; 0: the largest that divides slot_bytes, at most 64. */
-    uint64_t align_bytes;
-    /** Most slots that there ever are, at most 67108864; 0: 65536. Address space for all of them is reserved at once. */
-    uint64_t max_slots;
-    /** Slots whose memory is there from the beginning and is kept at a trim; at most max_slots; 0: those of one chunk. */
-    uint64_t initial_slots;
-    /** Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size; 0: 2 MiB. At least one slot, at most max_slots. */
-    uint64_t chunk_bytes;
-    /** Slots that a magazine holds; 2 to 128; 0: 64. Half of them move at once. */
-    uint32_t magazine_slots;
-    /** 0. */
-    uint32_t reserved;
-    /** Shown in reports and in the kernel's list of mappings. */
-    char name[OSTLER_NAME_BYTES];
-} ostler_slab_config;
-
-/**
- * What the host does with the memory of a slot. Each may be NULL, and gets user_data first. None is called with a lock
- * held, so all may call the library, also for this slab.
- */
-typedef struct ostler_slab_callbacks {
-    /** sizeof(ostler_slab_callbacks). */
-    uint32_t struct_size;
-    /** 0. */
-    uint32_t reserved;
-    /**
-     * Makes what lies in a slot, on the thread that gets it, before it is given out for the first time. What it made
-     * stays there from one use to the next. Answers OSTLER_OK, or any other status when it cannot; then the get fails
-     * with OSTLER_E_CALLBACK_FAILED and the slot stays free.
-     */
-    ostler_status (*create)(void *user_data, void *slot);
-    /**
-     * Cleans it, on the thread that puts the slot. After any other status than OSTLER_OK it is destroyed, and made anew
-     * when the slot is next wanted. With a reset every put is a call, also an inline one.
-     */
-    ostler_status (*reset)(void *user_data, void *slot);
-    /** Ends what create made, before the memory of the slot is given back. */
-    void (*destroy)(void *user_data, void *slot);
-} ostler_slab_callbacks;
-
-/** A slot that is out. */
-typedef struct ostler_slab_live {
-    void *slot;
-    /**
-     * Nanoseconds since it was got, when tracing remembered it then; else since the slab's live slots were first listed or printed
-     * with it among them, and 0 that time.
-     */
-    uint64_t held_ns;
-    /** The thread that got it, as gettid has it; 0 when tracing did not remember it. */
-    uint32_t thread_id;
-    /** The number of the call stack that got it; 0 when tracing did not remember it. */
-    uint32_t call_site;
-} ostler_slab_live;
-
-/** What a slab holds and did. */
-typedef struct ostler_slab_stats {
-    /** sizeof(ostler_slab_stats), set by the caller. */
-    uint32_t struct_size;
-    /** 0. */
-    uint32_t reserved;
-    /** From one slot to the next. */
-    uint64_t slot_bytes;
-    /** Most slots that there ever are. */
-    uint64_t max_slots;
-    /** Slots that are out. */
-    uint64_t out;
-    /** Chunks that are mapped. */
-    uint64_t chunks;
-    /** Their bytes. */
-    uint64_t mapped_bytes;
-    /** Magazines that are open now, those that the library keeps for threads not among them. */
-    uint64_t magazines_open;
-    /** How often a magazine was refilled. */
-    uint64_t refills;
-    /** How often half of a full magazine was emptied. */
-    uint64_t flushes;
-    /** How often nothing else was left than what other threads had at hand, and all of that was taken back. */
-    uint64_t recalls;
-    /** Calls that found nothing. */
-    uint64_t exhausted;
-    /** How often chunks were given back. */
-    uint64_t trims;
-    /** Puts of a slot that was put before. */
-    uint64_t double_puts;
-    /** Puts of what is no slot, or was never got. */
-    uint64_t foreign_puts;
-    /** Chunks that got smaller pages or another node policy than asked. */
-    uint64_t step_downs;
-} ostler_slab_stats;
-
-/**
- * Fills a configuration with the defaults. There is none for slot_bytes.
- *
- * Parameters:
- * - config: written only on success.
- * - struct_size: sizeof(ostler_slab_config).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_config_init(struct ostler_slab_config *config, uint32_t struct_size);
-
-/**
- * Empties a table of callbacks.
- *
- * Parameters:
- * - callbacks: written only on success.
- * - struct_size: sizeof(ostler_slab_callbacks).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: callbacks must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_callbacks_init(struct ostler_slab_callbacks *callbacks, uint32_t struct_size);
-
-/**
- * Makes a slab, reserves the address space for every slot, and maps the first chunks.
- *
- * Parameters:
- * - config: borrowed during the call.
- * - callbacks: borrowed during the call.
- * - user_data: handed to every callback; must stay valid until the slab is destroyed and the last slot is put.
- * - out: written only on success, else NULL; owned by the caller, ends with ostler_slab_destroy.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
- * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: callbacks may be NULL, which is none; user_data may be NULL; config and out must not be NULL.
- * Blocking: as long as the kernel takes to map the chunks and bring in their pages; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_create(const struct ostler_slab_config *config,
-                                 const struct ostler_slab_callbacks *callbacks,
-                                 void *user_data,
-                                 struct ostler_slab **out);
-
-/**
- * Gets a slot through the magazine that the library keeps for this thread. What lies in it is what create made or the
- * last use left; in fresh memory, zeros. The slab grows by a chunk when nothing is free, and only when every slot that may
- * be is out the call fails.
- *
- * Parameters:
- * - slab: borrowed.
- * - out: written only on success, else NULL; the caller's alone until it is put.
- *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
- * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_get(struct ostler_slab *slab,
-                              void **out);
-
-/**
- * Puts a slot back, whichever thread got it. A second put of a slot that nobody got meanwhile is told, and so is what is
- * no slot of this slab; both change nothing. Only when two threads put one slot in the same moment may both be answered
- * OSTLER_OK; with checked set, never.
- *
- * Parameters:
- * - slab: borrowed, also when it was destroyed.
- * - slot: owned; from this slab, and no longer the caller's.
- *
- * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (no slot begins there, or it was never got),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slot NULL is OSTLER_E_FOREIGN_POINTER.
- * Blocking: as long as reset takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_put(struct ostler_slab *slab,
-                              void *slot);
-
-/**
- * Gets many slots at once, or none.
- *
- * Parameters:
- * - slab: borrowed.
- * - count: how many; 0 does nothing; at most 1048576.
- * - slots: written; an array of count slots on success, else of NULLs.
- *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
- * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL.
- * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_get_n(struct ostler_slab *slab,
-                                uint32_t count,
-                                void **slots);
-
-/**
- * Puts many slots back. Those that can be put are, also when another one cannot.
- *
- * Parameters:
- * - slab: borrowed, also when it was destroyed.
- * - slots: borrowed during the call; an array of count slots from this slab, none of them twice.
- * - count: how many; 0 does nothing; at most 1048576.
- * - put: written; how many were put, also after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (both of the first that cannot be put, which the
- * message names), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL; put may be NULL.
- * Blocking: as long as reset takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_put_n(struct ostler_slab *slab,
-                                void *const *slots,
-                                uint32_t count,
-                                uint32_t *put);
-
-/**
- * Gives back every chunk in which nothing is out, except for those of initial_slots. What threads have at hand is taken
- * back for that.
- *
- * Parameters:
- * - slab: borrowed.
- * - freed_bytes: written; how much was given back; 0 after a failure, and while another trim is under way.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; freed_bytes may be NULL.
- * Blocking: as long as destroy and the kernel take; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_trim(struct ostler_slab *slab,
-                               uint64_t *freed_bytes);
-
-/**
- * Lists the slots that are out, in the order of their addresses.
- *
- * Parameters:
- * - slab: borrowed.
- * - slots: an array of capacity elements; as many are written as there is room for, after a failure an empty one.
- * - capacity: its elements; 0 only counts.
- * - count: written; how many slots are out, which may be more than capacity; 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe. Each slot was out at some moment of the call; nobody is held up.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; slots may be NULL when capacity is 0; count must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_list_live(struct ostler_slab *slab,
-                                    struct ostler_slab_live *slots,
-                                    uint64_t capacity,
-                                    uint64_t *count);
-
-/**
- * Writes the slots that are out as a table for people: each with its address, for how long, the thread, and the call stack
- * that got it, where tracing remembered it.
- *
- * Parameters:
- * - slab: borrowed.
- * - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
- * - buffer_bytes: its size; 0 writes nothing.
- * - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe. Each slot was out at some moment of the call; nobody is held up.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_print_live(struct ostler_slab *slab,
-                                     char *buffer,
-                                     uint64_t buffer_bytes,
-                                     uint64_t *needed_bytes);
-
-/**
- * Tells what the slab holds and did.
- *
- * Parameters:
- * - slab: borrowed.
- * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe. Each number is right for some moment of the call; nobody is held up.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_get_stats(struct ostler_slab *slab,
-                                    struct ostler_slab_stats *out);
-
-/**
- * Tells what a chunk was asked to be, what it got, and why. Asks the kernel anew each time, because pages come, go,
- * merge and move.
- *
- * Parameters:
- * - slab: borrowed.
- * - chunk_index: 0 to chunks - 1 of ostler_slab_get_stats, in the order of addresses.
- * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: as long as the kernel takes to tell; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_slab_get_receipt(struct ostler_slab *slab,
-                                      uint64_t chunk_index,
-                                      ostler_receipt *out);
-
-/**
- * Gives nothing out any more, and waits until every slot is put. The slab's memory stays until ostler_slab_destroy.
- *
- * Parameters:
- * - slab: borrowed.
- * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait from another thread.
- * - still_out: written; how many slots are out, also after OSTLER_E_TIMEOUT and OSTLER_E_CANCELLED; else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
- * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
- * Blocking: waits as said; OSTLER_E_CLOSED when the slab is destroyed meanwhile with slots still out.
- * Since: 0.1
- */
-ostler_status ostler_slab_close(struct ostler_slab *slab,
-                                uint64_t timeout_ns,
-                                ostler_cancel *cancel,
-                                uint64_t *still_out);
-
-/**
- * Destroys a slab. What create made is destroyed in every slot that is free. With slots still out, or magazines open, the
- * memory stays until the last is put and closed; each slot is then destroyed when it is put.
- *
- * Parameters:
- * - slab: owned; invalid afterwards, except for putting its slots and closing its magazines.
- *
- * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Exclusive: no other thread may be inside an inline call of one of its magazines; other calls are waited
- * for.
- * NULL: slab NULL is OSTLER_OK and does nothing.
- * Blocking: ends the waits inside, waits for those calls to return, and as long as destroy takes.
- * Since: 0.1
- */
-ostler_status ostler_slab_destroy(struct ostler_slab *slab);
-
-
-/* ======================================================================
- * Magazine: one thread's stack of free slots of a slab, from which it gets, and to which it puts, inline and without a
- * call; see ostler_inline.h. What lies in a magazine is free for everybody: when a slab has nothing else left, it is taken
- * back.
- * ====================================================================== */
-
-/**
- * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
- * magazines, and the inline code calls the library.
- */
-#define OSTLER_MAGAZINE_LAYOUT 1
-
-/** Most slots that a magazine holds. */
-#define OSTLER_MAGAZINE_SLOTS_MAX 128
-
-/**
- * One thread's stack of free slots, made by ostler_magazine_open. The fields are for ostler_inline.h; programs use its
- * functions, or ostler_magazine_get and ostler_magazine_put.
- */
-typedef struct ostler_magazine {
-    /** OSTLER_MAGAZINE_LAYOUT, or another number that sends every call into the library. */
-    uint32_t layout;
-    /** How far a quotient is rotated. */
-    uint32_t shift;
-    /** How many slots are in it; the last is got first. */
-    int64_t top;
-    /** The top may not fall below; higher than any when the library wants to be called. */
-    int64_t floor;
-    /** The top may not rise above; 0 when the library wants to be called. */
-    int64_t ceiling;
-    /** Where the first slot of the slab is. */
-    uint64_t base;
-    /** Of the odd part of the slot size, modulo 2^64. */
-    uint64_t inverse;
-    /** A byte for each slot: 2 and more while it is out, 1 while it is free. */
-    uint8_t *states;
-    /** How many slots there may be. */
-    uint64_t slots;
-    /** How far slots lie from each other. */
-    uint64_t stride;
-    /** The library's own. */
-    uint64_t private_words[7];
-    /** The slots in it. */
-    void *items[128];
-} ostler_magazine;
-
-/**
- * Opens a magazine, empty, for one thread, fiber or goroutine at a time.
- *
- * Parameters:
- * - slab: borrowed.
- * - out: written only on success, else NULL; owned by the caller, ends with ostler_magazine_close.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT, OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_magazine_open(ostler_slab *slab,
-                                   struct ostler_magazine **out);
-
-/**
- * Gets a slot through a magazine, as ostler_slab_get does. Does the same as ostler_magazine_get_inline, which calls it when
- * the magazine is empty.
- *
- * Parameters:
- * - magazine: borrowed.
- * - out: written only on success, else NULL; the caller's alone until it is put.
- *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
- * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-bound: one thread at a time uses a magazine.
- * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_magazine_get(struct ostler_magazine *magazine,
-                                  void **out);
-
-/**
- * Puts a slot through a magazine, whichever thread got it, as ostler_slab_put does. Does the same as
- * ostler_magazine_put_inline, which calls it when the magazine is full.
- *
- * Parameters:
- * - magazine: borrowed, also when its slab was destroyed.
- * - slot: owned; from the same slab, and no longer the caller's.
- *
- * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (no slot begins there, or it was never got),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-bound: one thread at a time uses a magazine.
- * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slot NULL is OSTLER_E_FOREIGN_POINTER.
- * Blocking: as long as reset takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_magazine_put(struct ostler_magazine *magazine,
-                                  void *slot);
-
-/**
- * Gets many slots through a magazine at once, or none. Does the same as ostler_magazine_get_n_inline.
- *
- * Parameters:
- * - magazine: borrowed.
- * - count: how many; 0 does nothing; at most 1048576.
- * - slots: written; an array of count slots on success, else of NULLs.
- *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_CALLBACK_FAILED (create failed), OSTLER_E_INVALID_ARGUMENT,
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_MEMORY_PRESSURE,
- * OSTLER_E_LIMIT, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-bound: one thread at a time uses a magazine.
- * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL.
- * Blocking: now and then as long as create, or the kernel with a chunk, takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_magazine_get_n(struct ostler_magazine *magazine,
-                                    uint32_t count,
-                                    void **slots);
-
-/**
- * Puts many slots through a magazine. Those that can be put are, also when another one cannot. Does the same as
- * ostler_magazine_put_n_inline.
- *
- * Parameters:
- * - magazine: borrowed, also when its slab was destroyed.
- * - slots: borrowed during the call; an array of count slots from the same slab, none of them twice.
- * - count: how many; 0 does nothing; at most 1048576.
- * - put: written; how many were put, also after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_DOUBLE_FREE, OSTLER_E_FOREIGN_POINTER (both of the first that cannot be put, which the
- * message names), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-bound: one thread at a time uses a magazine.
- * NULL: magazine NULL is OSTLER_E_INVALID_HANDLE; slots (unless count is 0) must not be NULL; put may be NULL.
- * Blocking: as long as reset takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_magazine_put_n(struct ostler_magazine *magazine,
-                                    void *const *slots,
-                                    uint32_t count,
-                                    uint32_t *put);
-
-/**
- * Closes a magazine. What is in it stays free. Closing the last magazine of a destroyed slab, when no slot is out, gives
- * the slab's memory back.
- *
- * Parameters:
- * - magazine: owned; invalid afterwards.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-bound: no other thread may use the magazine meanwhile; any thread may close it.
- * NULL: magazine NULL is OSTLER_OK and does nothing.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_magazine_close(struct ostler_magazine *magazine);
 
 
 /* ======================================================================
@@ -3423,60 +4200,6 @@ ostler_status ostler_segment_destroy(struct ostler_segment *segment);
  * control groups of both versions, the machine's memory, RLIMIT_AS; it is read anew, because it may change.
  * ====================================================================== */
 
-/** Nothing limits the process. */
-#define OSTLER_LIMITED_BY_NOTHING 0
-
-/** ostler_governor_configure. */
-#define OSTLER_LIMITED_BY_CONFIG 1
-
-/** memory.max of the process's control group, or of one above it. */
-#define OSTLER_LIMITED_BY_CGROUP_MAX 2
-
-/** memory.high of the process's control group, or of one above it. */
-#define OSTLER_LIMITED_BY_CGROUP_HIGH 3
-
-/** memory.limit_in_bytes of version 1 of control groups. */
-#define OSTLER_LIMITED_BY_CGROUP_V1 4
-
-/** The memory that the machine has. */
-#define OSTLER_LIMITED_BY_MACHINE 5
-
-/** RLIMIT_AS. */
-#define OSTLER_LIMITED_BY_ADDRESS_SPACE 6
-
-/** Who holds memory: an arena. */
-#define OSTLER_HOLDER_ARENA 1
-
-/** A heap. */
-#define OSTLER_HOLDER_HEAP 2
-
-/** A slab. */
-#define OSTLER_HOLDER_SLAB 3
-
-/** A set of buffers. */
-#define OSTLER_HOLDER_BUFFERS 4
-
-/** A lazy value. */
-#define OSTLER_HOLDER_LAZY 5
-
-/** A mapped file. */
-#define OSTLER_HOLDER_FILE 6
-
-/** A segment that other processes can map. */
-#define OSTLER_HOLDER_SHARED 7
-
-/** A pool. */
-#define OSTLER_HOLDER_POOL 8
-
-/** The workers of a model. */
-#define OSTLER_HOLDER_WORKER 9
-
-/** The host: a cache, the heap of another runtime, whatever it reports. */
-#define OSTLER_HOLDER_EXTERNAL 10
-
-/** Memory of a device, which counts against no limit but its account's own. */
-#define OSTLER_HOLDER_DEVICE 11
-
 /** There is room. */
 #define OSTLER_LEVEL_LOW 0
 
@@ -3510,20 +4233,10 @@ ostler_status ostler_segment_destroy(struct ostler_segment *segment);
 /** Threads wait for memory (pressure stall information). */
 #define OSTLER_PRESSURE_STALL 6
 
-/** What it costs to get memory back, least first: nothing; it is empty. */
-#define OSTLER_RECLAIM_EMPTY 0
 
-/** It is loaded again at the next access. */
-#define OSTLER_RECLAIM_LAZY 1
-
-/** Idle resources of pools are made again. */
-#define OSTLER_RECLAIM_POOL 2
-
-/** Blocks are moved together. */
-#define OSTLER_RECLAIM_COMPACT 3
-
-/** Idle workers are started again. */
-#define OSTLER_RECLAIM_WORKER 4
+/* ======================================================================
+ * What the governor is told: how much memory the process may hold, and when that is how short.
+ * ====================================================================== */
 
 /** How much memory the process may hold, and when that is how short. */
 typedef struct ostler_governor_config {
@@ -3570,30 +4283,73 @@ typedef struct ostler_governor_config {
      * FIFO or socket for it; /dev/null there means that stalls count for nothing.
      */
     const char *pressure_file;
+    /**
+     * How often the thread looks at what has become of the memory of each object, see ostler_seen: one object at a tick,
+     * for at most a thousandth of its time, and not while memory is short; at least 10 ms; 0: 1 minute; OSTLER_FOREVER:
+     * never.
+     */
+    uint64_t coverage_period_ns;
 } ostler_governor_config;
 
-/** A change of the level, as it is told of. */
-typedef struct ostler_level_change {
-    /** sizeof(ostler_level_change) of the library. */
-    uint32_t struct_size;
-    /** OSTLER_LEVEL_... */
-    uint32_t level;
-    /** OSTLER_LEVEL_... before. */
-    uint32_t level_before;
-    /** OSTLER_PRESSURE_...: what the level comes from. */
-    uint32_t pressure;
-    /** Charged at that moment. */
-    uint64_t held_bytes;
-    /** The least limit at that moment; UINT64_MAX without one. */
-    uint64_t limit_bytes;
-} ostler_level_change;
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_governor_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_governor_config_init(struct ostler_governor_config *config, uint32_t struct_size);
 
 /**
- * Is told of a change of the level: on the governor's thread, with no lock held, each change once and in order. It may
- * call the library, also to end its own watch; what takes long there holds up the next change. change is borrowed
- * during the call.
+ * Governs the process: sets how much memory it may hold, and when that is how short, in place of what was set before,
+ * and starts the governor's thread. What is held already stays, also when it is more. Without this call the limits of
+ * the kernel hold, and at no level is anything refused for its sake.
+ *
+ * Parameters:
+ * - config: borrowed during the call.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_SYSTEM (the thread could not be
+ * started; nothing is changed), OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL: all is as before the first call, and the thread ends unless somebody keeps a watch.
+ * Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
+ * Since: 0.1
  */
-typedef void (*ostler_level_callback)(void *user_data, const struct ostler_level_change *change);
+ostler_status ostler_governor_configure(const struct ostler_governor_config *config);
+
+
+/* ======================================================================
+ * What the process holds, how much it may, and what the kernel says beside that.
+ * ====================================================================== */
+
+/** Nothing limits the process. */
+#define OSTLER_LIMITED_BY_NOTHING 0
+
+/** ostler_governor_configure. */
+#define OSTLER_LIMITED_BY_CONFIG 1
+
+/** memory.max of the process's control group, or of one above it. */
+#define OSTLER_LIMITED_BY_CGROUP_MAX 2
+
+/** memory.high of the process's control group, or of one above it. */
+#define OSTLER_LIMITED_BY_CGROUP_HIGH 3
+
+/** memory.limit_in_bytes of version 1 of control groups. */
+#define OSTLER_LIMITED_BY_CGROUP_V1 4
+
+/** The memory that the machine has. */
+#define OSTLER_LIMITED_BY_MACHINE 5
+
+/** RLIMIT_AS. */
+#define OSTLER_LIMITED_BY_ADDRESS_SPACE 6
 
 /** What the process holds, how much it may, and what the kernel says beside that. */
 typedef struct ostler_governor_stats {
@@ -3659,89 +4415,56 @@ typedef struct ostler_governor_stats {
     uint64_t ticks;
     /** What they took of a processor. */
     uint64_t tick_cpu_ns;
+    /** What was last seen of the memory of all accounts together. Nobody looks for this call. */
+    ostler_seen seen;
+    /** How often the governor's thread looked at the memory of an object. */
+    uint64_t coverage_looks;
+    /** What that took of a processor. */
+    uint64_t coverage_cpu_ns;
 } ostler_governor_stats;
 
-/** What an account is and holds. */
-typedef struct ostler_account_info {
-    /** Never used again for another account. */
-    uint64_t id;
-    /** The account that is charged for the same bytes; 0: none but that of the process. */
-    uint64_t parent_id;
-    uint64_t held_bytes;
-    /** The most that held_bytes ever was. */
-    uint64_t peak_bytes;
-    /** The account's own limit; 0: none. */
-    uint64_t limit_bytes;
-    /** OSTLER_HOLDER_... */
-    uint32_t holder;
-    /** 0. */
-    uint32_t reserved;
-    char name[OSTLER_NAME_BYTES];
-} ostler_account_info;
-
-/** Memory that somebody could give back. */
-typedef struct ostler_suggestion {
-    /** Whose memory it is, as ostler_account_info tells; 0: no account is charged for it. */
-    uint64_t account_id;
-    /** How much could be freed, as far as that is known. */
-    uint64_t bytes;
-    /** How long ago it was last of use. */
-    uint64_t idle_ns;
-    /** OSTLER_RECLAIM_... */
-    uint32_t kind;
-    /** OSTLER_HOLDER_...; 0 when no account tells. */
-    uint32_t holder;
-    /** The account's. */
-    char name[OSTLER_NAME_BYTES];
-} ostler_suggestion;
-
-/** What somebody was asked to give back, and what came of it. */
-typedef struct ostler_reclaimed {
-    /** Who was asked. */
-    struct ostler_suggestion from;
-    /** For how much. */
-    uint64_t asked_bytes;
-    /** What it says to have freed. */
-    uint64_t claimed_bytes;
-    /** What is charged less than before: to its account, or to all together without one. */
-    uint64_t freed_bytes;
-    /** Measured: what of the process is resident less than before; other threads take and free meanwhile. */
-    uint64_t resident_bytes;
-} ostler_reclaimed;
-
 /**
- * Fills a configuration with the defaults.
+ * Tells what the process holds, how much it may, and what the kernel says beside that. The kernel is asked anew.
  *
  * Parameters:
- * - config: written only on success.
- * - struct_size: sizeof(ostler_governor_config).
+ * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
- * Thread-safety: Thread-safe.
- * NULL: config must not be NULL.
- * Blocking: never blocks; may be called from any callback.
+ * Thread-safety: Thread-safe. Each number is right for some moment of the call.
+ * NULL: out must not be NULL.
+ * Blocking: as long as the kernel takes to tell; may be called from any callback.
  * Since: 0.1
  */
-ostler_status ostler_governor_config_init(struct ostler_governor_config *config, uint32_t struct_size);
+ostler_status ostler_governor_get_stats(struct ostler_governor_stats *out);
+
+
+/* ======================================================================
+ * Watches of the level: callbacks that are told of each change.
+ * ====================================================================== */
+
+/** A change of the level, as it is told of. */
+typedef struct ostler_level_change {
+    /** sizeof(ostler_level_change) of the library. */
+    uint32_t struct_size;
+    /** OSTLER_LEVEL_... */
+    uint32_t level;
+    /** OSTLER_LEVEL_... before. */
+    uint32_t level_before;
+    /** OSTLER_PRESSURE_...: what the level comes from. */
+    uint32_t pressure;
+    /** Charged at that moment. */
+    uint64_t held_bytes;
+    /** The least limit at that moment; UINT64_MAX without one. */
+    uint64_t limit_bytes;
+} ostler_level_change;
 
 /**
- * Governs the process: sets how much memory it may hold, and when that is how short, in place of what was set before,
- * and starts the governor's thread. What is held already stays, also when it is more. Without this call the limits of
- * the kernel hold, and at no level is anything refused for its sake.
- *
- * Parameters:
- * - config: borrowed during the call.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_SYSTEM (the thread could not be
- * started; nothing is changed), OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config may be NULL: all is as before the first call, and the thread ends unless somebody keeps a watch.
- * Blocking: as long as the kernel takes to tell its limits; may be called from any callback.
- * Since: 0.1
+ * Is told of a change of the level: on the governor's thread, with no lock held, each change once and in order. It may
+ * call the library, also to end its own watch; what takes long there holds up the next change. change is borrowed
+ * during the call.
  */
-ostler_status ostler_governor_configure(const struct ostler_governor_config *config);
+typedef void (*ostler_level_callback)(void *user_data, const struct ostler_level_change *change);
 
 /**
  * Has a callback told of each change of the level from now on, and starts the governor's thread.
@@ -3779,20 +4502,63 @@ ostler_status ostler_governor_watch(ostler_level_callback callback,
  */
 ostler_status ostler_governor_unwatch(uint64_t watch_id);
 
-/**
- * Tells what the process holds, how much it may, and what the kernel says beside that. The kernel is asked anew.
- *
- * Parameters:
- * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe. Each number is right for some moment of the call.
- * NULL: out must not be NULL.
- * Blocking: as long as the kernel takes to tell; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_governor_get_stats(struct ostler_governor_stats *out);
+
+/* ======================================================================
+ * Accounts that are open: who holds how much.
+ * ====================================================================== */
+
+/** Who holds memory: an arena. */
+#define OSTLER_HOLDER_ARENA 1
+
+/** A heap. */
+#define OSTLER_HOLDER_HEAP 2
+
+/** A slab. */
+#define OSTLER_HOLDER_SLAB 3
+
+/** A set of buffers. */
+#define OSTLER_HOLDER_BUFFERS 4
+
+/** A lazy value. */
+#define OSTLER_HOLDER_LAZY 5
+
+/** A mapped file. */
+#define OSTLER_HOLDER_FILE 6
+
+/** A segment that other processes can map. */
+#define OSTLER_HOLDER_SHARED 7
+
+/** A pool. */
+#define OSTLER_HOLDER_POOL 8
+
+/** The workers of a model. */
+#define OSTLER_HOLDER_WORKER 9
+
+/** The host: a cache, the heap of another runtime, whatever it reports. */
+#define OSTLER_HOLDER_EXTERNAL 10
+
+/** Memory of a device, which counts against no limit but its account's own. */
+#define OSTLER_HOLDER_DEVICE 11
+
+/** What an account is and holds. */
+typedef struct ostler_account_info {
+    /** Never used again for another account. */
+    uint64_t id;
+    /** The account that is charged for the same bytes; 0: none but that of the process. */
+    uint64_t parent_id;
+    uint64_t held_bytes;
+    /** The most that held_bytes ever was. */
+    uint64_t peak_bytes;
+    /** The account's own limit; 0: none. */
+    uint64_t limit_bytes;
+    /** OSTLER_HOLDER_... */
+    uint32_t holder;
+    /** 0. */
+    uint32_t reserved;
+    char name[OSTLER_NAME_BYTES];
+    /** What was last seen of its memory. Nobody looks for this call. */
+    ostler_seen seen;
+} ostler_account_info;
 
 /**
  * Lists the accounts that are open, the largest first: who holds how much. Accounts that another one pays for as well
@@ -3813,6 +4579,56 @@ ostler_status ostler_governor_get_stats(struct ostler_governor_stats *out);
 ostler_status ostler_governor_list_accounts(struct ostler_account_info *accounts,
                                             uint64_t capacity,
                                             uint64_t *count);
+
+
+/* ======================================================================
+ * Memory that is asked back: who could give how much, and what came of it.
+ * ====================================================================== */
+
+/** What it costs to get memory back, least first: nothing; it is empty. */
+#define OSTLER_RECLAIM_EMPTY 0
+
+/** It is loaded again at the next access. */
+#define OSTLER_RECLAIM_LAZY 1
+
+/** Idle resources of pools are made again. */
+#define OSTLER_RECLAIM_POOL 2
+
+/** Blocks are moved together. */
+#define OSTLER_RECLAIM_COMPACT 3
+
+/** Idle workers are started again. */
+#define OSTLER_RECLAIM_WORKER 4
+
+/** Memory that somebody could give back. */
+typedef struct ostler_suggestion {
+    /** Whose memory it is, as ostler_account_info tells; 0: no account is charged for it. */
+    uint64_t account_id;
+    /** How much could be freed, as far as that is known. */
+    uint64_t bytes;
+    /** How long ago it was last of use. */
+    uint64_t idle_ns;
+    /** OSTLER_RECLAIM_... */
+    uint32_t kind;
+    /** OSTLER_HOLDER_...; 0 when no account tells. */
+    uint32_t holder;
+    /** The account's. */
+    char name[OSTLER_NAME_BYTES];
+} ostler_suggestion;
+
+/** What somebody was asked to give back, and what came of it. */
+typedef struct ostler_reclaimed {
+    /** Who was asked. */
+    struct ostler_suggestion from;
+    /** For how much. */
+    uint64_t asked_bytes;
+    /** What it says to have freed. */
+    uint64_t claimed_bytes;
+    /** What is charged less than before: to its account, or to all together without one. */
+    uint64_t freed_bytes;
+    /** Measured: what of the process is resident less than before; other threads take and free meanwhile. */
+    uint64_t resident_bytes;
+} ostler_reclaimed;
 
 /**
  * Tells who could give how much memory back, in the order in which they would be asked: what costs least to get back
@@ -4071,471 +4887,6 @@ ostler_status ostler_account_get_stats(struct ostler_account *account,
  * Since: 0.1
  */
 ostler_status ostler_account_destroy(struct ostler_account *account);
-
-
-/* ======================================================================
- * Buffers: memory in sizes that is leased one by one, viewed by many without a copy, and idle again when the last view is
- * released. A set has a hard bound, and each thread keeps a few idle ones at hand.
- * ====================================================================== */
-
-/** How many sizes there are: four to each doubling, from 256 bytes to 1 GiB. */
-#define OSTLER_BUFFERS_CLASSES 89
-
-/** A set of buffers of many sizes, shared by many threads. */
-typedef struct ostler_buffers ostler_buffers;
-
-/** How a set of buffers gets its memory. */
-typedef struct ostler_buffers_config {
-    /** sizeof(ostler_buffers_config). */
-    uint32_t struct_size;
-    /** 0. */
-    uint32_t reserved;
-    /**
-     * What memory the buffers are made of; borrowed while the set is created; NULL: the defaults of
-     * ostler_page_source_init.
-     */
-    const ostler_page_source *source;
-    /**
-     * Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size got; 0: 2 MiB. A larger buffer gets a larger
-     * chunk.
-     */
-    uint64_t chunk_bytes;
-    /**
-     * Mapped bytes never exceed this, so chunks may be smaller than chunk_bytes; at least 65536; 0: no limit. Before a get
-     * is refused, idle buffers of other sizes and of other threads are taken for it.
-     */
-    uint64_t limit_bytes;
-    /** Shown in reports and in the kernel's list of mappings. */
-    char name[OSTLER_NAME_BYTES];
-} ostler_buffers_config;
-
-/** What a set of buffers holds and did. While other threads get and release it tells of about the same moment. */
-typedef struct ostler_buffers_stats {
-    /** sizeof(ostler_buffers_stats), set by the caller. */
-    uint32_t struct_size;
-    /** 0. */
-    uint32_t reserved;
-    /** Chunks that are mapped. */
-    uint64_t chunks;
-    /** Their bytes. */
-    uint64_t mapped_bytes;
-    /** Buffers that have a view. */
-    uint64_t in_use;
-    /** Their bytes, rounded up to their sizes. */
-    uint64_t in_use_bytes;
-    /** The bytes of in_use_bytes that nobody asked for. */
-    uint64_t waste_bytes;
-    /** Buffers without a view, those that threads have at hand included. */
-    uint64_t idle;
-    /** Their bytes. */
-    uint64_t idle_bytes;
-    /** Idle buffers that threads have at hand. */
-    uint64_t at_hand;
-    /** Memory of the caller's that is wrapped and has a view. */
-    uint64_t wrapped;
-    /** Buffers that were leased. */
-    uint64_t gets;
-    /** Gets that found neither a buffer nor memory for one. */
-    uint64_t refused;
-    /** How often what threads had at hand was taken for others. */
-    uint64_t recalls;
-    /** How often idle memory was given back to the system. */
-    uint64_t trims;
-    /** Chunks that got smaller pages or another node policy than asked. */
-    uint64_t step_downs;
-} ostler_buffers_stats;
-
-/** What a set has of one size. */
-typedef struct ostler_buffers_class_stats {
-    /** sizeof(ostler_buffers_class_stats), set by the caller. */
-    uint32_t struct_size;
-    /** 0. */
-    uint32_t reserved;
-    /** Bytes of each buffer of the class. */
-    uint64_t size_bytes;
-    /** As in ostler_buffers_stats, of this class. */
-    uint64_t in_use;
-    uint64_t idle;
-    uint64_t at_hand;
-    uint64_t waste_bytes;
-    uint64_t gets;
-} ostler_buffers_class_stats;
-
-/**
- * Fills a configuration with the defaults.
- *
- * Parameters:
- * - config: written only on success.
- * - struct_size: sizeof(ostler_buffers_config).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_config_init(struct ostler_buffers_config *config, uint32_t struct_size);
-
-/**
- * Makes a set of buffers and maps its first chunk.
- *
- * Parameters:
- * - config: borrowed during the call.
- * - out: written only on success, else NULL; owned by the caller, ends with ostler_buffers_destroy.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
- * OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_MEMORY_PRESSURE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config may be NULL, which takes every default; out must not be NULL.
- * Blocking: as long as the kernel takes to map the chunk and bring in its pages; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_create(const struct ostler_buffers_config *config,
-                                    struct ostler_buffers **out);
-
-/**
- * Tells what the set holds and did.
- *
- * Parameters:
- * - buffers: borrowed.
- * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_get_stats(struct ostler_buffers *buffers,
-                                       struct ostler_buffers_stats *out);
-
-/**
- * Tells what the set has of one size.
- *
- * Parameters:
- * - buffers: borrowed.
- * - class_index: below OSTLER_BUFFERS_CLASSES; the sizes ascend.
- * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_get_class_stats(struct ostler_buffers *buffers,
-                                             uint64_t class_index,
-                                             struct ostler_buffers_class_stats *out);
-
-/**
- * Tells what a chunk was asked to be, what it got, and why; as ostler_arena_get_receipt does.
- *
- * Parameters:
- * - buffers: borrowed.
- * - chunk_index: 0 to chunks - 1 of ostler_buffers_get_stats; a trim may change the order.
- * - out: its struct_size is set by the caller; the rest is written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: as long as the kernel takes to tell; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_get_receipt(struct ostler_buffers *buffers,
-                                         uint64_t chunk_index,
-                                         ostler_receipt *out);
-
-/**
- * Gives idle memory back to the system, until no more than keep_bytes are mapped or nothing more can be given back: only
- * whole chunks can, in which no buffer is in use.
- *
- * Parameters:
- * - buffers: borrowed.
- * - keep_bytes: how much may stay mapped; 0: as little as there can.
- * - freed_bytes: written; how much was given back, 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; freed_bytes may be NULL.
- * Blocking: as long as the kernel takes to unmap; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_trim(struct ostler_buffers *buffers,
-                                  uint64_t keep_bytes,
-                                  uint64_t *freed_bytes);
-
-/**
- * Takes no new work, and waits until every buffer and all wrapped memory is released. Views stay good meanwhile.
- *
- * Parameters:
- * - buffers: borrowed.
- * - timeout_ns: nanoseconds; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait from another thread.
- * - still_out: written; how many buffers and pieces of wrapped memory have a view, also after OSTLER_E_TIMEOUT and
- *   OSTLER_E_CANCELLED; else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_TIMEOUT,
- * OSTLER_E_CANCELLED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; cancel and still_out may be NULL.
- * Blocking: waits as said; OSTLER_E_CLOSED when the set is destroyed meanwhile with views still out.
- * Since: 0.1
- */
-ostler_status ostler_buffers_close(struct ostler_buffers *buffers,
-                                   uint64_t timeout_ns,
-                                   ostler_cancel *cancel,
-                                   uint64_t *still_out);
-
-/**
- * Destroys a set of buffers. What is still viewed stays mapped until its last view is released, which then can still be
- * sliced and retained; idle memory goes at once.
- *
- * Parameters:
- * - buffers: owned; invalid afterwards, except for what concerns views that are out.
- *
- * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its release callbacks; nothing happens),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_OK and does nothing.
- * Blocking: ends the waits inside, and waits for those calls to return.
- * Since: 0.1
- */
-ostler_status ostler_buffers_destroy(struct ostler_buffers *buffers);
-
-
-/* ======================================================================
- * Buffer: a view of memory in a set of buffers, until its last reference is released. A stale view, one that is released
- * twice, and one of another set are errors and harm nobody.
- * ====================================================================== */
-
-/** Names a view until its last reference is released. A value of 0 is never a view. */
-typedef struct ostler_buffer {
-    uint64_t value;
-} ostler_buffer;
-
-/**
- * Takes wrapped memory back when its last view is released: called once, on the thread that releases it, with no lock held.
- * It may call the library, but not destroy its set. A C++ exception must not leave it.
- */
-typedef void (*ostler_buffer_release_callback)(void *user_data, void *data);
-
-/** A piece of memory, laid out as a struct iovec is: an array of them can be cast and given to readv, writev, sendmsg. */
-typedef struct ostler_iovec {
-    void *base;
-    uint64_t size_bytes;
-} ostler_iovec;
-
-/**
- * Leases a buffer, with one reference. Its memory begins on a multiple of 64, from 16 KiB on of 4096, and holds whatever
- * was there before.
- *
- * Parameters:
- * - buffers: borrowed.
- * - size_bytes: at most 1 GiB; 0 has an address of its own, too.
- * - out: written only on success, else 0; ends with ostler_buffers_release.
- * - data: written only on success, else NULL; size_bytes of memory, valid as long as the view.
- *
- * Returns: OSTLER_OK, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE,
- * OSTLER_E_MEMORY_PRESSURE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL; data may be NULL.
- * Blocking: now and then as long as the kernel takes to map a chunk; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_get(ostler_buffers *buffers,
-                                 uint64_t size_bytes,
-                                 struct ostler_buffer *out,
-                                 void **data);
-
-/**
- * Makes a view of memory of the caller's, with one reference.
- *
- * Parameters:
- * - buffers: borrowed.
- * - data: size_bytes of memory; borrowed until release is called.
- * - size_bytes: how much it is; below 2^48.
- * - release: called when the last view of the memory is released; not called when this fails.
- * - user_data: handed to release.
- * - out: written only on success, else 0; ends with ostler_buffers_release.
- *
- * Returns: OSTLER_OK, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; data (unless size_bytes is 0) and out must not be NULL; release and
- * user_data may be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_wrap(ostler_buffers *buffers,
-                                  void *data,
-                                  uint64_t size_bytes,
-                                  ostler_buffer_release_callback release,
-                                  void *user_data,
-                                  struct ostler_buffer *out);
-
-/**
- * Makes a view of a part of what another shows, with one reference. Nothing is copied; the memory stays until the last
- * view of any part of it is released.
- *
- * Parameters:
- * - buffers: borrowed, also when it was destroyed.
- * - buffer: stays as it is; may be a slice itself.
- * - offset_bytes: where the part begins.
- * - size_bytes: how long it is; it ends where buffer does, or before. At most 262143 slices of one buffer are out at once.
- * - out: written only on success, else 0; ends with ostler_buffers_release.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY,
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_slice(ostler_buffers *buffers,
-                                   struct ostler_buffer buffer,
-                                   uint64_t offset_bytes,
-                                   uint64_t size_bytes,
-                                   struct ostler_buffer *out);
-
-/**
- * Adds a reference to a view. Each ends with one ostler_buffers_release.
- *
- * Parameters:
- * - buffers: borrowed, also when it was destroyed.
- * - buffer: a view with at most 16382 references.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_LIMIT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_retain(ostler_buffers *buffers, struct ostler_buffer buffer);
-
-/**
- * Ends a reference. With the last one the view is stale; with the last view of its memory the buffer is idle, or the
- * release callback is called.
- *
- * Parameters:
- * - buffers: borrowed, also when it was destroyed.
- * - buffer: consumed when this was its last reference.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe; any thread may release.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as the release callback of wrapped memory takes, else never; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_release(ostler_buffers *buffers,
-                                     struct ostler_buffer buffer);
-
-/**
- * Ends a reference of each of many views. Those that are good are released, also when another one is not.
- *
- * Parameters:
- * - buffers: borrowed, also when it was destroyed.
- * - views: borrowed during the call; an array of count views of this set.
- * - count: how many; 0 does nothing; at most 1048576.
- * - released: written; how many were good, also after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER (one or more were not good; the message names the first),
- * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; views (unless count is 0) must not be NULL; released may be NULL.
- * Blocking: as ostler_buffers_release; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_release_n(ostler_buffers *buffers,
-                                       const struct ostler_buffer *views,
-                                       uint32_t count,
-                                       uint32_t *released);
-
-/**
- * Tells what a view shows.
- *
- * Parameters:
- * - buffers: borrowed, also when it was destroyed.
- * - buffer: stays as it is.
- * - data: written only on success, else NULL; valid as long as the view.
- * - size_bytes: written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; data and size_bytes may be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_get_data(ostler_buffers *buffers,
-                                      struct ostler_buffer buffer,
-                                      void **data,
-                                      uint64_t *size_bytes);
-
-/**
- * Makes a view shorter, as after a read that filled only its begin. What its slices show stays.
- *
- * Parameters:
- * - buffers: borrowed, also when it was destroyed.
- * - buffer: stays as it is.
- * - size_bytes: at most what it shows now.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Exclusive: nobody else may truncate the same view meanwhile.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_truncate(ostler_buffers *buffers,
-                                      struct ostler_buffer buffer,
-                                      uint64_t size_bytes);
-
-/**
- * Lists what many views show, for readv, writev and sendmsg. The views keep their references.
- *
- * Parameters:
- * - buffers: borrowed, also when it was destroyed.
- * - views: borrowed during the call; an array of count views of this set.
- * - count: how many; 0 does nothing; at most 1048576.
- * - out: room for count pieces; written only on success, the first of them emptied otherwise.
- * - total_bytes: written; what they are together, 0 after a failure.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_BUFFER, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; views and out (unless count is 0) must not be NULL; total_bytes may be
- * NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_buffers_export(ostler_buffers *buffers,
-                                    const struct ostler_buffer *views,
-                                    uint32_t count,
-                                    struct ostler_iovec *out,
-                                    uint64_t *total_bytes);
 
 
 /* ======================================================================
@@ -5221,6 +5572,13 @@ typedef struct ostler_pool_config {
      * min_size are destroyed. 0: nothing is charged.
      */
     uint64_t resource_bytes;
+    /**
+     * For so long a caller that waits may be overtaken by one that comes later: a thread that leases and releases in turn goes
+     * on with what it has at hand, at full speed, and the resource changes hands once in that while, not each time. What
+     * lies unused is found by one who waits after a quarter of it at the latest. 0: who waits is never overtaken; else 0.2
+     * to 10 ms are of use. 0 with min_idle, reserved_high, OSTLER_IDLE_LONGEST_FIRST, OSTLER_AFFINITY_NODE or retag.
+     */
+    uint64_t barging_ns;
 } ostler_pool_config;
 
 /**
@@ -5315,6 +5673,13 @@ typedef void (*ostler_acquired_callback)(void *user_data,
                                          ostler_status status,
                                          ostler_lease lease,
                                          void *resource);
+
+/**
+ * Rings for an acquire that waits in a way of its host's: ostler_pool_continue_acquire is to be called for it, now or soon.
+ * Called with no lock held, on any thread, among them one that releases: it is to be short, and neither waits nor goes on with an acquire. It
+ * may come late, when the acquire has ended.
+ */
+typedef void (*ostler_bell_callback)(void *user_data);
 
 /**
  * Empties a table of callbacks.
@@ -5878,6 +6243,75 @@ ostler_status ostler_pool_acquire_n(ostler_pool *pool,
 
 
 /* ======================================================================
+ * Turn: an acquire in two steps, for hosts whose users are goroutines, fibers or coroutines, which wait in a way of their own.
+ * ====================================================================== */
+
+/**
+ * Begins to lease a resource without holding a thread up: one that is to be had now is leased at once; else the caller stands
+ * in the queue with those who wait, and goes on with ostler_pool_continue_acquire. Unlike ostler_pool_acquire_async it needs
+ * no thread of the library: create, validate and retag run in the call that goes on, for many at the same time.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
+ * - bell: called when it is worth while to go on, also before this call returns, also more than once.
+ * - user_data: handed to bell.
+ * - ticket: written; names the acquire until ostler_pool_continue_acquire ends it, without which the memory of a destroyed
+ *   pool does not go; 0 when the lease was had at once, and after a failure.
+ * - look_again_ns: written; after so long it is to be gone on with when the bell has not rung, OSTLER_FOREVER: never; 0 when
+ *   the lease was had at once, and after a failure.
+ * - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written; NULL unless it was had at once.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED,
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; user_data may be NULL; how, bell, ticket, look_again_ns, lease and resource must
+ * not be NULL.
+ * Blocking: as long as create, validate and retag take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_begin_acquire(ostler_pool *pool,
+                                        const ostler_acquire *how,
+                                        ostler_bell_callback bell,
+                                        void *user_data,
+                                        ostler_ticket *ticket,
+                                        uint64_t *look_again_ns,
+                                        ostler_lease *lease,
+                                        void **resource);
+
+/**
+ * Goes on with an acquire that waits: when its turn has come, or its time is up, it ends; else it waits on.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - ticket: what ostler_pool_begin_acquire gave; stale from now on, unless this is OSTLER_E_NOT_READY, or
+ *   OSTLER_E_QUARANTINED, after which the destroy of the pool ends it.
+ * - cancelled: 1: the wait ends now, with OSTLER_E_CANCELLED unless its turn has come; 0: it may go on.
+ * - look_again_ns: written; with OSTLER_E_NOT_READY as ostler_pool_begin_acquire writes it, else 0.
+ * - lease: written only on success, else 0; ends with ostler_pool_release or ostler_pool_discard.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_NOT_READY (it waits on), OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED,
+ * OSTLER_E_OVERLOADED, OSTLER_E_LIMIT, OSTLER_E_CLOSED, OSTLER_E_STALE_TICKET, OSTLER_E_INVALID_ARGUMENT,
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; one thread at a time goes on with a ticket.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; look_again_ns, lease and resource must not be NULL.
+ * Blocking: as long as create, validate and retag take; may be called from any callback except the bell.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_continue_acquire(ostler_pool *pool,
+                                           ostler_ticket ticket,
+                                           uint32_t cancelled,
+                                           uint64_t *look_again_ns,
+                                           ostler_lease *lease,
+                                           void **resource);
+
+
+/* ======================================================================
  * Lease: what is done with the use of one resource, until it ends. A second end is an error and harms nobody.
  * ====================================================================== */
 
@@ -6113,6 +6547,27 @@ ostler_status ostler_tap_acquire(struct ostler_tap *tap,
                                  void **resource);
 
 /**
+ * Leases a resource as ostler_pool_try_acquire does, first of all one that is idle in the tap.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - lease: written only on success, else 0; as ostler_tap_acquire gives it.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
+ * OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a tap.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
+ * Blocking: as long as create and validate take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_try_acquire(struct ostler_tap *tap,
+                                     ostler_lease *lease,
+                                     void **resource);
+
+/**
  * Gives a resource back, which is then idle in the tap when there is room, and when the lease was taken through it; else
  * as ostler_pool_release does. Does the same as ostler_tap_release_inline, which calls it when it cannot go on.
  *
@@ -6160,7 +6615,7 @@ typedef struct ostler_deferred ostler_deferred;
 typedef struct ostler_deferred_config {
     /** sizeof(ostler_deferred_config). */
     uint32_t struct_size;
-    /** How many cells there are; 1 to 1048576; 0: 1024. The memory for all is taken at once, 128 bytes each. */
+    /** How many cells there are; 1 to 1048576; 0: 1024. The memory for all is taken at once, 64 bytes each. */
     uint32_t capacity;
     /**
      * Gets each value that is not NULL, was accepted, and that nobody will take, because its cell was released; may be
@@ -6197,7 +6652,7 @@ typedef struct ostler_deferred_stats {
     uint64_t in_use;
     /** Those of them to which nothing has come. */
     uint64_t pending;
-    /** Most that were out at once. */
+    /** Most that were out at once; of what several threads get and free at the same time it may miss some. */
     uint64_t peak_in_use;
     /** Cells that were given out. */
     uint64_t acquires;
@@ -7501,7 +7956,7 @@ typedef struct ostler_tracing_config {
     uint32_t max_frames;
     /**
      * Of the bytes that are handed out as blocks, one in so many is looked at on average, and the block that it falls
-     * into is remembered; 1: every block; 0: 8388608. A larger block is found more surely, and stands for fewer.
+     * into is remembered; 1: every block; 0: 16777216. A larger block is found more surely, and stands for fewer.
      */
     uint64_t sample_bytes;
     /**

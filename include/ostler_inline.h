@@ -29,33 +29,55 @@ static_assert(offsetof(ostler_tap, slots) == 48 && offsetof(ostler_tap, idle) ==
 static_assert(sizeof(ostler_slot) == 32 && offsetof(ostler_slot, borrower) == 24, "an ostler_slot is half a cache line");
 static_assert(sizeof(void *) == 8, "Ostler needs a 64-bit target");
 
-/* The largest alignment, and sizes that inline code leaves to the library. */
+/* The alignment of any block, the largest one, and sizes that inline code leaves to the library. */
+#define OSTLER_INLINE_ALIGN_ ((uint64_t)16)
 #define OSTLER_INLINE_ALIGN_MAX_ ((uint64_t)2097152)
 #define OSTLER_INLINE_SIZE_MAX_ ((uint64_t)1 << 47)
+
+/*
+ * The first address of an alignment from here on. Blocks mostly follow one another without a gap, so this guesses: a branch
+ * does not make one block wait for where the last one ended, as arithmetic does.
+ */
+static inline uint64_t ostler_align_(uint64_t from, uint64_t align)
+{
+    uint64_t start = from;
+    if (__builtin_expect((from & (align - 1)) != 0, 0)) {
+        start = (from + (align - 1)) & ~(align - 1);
+        __asm__("" : "+r"(start)); /* or a compiler makes arithmetic of the branch */
+    }
+    return start;
+}
 
 /*
  * Allocates from a cursor's region; see ostler_cursor_alloc for parameters and statuses. With a literal size and
  * alignment the checks of both fold away.
  *
- * Another thread may empty the region at a destroy, by setting its end to NULL; whatever else was read then, the block ends
- * behind that, and the library answers.
+ * Only the library changes the layout, and only in calls of the cursor's own thread. But another thread may empty the region
+ * at a destroy, by setting its end to NULL; whatever else was read then, the block ends behind that, and the library answers.
  */
 static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes,
                                                        void **out)
 {
-    const uint64_t align = align_bytes != 0 ? align_bytes : 16;
+    const uint64_t align = align_bytes != 0 ? align_bytes : OSTLER_INLINE_ALIGN_;
     const int plain = align <= OSTLER_INLINE_ALIGN_MAX_ && (align & (align - 1)) == 0 &&
                       size_bytes - 1 < OSTLER_INLINE_SIZE_MAX_ && cursor != NULL && out != NULL;
-    if (plain && __builtin_expect(__atomic_load_n(&cursor->layout, __ATOMIC_RELAXED) == OSTLER_CURSOR_LAYOUT, 1)) {
+    if (__builtin_expect(plain, 1) && __builtin_expect(cursor->layout == OSTLER_CURSOR_LAYOUT, 1)) {
+        /* The region goes on where the next block of this alignment begins, up to that of any block. */
+        const uint64_t tail = (align < OSTLER_INLINE_ALIGN_ ? align : OSTLER_INLINE_ALIGN_) - 1;
         const uint64_t next = (uint64_t)(uintptr_t)__atomic_load_n(&cursor->next, __ATOMIC_RELAXED);
-        const uint64_t start = (next + (align - 1)) & ~(align - 1), stop = start + size_bytes;
+        const uint64_t start = ostler_align_(next, align), stop = start + ((size_bytes + tail) & ~tail);
         if (__builtin_expect(stop <= (uint64_t)(uintptr_t)__atomic_load_n(&cursor->end, __ATOMIC_RELAXED), 1)) {
             __atomic_store_n(&cursor->next, (uint8_t *)(uintptr_t)stop, __ATOMIC_RELAXED);
             *out = (void *)(uintptr_t)start;
             return OSTLER_OK;
         }
     }
-    return ostler_cursor_alloc(cursor, size_bytes, align_bytes, out);
+    /* Into a variable of its own, so that the caller's need not lie in memory. */
+    void *made = NULL;
+    const ostler_status status = ostler_cursor_alloc(cursor, size_bytes, align_bytes, out != NULL ? &made : NULL);
+    if (out != NULL)
+        *out = made;
+    return status;
 }
 
 /* The place of a mark among the moments of its cursor. */
@@ -65,7 +87,7 @@ static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, ui
 static inline ostler_status ostler_cursor_mark_inline(ostler_cursor *cursor, ostler_mark *out)
 {
     if (cursor != NULL && out != NULL &&
-        __builtin_expect(__atomic_load_n(&cursor->layout, __ATOMIC_RELAXED) == OSTLER_CURSOR_LAYOUT, 1)) {
+        __builtin_expect(cursor->layout == OSTLER_CURSOR_LAYOUT, 1)) {
         const uint32_t depth = __atomic_load_n(&cursor->depth, __ATOMIC_RELAXED);
         if (__builtin_expect(depth < __atomic_load_n(&cursor->capacity, __ATOMIC_RELAXED), 1)) {
             ostler_cursor_moment *moment = &cursor->moments[depth];
@@ -92,7 +114,7 @@ static inline ostler_status ostler_cursor_mark_inline(ostler_cursor *cursor, ost
 static inline ostler_status ostler_cursor_rewind_inline(ostler_cursor *cursor, const ostler_mark *mark)
 {
     if (cursor != NULL && mark != NULL &&
-        __builtin_expect(__atomic_load_n(&cursor->layout, __ATOMIC_RELAXED) == OSTLER_CURSOR_LAYOUT, 1)) {
+        __builtin_expect(cursor->layout == OSTLER_CURSOR_LAYOUT, 1)) {
         const uint32_t place = OSTLER_INLINE_PLACE_(mark->serial);
         if (__builtin_expect(mark->owner == (uint64_t)(uintptr_t)cursor, 1) &&
             __builtin_expect(place < __atomic_load_n(&cursor->depth, __ATOMIC_RELAXED), 1)) {
@@ -239,8 +261,8 @@ static inline uint64_t ostler_slot_number_(uint64_t base, uint64_t inverse, uint
  */
 static inline ostler_status ostler_magazine_get_inline(ostler_magazine *magazine, void **out)
 {
-    if (magazine != NULL && out != NULL &&
-        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+    if (__builtin_expect(magazine != NULL && out != NULL, 1) &&
+        __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED) - 1;
         __atomic_store_n(&magazine->top, top, __ATOMIC_RELAXED);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -254,14 +276,18 @@ static inline ostler_status ostler_magazine_get_inline(ostler_magazine *magazine
         }
         __atomic_store_n(&magazine->top, top + 1, __ATOMIC_RELAXED);
     }
-    return ostler_magazine_get(magazine, out);
+    /* Into a variable of its own, so that the caller's need not lie in memory. */
+    void *got = NULL;
+    const ostler_status status = ostler_magazine_get(magazine, out != NULL ? &got : NULL);
+    if (out != NULL)
+        *out = got;
+    return status;
 }
 
 /* Puts a slot; see ostler_magazine_put for parameters and statuses. */
 static inline ostler_status ostler_magazine_put_inline(ostler_magazine *magazine, void *slot)
 {
-    if (magazine != NULL &&
-        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+    if (__builtin_expect(magazine != NULL, 1) && __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED);
         const uint64_t number = ostler_slot_number_(magazine->base, magazine->inverse, magazine->shift, slot);
         uint8_t *state = &magazine->states[number];
@@ -306,7 +332,7 @@ static inline int ostler_states_are_out_(const uint8_t *states, uint32_t count)
 static inline ostler_status ostler_magazine_get_n_inline(ostler_magazine *magazine, uint32_t count, void **slots)
 {
     if (magazine != NULL && slots != NULL &&
-        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+        __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED), next = top - (int64_t)count;
         /* Looked at first, so that what is too little is not hidden from others for a moment. */
         if (__builtin_expect(next >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
@@ -342,7 +368,7 @@ static inline ostler_status ostler_magazine_put_n_inline(ostler_magazine *magazi
 {
     uint32_t done = 0, rest = 0;
     if (magazine != NULL && slots != NULL &&
-        __builtin_expect(__atomic_load_n(&magazine->layout, __ATOMIC_RELAXED) == OSTLER_MAGAZINE_LAYOUT, 1)) {
+        __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED);
         if (__builtin_expect(top + (int64_t)count <= __atomic_load_n(&magazine->ceiling, __ATOMIC_RELAXED), 1)) {
             const uint64_t base = magazine->base, inverse = magazine->inverse, number_of_slots = magazine->slots;

@@ -169,20 +169,6 @@ func (b *Buffers) ClassStats(number int) (BufferClassStats, error) {
 	}, nil
 }
 
-// Receipt is what a chunk of the set asked for and got.
-func (b *Buffers) Receipt(chunk int) (Receipt, error) {
-	var given arguments
-	at := given.amount("chunk", chunk)
-	if given.err != nil {
-		return Receipt{}, given.err
-	}
-	var c C.ostler_receipt
-	if err := failure(C.ostler_go_buffers_get_receipt(b.handle, at, &c)); err != nil {
-		return Receipt{}, err
-	}
-	return receiptOf(&c), nil
-}
-
 // ReleaseAll ends a reference to each of many views in one call; it says how many were good. Those of another set are stale.
 func (b *Buffers) ReleaseAll(views []Buffer) (released int, err error) {
 	if len(views) == 0 {

@@ -62,11 +62,14 @@ const callSiteFrames = 40
 
 // note remembers where this goroutine is, while tracing is on.
 func (s *callSites) note(lease uint64) {
-	if !tracing.Load() {
-		return
+	if tracing.Load() {
+		s.remember(lease)
 	}
+}
+
+func (s *callSites) remember(lease uint64) {
 	calls := make([]uintptr, callSiteFrames)
-	site := CallSite{calls[:runtime.Callers(2, calls)]}
+	site := CallSite{calls[:runtime.Callers(3, calls)]}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken == nil {
@@ -78,9 +81,12 @@ func (s *callSites) note(lease uint64) {
 
 // forget is for a lease that ends.
 func (s *callSites) forget(lease uint64) {
-	if s.count.Load() == 0 {
-		return
+	if s.count.Load() > 0 {
+		s.drop(lease)
 	}
+}
+
+func (s *callSites) drop(lease uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.taken, lease)

@@ -75,6 +75,9 @@ type GovernorConfig struct {
 	Tick                 time.Duration
 	CoolDown             time.Duration
 
+	// CoveragePeriod is how often it looks at what has become of the memory of each object, below 0: never.
+	CoveragePeriod time.Duration
+
 	SuggestOnly  bool   // memory is asked back only by Reclaim
 	CgroupFolder string // empty: the group that this process is in
 	PressureFile string // empty: where the kernel mostly tells
@@ -96,6 +99,11 @@ func ConfigureGovernor(config GovernorConfig) error {
 		tick_ns:                given.span("Tick", config.Tick),
 		cool_down_ns:           given.span("CoolDown", config.CoolDown),
 		suggest_only:           flag(config.SuggestOnly),
+	}
+	if config.CoveragePeriod < 0 {
+		wanted.coverage_period_ns = C.OSTLER_FOREVER
+	} else {
+		wanted.coverage_period_ns = given.span("CoveragePeriod", config.CoveragePeriod)
 	}
 	if given.err != nil {
 		return given.err
@@ -138,6 +146,7 @@ type GovernorStats struct {
 	ExcessBytes           uint64 // how much must go before the level is no longer high
 	Reclaims              uint64
 	ReclaimedBytes        uint64
+	Seen                  Seen // of all accounts together
 }
 
 // GetGovernorStats asks the kernel anew.
@@ -156,6 +165,7 @@ func GetGovernorStats() (GovernorStats, error) {
 		MachineBytes: uint64(stats.machine_bytes), MachineAvailableBytes: uint64(stats.machine_available_bytes),
 		Level: Level(stats.level), Pressure: Pressure(stats.pressure), ExcessBytes: uint64(stats.excess_bytes),
 		Reclaims: uint64(stats.reclaims), ReclaimedBytes: uint64(stats.reclaimed_bytes),
+		Seen: seenOf(&stats.seen),
 	}, nil
 }
 
@@ -168,6 +178,7 @@ type AccountInfo struct {
 	HeldBytes  uint64
 	PeakBytes  uint64
 	LimitBytes uint64 // 0: none
+	Seen       Seen
 }
 
 // GovernorAccounts lists the accounts that are open, the largest first.
@@ -181,7 +192,7 @@ func GovernorAccounts() ([]AccountInfo, error) {
 		accounts = append(accounts, AccountInfo{
 			ID: uint64(entry.id), ParentID: uint64(entry.parent_id), Name: C.GoString(&entry.name[0]),
 			Holder: uint32(entry.holder), HeldBytes: uint64(entry.held_bytes), PeakBytes: uint64(entry.peak_bytes),
-			LimitBytes: uint64(entry.limit_bytes),
+			LimitBytes: uint64(entry.limit_bytes), Seen: seenOf(&entry.seen),
 		})
 	}
 	return accounts, err

@@ -35,13 +35,14 @@ type Compaction struct {
 }
 
 // Heap is memory in blocks of any size that are given back one by one, by any goroutine. It lies outside of Go's heap:
-// the collector neither looks into it nor keeps it, so a block must hold no pointer to anything of Go. Blocks are reached
-// through handles, so that a compaction can move them while nobody has them pinned.
+// the collector neither looks into it nor keeps it, so a block must hold no pointer to anything of Go, and nobody may touch
+// one after it was freed. What Alloc gives stays where it is. What AllocBlock gives is reached through a handle, so that a
+// compaction can move it while nobody has it pinned.
 type Heap struct {
 	handle C.uintptr_t
 }
 
-// Block names a block of a heap.
+// Block names a block of a heap that may be moved.
 type Block struct{ value C.uint64_t }
 
 // BlockInfo is how large a block is, and how often it is pinned.
@@ -85,8 +86,42 @@ func (h *Heap) Drain(ctx context.Context) (stillOut uint64, err error) {
 	return stillOut, err
 }
 
-// Alloc allocates a block. An alignment of 0 is 16.
-func (h *Heap) Alloc(bytes, align int) (Block, error) {
+// Alloc allocates a block that stays where it is. An alignment of 0 is 16. It holds whatever was there.
+func (h *Heap) Alloc(bytes, align int) (unsafe.Pointer, error) {
+	var given arguments
+	size, alignment := given.amount("bytes", bytes), given.amount("align", align)
+	if given.err != nil {
+		return nil, given.err
+	}
+	memory := C.ostler_go_heap_alloc(h.handle, size, alignment)
+	return memory.address, failure(memory.failure)
+}
+
+// Resize gives a block of Alloc another size: where it is if that can be, else elsewhere, and then the old memory is gone.
+// What it held stays, as far as it fits. After a failure the block is as it was.
+func (h *Heap) Resize(block unsafe.Pointer, bytes, align int) (unsafe.Pointer, error) {
+	var given arguments
+	size, alignment := given.amount("bytes", bytes), given.amount("align", align)
+	if given.err != nil {
+		return nil, given.err
+	}
+	memory := C.ostler_go_heap_resize(h.handle, block, size, alignment)
+	return memory.address, failure(memory.failure)
+}
+
+// Free gives a block of Alloc or AllocN back. Of nil there is nothing to free.
+func (h *Heap) Free(block unsafe.Pointer) error {
+	return failure(C.ostler_go_heap_free(h.handle, block))
+}
+
+// UsableBytes says how many bytes a block of Alloc has room for: at least those that were asked for.
+func (h *Heap) UsableBytes(block unsafe.Pointer) (uint64, error) {
+	usable := C.ostler_go_heap_get_usable_bytes(h.handle, block)
+	return uint64(usable.value), failure(usable.failure)
+}
+
+// AllocBlock allocates a block that may be moved. An alignment of 0 is 16.
+func (h *Heap) AllocBlock(bytes, align int) (Block, error) {
 	var given arguments
 	size, alignment := given.amount("bytes", bytes), given.amount("align", align)
 	if given.err != nil {
@@ -111,8 +146,8 @@ func (h *Heap) Use(block Block, use func(memory []byte) error) error {
 	return use(unsafe.Slice((*byte)(pinned.address), int(info.RequestedBytes)))
 }
 
-// Resize gives a block that nobody has pinned another size. What it held stays, as far as it fits.
-func (h *Heap) Resize(block Block, bytes int) error {
+// ResizeBlock gives a block that nobody has pinned another size. What it held stays, as far as it fits.
+func (h *Heap) ResizeBlock(block Block, bytes int) error {
 	var given arguments
 	size := given.amount("bytes", bytes)
 	if given.err != nil {
@@ -121,8 +156,8 @@ func (h *Heap) Resize(block Block, bytes int) error {
 	return failure(C.ostler_go_heap_resize_block(h.handle, block.value, size))
 }
 
-// Free gives a block back that nobody has pinned.
-func (h *Heap) Free(block Block) error {
+// FreeBlock gives a block back that nobody has pinned.
+func (h *Heap) FreeBlock(block Block) error {
 	return failure(C.ostler_go_heap_free_block(h.handle, block.value))
 }
 

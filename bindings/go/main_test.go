@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 
 func registered() int {
 	return pools.len() + models.len() + requests.len() + cells.len() + settled.len() + builders.len() +
-		levelWatches.len() + reclaims.len() + slabs.len() + lazies.len() + loaded.len() + wraps.len()
+		bells.len() + levelWatches.len() + reclaims.len() + slabs.len() + lazies.len() + loaded.len() + wraps.len()
 }
 
 // leavesNothing fails the test when its end finds objects that are still registered for C.

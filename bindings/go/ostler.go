@@ -1,6 +1,14 @@
-// Package ostler keeps a program's expensive things warm: memory on the pages and the node you asked for ([Arena],
-// [Cursor]), things that are made once and leased out ([Pool]), cells for results that come later ([Deferred]), and
-// workers that load a model once and are fed by priority, deadline and batch ([Orchestrator], [Model]).
+// Package ostler keeps a program's expensive things warm:
+//
+//   - things that are made once, checked and leased out: [Pool], with [Pool.Do] for the simplest use, and [Tap] for one
+//     goroutine that leases very often;
+//   - memory on the pages and the node you asked for, outside of Go's heap: [Arena] and [Cursor] for what goes all at once,
+//     [Heap], [Slab] and [Buffers] for what goes piece by piece, [Segment] for several processes, [File] for what is on disk;
+//   - values that are loaded when they are needed ([Lazy]) or built once and copied ([Templates]), and cells for results that
+//     come later ([Deferred]);
+//   - workers that load a model once and are fed by priority, deadline and batch: [Orchestrator], [Model].
+//
+// [ConfigureGovernor] bounds the memory of them all; each says what it got where that is not what was asked for.
 //
 // # Closing
 //
@@ -11,8 +19,8 @@
 // # Contexts
 //
 // Whatever waits takes a context, and ends with it: the error then is [ErrCancelled] or [ErrTimeout], and the context's
-// own. A goroutine that waits for a lease, for a model to be ready or for a drain holds a thread of the machine as
-// long; one that waits for a [Ticket] does not.
+// own. A goroutine that waits for a lease or for a [Ticket] sleeps as any goroutine does. One that waits for several leases
+// together, for a pool to be warm, for a model to be ready or for a drain holds a thread of the machine as long.
 //
 // # Callbacks
 //

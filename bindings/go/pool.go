@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type PoolConfig[T any] struct {
 	TargetWait     time.Duration // when all have waited longer for a WaitInterval, ErrOverloaded for who has; 0 is never
 	WaitInterval   time.Duration // 0 is 100 ms
 	ResourceBytes  int           // what each holds outside of Go, charged to the pool's account while it lives
+	Barging        time.Duration // how long who waits may be overtaken, for the speed of who leases and releases in turn; 0 is never
 
 	// Retag is optional: it gives one the settings of another tag, before it is leased to who wants those.
 	Retag func(resource T, fromTag, toTag uint64) error
@@ -143,6 +145,7 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 	c.target_wait_ns = given.span("TargetWait", config.TargetWait)
 	c.wait_interval_ns = given.span("WaitInterval", config.WaitInterval)
 	c.resource_bytes = given.amount("ResourceBytes", config.ResourceBytes)
+	c.barging_ns = given.span("Barging", config.Barging)
 	given.name(config.Name, &c.name)
 	if given.err != nil {
 		return nil, given.err
@@ -255,20 +258,35 @@ func (p *Pool[T]) Refresh() error {
 // Acquire leases a resource, and waits for one when all are leased. Behind an error that tells how Create failed is the
 // error of Create, whichever goroutine or thread it was on; the same holds for the other ways to acquire and to wait.
 func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
-	if _, err := timeLeft(ctx); err != nil {
-		return Lease[T]{}, err
+	// Who may be overtaken leaves others what they have at hand, unlike who takes what is to be had now.
+	if ctx.Err() == nil && p.keeper.config.Barging == 0 {
+		leased := C.ostler_go_pool_acquire_now(p.handle)
+		if leased.failure.status == C.OSTLER_OK {
+			return p.leased(leased), nil
+		}
+		if !isBusy(leased) {
+			return p.lease(leased)
+		}
 	}
-	// A lease that is to be had at once needs no cancel.
-	lease, err := p.TryAcquire()
-	if err == nil || !isOneOf(err, ErrExhausted, ErrPaused) {
-		return lease, err
-	}
-	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
-		var err error
-		lease, err = p.lease(C.ostler_go_pool_acquire(p.handle, timeout, cancel))
+	return p.acquireInTurn(ctx, Demand{})
+}
+
+// Do leases a resource for as long as use runs, and releases it whatever error use returns, which is then Do's. When use
+// panics, or ends its goroutine, the resource is discarded: nobody knows how it was left.
+func (p *Pool[T]) Do(ctx context.Context, use func(resource T) error) (err error) {
+	lease, err := p.Acquire(ctx)
+	if err != nil {
 		return err
-	})
-	return lease, err
+	}
+	end := lease.Discard
+	defer func() {
+		if ended := end(); ended != nil {
+			err = errors.Join(err, ended)
+		}
+	}()
+	err = use(lease.Value())
+	end = lease.Release
+	return err
 }
 
 // PoolEvent is what happens to a pool.
@@ -286,6 +304,30 @@ const (
 	EventRefreshed     PoolEvent = C.OSTLER_POOL_EVENT_REFRESHED
 	EventClosed        PoolEvent = C.OSTLER_POOL_EVENT_CLOSED
 )
+
+func (e PoolEvent) String() string {
+	switch e {
+	case EventCreated:
+		return "created"
+	case EventDestroyed:
+		return "destroyed"
+	case EventBreakerOpened:
+		return "breaker opened"
+	case EventBreakerClosed:
+		return "breaker closed"
+	case EventPaused:
+		return "paused"
+	case EventResumed:
+		return "resumed"
+	case EventResized:
+		return "resized"
+	case EventRefreshed:
+		return "refreshed"
+	case EventClosed:
+		return "closed"
+	}
+	return "unknown"
+}
 
 // Trim destroys idle resources until so many are idle, as far as MinSize allows; it says how many went.
 func (p *Pool[T]) Trim(keepIdle int) (trimmed int, err error) {
@@ -307,15 +349,7 @@ type Demand struct {
 
 // AcquireWith leases a resource as Acquire does: by priority, and one with these settings first.
 func (p *Pool[T]) AcquireWith(ctx context.Context, demand Demand) (Lease[T], error) {
-	var lease Lease[T]
-	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
-		var err error
-		lease, err = p.lease(C.ostler_go_pool_acquire_with(p.handle, C.uint32_t(demand.Priority),
-			C.uint64_t(demand.Tag), timeout, cancel))
-		return err
-	})
-	runtime.KeepAlive(p)
-	return lease, err
+	return p.acquireInTurn(ctx, demand)
 }
 
 // AcquireN leases so many resources together, or none. Goroutines that want several cannot hold up one another.
@@ -361,13 +395,22 @@ func (p *Pool[T]) TryAcquire() (Lease[T], error) {
 	return p.lease(C.ostler_go_pool_try_acquire(p.handle))
 }
 
+// isBusy tells whether one who asked for a resource has to wait.
+func isBusy(leased C.ostler_go_leased) bool {
+	return leased.failure.status == C.OSTLER_E_EXHAUSTED || leased.failure.status == C.OSTLER_E_PAUSED
+}
+
 func (p *Pool[T]) lease(leased C.ostler_go_leased) (Lease[T], error) {
 	if leased.failure.status != C.OSTLER_OK {
 		return Lease[T]{}, nameHolders(p, p.keeper.refusals.explain(failure(leased.failure)))
 	}
+	return p.leased(leased), nil
+}
+
+func (p *Pool[T]) leased(leased C.ostler_go_leased) Lease[T] {
 	resource, _ := p.keeper.resources.get(uintptr(leased.resource))
 	p.keeper.sites.note(uint64(leased.lease))
-	return Lease[T]{pool: p, id: leased.lease, resource: resource}, nil
+	return Lease[T]{pool: p, id: leased.lease, resource: resource}
 }
 
 // Stats is what the pool holds, and what it has done up to now.

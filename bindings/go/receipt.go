@@ -1,13 +1,9 @@
 package ostler
 
-// #include "shim_arena.h"
+// #include "shim.h"
 import "C"
 
-import (
-	"bytes"
-	"syscall"
-	"unsafe"
-)
+import "syscall"
 
 // Limit is what stood in the way of the pages that were asked for.
 type Limit uint32
@@ -66,7 +62,7 @@ const (
 	VerifiedPagemap     Verification = C.OSTLER_VERIFIED_PAGEMAP
 )
 
-// Receipt is what one chunk of an arena asked for, what it got, and why.
+// Receipt is what one chunk asked for, what it got, and why.
 type Receipt struct {
 	AskedPages      PagePolicy
 	AskedNodePolicy NodePolicy
@@ -104,20 +100,6 @@ type ReceiptStep struct {
 	Errno syscall.Errno
 }
 
-// Receipt asks the kernel about the chunk at this index, from 0.
-func (a *Arena) Receipt(chunk int) (Receipt, error) {
-	var given arguments
-	at := given.amount("chunk", chunk)
-	if given.err != nil {
-		return Receipt{}, given.err
-	}
-	var c C.ostler_receipt
-	if err := failure(C.ostler_go_arena_get_receipt(a.handle, at, &c)); err != nil {
-		return Receipt{}, err
-	}
-	return receiptOf(&c), nil
-}
-
 func receiptOf(c *C.ostler_receipt) Receipt {
 	receipt := Receipt{
 		AskedPages: PagePolicy(c.asked_pages), AskedNodePolicy: NodePolicy(c.asked_node_policy),
@@ -138,21 +120,4 @@ func receiptOf(c *C.ostler_receipt) Receipt {
 		})
 	}
 	return receipt
-}
-
-// PrintReceipts gives a table of all receipts, for people.
-func (a *Arena) PrintReceipts() (string, error) {
-	// The arena may grow between asking how long the table is and printing it.
-	for room := 4096; ; {
-		buffer := make([]byte, room)
-		printed := C.ostler_go_arena_print_receipts(a.handle, (*C.char)(unsafe.Pointer(&buffer[0])), C.uint64_t(room))
-		if err := failure(printed.failure); err != nil {
-			return "", err
-		}
-		if needed := int(printed.needed_bytes); needed > room {
-			room = needed
-			continue
-		}
-		return string(buffer[:bytes.IndexByte(buffer, 0)]), nil
-	}
 }

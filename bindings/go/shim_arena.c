@@ -41,20 +41,6 @@ ostler_go_failure ostler_go_arena_get_stats(uintptr_t arena, ostler_arena_stats 
     return failure(ostler_arena_get_stats((ostler_arena *)arena, out));
 }
 
-ostler_go_failure ostler_go_arena_get_receipt(uintptr_t arena, uint64_t chunk, ostler_receipt *out)
-{
-    out->struct_size = sizeof *out;
-    return failure(ostler_arena_get_receipt((ostler_arena *)arena, chunk, out));
-}
-
-ostler_go_printed ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, uint64_t buffer_bytes)
-{
-    ostler_go_printed printed = {0};
-    printed.failure =
-        failure(ostler_arena_print_receipts((ostler_arena *)arena, buffer, buffer_bytes, &printed.needed_bytes));
-    return printed;
-}
-
 ostler_go_trimmed ostler_go_arena_trim(uintptr_t arena, uint64_t keep_bytes)
 {
     ostler_go_trimmed trimmed = {0};
@@ -82,18 +68,6 @@ ostler_go_failure ostler_go_arena_begin_region(uintptr_t arena, ostler_mark *out
 ostler_go_failure ostler_go_arena_hand_over_region(uintptr_t arena, ostler_mark region, uintptr_t into)
 {
     return failure(ostler_arena_hand_over_region((ostler_arena *)arena, &region, (ostler_arena *)into));
-}
-
-ostler_go_failure ostler_go_arena_get_coverage(uintptr_t arena, ostler_coverage *out)
-{
-    out->struct_size = sizeof *out;
-    return failure(ostler_arena_get_coverage((ostler_arena *)arena, out));
-}
-
-ostler_go_failure ostler_go_arena_repair(uintptr_t arena, ostler_repair *out)
-{
-    out->struct_size = sizeof *out;
-    return failure(ostler_arena_repair((ostler_arena *)arena, out));
 }
 
 ostler_go_waited ostler_go_arena_close(uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel)

@@ -15,15 +15,11 @@ ostler_go_failure ostler_go_arena_mark(uintptr_t arena, ostler_mark *out);
 ostler_go_failure ostler_go_arena_rewind(uintptr_t arena, ostler_mark mark);
 ostler_go_failure ostler_go_arena_reset(uintptr_t arena, uint32_t mode);
 ostler_go_failure ostler_go_arena_get_stats(uintptr_t arena, ostler_arena_stats *out);
-ostler_go_failure ostler_go_arena_get_receipt(uintptr_t arena, uint64_t chunk, ostler_receipt *out);
-ostler_go_printed ostler_go_arena_print_receipts(uintptr_t arena, char *buffer, uint64_t buffer_bytes);
 ostler_go_trimmed ostler_go_arena_trim(uintptr_t arena, uint64_t keep_bytes);
 ostler_go_failure ostler_go_arena_adopt(uintptr_t arena, uintptr_t memory, uint64_t memory_bytes);
 ostler_go_created ostler_go_arena_hand_over(uintptr_t arena);
 ostler_go_failure ostler_go_arena_begin_region(uintptr_t arena, ostler_mark *out);
 ostler_go_failure ostler_go_arena_hand_over_region(uintptr_t arena, ostler_mark region, uintptr_t into);
-ostler_go_failure ostler_go_arena_get_coverage(uintptr_t arena, ostler_coverage *out);
-ostler_go_failure ostler_go_arena_repair(uintptr_t arena, ostler_repair *out);
 ostler_go_waited ostler_go_arena_close(uintptr_t arena, uint64_t timeout_ns, uintptr_t cancel);
 ostler_go_failure ostler_go_arena_destroy(uintptr_t arena);
 

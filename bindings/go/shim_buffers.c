@@ -100,12 +100,6 @@ ostler_go_failure ostler_go_buffers_get_class_stats(uintptr_t buffers, uint64_t 
     return failure(ostler_buffers_get_class_stats((ostler_buffers *)buffers, class_index, out));
 }
 
-ostler_go_failure ostler_go_buffers_get_receipt(uintptr_t buffers, uint64_t chunk_index, ostler_receipt *out)
-{
-    out->struct_size = sizeof *out;
-    return failure(ostler_buffers_get_receipt((ostler_buffers *)buffers, chunk_index, out));
-}
-
 ostler_go_released ostler_go_buffers_release_n(uintptr_t buffers, const ostler_buffer *views, uint32_t count)
 {
     ostler_go_released ended = {.released = 0};

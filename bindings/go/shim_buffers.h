@@ -34,7 +34,6 @@ ostler_go_buffer ostler_go_buffers_slice(uintptr_t buffers, uint64_t view, uint6
 ostler_go_failure ostler_go_buffers_truncate(uintptr_t buffers, uint64_t view, uint64_t size_bytes);
 ostler_go_failure ostler_go_buffers_get_class_stats(uintptr_t buffers, uint64_t class_index,
                                                     ostler_buffers_class_stats *out);
-ostler_go_failure ostler_go_buffers_get_receipt(uintptr_t buffers, uint64_t chunk_index, ostler_receipt *out);
 ostler_go_released ostler_go_buffers_release_n(uintptr_t buffers, const ostler_buffer *views, uint32_t count);
 ostler_go_failure ostler_go_buffers_retain(uintptr_t buffers, uint64_t view);
 ostler_go_failure ostler_go_buffers_release(uintptr_t buffers, uint64_t view);

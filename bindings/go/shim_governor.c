@@ -20,6 +20,18 @@ ostler_go_failure ostler_go_governor_get_stats(ostler_governor_stats *out)
     return failure(ostler_governor_get_stats(out));
 }
 
+ostler_go_failure ostler_go_governor_get_coverage(ostler_coverage *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_governor_get_coverage(out));
+}
+
+ostler_go_failure ostler_go_governor_repair(ostler_repair *out)
+{
+    out->struct_size = sizeof *out;
+    return failure(ostler_governor_repair(out));
+}
+
 uint64_t ostler_go_governor_held_bytes(void)
 {
     ostler_governor_stats stats = {.struct_size = sizeof stats};

@@ -18,6 +18,8 @@ ostler_go_failure ostler_go_governor_configure(ostler_governor_config config, co
                                                const char *pressure_file);
 ostler_go_failure ostler_go_governor_forget(void);
 ostler_go_failure ostler_go_governor_get_stats(ostler_governor_stats *out);
+ostler_go_failure ostler_go_governor_get_coverage(ostler_coverage *out);
+ostler_go_failure ostler_go_governor_repair(ostler_repair *out);
 /* 0 when the library does not tell. */
 uint64_t ostler_go_governor_held_bytes(void);
 ostler_go_counted ostler_go_governor_list_accounts(ostler_account_info *accounts, uint64_t capacity);

@@ -13,6 +13,46 @@ ostler_go_created ostler_go_heap_create(ostler_heap_config *config, const ostler
     return (ostler_go_created){failed, (uintptr_t)heap};
 }
 
+ostler_go_memory ostler_go_heap_alloc(uintptr_t heap, uint64_t size_bytes, uint64_t align_bytes)
+{
+    ostler_go_memory memory = {0};
+    memory.failure = failure(ostler_heap_alloc((ostler_heap *)heap, size_bytes, align_bytes, &memory.address));
+    return memory;
+}
+
+ostler_go_memory ostler_go_heap_resize(uintptr_t heap, void *block, uint64_t size_bytes, uint64_t align_bytes)
+{
+    ostler_go_memory memory = {0};
+    memory.failure =
+        failure(ostler_heap_resize((ostler_heap *)heap, block, size_bytes, align_bytes, &memory.address));
+    return memory;
+}
+
+ostler_go_failure ostler_go_heap_free(uintptr_t heap, void *block)
+{
+    return failure(ostler_heap_free((ostler_heap *)heap, block));
+}
+
+ostler_go_heap_number ostler_go_heap_get_usable_bytes(uintptr_t heap, void *block)
+{
+    ostler_go_heap_number usable = {0};
+    usable.failure = failure(ostler_heap_get_usable_bytes((ostler_heap *)heap, block, &usable.value));
+    return usable;
+}
+
+ostler_go_failure ostler_go_heap_alloc_n(uintptr_t heap, uint64_t size_bytes, uint64_t align_bytes, uint32_t count,
+                                         void **addresses)
+{
+    return failure(ostler_heap_alloc_n((ostler_heap *)heap, size_bytes, align_bytes, count, addresses));
+}
+
+ostler_go_heap_freed ostler_go_heap_free_n(uintptr_t heap, void *const *addresses, uint32_t count)
+{
+    ostler_go_heap_freed freed = {0};
+    freed.failure = failure(ostler_heap_free_n((ostler_heap *)heap, addresses, count, &freed.count));
+    return freed;
+}
+
 ostler_go_heap_number ostler_go_heap_alloc_block(uintptr_t heap, uint64_t size_bytes, uint64_t align_bytes)
 {
     ostler_block block = {0};

@@ -10,6 +10,18 @@ typedef struct ostler_go_heap_number {
 
 ostler_go_failure ostler_go_heap_config_init(ostler_heap_config *config);
 ostler_go_created ostler_go_heap_create(ostler_heap_config *config, const ostler_page_source *source);
+typedef struct ostler_go_heap_freed {
+    ostler_go_failure failure;
+    uint32_t count;
+} ostler_go_heap_freed;
+
+ostler_go_memory ostler_go_heap_alloc(uintptr_t heap, uint64_t size_bytes, uint64_t align_bytes);
+ostler_go_memory ostler_go_heap_resize(uintptr_t heap, void *block, uint64_t size_bytes, uint64_t align_bytes);
+ostler_go_failure ostler_go_heap_free(uintptr_t heap, void *block);
+ostler_go_heap_number ostler_go_heap_get_usable_bytes(uintptr_t heap, void *block);
+ostler_go_failure ostler_go_heap_alloc_n(uintptr_t heap, uint64_t size_bytes, uint64_t align_bytes, uint32_t count,
+                                         void **addresses);
+ostler_go_heap_freed ostler_go_heap_free_n(uintptr_t heap, void *const *addresses, uint32_t count);
 ostler_go_heap_number ostler_go_heap_alloc_block(uintptr_t heap, uint64_t size_bytes, uint64_t align_bytes);
 ostler_go_memory ostler_go_heap_pin(uintptr_t heap, uint64_t block);
 ostler_go_failure ostler_go_heap_unpin(uintptr_t heap, uint64_t block);

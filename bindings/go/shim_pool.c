@@ -58,27 +58,12 @@ ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int va
     return (ostler_go_created){failed, (uintptr_t)pool};
 }
 
-ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel)
+ostler_go_leased ostler_go_pool_acquire_now(uintptr_t pool)
 {
     ostler_lease lease = {0};
     void *resource = NULL;
-    ostler_go_failure failed =
-        failure(ostler_pool_acquire((ostler_pool *)pool, timeout_ns, (ostler_cancel *)cancel, &lease, &resource));
-    return (ostler_go_leased){failed, lease.value, (uintptr_t)resource};
-}
-
-ostler_go_leased ostler_go_pool_acquire_with(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
-                                             uintptr_t cancel)
-{
-    const ostler_acquire how = {.struct_size = sizeof how,
-                                .priority = priority,
-                                .timeout_ns = timeout_ns,
-                                .cancel = (ostler_cancel *)cancel,
-                                .tag = tag};
-    ostler_lease lease = {0};
-    void *resource = NULL;
-    ostler_go_failure failed = failure(ostler_pool_acquire_with((ostler_pool *)pool, &how, &lease, &resource));
-    return (ostler_go_leased){failed, lease.value, (uintptr_t)resource};
+    ostler_status status = ostler_pool_try_acquire((ostler_pool *)pool, &lease, &resource);
+    return (ostler_go_leased){failure_unless_busy(status), lease.value, (uintptr_t)resource};
 }
 
 /* Numbers on the side of Go, which must not hand over memory that holds pointers. */

@@ -18,9 +18,15 @@ typedef struct {
 ostler_go_failure ostler_go_pool_config_init(ostler_pool_config *config);
 ostler_go_created ostler_go_pool_create(const ostler_pool_config *config, int validates, int resets, int retags,
                                         int hears, uintptr_t id);
-ostler_go_leased ostler_go_pool_acquire_with(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
-                                             uintptr_t cancel);
-ostler_go_leased ostler_go_pool_acquire(uintptr_t pool, uint64_t timeout_ns, uintptr_t cancel);
+/* A status with its words, where it is none that only makes one wait. */
+static inline ostler_go_failure failure_unless_busy(ostler_status status)
+{
+    if (status == OSTLER_E_EXHAUSTED || status == OSTLER_E_PAUSED)
+        return (ostler_go_failure){status, NULL};
+    return failure(status);
+}
+
+ostler_go_leased ostler_go_pool_acquire_now(uintptr_t pool);
 ostler_go_failure ostler_go_pool_acquire_n(uintptr_t pool, uint32_t count, uint64_t timeout_ns, uintptr_t cancel,
                                            uint64_t *leases, uintptr_t *resources);
 ostler_go_failure ostler_go_pool_release_n(uintptr_t pool, const uint64_t *leases, uint32_t count);

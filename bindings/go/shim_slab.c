@@ -60,12 +60,6 @@ ostler_go_slab_count ostler_go_slab_put_n(uintptr_t slab, void *const *slots, ui
     return (ostler_go_slab_count){failed, put};
 }
 
-ostler_go_failure ostler_go_slab_get_receipt(uintptr_t slab, uint64_t chunk_index, ostler_receipt *out)
-{
-    out->struct_size = sizeof *out;
-    return failure(ostler_slab_get_receipt((ostler_slab *)slab, chunk_index, out));
-}
-
 ostler_go_slab_count ostler_go_slab_trim(uintptr_t slab)
 {
     ostler_go_slab_count trimmed = {0};

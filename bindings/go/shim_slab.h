@@ -16,7 +16,6 @@ ostler_go_memory ostler_go_slab_get(uintptr_t slab);
 ostler_go_failure ostler_go_slab_put(uintptr_t slab, uintptr_t slot);
 ostler_go_failure ostler_go_slab_get_n(uintptr_t slab, uint32_t count, void **slots);
 ostler_go_slab_count ostler_go_slab_put_n(uintptr_t slab, void *const *slots, uint32_t count);
-ostler_go_failure ostler_go_slab_get_receipt(uintptr_t slab, uint64_t chunk_index, ostler_receipt *out);
 ostler_go_slab_count ostler_go_slab_trim(uintptr_t slab);
 ostler_go_slab_count ostler_go_slab_list_live(uintptr_t slab, ostler_slab_live *slots, uint64_t capacity);
 ostler_go_failure ostler_go_slab_get_stats(uintptr_t slab, ostler_slab_stats *out);

@@ -7,13 +7,12 @@ ostler_go_memory ostler_go_tap_open(uintptr_t pool)
     return (ostler_go_memory){failed, tap};
 }
 
-ostler_go_leased ostler_go_tap_acquire(ostler_tap *tap, uint64_t timeout_ns, uintptr_t cancel)
+ostler_go_leased ostler_go_tap_acquire_now(ostler_tap *tap)
 {
     ostler_lease lease = {0};
     void *resource = NULL;
-    ostler_go_failure failed =
-        failure(ostler_tap_acquire(tap, timeout_ns, (ostler_cancel *)cancel, &lease, &resource));
-    return (ostler_go_leased){failed, lease.value, (uintptr_t)resource};
+    ostler_status status = ostler_tap_try_acquire(tap, &lease, &resource);
+    return (ostler_go_leased){failure_unless_busy(status), lease.value, (uintptr_t)resource};
 }
 
 ostler_go_failure ostler_go_tap_release(ostler_tap *tap, uint64_t lease)

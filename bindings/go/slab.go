@@ -195,20 +195,6 @@ func (s *Slab) PutN(slots []unsafe.Pointer) (put int, err error) {
 	return int(done.count), failure(done.failure)
 }
 
-// Receipt is what a chunk of the slab asked for and got.
-func (s *Slab) Receipt(chunk int) (Receipt, error) {
-	var given arguments
-	at := given.amount("chunk", chunk)
-	if given.err != nil {
-		return Receipt{}, given.err
-	}
-	var c C.ostler_receipt
-	if err := failure(C.ostler_go_slab_get_receipt(s.handle, at, &c)); err != nil {
-		return Receipt{}, err
-	}
-	return receiptOf(&c), nil
-}
-
 // Trim gives empty chunks back and says how many bytes that were.
 func (s *Slab) Trim() (uint64, error) {
 	trimmed := C.ostler_go_slab_trim(s.handle)

@@ -91,10 +91,15 @@ func isOneOf(err error, codes ...Status) bool {
 	return errors.As(err, &failed) && slices.Contains(codes, failed.Code)
 }
 
+// failure gives the error of a call, nil where it went well.
 func failure(failure C.ostler_go_failure) error {
 	if failure.status == C.OSTLER_OK {
 		return nil
 	}
+	return inWords(failure)
+}
+
+func inWords(failure C.ostler_go_failure) error {
 	code := Status(failure.status)
 	if failure.message == nil {
 		return &Error{Code: code, Message: code.Error()}

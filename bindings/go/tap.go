@@ -12,7 +12,7 @@ import (
 
 // Tap is one goroutine's idle resources of a pool, leased and released with a few instructions of Go: the library is
 // called only when none is at hand. It may go from goroutine to goroutine, but serves one at a time. Nobody goes without
-// because of it: what is idle in a tap is there for whoever finds nothing else.
+// because of it: what is idle in a tap is there for whoever finds nothing else. In a pool with Barging it keeps nothing.
 type Tap[T any] struct {
 	pool    *Pool[T] // not to be forgotten before its taps
 	words   *C.ostler_tap
@@ -67,6 +67,11 @@ const (
 	slotMeasured = 255 * slotUse
 )
 
+// isInline tells whether the tap is one that this code knows and may use.
+func isInline(words *C.ostler_tap) bool {
+	return atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_TAP_LAYOUT
+}
+
 // enter begins a window, and says whether the tap is open in it; see ostler_tap_enter_ in ostler_inline.h.
 func enter(words *C.ostler_tap) bool {
 	// Stored before the state is loaded by the program's order; the library sees to the processor's.
@@ -80,94 +85,100 @@ func slotOf(words *C.ostler_tap, number uint32) *C.ostler_slot {
 	return (*C.ostler_slot)(unsafe.Add(unsafe.Pointer(words.slots), uintptr(number)*unsafe.Sizeof(C.ostler_slot{})))
 }
 
+func numberOf(words *C.ostler_tap, lease uint64) uint32 {
+	return uint32(lease & (1<<(words.shift&63) - 1) >> 16)
+}
+
 func leaseOf(words *C.ostler_tap, number uint32, word uint64) uint64 {
 	return word/slotUse<<(words.shift&63) | uint64(number)<<16 | uint64(words.salt)
 }
 
-// take leases what is idle in the tap; see ostler_tap_take_.
-func take(words *C.ostler_tap) (lease uint64, number uint32, resource uintptr) {
-	left := uint32(words.count) - 1
-	if left >= uint32(len(words.idle)) {
-		return 0, 0, 0
-	}
-	number = uint32(words.idle[left])
-	slot := slotOf(words, number)
-	word := atomic.LoadUint64((*uint64)(&slot.word))
-	leased := word&^slotPhase + slotUse + slotLeased
-	if word&slotPhase != slotAtHand || word&slotMeasured == 0 {
-		return 0, 0, 0
-	}
+// borrow leases a slot that is at hand, from the word that it has then; see ostler_tap_take_.
+func borrow(words *C.ostler_tap, slot *C.ostler_slot, number uint32, word uint64) (lease uint64) {
 	slot.since_ns = C.uint64_t(atomic.LoadUint64((*uint64)(words.tick_ns)) &^ 1)
+	leased := word&^slotPhase + slotUse + slotLeased
 	publish((*uint64)(&slot.word), leased)
-	words.count = C.uint32_t(left)
-	return leaseOf(words, number, leased), number, uintptr(slot.resource)
+	return leaseOf(words, number, leased)
 }
 
-// put ends a lease that was taken through the tap; see ostler_tap_put_.
-func put(words *C.ostler_tap, lease uint64) bool {
-	number, count := uint32(lease&(1<<(words.shift&63)-1)>>16), uint32(words.count)
-	if number >= uint32(words.capacity) || count >= uint32(len(words.idle)) {
-		return false
-	}
-	slot := slotOf(words, number)
-	word := atomic.LoadUint64((*uint64)(&slot.word))
-	if word&slotPhase != slotLeased || leaseOf(words, number, word) != lease || slot.borrower != words.mark ||
-		uint32(slot.generation) != atomic.LoadUint32((*uint32)(words.generation)) || slot.since_ns&1 != 0 {
-		return false
-	}
+// isOwn tells whether a slot with that word has this lease, taken through the tap, and nothing that the library has to look
+// at; see ostler_tap_put_.
+func isOwn(words *C.ostler_tap, slot *C.ostler_slot, number uint32, word, lease uint64) bool {
+	return word&slotPhase == slotLeased && leaseOf(words, number, word) == lease && slot.borrower == words.mark &&
+		uint32(slot.generation) == atomic.LoadUint32((*uint32)(words.generation)) && slot.since_ns&1 == 0
+}
+
+// giveBack makes a slot idle again.
+func giveBack(words *C.ostler_tap, slot *C.ostler_slot, word uint64) {
 	slot.since_ns = C.uint64_t(atomic.LoadUint64((*uint64)(words.tick_ns)))
 	publish((*uint64)(&slot.word), word-slotLeased+slotAtHand)
-	words.idle[count] = C.uint32_t(number)
-	words.count = C.uint32_t(count + 1)
-	return true
 }
 
 // Acquire leases a resource, first of all one that is idle in the tap; else it does as Acquire of the pool. The lease is to
 // be released with Release of this tap.
 func (t *Tap[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	words := t.words
-	if ctx.Err() == nil && atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_TAP_LAYOUT {
-		var lease uint64
-		var number uint32
-		var id uintptr
+	if ctx.Err() == nil && isInline(words) {
 		if enter(words) {
-			lease, number, id = take(words)
+			if left := uint32(words.count) - 1; left < uint32(len(words.idle)) {
+				number := uint32(words.idle[left])
+				slot := slotOf(words, number)
+				word := atomic.LoadUint64((*uint64)(&slot.word))
+				if word&slotPhase == slotAtHand && word&slotMeasured != 0 {
+					lease, id := borrow(words, slot, number, word), uintptr(slot.resource)
+					words.count = C.uint32_t(left)
+					leave(words)
+					known := &t.known[number%tapKnown]
+					if known.id != id {
+						known.id = id
+						known.resource, _ = t.pool.keeper.resources.get(id)
+					}
+					return Lease[T]{pool: t.pool, id: C.uint64_t(lease), resource: known.resource}, nil
+				}
+			}
 		}
 		leave(words)
-		if lease != 0 {
-			known := &t.known[number%tapKnown]
-			if known.id != id {
-				known.id = id
-				known.resource, _ = t.pool.keeper.resources.get(id)
-			}
-			return Lease[T]{pool: t.pool, id: C.uint64_t(lease), resource: known.resource}, nil
-		}
 	}
 	return t.acquireSlowly(ctx)
 }
 
 //go:noinline
 func (t *Tap[T]) acquireSlowly(ctx context.Context) (Lease[T], error) {
-	var lease Lease[T]
-	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
-		var err error
-		lease, err = t.pool.lease(C.ostler_go_tap_acquire(t.opened, timeout, cancel))
-		return err
-	})
-	runtime.KeepAlive(t)
-	return lease, err
+	if ctx.Err() == nil && (t.pool.keeper.config.Barging == 0 || t.opened == nil) {
+		leased := C.ostler_go_tap_acquire_now(t.opened)
+		runtime.KeepAlive(t)
+		if !isBusy(leased) {
+			return t.pool.lease(leased)
+		}
+	}
+	return t.pool.acquireInTurn(ctx, Demand{})
 }
 
 // Release gives the resource of a lease back, which is then idle in the tap. A second time is ErrStaleLease.
 func (t *Tap[T]) Release(lease Lease[T]) error {
 	words := t.words
-	if atomic.LoadUint32((*uint32)(&words.layout)) == C.OSTLER_TAP_LAYOUT {
-		is := enter(words) && put(words, uint64(lease.id))
-		leave(words)
-		if is {
-			return nil
+	if isInline(words) {
+		if enter(words) {
+			number, count := numberOf(words, uint64(lease.id)), uint32(words.count)
+			if number < uint32(words.capacity) && count < uint32(len(words.idle)) {
+				slot := slotOf(words, number)
+				word := atomic.LoadUint64((*uint64)(&slot.word))
+				if isOwn(words, slot, number, word, uint64(lease.id)) {
+					giveBack(words, slot, word)
+					words.idle[count] = C.uint32_t(number)
+					words.count = C.uint32_t(count + 1)
+					leave(words)
+					return nil
+				}
+			}
 		}
+		leave(words)
 	}
+	return t.releaseSlowly(lease)
+}
+
+//go:noinline
+func (t *Tap[T]) releaseSlowly(lease Lease[T]) error {
 	t.pool.keeper.sites.forget(uint64(lease.id))
 	err := failure(C.ostler_go_tap_release(t.opened, lease.id))
 	runtime.KeepAlive(t)

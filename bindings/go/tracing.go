@@ -13,7 +13,7 @@ import (
 // TracingConfig is what tracing remembers; the zero value is the default.
 type TracingConfig struct {
 	MaxFrames   int    // frames of a call stack, at most 64; 0: 32
-	SampleBytes uint64 // one block in so many bytes is remembered, on average; 1: each; 0: 8388608
+	SampleBytes uint64 // one block in so many bytes is remembered, on average; 1: each; 0: 16777216
 	Seed        uint64 // what the sample is drawn with
 }
 

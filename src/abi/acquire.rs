@@ -3,7 +3,7 @@
 
 use super::arguments::{MOST_ELEMENTS, check_count, clear, null, output};
 use super::cancel::{given, ostler_cancel};
-use super::guard::{guard, leaf, with, with_child};
+use super::guard::{guard, seated, with, with_child};
 use super::pool::{ostler_acquired_callback, ostler_lease, ostler_pool};
 use super::request::{ostler_ticket, priority_of};
 use super::status::{
@@ -65,13 +65,7 @@ pub unsafe extern "C" fn ostler_pool_acquire(
     resource: *mut *mut c_void,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    if cancel.is_null()
-        && let Some((lease, resource)) = unsafe { lease.as_mut().zip(resource.as_mut()) }
-        && let Some(pool) = leaf::<_, Pool>(pool)
-        && let Some((leased, made)) = pool.acquire_in_window(pool.record())
-    {
-        *lease = ostler_lease { value: leased.0 };
-        *resource = made.0;
+    if cancel.is_null() && unsafe { acquire_at_once(pool, lease, resource) } {
         return OSTLER_OK;
     }
     // SAFETY: as the header asks.
@@ -82,8 +76,9 @@ pub unsafe extern "C" fn ostler_pool_acquire(
 ///
 /// # Safety
 /// As for [`ostler_pool_acquire`].
+#[cold]
 #[inline(never)]
-unsafe fn acquire_guarded(
+unsafe extern "C" fn acquire_guarded(
     pool: *mut ostler_pool,
     timeout_ns: u64,
     cancel: *mut ostler_cancel,
@@ -119,8 +114,7 @@ pub(super) unsafe fn leasing(
         // SAFETY: the caller's promise.
         let (lease, resource) = unsafe { lease_outputs(lease, resource)? };
         let (leased, made) = take(pool)?;
-        *lease = ostler_lease { value: leased.0 };
-        *resource = made.0;
+        write(lease, resource, (leased, made));
         Ok(())
     })
 }
@@ -192,8 +186,16 @@ pub unsafe extern "C" fn ostler_pool_acquire_with(
     unsafe { leasing(pool, lease, resource, take) }
 }
 
-fn demand(pool: &Pin<Pool>, how: &ostler_acquire) -> Result<Demand, Failure> {
+pub(super) fn demand(pool: &Pin<Pool>, how: &ostler_acquire) -> Result<Demand, Failure> {
     Ok(Demand { priority: priority_of(how.priority)?, tag: how.tag, ..Demand::plain(pool.caller()) })
+}
+
+/// For an acquire that does not wait in the call; `instead` is what ends it.
+pub(super) fn refuse_cancel(how: &ostler_acquire, instead: &str) -> Result<(), Failure> {
+    if how.cancel.is_null() {
+        return Ok(());
+    }
+    Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, format_args!("how->cancel is not NULL, but must be: {instead}")))
 }
 
 /// Leases a resource without holding the caller up: one that is to be had now is leased at once; else the caller's turn
@@ -240,16 +242,12 @@ pub unsafe extern "C" fn ostler_pool_acquire_async(
             unsafe { (output("ticket", ticket, ostler_ticket { value: 0 })?, lease_outputs(lease, resource)?) };
         // SAFETY: as the header asks.
         let how = unsafe { read("how", how)? };
-        if !how.cancel.is_null() {
-            let words = format_args!("how->cancel is not NULL, but must be: ostler_pool_cancel_async takes the ticket");
-            return Err(Failure::new(OSTLER_E_INVALID_ARGUMENT, words));
-        }
+        refuse_cancel(&how, "ostler_pool_cancel_async takes the ticket")?;
         let demand = demand(pool, &how)?;
         let hearer = callback.map(|callback| Hearer { acquired: Acquired(callback as *const ()), user_data });
         match pool.share().begin_acquire(demand, Deadline::after(how.timeout_ns), hearer)? {
             Begun::AtOnce(leased, made) => {
-                *lease = ostler_lease { value: leased.0 };
-                *resource = made.0;
+                write(lease, resource, (leased, made));
             }
             Begun::Later(number) => ticket.value = number,
         }
@@ -355,8 +353,7 @@ pub unsafe extern "C" fn ostler_pool_take_acquired(
         ticket.value = taken.number;
         match taken.leased {
             Ok((leased, made)) => {
-                *lease = ostler_lease { value: leased.0 };
-                *resource = made.0;
+                write(lease, resource, (leased, made));
             }
             Err(status) => *outcome = status,
         }
@@ -385,9 +382,37 @@ pub unsafe extern "C" fn ostler_pool_try_acquire(
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    if unsafe { acquire_at_once(pool, lease, resource) } {
+        return OSTLER_OK;
+    }
     let take = |pool: &Pin<Pool>| Ok(pool.try_acquire(Demand::plain(pool.caller()))?);
     // SAFETY: as the header asks.
     unsafe { leasing(pool, lease, resource, take) }
+}
+
+/// Tells the caller what it leases.
+#[inline(always)]
+pub(super) fn write(lease: &mut ostler_lease, resource: &mut *mut c_void, (leased, made): (Lease, Resource)) {
+    *lease = ostler_lease { value: leased.0 };
+    *resource = made.0;
+}
+
+/// Leases what is at hand, before the guard.
+///
+/// # Safety
+/// As for [`ostler_pool_acquire`].
+#[inline(always)]
+unsafe fn acquire_at_once(pool: *mut ostler_pool, lease: *mut ostler_lease, resource: *mut *mut c_void) -> bool {
+    // SAFETY: the caller's promise.
+    if let Some((lease, resource)) = unsafe { lease.as_mut().zip(resource.as_mut()) }
+        && let Some(pool) = seated::<_, Pool>(pool)
+        && let Some((leased, made)) = pool.acquire_in_window(pool.record(), pool.lane())
+    {
+        write(lease, resource, (leased, made));
+        return true;
+    }
+    false
 }
 
 /// # Safety
@@ -448,13 +473,12 @@ pub unsafe extern "C" fn ostler_pool_acquire_n(
     let empty = || {
         // SAFETY: as the header asks: arrays of count elements, or NULL.
         unsafe {
-            for place in 0..(if count <= MOST_ELEMENTS { count as usize } else { 0 }) {
-                if !leases.is_null() {
-                    leases.add(place).write(ostler_lease { value: 0 });
-                }
-                if !resources.is_null() {
-                    resources.add(place).write(std::ptr::null_mut());
-                }
+            let places = if count <= MOST_ELEMENTS { count as usize } else { 0 };
+            if !leases.is_null() {
+                leases.write_bytes(0, places);
+            }
+            if !resources.is_null() {
+                resources.write_bytes(0, places);
             }
         }
     };
@@ -479,7 +503,7 @@ pub unsafe extern "C" fn ostler_pool_acquire_n(
             )
         };
         let demand = Demand::plain(pool.caller());
-        Ok(pool.acquire_many(demand, Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
+        Ok(pool.acquire_many(demand, || Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
     });
     if status != OSTLER_OK {
         empty();

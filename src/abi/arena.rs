@@ -1,7 +1,7 @@
 //! Arena: memory in chunks that many threads allocate from and that are given back all at once.
 
 use super::arguments::{clear, name, null, optional_output, out_of_range, output};
-use super::guard::{destroy, guard, leaf, with};
+use super::guard::{destroy, guard, seated, with};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
 use super::status::{
@@ -126,10 +126,7 @@ pub const OSTLER_RESET_RETURN_PAGES: u32 = 1;
 impl From<ArenaError> for Failure {
     fn from(error: ArenaError) -> Self {
         let status = match error {
-            ArenaError::Field(_)
-            | ArenaError::NoSuchChunk { .. }
-            | ArenaError::NoRegion { .. }
-            | ArenaError::IntoItself => OSTLER_E_INVALID_ARGUMENT,
+            ArenaError::Field(_) | ArenaError::NoRegion { .. } | ArenaError::IntoItself => OSTLER_E_INVALID_ARGUMENT,
             ArenaError::Config(ConfigError::Field(error)) => return error.into(),
             ArenaError::Config(ConfigError::Source(error)) => return error.into(),
             ArenaError::Pages(error) => return error.into(),
@@ -259,8 +256,8 @@ pub unsafe extern "C" fn ostler_arena_alloc(
 ) -> ostler_status {
     if !out.is_null()
         && let Some(block) = Block::new(size_bytes, align_bytes)
-        && let Some(arena) = leaf::<_, Arena>(arena)
-        && let Some(start) = arena.alloc_at_hand(arena.record(), block)
+        && let Some(arena) = seated::<_, Arena>(arena)
+        && let Some(start) = Arena::alloc_at_hand(&arena, block)
     {
         // SAFETY: as the header asks.
         unsafe { out.write(start.cast()) };
@@ -270,8 +267,14 @@ pub unsafe extern "C" fn ostler_arena_alloc(
 }
 
 /// The way of a call that may need another region.
+#[cold]
 #[inline(never)]
-fn alloc_guarded(arena: *mut ostler_arena, size_bytes: u64, align_bytes: u64, out: *mut *mut c_void) -> ostler_status {
+extern "C" fn alloc_guarded(
+    arena: *mut ostler_arena,
+    size_bytes: u64,
+    align_bytes: u64,
+    out: *mut *mut c_void,
+) -> ostler_status {
     // SAFETY: as the header asks.
     unsafe { clear(out, std::ptr::null_mut()) };
     with(arena, |arena: &Pin<Arena>| {

@@ -2,7 +2,7 @@
 
 use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT};
 use crate::base::{NAME_BYTES, Name};
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
 /// Empties an output before the call does anything else, so that it is NULL or 0 after every failure.
 ///
@@ -77,6 +77,58 @@ pub fn check_count(count: u32) -> Result<(), Failure> {
         return Ok(());
     }
     Err(out_of_range("count", u64::from(count), "must be at most 1048576"))
+}
+
+/// Empties an array of addresses before the call does anything else.
+///
+/// # Safety
+/// A non-null `pointer` has `count` places that can be written, as the header asks.
+#[inline]
+pub unsafe fn clear_array(pointer: *mut *mut c_void, count: u32) {
+    if !pointer.is_null() && count <= MOST_ELEMENTS {
+        // SAFETY: the caller's promise.
+        unsafe { pointer.write_bytes(0, count as usize) };
+    }
+}
+
+/// An array of addresses to be written; none when `count` is 0.
+///
+/// # Safety
+/// A non-null `pointer` has `count` places that can be written, as the header asks.
+pub unsafe fn array_out<'a>(
+    name: &str,
+    pointer: *mut *mut c_void,
+    count: u32,
+) -> Result<Option<&'a mut [*mut u8]>, Failure> {
+    if count == 0 {
+        return Ok(None);
+    }
+    check_count(count)?;
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: the caller's promise, and the array was cleared.
+    Ok(Some(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), count as usize) }))
+}
+
+/// An array of addresses to be read; none when `count` is 0.
+///
+/// # Safety
+/// A non-null `pointer` has `count` places that can be read, as the header asks.
+pub unsafe fn array_in<'a>(
+    name: &str,
+    pointer: *const *mut c_void,
+    count: u32,
+) -> Result<Option<&'a [*mut u8]>, Failure> {
+    if count == 0 {
+        return Ok(None);
+    }
+    check_count(count)?;
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: the caller's promise.
+    Ok(Some(unsafe { std::slice::from_raw_parts(pointer.cast(), count as usize) }))
 }
 
 /// A text of C that must be there.

@@ -3,7 +3,7 @@
 
 use super::arguments::{check_count, clear, null, optional_output, output};
 use super::buffers::ostler_buffers;
-use super::guard::{leaf, with, with_child};
+use super::guard::{seated, with, with_child};
 use super::status::{Failure, OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
 use crate::memory::buffers::{Buffers, Ending, View};
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn ostler_buffers_get(
 ) -> ostler_status {
     // SAFETY: as the header asks.
     if let Some(out) = unsafe { out.as_mut() }
-        && let Some(buffers) = leaf::<_, Buffers>(buffers)
+        && let Some(buffers) = seated::<_, Buffers>(buffers)
         && let Some((view, memory)) = buffers.get_at_hand(buffers.record(), size_bytes)
     {
         out.value = view.0;
@@ -197,7 +197,7 @@ pub unsafe extern "C" fn ostler_buffers_slice(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_buffers_retain(buffers: *mut ostler_buffers, buffer: ostler_buffer) -> ostler_status {
     let view = View(buffer.value);
-    if leaf::<_, Buffers>(buffers).is_some_and(|buffers| buffers.retain(view).is_ok()) {
+    if seated::<_, Buffers>(buffers).is_some_and(|buffers| buffers.retain(view).is_ok()) {
         return OSTLER_OK;
     }
     with_child(buffers, |buffers: &Pin<Buffers>| Ok(buffers.retain(view)?))
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn ostler_buffers_retain(buffers: *mut ostler_buffers, buf
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_buffers_release(buffers: *mut ostler_buffers, buffer: ostler_buffer) -> ostler_status {
     let view = View(buffer.value);
-    if leaf::<_, Buffers>(buffers).and_then(|buffers| buffers.release_at_hand(buffers.record(), view)).is_some() {
+    if seated::<_, Buffers>(buffers).and_then(|buffers| buffers.release_at_hand(buffers.record(), view)).is_some() {
         return OSTLER_OK;
     }
     release_guarded(buffers, view)

@@ -5,7 +5,6 @@ use super::arguments::{clear, name, optional_output, output};
 use super::guard::{destroy, guard, with};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
-use super::receipt::ostler_receipt;
 use super::status::{
     Failure, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_STALE_BUFFER,
     ostler_status,
@@ -108,10 +107,9 @@ const _: () = assert!(OSTLER_BUFFERS_CLASSES as usize == crate::memory::buffers:
 impl From<BuffersError> for Failure {
     fn from(error: BuffersError) -> Self {
         let status = match error {
-            BuffersError::Field(_)
-            | BuffersError::PastTheEnd { .. }
-            | BuffersError::NoSuchChunk { .. }
-            | BuffersError::NoSuchClass { .. } => OSTLER_E_INVALID_ARGUMENT,
+            BuffersError::Field(_) | BuffersError::PastTheEnd { .. } | BuffersError::NoSuchClass { .. } => {
+                OSTLER_E_INVALID_ARGUMENT
+            }
             BuffersError::Source(error) => return error.into(),
             BuffersError::Pages(error) => return error.into(),
             BuffersError::Closed => OSTLER_E_CLOSED,
@@ -270,35 +268,6 @@ pub unsafe extern "C" fn ostler_buffers_get_class_stats(
             gets: stats.gets,
             ..zeroed()
         });
-        Ok(())
-    })
-}
-
-/// Tells what a chunk was asked to be, what it got, and why; as ostler_arena_get_receipt does.
-///
-/// Parameters:
-/// - buffers: borrowed.
-/// - chunk_index: 0 to chunks - 1 of ostler_buffers_get_stats; a trim may change the order.
-/// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
-///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
-/// OSTLER_E_FORKED, OSTLER_E_PANIC
-///
-/// Thread-safety: Thread-safe.
-/// NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
-/// Blocking: as long as the kernel takes to tell; may be called from any callback.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ostler_buffers_get_receipt(
-    buffers: *mut ostler_buffers,
-    chunk_index: u64,
-    out: *mut ostler_receipt,
-) -> ostler_status {
-    // SAFETY: as the header asks.
-    let out = unsafe { prepare("out", out) };
-    with(buffers, |buffers: &Pin<Buffers>| {
-        let out = out?;
-        out.fill(&ostler_receipt::from(&buffers.receipt(chunk_index)?));
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 
 use super::arguments::{MOST_ELEMENTS, check_count, clear, null, out_of_range, output};
 use super::cancel::{given, ostler_cancel};
-use super::guard::{destroy, guard, leaf, with, with_child};
+use super::guard::{destroy, guard, seated, with, with_child};
 use super::pool::{ostler_times, times};
 use super::status::{
     Failure, OSTLER_E_ALREADY_COMPLETED, OSTLER_E_BUSY, OSTLER_E_CANCELLED, OSTLER_E_CLOSED, OSTLER_E_EXHAUSTED,
@@ -41,7 +41,7 @@ pub type ostler_cell_callback = Option<
 pub struct ostler_deferred_config {
     /// sizeof(ostler_deferred_config).
     pub struct_size: u32,
-    /// How many cells there are; 1 to 1048576; 0: 1024. The memory for all is taken at once, 128 bytes each.
+    /// How many cells there are; 1 to 1048576; 0: 1024. The memory for all is taken at once, 64 bytes each.
     pub capacity: u32,
     /// Gets each value that is not NULL, was accepted, and that nobody will take, because its cell was released; may be
     /// NULL. It may call the library, but not destroy its own set.
@@ -63,7 +63,7 @@ pub struct ostler_deferred_stats {
     pub in_use: u64,
     /// Those of them to which nothing has come.
     pub pending: u64,
-    /// Most that were out at once.
+    /// Most that were out at once; of what several threads get and free at the same time it may miss some.
     pub peak_in_use: u64,
     /// Cells that were given out.
     pub acquires: u64,
@@ -138,7 +138,13 @@ impl Recipient for Host {
     }
 }
 
+#[inline(always)]
 fn outcome_of(end: End) -> ostler_status {
+    if end == End::Completed { OSTLER_OK } else { status_of(end) }
+}
+
+#[cold]
+fn status_of(end: End) -> ostler_status {
     match end {
         End::Completed => OSTLER_OK,
         End::Failed(status) => status,
@@ -220,7 +226,8 @@ pub unsafe extern "C" fn ostler_deferred_acquire(
 ) -> ostler_status {
     // SAFETY: as the header asks.
     if let Some(out) = unsafe { out.as_mut() }
-        && let Some(cell) = leaf::<_, Deferred>(deferred).and_then(|deferred| deferred.acquire_free())
+        && let Some(deferred) = seated::<_, Deferred>(deferred)
+        && let Some(cell) = deferred.acquire_in_window(deferred.lane())
     {
         *out = ostler_cell { value: cell.0 };
         return OSTLER_OK;
@@ -265,6 +272,10 @@ pub unsafe extern "C" fn ostler_deferred_acquire_n(
     count: u32,
     cells: *mut ostler_cell,
 ) -> ostler_status {
+    // SAFETY: as the header asks.
+    if unsafe { acquire_few(deferred, count, cells) } {
+        return OSTLER_OK;
+    }
     let empty = || {
         for place in 0..(if count <= MOST_ELEMENTS && !cells.is_null() { count as usize } else { 0 }) {
             // SAFETY: as the header asks: an array of count elements.
@@ -282,6 +293,25 @@ pub unsafe extern "C" fn ostler_deferred_acquire_n(
         empty();
     }
     status
+}
+
+/// Takes a few cells when that is all that there is to do.
+///
+/// # Safety
+/// As for [`ostler_deferred_acquire_n`].
+#[inline(always)]
+unsafe fn acquire_few(deferred: *mut ostler_deferred, count: u32, cells: *mut ostler_cell) -> bool {
+    const FEW: u32 = 64;
+    if cells.is_null() || !(1..=FEW).contains(&count) {
+        return false;
+    }
+    let Some(deferred) = seated::<_, Deferred>(deferred) else { return false };
+    // SAFETY: the caller's promise; a key is one word, as a cell is, and the words are written first.
+    let keys = unsafe {
+        cells.write_bytes(0, count as usize);
+        std::slice::from_raw_parts_mut(cells.cast::<Key>(), count as usize)
+    };
+    deferred.acquire_many_in_window(keys, deferred.lane()).is_some()
 }
 
 /// Checks an array of cells; none when it is empty.
@@ -318,7 +348,7 @@ pub unsafe extern "C" fn ostler_deferred_complete(
     let cell = Key(cell.value);
     let end = if outcome == OSTLER_OK { End::Completed } else { End::Failed(outcome) };
     let settled = Settled { end, value };
-    let filled = leaf::<_, Deferred>(deferred).and_then(|deferred| deferred.fill(cell, settled).ok());
+    let filled = seated::<_, Deferred>(deferred).and_then(|deferred| deferred.fill(cell, settled).ok());
     if filled == Some(Finished::Kept) {
         return OSTLER_OK;
     }
@@ -421,9 +451,8 @@ unsafe fn take_settled(
 ) -> bool {
     // SAFETY: the caller's promise.
     let Some(outcome) = (unsafe { outcome.as_mut() }) else { return false };
-    let Some(settled) = leaf::<_, Deferred>(deferred).and_then(|deferred| deferred.poll(Key(cell.value)).ok()) else {
-        return false;
-    };
+    let Some(deferred) = seated::<_, Deferred>(deferred) else { return false };
+    let Some(settled) = deferred.poll_in_window(Key(cell.value), deferred.lane()) else { return false };
     *outcome = outcome_of(settled.end);
     // SAFETY: the caller's promise.
     unsafe { clear(value, settled.value) };

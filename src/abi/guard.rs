@@ -2,7 +2,7 @@
 
 use super::status::{Failure, OSTLER_E_FORKED, OSTLER_E_PANIC, OSTLER_OK, ostler_status};
 use crate::base::faults::{self, Point};
-use crate::base::handles::{self, Handled, Leaf, Pin};
+use crate::base::handles::{self, Handled, Laned, Pin, Seated};
 use crate::base::thread::ThreadRecord;
 use crate::base::{Owner, fork, panics};
 
@@ -67,10 +67,10 @@ pub fn with_child<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> R
     })
 }
 
-/// The object for a call that has next to nothing to do, before the guard: see [`Leaf`].
+/// The object for a call that has next to nothing to do, before the guard: see [`Seated`].
 #[inline(always)]
-pub fn leaf<H, T: Handled>(handle: *mut H) -> Option<Leaf<T>> {
-    Leaf::enter(handle as u64)
+pub fn seated<H, T: Laned>(handle: *mut H) -> Option<Seated<T>> {
+    Seated::enter(handle as u64)
 }
 
 /// Destroys the object behind the handle; NULL is nothing to do.

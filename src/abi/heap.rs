@@ -4,9 +4,13 @@
 //! Freeing one twice, or an address that the heap did not give out, is found at the call; a checked heap also finds what was
 //! written beside a block.
 
+mod many;
+
+pub use many::*;
+
 use super::arguments::{clear, flag, name, null, optional_output, output};
 use super::cancel::{given, ostler_cancel};
-use super::guard::{destroy, guard, leaf, with, with_child};
+use super::guard::{destroy, guard, seated, with, with_child};
 use super::library::OSTLER_NAME_BYTES;
 use super::page_source::{self, ostler_page_source};
 use super::status::{
@@ -138,7 +142,6 @@ impl From<HeapError> for Failure {
             HeapError::Pages(error) => return error.into(),
             HeapError::Wait(end) => return end.into(),
             HeapError::Field(_)
-            | HeapError::NoSuchChunk { .. }
             | HeapError::NotPinned
             | HeapError::AdoptedSize { .. }
             | HeapError::AdoptedTwice { .. } => OSTLER_E_INVALID_ARGUMENT,
@@ -222,7 +225,7 @@ pub unsafe extern "C" fn ostler_heap_create(
         // SAFETY: as the header asks of the source in it.
         let config = unsafe { checked(&config)? };
         let slot = handles::reserve(Kind::Heap)?;
-        let heap = Heap::new(config)?;
+        let heap = Heap::new(slot.owner(), config)?;
         *out = slot.publish(heap) as *mut ostler_heap;
         Ok(())
     })
@@ -253,7 +256,7 @@ pub unsafe extern "C" fn ostler_heap_alloc(
 ) -> ostler_status {
     if !out.is_null()
         && let Some(block) =
-            leaf::<_, Heap>(heap).and_then(|heap| heap.alloc_at_hand(heap.record(), size_bytes, align_bytes))
+            seated::<_, Heap>(heap).and_then(|heap| Heap::alloc_at_hand(&heap, size_bytes, align_bytes))
     {
         // SAFETY: as the header asks.
         unsafe { clear(out, block.cast()) };
@@ -263,8 +266,14 @@ pub unsafe extern "C" fn ostler_heap_alloc(
 }
 
 /// The way of a call that finds nothing at hand, or has something to tell.
+#[cold]
 #[inline(never)]
-fn alloc_guarded(heap: *mut ostler_heap, size_bytes: u64, align_bytes: u64, out: *mut *mut c_void) -> ostler_status {
+extern "C" fn alloc_guarded(
+    heap: *mut ostler_heap,
+    size_bytes: u64,
+    align_bytes: u64,
+    out: *mut *mut c_void,
+) -> ostler_status {
     // SAFETY: as the header asks.
     unsafe { clear(out, std::ptr::null_mut()) };
     with(heap, |heap: &Pin<Heap>| {
@@ -290,15 +299,16 @@ fn alloc_guarded(heap: *mut ostler_heap, size_bytes: u64, align_bytes: u64, out:
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_heap_free(heap: *mut ostler_heap, address: *mut c_void) -> ostler_status {
-    if leaf::<_, Heap>(heap).and_then(|heap| heap.free_at_hand(heap.record(), address.cast())).is_some() {
+    if seated::<_, Heap>(heap).and_then(|heap| Heap::free_at_hand(&heap, address.cast())).is_some() {
         return OSTLER_OK;
     }
     free_guarded(heap, address)
 }
 
 /// The way of a block that cannot be kept at hand, or has something to tell.
+#[cold]
 #[inline(never)]
-fn free_guarded(heap: *mut ostler_heap, address: *mut c_void) -> ostler_status {
+extern "C" fn free_guarded(heap: *mut ostler_heap, address: *mut c_void) -> ostler_status {
     with_child(heap, |heap: &Pin<Heap>| {
         if address.is_null() {
             return Ok(());

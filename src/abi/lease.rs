@@ -1,7 +1,7 @@
 //! Lease: what is done with the use of one resource, until it ends. A second end is an error and harms nobody.
 
 use super::arguments::{check_count, clear, null, output};
-use super::guard::{leaf, with, with_child};
+use super::guard::{seated, with, with_child};
 use super::pool::{lease_info, ostler_lease, ostler_lease_info, ostler_pool};
 use super::status::{OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
@@ -24,17 +24,19 @@ use std::ffi::c_void;
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_pool_release(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
-    let lease = Lease(lease.value);
-    if leaf::<_, Pool>(pool).and_then(|pool| pool.release_in_window(lease, pool.record())).is_some() {
+    let released =
+        seated::<_, Pool>(pool).and_then(|pool| pool.release_in_window(Lease(lease.value), pool.record(), pool.lane()));
+    if released.is_some() {
         return OSTLER_OK;
     }
     release_guarded(pool, lease)
 }
 
 /// The way of a call that may have to look, to reset or to serve somebody.
+#[cold]
 #[inline(never)]
-fn release_guarded(pool: *mut ostler_pool, lease: Lease) -> ostler_status {
-    with_child(pool, |pool: &Pin<Pool>| Ok(pool.release(lease, pool.caller())?))
+extern "C" fn release_guarded(pool: *mut ostler_pool, lease: ostler_lease) -> ostler_status {
+    with_child(pool, |pool: &Pin<Pool>| Ok(pool.release(Lease(lease.value), pool.caller())?))
 }
 
 /// Gives a resource back that nobody shall have any more: it is destroyed on this thread, and another may be made.

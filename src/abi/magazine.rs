@@ -2,9 +2,9 @@
 //! call; see ostler_inline.h. What lies in a magazine is free for everybody: when a slab has nothing else left, it is taken
 //! back.
 
-use super::arguments::{clear, output};
+use super::arguments::{array_in, array_out, clear, clear_array, output};
 use super::guard::{guard, with, with_child};
-use super::slab::{array_in, array_out, clear_slots, ostler_slab};
+use super::slab::ostler_slab;
 use super::status::{Failure, OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
 use crate::memory::slab::Slab;
@@ -162,10 +162,10 @@ pub unsafe extern "C" fn ostler_magazine_get_n(
     slots: *mut *mut c_void,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    unsafe { clear_slots(slots, count) };
+    unsafe { clear_array(slots, count) };
     with_slab_of(magazine, |slab, place| {
         // SAFETY: as the header asks.
-        let Some(slots) = (unsafe { array_out(slots, count)? }) else { return Ok(()) };
+        let Some(slots) = (unsafe { array_out("slots", slots, count)? }) else { return Ok(()) };
         Ok(slab.get_n_through(Some(place.magazine()), slots)?)
     })
 }
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn ostler_magazine_put_n(
     unsafe { clear(put, 0) };
     with_slab_of(magazine, |slab, place| {
         // SAFETY: as the header asks.
-        let Some(slots) = (unsafe { array_in(slots, count)? }) else { return Ok(()) };
+        let Some(slots) = (unsafe { array_in("slots", slots, count)? }) else { return Ok(()) };
         let (done, result) = slab.put_n_through(Some(place.magazine()), slots);
         // SAFETY: as the header asks.
         unsafe { clear(put, done) };

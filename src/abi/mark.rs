@@ -2,8 +2,8 @@
 
 use super::arena::ostler_arena;
 use super::arguments::{clear, null, output};
-use super::guard::with;
-use super::status::ostler_status;
+use super::guard::{seated, with};
+use super::status::{OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
 use crate::memory::arena::{Arena, Mark};
 
@@ -48,6 +48,21 @@ impl From<ostler_mark> for Mark {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_arena_mark(arena: *mut ostler_arena, out: *mut ostler_mark) -> ostler_status {
+    if !out.is_null()
+        && let Some(arena) = seated::<_, Arena>(arena)
+        && let Some(mark) = arena.mark_at_hand()
+    {
+        // SAFETY: as the header asks.
+        unsafe { out.write(mark.into()) };
+        return OSTLER_OK;
+    }
+    mark_guarded(arena, out)
+}
+
+/// The way to a moment that was not marked before.
+#[cold]
+#[inline(never)]
+extern "C" fn mark_guarded(arena: *mut ostler_arena, out: *mut ostler_mark) -> ostler_status {
     // SAFETY: as the header asks.
     unsafe { clear(out, ostler_mark::EMPTY) };
     with(arena, |arena: &Pin<Arena>| {
@@ -74,6 +89,20 @@ pub unsafe extern "C" fn ostler_arena_mark(arena: *mut ostler_arena, out: *mut o
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_arena_rewind(arena: *mut ostler_arena, mark: *const ostler_mark) -> ostler_status {
+    // SAFETY: a non-null mark is readable, as the header asks.
+    if let Some(mark) = unsafe { mark.as_ref() }
+        && let Some(arena) = seated::<_, Arena>(arena)
+        && arena.rewind_at_hand(Mark::from(*mark))
+    {
+        return OSTLER_OK;
+    }
+    rewind_guarded(arena, mark)
+}
+
+/// The way to a mark that is not the last one, and past what other threads allocated.
+#[cold]
+#[inline(never)]
+extern "C" fn rewind_guarded(arena: *mut ostler_arena, mark: *const ostler_mark) -> ostler_status {
     with(arena, |arena: &Pin<Arena>| {
         // SAFETY: a non-null mark is readable, as the header asks.
         let mark = unsafe { mark.as_ref() }.ok_or_else(|| null("mark"))?;

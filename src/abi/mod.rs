@@ -42,6 +42,7 @@ pub mod templates;
 pub mod testkit;
 pub mod topology;
 pub mod tracing;
+pub mod turn;
 
 #[cfg(feature = "faults")]
 mod faults;

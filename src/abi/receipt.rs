@@ -1,20 +1,26 @@
-//! Receipt: what each chunk of an arena or a heap asked for, what it got, and why, checked against the kernel.
+//! Receipt: what each chunk of an arena, heap, slab or set of buffers asked for, what it got, and why, checked against the
+//! kernel.
 
 use super::arena::ostler_arena;
 use super::arguments::{clear, optional_output, print};
+use super::buffers::ostler_buffers;
 use super::guard::with;
 use super::heap::ostler_heap;
 use super::page_source::OSTLER_SET_WORDS;
-use super::status::ostler_status;
+use super::slab::ostler_slab;
+use super::status::{Failure, OSTLER_E_INVALID_ARGUMENT, ostler_status};
 use super::structs::{prepare, versioned, zeroed};
-use crate::base::handles::Pin;
+use crate::base::handles::{Handled, Pin};
 use crate::memory::arena::Arena;
+use crate::memory::buffers::Buffers;
 use crate::memory::heap::Heap;
+use crate::memory::inspection::{Inspect, InspectionError};
 use crate::memory::pages::{Limit, MAX_STEPS, Options};
 use crate::memory::placing::PlacedBy;
 use crate::memory::policy::NodePolicy;
 use crate::memory::receipt::{Receipt, Table};
 use crate::memory::residency::Method;
+use crate::memory::slab::Slab;
 use std::ffi::c_char;
 
 /// Nothing stood in the way.
@@ -222,6 +228,15 @@ pub struct ostler_receipt {
 
 versioned!(ostler_receipt);
 
+impl From<InspectionError> for Failure {
+    fn from(error: InspectionError) -> Self {
+        match error {
+            InspectionError::NoSuchChunk { .. } => Self::new(OSTLER_E_INVALID_ARGUMENT, format_args!("{error}")),
+            InspectionError::OutOfMemory(error) => error.into(),
+        }
+    }
+}
+
 impl From<&Receipt> for ostler_receipt {
     fn from(receipt: &Receipt) -> Self {
         let found = &receipt.found;
@@ -259,6 +274,44 @@ impl From<&Receipt> for ostler_receipt {
     }
 }
 
+/// # Safety
+/// `out` is as the header asks.
+unsafe fn get_receipt<H, T: Handled + Inspect>(
+    object: *mut H,
+    chunk_index: u64,
+    out: *mut ostler_receipt,
+) -> ostler_status {
+    // SAFETY: the caller's promise.
+    let out = unsafe { prepare("out", out) };
+    with(object, |object: &Pin<T>| {
+        let out = out?;
+        out.fill(&ostler_receipt::from(&object.receipt(chunk_index)?));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// `buffer` and `needed_bytes` are as the header asks.
+unsafe fn print_receipts<H, T: Handled + Inspect>(
+    object: *mut H,
+    buffer: *mut c_char,
+    buffer_bytes: u64,
+    needed_bytes: *mut u64,
+) -> ostler_status {
+    // SAFETY: the caller's promise.
+    let needed = unsafe { optional_output(needed_bytes, 0) };
+    if buffer_bytes > 0 {
+        // SAFETY: the caller's promise.
+        unsafe { clear(buffer, 0) };
+    }
+    with(object, |object: &Pin<T>| {
+        let receipts = object.receipts()?;
+        let table = || Table(&receipts).to_string();
+        // SAFETY: the caller's promise.
+        unsafe { print(table, buffer, buffer_bytes, needed) }
+    })
+}
+
 /// Tells what a chunk was asked to be, what it got, and why. Asks the kernel anew each time, because pages come, go,
 /// merge and move.
 ///
@@ -268,7 +321,7 @@ impl From<&Receipt> for ostler_receipt {
 /// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
-/// OSTLER_E_FORKED, OSTLER_E_PANIC
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -281,12 +334,7 @@ pub unsafe extern "C" fn ostler_arena_get_receipt(
     out: *mut ostler_receipt,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    let out = unsafe { prepare("out", out) };
-    with(arena, |arena: &Pin<Arena>| {
-        let out = out?;
-        out.fill(&ostler_receipt::from(&arena.receipt(chunk_index)?));
-        Ok(())
-    })
+    unsafe { get_receipt::<_, Arena>(arena, chunk_index, out) }
 }
 
 /// Writes the receipts of all chunks as a table for people, with a line below each chunk for every step that did not
@@ -299,7 +347,7 @@ pub unsafe extern "C" fn ostler_arena_get_receipt(
 /// - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
-/// OSTLER_E_FORKED, OSTLER_E_PANIC
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: arena NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
@@ -313,27 +361,18 @@ pub unsafe extern "C" fn ostler_arena_print_receipts(
     needed_bytes: *mut u64,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    let needed = unsafe { optional_output(needed_bytes, 0) };
-    if buffer_bytes > 0 {
-        // SAFETY: as the header asks.
-        unsafe { clear(buffer, 0) };
-    }
-    with(arena, |arena: &Pin<Arena>| {
-        let table = || Table(&arena.receipts()).to_string();
-        // SAFETY: as the header asks.
-        unsafe { print(table, buffer, buffer_bytes, needed) }
-    })
+    unsafe { print_receipts::<_, Arena>(arena, buffer, buffer_bytes, needed_bytes) }
 }
 
 /// Tells what a chunk of a heap was asked to be, what it got, and why, as ostler_arena_get_receipt does.
 ///
 /// Parameters:
 /// - heap: borrowed.
-/// - chunk_index: from 0 on; adopted memory has no receipt, and a trim may change the order.
+/// - chunk_index: 0 to chunks - 1 of ostler_heap_get_stats; a trim may change the order.
 /// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
 ///
-/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT (also when there are no more chunks), OSTLER_E_INVALID_HANDLE,
-/// OSTLER_E_CLOSED, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: heap NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
@@ -346,15 +385,10 @@ pub unsafe extern "C" fn ostler_heap_get_receipt(
     out: *mut ostler_receipt,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    let out = unsafe { prepare("out", out) };
-    with(heap, |heap: &Pin<Heap>| {
-        let out = out?;
-        out.fill(&ostler_receipt::from(&heap.receipt(chunk_index)?));
-        Ok(())
-    })
+    unsafe { get_receipt::<_, Heap>(heap, chunk_index, out) }
 }
 
-/// Writes the receipts of all chunks that a heap has mapped as a table for people.
+/// Writes the receipts of all chunks of a heap as a table for people, as ostler_arena_print_receipts does.
 ///
 /// Parameters:
 /// - heap: borrowed.
@@ -377,15 +411,105 @@ pub unsafe extern "C" fn ostler_heap_print_receipts(
     needed_bytes: *mut u64,
 ) -> ostler_status {
     // SAFETY: as the header asks.
-    let needed = unsafe { optional_output(needed_bytes, 0) };
-    if buffer_bytes > 0 {
-        // SAFETY: as the header asks.
-        unsafe { clear(buffer, 0) };
-    }
-    with(heap, |heap: &Pin<Heap>| {
-        let receipts = heap.receipts()?;
-        let table = || Table(&receipts).to_string();
-        // SAFETY: as the header asks.
-        unsafe { print(table, buffer, buffer_bytes, needed) }
-    })
+    unsafe { print_receipts::<_, Heap>(heap, buffer, buffer_bytes, needed_bytes) }
+}
+
+/// Tells what a chunk of a slab was asked to be, what it got, and why, as ostler_arena_get_receipt does.
+///
+/// Parameters:
+/// - slab: borrowed.
+/// - chunk_index: 0 to chunks - 1 of ostler_slab_get_stats, in the order of addresses.
+/// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: slab NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_slab_get_receipt(
+    slab: *mut ostler_slab,
+    chunk_index: u64,
+    out: *mut ostler_receipt,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { get_receipt::<_, Slab>(slab, chunk_index, out) }
+}
+
+/// Writes the receipts of all chunks of a slab as a table for people, as ostler_arena_print_receipts does.
+///
+/// Parameters:
+/// - slab: borrowed.
+/// - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+/// - buffer_bytes: its size; 0 writes nothing.
+/// - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: slab NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_slab_print_receipts(
+    slab: *mut ostler_slab,
+    buffer: *mut c_char,
+    buffer_bytes: u64,
+    needed_bytes: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { print_receipts::<_, Slab>(slab, buffer, buffer_bytes, needed_bytes) }
+}
+
+/// Tells what a chunk of a set of buffers was asked to be, what it got, and why, as ostler_arena_get_receipt does.
+///
+/// Parameters:
+/// - buffers: borrowed.
+/// - chunk_index: 0 to chunks - 1 of ostler_buffers_get_stats; a trim may change the order.
+/// - out: its struct_size is set by the caller; the rest is written only on success, else 0.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_buffers_get_receipt(
+    buffers: *mut ostler_buffers,
+    chunk_index: u64,
+    out: *mut ostler_receipt,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { get_receipt::<_, Buffers>(buffers, chunk_index, out) }
+}
+
+/// Writes the receipts of all chunks of a set of buffers as a table for people, as ostler_arena_print_receipts does.
+///
+/// Parameters:
+/// - buffers: borrowed.
+/// - buffer: written only on success; NUL-terminated UTF-8, cut to what fits.
+/// - buffer_bytes: its size; 0 writes nothing.
+/// - needed_bytes: written only on success, else 0: the size that the whole table needs, its NUL included.
+///
+/// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+/// OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe.
+/// NULL: buffers NULL is OSTLER_E_INVALID_HANDLE; buffer may be NULL when buffer_bytes is 0; needed_bytes may be NULL.
+/// Blocking: as long as the kernel takes to tell; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_buffers_print_receipts(
+    buffers: *mut ostler_buffers,
+    buffer: *mut c_char,
+    buffer_bytes: u64,
+    needed_bytes: *mut u64,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { print_receipts::<_, Buffers>(buffers, buffer, buffer_bytes, needed_bytes) }
 }

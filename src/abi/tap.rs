@@ -10,7 +10,7 @@ use super::status::{
 };
 use crate::base::handles::Pin;
 use crate::memory::stretch::StretchError;
-use crate::pool::{Lease, OpenTap, Pool, Slot, TAP_LAYOUT, TAP_ROOM, Tap};
+use crate::pool::{Demand, Lease, OpenTap, Pool, Resource, Slot, TAP_LAYOUT, TAP_ROOM, Tap};
 use std::ffi::c_void;
 use std::mem::offset_of;
 
@@ -163,19 +163,59 @@ pub unsafe extern "C" fn ostler_tap_acquire(
     lease: *mut ostler_lease,
     resource: *mut *mut c_void,
 ) -> ostler_status {
+    let wait = |pool: &Pin<Pool>, demand| Ok(acquire(pool, demand, timeout_ns, given(cancel)?.as_deref())?);
+    // SAFETY: as the header asks.
+    unsafe { leasing_through(tap, lease, resource, wait) }
+}
+
+/// Leases a resource as ostler_pool_try_acquire does, first of all one that is idle in the tap.
+///
+/// Parameters:
+/// - tap: borrowed.
+/// - lease: written only on success, else 0; as ostler_tap_acquire gives it.
+/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+///
+/// Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
+/// OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a tap.
+/// NULL: tap NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
+/// Blocking: as long as create and validate take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_try_acquire(
+    tap: *mut ostler_tap,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { leasing_through(tap, lease, resource, |pool, demand| Ok(pool.try_acquire(demand)?)) }
+}
+
+/// A call that leases what is idle in the tap, else what `other` finds.
+///
+/// # Safety
+/// As for [`leasing`].
+unsafe fn leasing_through(
+    tap: *mut ostler_tap,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+    other: impl FnOnce(&Pin<Pool>, Demand) -> Result<(Lease, Resource), Failure>,
+) -> ostler_status {
     let open = match OpenTap::find(tap.cast()) {
         Ok(open) => open,
         Err(error) => {
-            // SAFETY: as the header asks.
+            // SAFETY: the caller's promise.
             unsafe { clear_lease(lease, resource) };
             return guard(|| Err(error.into()));
         }
     };
     let take = |pool: &Pin<Pool>| match pool.acquire_at_tap(open, pool.caller()) {
         Ok(at_hand) => Ok(at_hand),
-        Err(demand) => Ok(acquire(pool, demand, timeout_ns, given(cancel)?.as_deref())?),
+        Err(demand) => other(pool, demand),
     };
-    // SAFETY: as the header asks.
+    // SAFETY: the caller's promise.
     unsafe { leasing(open.pool as *mut ostler_pool, lease, resource, take) }
 }
 

@@ -38,7 +38,7 @@ pub struct ostler_tracing_config {
     /// Frames of a call stack, innermost first; at most 64; 0: 32.
     pub max_frames: u32,
     /// Of the bytes that are handed out as blocks, one in so many is looked at on average, and the block that it falls
-    /// into is remembered; 1: every block; 0: 8388608. A larger block is found more surely, and stands for fewer.
+    /// into is remembered; 1: every block; 0: 16777216. A larger block is found more surely, and stands for fewer.
     pub sample_bytes: u64,
     /// What the sample is drawn with: the same seed finds the same blocks in a thread that takes the same ones; 0 is a
     /// seed like any other.

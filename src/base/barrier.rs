@@ -1,6 +1,7 @@
 //! The two sides of an asymmetric fence: those who pass often pay nothing, the rare other side makes every core pass a
 //! barrier (membarrier(2), Linux 4.14).
 
+use super::fork;
 use std::sync::atomic::{AtomicU8, Ordering::*, compiler_fence, fence};
 use std::time::Duration;
 
@@ -16,10 +17,14 @@ static ONCE: std::sync::Once = std::sync::Once::new();
 const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
 const PRIVATE_EXPEDITED: i32 = 1 << 3;
 
-/// To be called before the first object exists.
+/// To be called before the first object exists, and after [`fork::watch`].
 pub fn choose() {
-    let mode = || if membarrier(REGISTER_PRIVATE_EXPEDITED) == 0 { BARRIER } else { FENCED };
-    ONCE.call_once(|| MODE.store(mode(), SeqCst));
+    ONCE.call_once(|| {
+        if membarrier(REGISTER_PRIVATE_EXPEDITED) == 0 {
+            MODE.store(BARRIER, SeqCst);
+            fork::set_swift(true);
+        }
+    });
 }
 
 /// Whether the frequent side pays nothing, so that it may be inline code of the host.
@@ -43,6 +48,7 @@ pub fn heavy() {
     if MODE.load(SeqCst) != FENCED && membarrier(PRIVATE_EXPEDITED) != 0 {
         // Those who began before have had a scheduler tick to make their store visible.
         MODE.store(LOST, SeqCst);
+        fork::set_swift(false);
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -118,6 +118,7 @@ pub struct Deadline(u64);
 
 impl Deadline {
     pub const NEVER: Self = Self(u64::MAX);
+    pub const NOW: Self = Self(0);
 
     /// The moment `timeout_ns` from now; [`FOREVER`] (or anything that far) is never.
     pub fn after(timeout_ns: u64) -> Self {

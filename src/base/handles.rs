@@ -8,9 +8,13 @@
 //! The life of a slot: `FREE` → `LIVE` → `CLOSING` (destroy runs) → `ORPHANED` (destroyed, but leases or tickets are
 //! still out) → `FREE` with the next generation.
 
+mod seat;
+
+pub use seat::{LaneOf, Laned, Seat, Seated};
+
 use super::alloc::{self, OutOfMemory};
 use super::hazards::{self, Hazard};
-use super::pockets::{self, Reach};
+use super::pockets;
 use super::thread::{self, Caller, ThreadRecord};
 use super::{Owner, barrier, callback, fork, injection, nesting, panics};
 use parking_lot::Mutex;
@@ -90,6 +94,9 @@ impl Kind {
 pub trait Handled: Send + Sync + Sized + 'static {
     const KIND: Kind;
 
+    /// How what a thread has of the object for itself is found, where short calls begin at the thread's seat: see [`Laned`].
+    const LANE: Option<LaneOf<Self>> = None;
+
     /// Refuses new work from now on and ends every wait inside the object with "closed".
     fn begin_destroy(&self);
 
@@ -139,6 +146,7 @@ const MARK: u64 = 1 << 63;
 const KIND_SHIFT: u32 = 56;
 const SLOT_SHIFT: u32 = 32;
 const SLOT_MASK: u64 = (1 << 24) - 1;
+const GENERATION: u64 = (1 << 32) - 1;
 
 // The word of a slot: state:8 | kind:8 | generation:32.
 const FREE: u64 = 0;
@@ -160,6 +168,17 @@ struct Slot {
     object: AtomicPtr<()>,
     /// Destroys the object, its type forgotten; for a shutdown.
     destroy: AtomicPtr<()>,
+}
+
+impl Slot {
+    #[allow(clippy::declare_interior_mutable_const)] // each use is to be one of its own
+    const VACANT: Self = Self {
+        // Generations begin at 1, so that no handle is a round number.
+        word: AtomicU64::new(FREE | 1),
+        shared_pins: AtomicU32::new(0),
+        object: AtomicPtr::new(std::ptr::null_mut()),
+        destroy: AtomicPtr::new(std::ptr::null_mut()),
+    };
 }
 
 type DestroyFn = fn(u64) -> Result<(), HandleError>;
@@ -237,13 +256,7 @@ fn grow_table(index: usize) -> Result<(), OutOfMemory> {
         return Ok(());
     }
     let mut slots = alloc::try_vec(CHUNK_SLOTS)?;
-    slots.extend((0..CHUNK_SLOTS).map(|_| Slot {
-        // Generations begin at 1, so that no handle is a round number.
-        word: AtomicU64::new(FREE | 1),
-        shared_pins: AtomicU32::new(0),
-        object: AtomicPtr::new(std::ptr::null_mut()),
-        destroy: AtomicPtr::new(std::ptr::null_mut()),
-    }));
+    slots.extend((0..CHUNK_SLOTS).map(|_| Slot::VACANT));
     chunk.store(Vec::leak(slots).as_mut_ptr(), Release);
     Ok(())
 }
@@ -275,7 +288,7 @@ fn index_of(handle: u64) -> usize {
 #[inline]
 fn expected(handle: u64, state: u64) -> u64 {
     let kind = (handle >> KIND_SHIFT) & 0x7f;
-    state | (kind << 32) | (handle & 0xffff_ffff)
+    state | (kind << 32) | (handle & GENERATION)
 }
 
 /// Which states of an object a call may find.
@@ -333,7 +346,14 @@ impl<T: Handled> Pin<T> {
             let hold = Hold::take(record, slot, handle);
             let word = slot.word.load(SeqCst);
             if word == expected(handle, LIVE) || admits(word, handle, admit) {
-                return Ok(Self { object: slot.object.load(Relaxed).cast(), slot, hold });
+                let object: *const T = slot.object.load(Relaxed).cast();
+                if let (Some(lane_of), Some(record)) = (T::LANE, record)
+                    && !record.seat(Owner(handle)).is_at(handle)
+                {
+                    // SAFETY: the hold keeps it.
+                    seat::sit_down(record, handle, slot, unsafe { &*object }, lane_of);
+                }
+                return Ok(Self { object, slot, hold });
             }
             hold.let_go(slot);
         }
@@ -430,47 +450,6 @@ pub fn pin<T: Handled>(handle: u64) -> Result<Pin<T>, HandleError> {
 #[inline]
 pub fn pin_on<T: Handled>(record: Option<&'static ThreadRecord>, handle: u64) -> Result<Pin<T>, HandleError> {
     Pin::new(record, handle, Admit::New)
-}
-
-/// A live object in the hands of a call that has only a few instructions to do: it waits for no one, calls nobody and cannot
-/// panic. They are a window of the caller's pocket (see [`super::pockets`]), and while that lasts the object does.
-pub struct Leaf<T: Handled> {
-    object: *const T,
-    record: &'static ThreadRecord,
-    _window: Reach<'static>,
-}
-
-impl<T: Handled> Leaf<T> {
-    /// Nothing when there is something to tell, which the long way does.
-    #[inline(always)]
-    pub fn enter(handle: u64) -> Option<Self> {
-        let is_of_kind = handle >> KIND_SHIFT == (MARK >> KIND_SHIFT) | T::KIND as u64;
-        // Injected failures are for the long way.
-        if cfg!(feature = "faults") || !is_of_kind || fork::is_forked() {
-            return None;
-        }
-        let record = ThreadRecord::known()?;
-        let slot = slot(index_of(handle))?;
-        let window = Reach::begin(record.pocket(Owner(handle)), Owner(handle));
-        let is_live = slot.word.load(SeqCst) == expected(handle, LIVE);
-        is_live.then(|| Self { object: slot.object.load(Relaxed).cast(), record, _window: window })
-    }
-
-    /// The record of the thread that calls.
-    #[inline(always)]
-    pub fn record(&self) -> &'static ThreadRecord {
-        self.record
-    }
-}
-
-impl<T: Handled> Deref for Leaf<T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: whoever destroys the object changes the word first, and then waits until no window of it is left.
-        unsafe { &*self.object }
-    }
 }
 
 /// Runs `body` for something that belongs to a child of the object, which may be closing or destroyed already. When

@@ -10,6 +10,7 @@
 use super::Owner;
 use super::barrier;
 use super::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
+use std::sync::atomic::compiler_fence;
 
 const NONE: u32 = u32::MAX;
 
@@ -42,11 +43,18 @@ pub struct Pocket {
     number: AtomicU32,
     /// The object that the number is of.
     owner: AtomicU64,
+    /// What that object notes beside its number.
+    pub notes: [AtomicU32; 2],
 }
 
 impl Pocket {
     #[allow(clippy::declare_interior_mutable_const)] // each use is to be one of its own
-    pub const EMPTY: Self = Self { busy: AtomicU64::new(0), number: AtomicU32::new(NONE), owner: AtomicU64::new(0) };
+    pub const EMPTY: Self = Self {
+        busy: AtomicU64::new(0),
+        number: AtomicU32::new(NONE),
+        owner: AtomicU64::new(0),
+        notes: [const { AtomicU32::new(0) }; 2],
+    };
 }
 
 impl Pocket {
@@ -68,6 +76,12 @@ impl Pocket {
     #[inline(always)]
     pub fn fill(&self, owner: Owner, number: u32) {
         self.owner.store(owner.0, Relaxed);
+        self.number.store(number, Release);
+    }
+
+    /// Leaves another number in one that has one of the same object, for the user in its window.
+    #[inline(always)]
+    pub fn replace(&self, number: u32) {
         self.number.store(number, Release);
     }
 
@@ -152,6 +166,21 @@ impl<'a, P: Place> Reach<'a, P> {
         Self { place, owner }
     }
 
+    /// The same for one that ends it at once unless [`fork::is_swift`](super::fork::is_swift) says inside of it that the fence
+    /// costs nothing.
+    #[inline(always)]
+    pub fn begin_without_fence(place: &'a P, owner: Owner) -> Self {
+        place.busy().store(owner.0, Relaxed);
+        compiler_fence(SeqCst);
+        Self { place, owner }
+    }
+
+    /// Whose window it is.
+    #[inline(always)]
+    pub fn place(&self) -> &'a P {
+        self.place
+    }
+
     /// A number that is there; only in an open window.
     #[inline]
     pub fn take(&self) -> Option<u32> {
@@ -221,20 +250,35 @@ impl Pockets {
 
     /// The same, and runs `body` before they can be opened again.
     #[cold]
-    pub fn while_shut<R>(&self, all: &impl Places, mut each: impl FnMut(u32), body: impl FnOnce() -> R) -> R {
+    pub fn while_shut<R>(&self, all: &impl Places, each: impl FnMut(u32), body: impl FnOnce() -> R) -> R {
         let _changes = self.changes.lock();
-        if !self.are_shut() {
-            self.begin_change(all);
-            all.visit(&mut |place| {
-                while let Some(number) = place.take(self.owner) {
-                    each(number);
-                }
-            });
-            self.calm.store(0, Relaxed);
+        if self.shut_locked(all, each) {
             self.patience.store((self.patience.load(Relaxed) * 2).min(LAST_PATIENCE), Relaxed);
-            self.change(SHUT);
         }
         body()
+    }
+
+    /// The same as [`recall`](Self::recall) for one who opens them again by [`reopen`](Self::reopen). False when they are
+    /// shut already.
+    #[cold]
+    pub fn shut(&self, all: &impl Places, each: impl FnMut(u32)) -> bool {
+        let _changes = self.changes.lock();
+        self.shut_locked(all, each)
+    }
+
+    fn shut_locked(&self, all: &impl Places, mut each: impl FnMut(u32)) -> bool {
+        if self.are_shut() {
+            return false;
+        }
+        self.begin_change(all);
+        all.visit(&mut |place| {
+            while let Some(number) = place.take(self.owner) {
+                each(number);
+            }
+        });
+        self.calm.store(0, Relaxed);
+        self.change(SHUT);
+        true
     }
 
     /// To be called by who went the shared way in peace: now and then that opens the pockets, when `may_open` says so after
@@ -248,18 +292,28 @@ impl Pockets {
         let calm = self.calm.load(Relaxed) + 1;
         self.calm.store(calm, Relaxed);
         if calm >= self.patience.load(Relaxed) {
-            self.open(all, may_open);
+            self.reopen(all, may_open);
         }
     }
 
+    /// Counts a use like [`note_calm`](Self::note_calm), for who may not open them; tells whether that is due.
+    #[inline]
+    pub fn is_due(&self) -> bool {
+        let calm = self.calm.load(Relaxed) + 1;
+        self.calm.store(calm, Relaxed);
+        calm >= self.patience.load(Relaxed) && self.are_shut()
+    }
+
+    /// Opens them, when `may_open` says so as it does for [`note_calm`](Self::note_calm). Tells whether they are open.
     #[cold]
-    fn open(&self, all: &impl Places, may_open: impl FnOnce() -> bool) {
+    pub fn reopen(&self, all: &impl Places, may_open: impl FnOnce() -> bool) -> bool {
         let _changes = self.changes.lock();
         if self.are_shut() {
             self.begin_change(all);
             self.calm.store(0, Relaxed);
             self.change(if may_open() { OPEN } else { SHUT });
         }
+        !self.are_shut()
     }
 
     /// For who holds the lock of the changes.

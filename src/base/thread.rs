@@ -4,6 +4,7 @@ mod current;
 
 use super::Owner;
 use super::faults::{self, Point};
+use super::handles::Seat;
 use super::park::Parker;
 use super::pockets::Pocket;
 use super::text::Text;
@@ -17,12 +18,24 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*
 pub const HAZARDS: usize = 6;
 pub const ERROR_BYTES: usize = 512;
 /// Objects of which one thread can have something at hand.
-const POCKETS: usize = 8;
+const STALLS: usize = 16;
 
 /// One callback of the host that is running on this thread.
 pub(super) struct Frame {
     pub(super) owner: Owner,
     pub(super) outer: *const Frame,
+}
+
+/// What a thread has at hand of one object, on a cache line of its own.
+#[repr(align(64))]
+struct Stall {
+    pocket: Pocket,
+    seat: Seat,
+}
+
+impl Stall {
+    #[allow(clippy::declare_interior_mutable_const)] // each use is to be one of its own
+    const EMPTY: Self = Self { pocket: Pocket::EMPTY, seat: Seat::EMPTY };
 }
 
 /// One thread's record. Records are never freed, only handed to the next thread, so that other threads may look at
@@ -40,7 +53,7 @@ pub struct ThreadRecord {
     pub error_message: RefCell<Text<ERROR_BYTES>>,
     /// How many guarded calls this thread is in: while above 0 a panic is recorded instead of printed.
     pub(super) guarded: Cell<u32>,
-    pub(super) pockets: [Pocket; POCKETS],
+    stalls: [Stall; STALLS],
     pub(super) sampler: Sampler,
     /// Its thread is one of the library's own.
     is_ours: AtomicBool,
@@ -129,7 +142,19 @@ impl ThreadRecord {
     /// Its pocket for that object.
     #[inline(always)]
     pub fn pocket(&self, owner: Owner) -> &Pocket {
-        &self.pockets[pocket_of(owner)]
+        &self.stall(owner).pocket
+    }
+
+    /// Its seat at that object, or at another that has the same place.
+    #[inline(always)]
+    pub(super) fn seat(&self, owner: Owner) -> &Seat {
+        &self.stall(owner).seat
+    }
+
+    /// Objects that were made one after the other have different ones.
+    #[inline(always)]
+    fn stall(&self, owner: Owner) -> &Stall {
+        &self.stalls[(owner.0 >> 32) as usize % STALLS]
     }
 
     /// Leaves it to the next thread, which shall find nothing of this one's, however it ended.
@@ -157,7 +182,7 @@ impl ThreadRecord {
             panic_message: RefCell::new(Text::new()),
             error_message: RefCell::new(Text::new()),
             guarded: Cell::new(0),
-            pockets: [Pocket::EMPTY; POCKETS],
+            stalls: [Stall::EMPTY; STALLS],
             sampler: Sampler::default(),
             is_ours: AtomicBool::new(false),
             taken: AtomicBool::new(true),
@@ -221,12 +246,6 @@ impl Caller {
 /// The pockets of every thread, for that object.
 pub fn pockets(owner: Owner) -> impl Iterator<Item = &'static Pocket> {
     ThreadRecord::all().map(move |record| record.pocket(owner))
-}
-
-/// Objects that were made one after the other have different ones.
-#[inline]
-fn pocket_of(owner: Owner) -> usize {
-    (owner.0 >> 32) as usize % POCKETS
 }
 
 #[derive(Debug, thiserror::Error)]

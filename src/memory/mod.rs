@@ -8,8 +8,8 @@
 //! [`source`] is what an object asks for, and the [`governor`] counts what it holds. An [`arena`] hands memory out piece
 //! by piece and takes it back all at once, and a [`segment`] does so for several processes; what a thread keeps of an
 //! object is one of its [`lanes`]. A [`stretch`] holds structs that the host's code uses inline. A [`file`] is read in
-//! memory, an [`advice`] tells beforehand what could be had, [`coverage`] what became of it. [`topology`] describes the
-//! machine, [`nodes`] where on it a thread runs.
+//! memory. An [`advice`] tells beforehand what could be had, an [`inspection`] of an object what became of it, of which
+//! [`coverage`] has the numbers. [`topology`] describes the machine, [`nodes`] where on it a thread runs.
 //!
 //! What is built on these: [`buffers`] are leased one by one and viewed without a copy; a [`slab`] gives out slots
 //! of one size, one by one; a [`lazy`] value is loaded when it is needed, and dropped when memory runs short.
@@ -24,6 +24,7 @@ pub mod file;
 pub mod governor;
 pub mod headroom;
 pub mod heap;
+pub mod inspection;
 pub mod kernel;
 pub mod lanes;
 pub mod lazy;

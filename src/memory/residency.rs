@@ -105,17 +105,22 @@ pub fn measure(mapping: &Mapping) -> Residency {
     measure_range(start, start + mapping.bytes, mapping.pages, mapping.page_bytes)
 }
 
+/// The same without nodes: of small pages each has to be asked for its own.
+pub fn measure_pages(mapping: &Mapping) -> Residency {
+    let start = mapping.address() as u64;
+    let mut found = Residency::default();
+    // What was found stands in it, and where it is does not matter.
+    let _ = found.ask_for_pages(start, start + mapping.bytes);
+    found
+}
+
 /// The same of any range of whole pages that was mapped in this way.
 pub fn measure_range(start: u64, end: u64, pages: Pages, page_bytes: u64) -> Residency {
     let mut found = Residency::default();
     // The page size that a huge extent is made of.
     let huge_step = if pages == Pages::Base { super::kernel::transparent_page_bytes() } else { None };
     let huge_step = huge_step.unwrap_or(page_bytes);
-    let mut extents = scan(start, end);
-    match &extents {
-        Ok(extents) => found.note_pages(sum_of(extents), Method::PagemapScan),
-        Err(_) => extents = found.note_pages_by_older_ways(start, end),
-    }
+    let extents = found.ask_for_pages(start, end);
     // One by one where they are few, or where no list has them alone.
     let few = extents.as_ref().ok().filter(|extents| probes(extents, huge_step) <= MOST_PROBES);
     let asked = few.map(|extents| by_move_pages(extents, huge_step));
@@ -163,6 +168,12 @@ fn tells_of_pages() -> bool {
 }
 
 impl Residency {
+    fn ask_for_pages(&mut self, start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
+        let Ok(extents) = scan(start, end) else { return self.note_pages_by_older_ways(start, end) };
+        self.note_pages(sum_of(&extents), Method::PagemapScan);
+        Ok(extents)
+    }
+
     /// What is there, before Linux 6.7. The lists tell of all mappings of the process, which takes long where there are many.
     fn note_pages_by_older_ways(&mut self, start: u64, end: u64) -> Result<Vec<Extent>, Errno> {
         /// So little is sooner asked page by page.

@@ -152,6 +152,17 @@ pub fn locked_memory_limit() -> u64 {
     }
 }
 
+/// The memory of the machine, and what of it nobody uses for anything, in bytes.
+pub fn free_memory() -> Option<(u64, u64)> {
+    // SAFETY: a zeroed sysinfo is valid for sysinfo(2) to fill.
+    let told = unsafe {
+        let mut told: libc::sysinfo = std::mem::zeroed();
+        (libc::sysinfo(&mut told) == 0).then_some(told)
+    }?;
+    let unit = u64::from(told.mem_unit);
+    Some((told.totalram * unit, told.freeram * unit))
+}
+
 /// Bytes of address space that this process may have (RLIMIT_AS); `None`: as many as it likes.
 pub fn address_space_limit() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

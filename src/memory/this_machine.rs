@@ -56,19 +56,35 @@ pub fn now() -> Machine {
     machine.base_page_bytes = system::base_page_bytes();
     machine.transparent_page_bytes = kernel::transparent_page_bytes().filter(|_| !kernel::transparent_pages_off());
     let sizes = kernel::huge_page_sizes();
-    for page_bytes in &sizes {
-        let unpromised = kernel::huge_pool(*page_bytes).map_or(0, kernel::HugePool::unpromised);
-        let group_left = cgroup::hugetlb(*page_bytes).map(|(_, bound)| bound.left());
-        machine.pools.insert(*page_bytes, Pool { unpromised, group_left });
-    }
+    machine.pools = sizes.iter().map(|page_bytes| (*page_bytes, pool_of(*page_bytes).unwrap_or_default())).collect();
     machine.available_bytes = headroom::machine_left();
     machine.group_left = headroom::group_left();
     machine.address_space_left =
         system::address_space_limit().map(|limit| limit.saturating_sub(kernel::mapped_bytes()));
     for node in &mut machine.nodes {
         node.available_bytes = headroom::node_left(node.number).unwrap_or(machine.available_bytes);
-        let free = |page_bytes: &u64| Some((*page_bytes, kernel::huge_pool_of_node(node.number, *page_bytes)?.free));
-        node.free_huge = sizes.iter().filter_map(free).collect();
+        node.free_huge = sizes.iter().filter_map(|page_bytes| free_on(node.number, *page_bytes)).collect();
     }
     machine
+}
+
+/// Its explicit huge pages of one size, as they are now, and nothing of what else is free.
+pub fn huge_pages_now(page_bytes: u64) -> Machine {
+    let mut machine = layout();
+    machine.pools = pool_of(page_bytes).map(|pool| (page_bytes, pool)).into_iter().collect();
+    for node in &mut machine.nodes {
+        node.free_huge = free_on(node.number, page_bytes).into_iter().collect();
+    }
+    machine
+}
+
+fn pool_of(page_bytes: u64) -> Option<Pool> {
+    let unpromised = kernel::huge_pool(page_bytes)?.unpromised();
+    let group_left = cgroup::hugetlb(page_bytes).map(|(_, bound)| bound.left());
+    Some(Pool { unpromised, group_left })
+}
+
+/// Free pages of a size on a node, with that size.
+fn free_on(node: u32, page_bytes: u64) -> Option<(u64, u64)> {
+    Some((page_bytes, kernel::huge_pool_of_node(node, page_bytes)?.free))
 }

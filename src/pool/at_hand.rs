@@ -6,7 +6,8 @@ use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{LOOKED_AT, Lease, Phase, PlainSlots, Resource, StaleLease};
-use crate::base::pockets::{Place, Places, Window};
+use super::stack::Chain;
+use crate::base::pockets::{Place, Places, Pocket, Window};
 use crate::base::thread::{self, Caller, ThreadRecord};
 use crate::base::tracing;
 use std::sync::atomic::Ordering::*;
@@ -21,20 +22,19 @@ impl Places for Pool {
 impl Pool {
     /// Leases what is at hand for a thread that is in its window, without anything to look at.
     #[inline(always)]
-    pub fn acquire_in_window(&self, me: &ThreadRecord) -> Option<(Lease, Resource)> {
+    pub fn acquire_in_window(&self, me: &ThreadRecord, pocket: &Pocket) -> Option<(Lease, Resource)> {
         if !self.is_plain || !self.pockets.is_open() || tracing::is_on() {
             return None;
         }
-        let pocket = me.pocket(self.owner);
-        let leased = self.plain_slots(me.number()).begin_lease(pocket.number(self.owner)?, Phase::AtHand)?;
+        let number = pocket.number(self.owner)?;
+        let leased = self.plain_slots(me.number()).begin_lease(number, Phase::AtHand)?;
         pocket.clear();
         Some(leased)
     }
 
     /// Takes back what a thread that is in its window has leased, without anything to look at.
     #[inline(always)]
-    pub fn release_in_window(&self, lease: Lease, me: &ThreadRecord) -> Option<()> {
-        let pocket = me.pocket(self.owner);
+    pub fn release_in_window(&self, lease: Lease, me: &ThreadRecord, pocket: &Pocket) -> Option<()> {
         if !self.is_plain || !self.pockets.is_open() || !pocket.is_empty() {
             return None;
         }
@@ -44,7 +44,7 @@ impl Pool {
 
     #[inline(always)]
     pub(super) fn plain_slots(&self, borrower: u32) -> PlainSlots<'_> {
-        self.slots.plain(borrower, self.generation.load(Relaxed), self.housekeeper.tick_ns())
+        self.slots.plain(borrower, &self.generation, self.housekeeper.tick())
     }
 
     /// Leases what is at hand, when it is fit.
@@ -115,16 +115,15 @@ impl Pool {
         self.end_lease_of_another(lease)
     }
 
-    /// Ends the first of these leases as long as they are the caller's own and there is nothing to look at, all in one window;
-    /// `each` gets the slots, which are idle then. Tells how many.
-    // A loop of its own, which has the registers for itself.
-    #[inline(never)]
-    pub(super) fn end_plain_leases(&self, leases: &[Lease], me: Caller, mut each: impl FnMut(u32)) -> usize {
+    /// Ends the first of these leases as long as they are the caller's own and there is nothing to look at, all in one
+    /// window, and puts their slots on that chain, idle; tells how many.
+    pub(super) fn end_plain_leases(&self, leases: &[Lease], me: Caller, chain: Chain) -> (usize, Chain) {
         let pocket = if self.is_plain { me.pocket(self.owner) } else { None };
-        let Some(_window) = pocket.and_then(|pocket| self.pockets.reach(pocket)) else { return 0 };
-        let slots = self.plain_slots(me.number());
-        let ended = leases.iter().map_while(|lease| slots.end_lease(*lease, Phase::Idle));
-        ended.inspect(|number| each(*number)).count()
+        let window = pocket.and_then(|pocket| self.pockets.reach(pocket));
+        match (window, self.idle.stack()) {
+            (Some(_window), Some(stack)) => self.plain_slots(me.number()).end_leases(leases, stack, chain),
+            _ => (0, chain),
+        }
     }
 
     #[cold]
@@ -142,6 +141,7 @@ impl Pool {
     pub(super) fn recall_if_at_hand(&self, number: u32) {
         if self.slots.get(number).phase() == Phase::AtHand {
             self.recall();
+            self.after_idle();
         }
     }
 
@@ -149,7 +149,8 @@ impl Pool {
     /// is worth while to look again.
     #[cold]
     pub(super) fn recall_some(&self, since: u32) -> bool {
-        let may_have_some = self.has_pockets && self.pockets.may_have_some(since, self);
+        // Where it may be overtaken, its thread waits for what is in use in a pocket.
+        let may_have_some = self.has_pockets && !self.barging.is_allowed() && self.pockets.may_have_some(since, self);
         if may_have_some {
             self.recall();
         }
@@ -160,8 +161,11 @@ impl Pool {
     #[inline]
     pub(super) fn note_calm(&self) {
         if self.has_pockets {
-            let may_open = || self.waiters.is_empty() && self.mode.load(SeqCst) == 0 && !self.is_too_large();
-            self.pockets.note_calm(self, may_open);
+            self.pockets.note_calm(self, || self.may_open_pockets());
         }
+    }
+
+    pub(super) fn may_open_pockets(&self) -> bool {
+        !self.waiters.anyone_insists() && self.mode.load(SeqCst) == 0 && !self.is_too_large()
     }
 }

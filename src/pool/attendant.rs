@@ -1,19 +1,19 @@
 //! Acquires that hold no thread up: they wait in the queue as callers do, and the pool's attendant, one thread, does for
 //! them what a caller would do itself (validate, create, give up in time) and tells their host.
 
+use super::barging::Patience;
 use super::demand::Demand;
 use super::pool::Pool;
 use super::slots::{Lease, Resource};
-use super::waiters::Waiter;
-use super::waiting::{AcquireError, Waited};
+use super::waiters::{Sleeper, Waiter};
+use super::waiting::{AcquireError, Waited, next_number};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::cancel::{self, WaitEnd};
 use crate::base::clock::{self, Deadline};
-use crate::base::handles::Handled;
+use crate::base::panics;
 use crate::base::park::Parker;
 use crate::base::thread::{self, Caller};
-use crate::base::{handles, log, panics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -21,7 +21,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::*};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -61,6 +61,7 @@ struct Pending {
     waiter: Arc<Waiter>,
     demand: Demand,
     deadline: Deadline,
+    patience: Option<Patience>,
     hearer: Option<Hearer>,
 }
 
@@ -83,9 +84,6 @@ pub(super) struct Attendant {
     stop: AtomicBool,
     done: Mutex<Done>,
 }
-
-/// Of the acquires of all pools, so that none is taken for one of another pool.
-static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// What nobody hears of and somebody takes.
 #[derive(Default)]
@@ -161,8 +159,8 @@ impl Pool {
         let demand = Demand { caller: demand.caller.elsewhere(), ..demand };
         self.note_waiting_begins();
         let parker = self.attend()?;
-        let waiter = self.begin_wait(parker, demand, 1)?;
-        let number = LAST_NUMBER.fetch_add(1, Relaxed) + 1;
+        let waiter = self.begin_wait(Sleeper::Thread(parker), demand, 1)?;
+        let number = next_number();
         let mut pending = self.attendant.pending.lock();
         // Also for what becomes of it, so that it is told whatever happens.
         let room = pending.reserve_one().and_then(|()| self.reserve_outcomes(&pending));
@@ -171,7 +169,8 @@ impl Pool {
             self.abandon(&waiter);
             return Err(error.into());
         }
-        pending.waiting.push(Pending { number, waiter, demand, deadline, hearer });
+        let patience = self.patience(&waiter, deadline);
+        pending.waiting.push(Pending { number, waiter, demand, deadline, patience, hearer });
         drop(pending);
         self.serve();
         self.creators.ring();
@@ -188,7 +187,7 @@ impl Pool {
     }
 
     /// Leaves the queue; what it was handed meanwhile is given back.
-    fn abandon(&self, waiter: &Arc<Waiter>) {
+    pub(super) fn abandon(&self, waiter: &Arc<Waiter>) {
         if let Ok(grants) = self.conclude(waiter, Err(WaitEnd::Cancelled)) {
             grants.into_iter().for_each(|grant| self.give_back(grant, waiter.want.priority));
         }
@@ -286,8 +285,10 @@ fn attend(pool: &Pool, told: &mpsc::SyncSender<&'static Parker>) {
     // Refused only where nobody listens.
     let _ = told.send(parker);
     while !pool.attendant.stop.load(SeqCst) {
-        // What panics outside of one acquire is this thread's, which then looks again.
-        let next = panics::catch(|| look(pool)).unwrap_or(Deadline::after(1_000_000_000));
+        let next = panics::catch(|| look(pool)).unwrap_or_else(|caught| {
+            pool.quarantine("attendant", caught);
+            Deadline::NOW
+        });
         if !pool.attendant.stop.load(SeqCst) {
             parker.park(next);
         }
@@ -301,9 +302,7 @@ fn look(pool: &Pool) -> Deadline {
     while let Some((pending, end)) = take_ended(pool) {
         let (number, hearer, since_ns) = (pending.number, pending.hearer, pending.waiter.want.since_ns);
         let outcome = panics::catch(|| attend_to(pool, pending, end)).unwrap_or_else(|caught| {
-            log::warn(format_args!("{}: the attendant panicked: {}", pool.config.name, caught.message()));
-            handles::quarantine(pool.owner);
-            pool.quarantined();
+            pool.quarantine("attendant", caught);
             Some(Err(AcquireError::Panicked))
         });
         if let Some(outcome) = outcome {
@@ -313,7 +312,8 @@ fn look(pool: &Pool) -> Deadline {
         pool.attendant.pending.lock().looked_at = 0;
     }
     let pending = pool.attendant.pending.lock();
-    let deadlines = pending.waiting.iter().map(|pending| pending.deadline);
+    let next_look = |pending: &Pending| pending.patience.as_ref().map_or(pending.deadline, Patience::next_look);
+    let deadlines = pending.waiting.iter().map(next_look);
     deadlines.min().map_or(Deadline::NEVER, |first| first.min(pool.next_attempt()))
 }
 
@@ -343,7 +343,7 @@ fn attend_to(
 }
 
 fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
-    pool.recall();
+    pool.recall_for(&again.waiter);
     let mut pending = pool.attendant.pending.lock();
     let room = pending.reserve_one();
     if room.is_err() || pending.is_given_up {
@@ -360,6 +360,9 @@ fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
 }
 
 fn take_ended(pool: &Pool) -> Option<(Pending, Result<Waited, WaitEnd>)> {
+    for Pending { waiter, patience, .. } in &mut pool.attendant.pending.lock().waiting {
+        pool.end_patience(patience, waiter);
+    }
     pool.serve();
     let mut pending = pool.attendant.pending.lock();
     if pending.ended.is_empty() {
@@ -368,6 +371,7 @@ fn take_ended(pool: &Pool) -> Option<(Pending, Result<Waited, WaitEnd>)> {
         while let Some(next) = waiting.get(place) {
             let end = match pool.end_of_wait(&next.waiter) {
                 Some(waited) => Some(Ok(waited)),
+                None if next.patience.is_some() => None,
                 None => next.deadline.has_passed().then_some(Err(WaitEnd::TimedOut)),
             };
             match end {

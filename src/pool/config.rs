@@ -40,6 +40,8 @@ pub struct PoolConfig {
     pub breaker_failures: u32,
     pub idle_order: IdleOrder,
     pub affinity: Affinity,
+    /// For so long a caller that waits may be overtaken; 0: never.
+    pub barging_ns: u64,
     /// Kept for callers of high priority.
     pub reserved_high: u32,
     /// Whether a caller is refused at once that would wait in vain at the present rate.
@@ -67,7 +69,7 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    pub(super) fn check(&self) -> Result<(), InvalidField> {
+    pub(super) fn check(&self, retags: bool) -> Result<(), InvalidField> {
         let refuse = |field, value: u64, bound| Err(InvalidField { field, value, bound });
         if !(1..=MOST_SLOTS).contains(&self.max_size) {
             return refuse("max_size", self.max_size.into(), "must be 1 to 1048576, or 0 for 16");
@@ -87,6 +89,16 @@ impl PoolConfig {
         }
         if self.reserved_high >= self.max_size {
             return refuse("reserved_high", self.reserved_high.into(), "must be less than max_size");
+        }
+        let keeps_turns = retags
+            || self.min_idle > 0
+            || self.reserved_high > 0
+            || self.idle_order == IdleOrder::LongestIdleFirst
+            || self.affinity == Affinity::Node;
+        if self.barging_ns > 0 && keeps_turns {
+            let bound = "must be 0 with min_idle, reserved_high, OSTLER_IDLE_LONGEST_FIRST, OSTLER_AFFINITY_NODE or retag, \
+                         where turns are always kept";
+            return refuse("barging_ns", self.barging_ns, bound);
         }
         if self.creator_threads > MOST_CREATORS {
             return refuse("creator_threads", self.creator_threads.into(), "must be at most 64");

@@ -7,10 +7,9 @@ use super::pool::Pool;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel;
 use crate::base::clock::Deadline;
-use crate::base::handles::Handled;
+use crate::base::panics;
 use crate::base::park::Parker;
 use crate::base::thread::{self, SpawnError};
-use crate::base::{handles, log, panics};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -74,11 +73,7 @@ fn make_next(pool: &Pool) -> bool {
             pool.waiters.fail_first(pool);
             pool.serve();
         }
-        Err(caught) => {
-            log::warn(format_args!("{}: a creator panicked: {}", pool.config.name, caught.message()));
-            handles::quarantine(pool.owner);
-            pool.quarantined();
-        }
+        Err(caught) => pool.quarantine("creator", caught),
     }
     pool.creators.state.lock().making -= 1;
     true

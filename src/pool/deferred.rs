@@ -1,13 +1,17 @@
 //! Deferred results: the host takes a cell, somebody completes it once, and somebody takes what came. All memory is taken
 //! when the set of cells is made; nothing here takes a lock.
 
+use super::cells::runs::{Run, Runs};
 use super::cells::{CellError, Cells, Finished, Key, Stage};
+use super::stack::Stack;
 use super::times::{Times, TimesSnapshot};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::cancel::Cancel;
 use crate::base::clock::{self, Deadline};
-use crate::base::handles::{Handled, Kind};
+use crate::base::handles::{Handled, Kind, LaneOf, Laned};
+use crate::base::pockets::{Place, Places, Pocket};
+use crate::base::thread::{self, ThreadRecord};
 use crate::base::{InvalidField, Owner};
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -81,10 +85,7 @@ impl DeferredError {
 }
 
 const PENDING: Stage = Stage(1);
-/// What comes is being written.
-const FILLING: Stage = Stage(2);
 
-#[repr(align(64))]
 struct Content {
     end: AtomicU32,
     status: AtomicU32,
@@ -125,21 +126,27 @@ impl Content {
         self.value.store(settled.value, Relaxed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&self) -> Settled {
-        let end = match self.end.load(Relaxed) {
-            COMPLETED => End::Completed,
+        let end = self.end.load(Relaxed);
+        let end = if end == COMPLETED { End::Completed } else { self.other_end(end) };
+        Settled { end, value: self.value.load(Relaxed) }
+    }
+
+    #[cold]
+    fn other_end(&self, end: u32) -> End {
+        match end {
             FAILED => End::Failed(self.status.load(Relaxed) as i32),
             CANCELLED => End::Cancelled,
             _ => End::Closed,
-        };
-        Settled { end, value: self.value.load(Relaxed) }
+        }
     }
 }
 
 pub struct Deferred {
     owner: Owner,
     cells: Cells<Content>,
+    runs: Runs,
     recipient: Box<dyn Recipient>,
     closed: AtomicBool,
     counters: Counters,
@@ -148,7 +155,6 @@ pub struct Deferred {
 /// What happens to every cell is told by the cells; here stands what is rare.
 #[derive(Default)]
 struct Counters {
-    peak_in_use: AtomicU32,
     failed: AtomicU64,
     /// Also by a destroy.
     cancelled: AtomicU64,
@@ -192,6 +198,7 @@ impl Deferred {
         Ok(alloc::try_arc(Self {
             owner,
             cells: Cells::new(capacity, Content::vacant)?,
+            runs: Runs::new(owner, capacity),
             recipient,
             closed: AtomicBool::new(false),
             counters: Counters::default(),
@@ -199,49 +206,65 @@ impl Deferred {
     }
 
     pub fn acquire(&self) -> Result<Key, DeferredError> {
-        if self.closed.load(SeqCst) {
-            return Err(DeferredError::Closed);
-        }
-        self.acquire_free().ok_or_else(|| self.exhausted(1))
-    }
-
-    /// A cell when one is free.
-    #[inline(always)]
-    pub fn acquire_free(&self) -> Option<Key> {
-        let (number, left) = self.cells.take_free()?;
-        self.note_peak(left);
-        Some(self.cells.open(number, PENDING, false))
+        let mut key = [Key(0)];
+        self.acquire_many(&mut key)?;
+        Ok(key[0])
     }
 
     /// As many as there is room for, or none.
     pub fn acquire_many(&self, keys: &mut [Key]) -> Result<(), DeferredError> {
-        if self.closed.load(SeqCst) {
+        if self.is_closed() {
             return Err(DeferredError::Closed);
         }
         let wanted = keys.len();
         // The numbers stand in the keys until those are made of them.
-        let taken = self.cells.take_all_free(wanted, |place, number| keys[place] = Key(number.into()));
-        let left = taken.ok_or_else(|| self.exhausted(wanted))?;
-        self.note_peak(left);
-        for key in keys {
-            *key = self.cells.open(key.0 as u32, PENDING, false);
-        }
+        let note = |place: usize, number: u32| keys[place] = Key(number.into());
+        let taken = self.runs.take_shared(wanted, self.free(), self, || !self.is_closed(), note);
+        taken.ok_or_else(|| self.exhausted(wanted))?;
+        keys.iter_mut().for_each(|key| *key = self.open(key.0 as u32));
         Ok(())
+    }
+
+    /// A free cell for the thread with that pocket, which is in its window, when there is nothing else to do.
+    #[inline(always)]
+    pub fn acquire_in_window(&self, pocket: &Pocket) -> Option<Key> {
+        self.runs.take(&self.run_in(pocket), self).map(|number| self.open(number))
+    }
+
+    /// The same for many, or none.
+    #[inline(always)]
+    pub fn acquire_many_in_window(&self, keys: &mut [Key], pocket: &Pocket) -> Option<()> {
+        let count = keys.len() as u32;
+        let note = |place: usize, number: u32| keys[place] = Key(number.into());
+        self.runs.take_all(count, &self.run_in(pocket), self, note)?;
+        keys.iter_mut().for_each(|key| *key = self.open(key.0 as u32));
+        Some(())
+    }
+
+    #[inline(always)]
+    fn open(&self, number: u32) -> Key {
+        self.cells.open(number, PENDING, false)
+    }
+
+    #[inline(always)]
+    fn run_in<'a>(&'a self, pocket: &'a Pocket) -> Run<'a> {
+        Run { pocket, stack: self.free() }
+    }
+
+    #[inline(always)]
+    fn free(&self) -> &Stack {
+        self.cells.free()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
     }
 
     #[cold]
     fn exhausted(&self, wanted: usize) -> DeferredError {
         self.counters.refused.fetch_add(1, Relaxed);
         let capacity = self.cells.capacity();
-        DeferredError::Exhausted { wanted, free: capacity - self.cells.used(), capacity }
-    }
-
-    #[inline]
-    fn note_peak(&self, left: u32) {
-        let in_use = self.cells.capacity() - left;
-        if in_use > self.counters.peak_in_use.load(Relaxed) {
-            self.counters.peak_in_use.fetch_max(in_use, Relaxed);
-        }
+        DeferredError::Exhausted { wanted, free: capacity - self.cells.out(), capacity }
     }
 
     /// Ends a cell with a value, or with a failure and whatever value goes with it. On success the value is with whoever
@@ -259,26 +282,15 @@ impl Deferred {
     /// Writes what came. Calls nobody, so that a call can do it that has nothing else to do.
     #[inline(always)]
     pub fn fill(&self, cell: Key, settled: Settled) -> Result<Finished, CellError> {
-        let number = self.cells.claim(cell, PENDING, FILLING)?;
-        self.cells.get(number).write(settled);
-        // Before anybody can see that it has come.
-        let count = match settled.end {
-            End::Completed => None,
-            End::Failed(_) => Some(&self.counters.failed),
-            End::Cancelled | End::Closed => Some(&self.counters.cancelled),
-        };
-        if let Some(count) = count {
-            count.fetch_add(1, SeqCst);
-        }
-        let finished = self.cells.finish(number, FILLING);
-        if finished == Finished::Unwanted {
-            // Released while it was written.
-            self.counters.released.fetch_add(1, SeqCst);
-            if let Some(count) = count {
-                count.fetch_sub(1, SeqCst);
+        self.cells.complete(cell, PENDING, |content| {
+            content.write(settled);
+            // Before anybody can see that it has come.
+            match settled.end {
+                End::Completed => {}
+                End::Failed(_) => count(&self.counters.failed),
+                End::Cancelled | End::Closed => count(&self.counters.cancelled),
             }
-        }
-        Ok(finished)
+        })
     }
 
     /// What is to be done after [`fill`](Self::fill).
@@ -302,8 +314,15 @@ impl Deferred {
         self.cells.vacate(number);
     }
 
-    /// Takes what came when it is there.
+    /// Takes what came when it is there, for the thread with that pocket, which is in its window.
     #[inline(always)]
+    pub fn poll_in_window(&self, cell: Key, pocket: &Pocket) -> Option<Settled> {
+        let (number, settled) = self.cells.poll_out(cell, Content::read).ok()?;
+        self.runs.put(number, &self.run_in(pocket));
+        Some(settled)
+    }
+
+    /// Takes what came when it is there.
     pub fn poll(&self, cell: Key) -> Result<Settled, DeferredError> {
         self.cells.poll(cell, Content::read).map_err(|error| DeferredError::of(cell, error))
     }
@@ -334,7 +353,7 @@ impl Deferred {
     fn measured<R>(&self, cells: &[Key], wait: impl FnOnce() -> R) -> R {
         // The cells were opened before this look, also for one who destroys at this moment.
         fence(SeqCst);
-        if self.closed.load(SeqCst) {
+        if self.is_closed() {
             // A destroy that looks for pending cells may have missed those that were given out just before.
             cells.iter().for_each(|cell| self.close_if_pending(*cell));
         }
@@ -394,13 +413,13 @@ impl Deferred {
         let [failed, cancelled, released] =
             [&counters.failed, &counters.cancelled, &counters.released].map(|count| count.load(SeqCst));
         let pending = self.cells.open_keys().count() as u64;
-        let in_use = u64::from(self.cells.used());
-        let acquires = self.cells.vacated() + in_use;
+        let in_use = self.cells.out();
+        let acquires = self.cells.vacated() + u64::from(in_use);
         DeferredStats {
             capacity: self.cells.capacity().into(),
-            in_use,
+            in_use: in_use.into(),
             pending,
-            peak_in_use: counters.peak_in_use.load(Relaxed).into(),
+            peak_in_use: self.runs.peak(in_use).into(),
             acquires,
             completed: acquires.saturating_sub(pending + failed + cancelled + released),
             failed,
@@ -413,11 +432,32 @@ impl Deferred {
     }
 }
 
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, SeqCst);
+}
+
+impl Places for Deferred {
+    fn visit(&self, each: &mut dyn FnMut(&dyn Place)) {
+        thread::pockets(self.owner).for_each(|pocket| each(&self.run_in(pocket)));
+    }
+}
+
+impl Laned for Deferred {
+    type Lane = Pocket;
+
+    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Pocket> {
+        Some(record.pocket(self.owner))
+    }
+}
+
 impl Handled for Deferred {
     const KIND: Kind = Kind::Deferred;
+    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
 
     fn begin_destroy(&self) {
         self.closed.store(true, SeqCst);
+        // From now on who brings the last cell back is told by what all share.
+        self.runs.recall(self.free(), self);
         self.close_pending();
     }
 

@@ -3,7 +3,7 @@
 //! Its tick is the clock by which releases tell the time.
 
 use super::numbers::Reason;
-use super::pool::Pool;
+use super::pool::{Pool, QUARANTINED};
 use super::slots::{Lease, Slot};
 use crate::base::alloc;
 use crate::base::back_off::FIRST_NS;
@@ -37,8 +37,8 @@ impl Housekeeper {
     }
 
     /// Where the time of its last look stands.
-    pub fn tick(&self) -> *const AtomicU64 {
-        &raw const self.tick_ns
+    pub fn tick(&self) -> &AtomicU64 {
+        &self.tick_ns
     }
 
     pub fn is_there(&self) -> bool {
@@ -90,8 +90,8 @@ fn keep(pool: &Pool) {
     while !housekeeper.stop.load(SeqCst) {
         housekeeper.rung.store(false, SeqCst);
         let next = panics::catch(|| round.look(pool)).unwrap_or_else(|caught| {
-            log::warn(format_args!("{}: the housekeeper panicked: {}", pool.config.name, caught.message()));
-            Deadline::after(1_000_000_000)
+            pool.quarantine("housekeeper", caught);
+            Deadline::NOW
         });
         if !housekeeper.stop.load(SeqCst) && !housekeeper.rung.load(SeqCst) {
             parker.park(next);
@@ -114,6 +114,9 @@ impl Round {
         let now_ns = clock::now_ns();
         pool.housekeeper.tick_ns.store(now_ns, Relaxed);
         pool.destroy_doomed();
+        if pool.is(QUARANTINED) {
+            return Deadline::NEVER;
+        }
         let mut next_ns = u64::MAX;
         if let Some(length_ns) = pool.config.tick_length_ns() {
             retire_worn(pool);

@@ -2,7 +2,7 @@
 
 use super::by_node::ByNode;
 use super::shelf::{Order, Shelf};
-use super::stack::{Chain, Links};
+use super::stack::{Chain, Links, Stack};
 use crate::base::alloc::OutOfMemory;
 use crate::memory::nodes::Nodes;
 use std::sync::Arc;
@@ -106,6 +106,14 @@ impl IdleSet {
     pub fn note_taken(&self, node: u32, from: u32, count: u64) {
         if let Self::ByNode(nodes) = self {
             nodes.note_taken(node, from, count);
+        }
+    }
+
+    /// Where the numbers are, when it is one stack for all.
+    pub fn stack(&self) -> Option<&Stack> {
+        match self {
+            Self::Shared(Shelf::LastUsedFirst(stack)) => Some(stack),
+            _ => None,
         }
     }
 

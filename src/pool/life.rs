@@ -13,6 +13,7 @@ use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::chance;
 use crate::base::clock::{self, Deadline};
 use crate::base::injection::Callback;
+use crate::base::panics;
 use crate::base::text::Text;
 use std::fmt;
 use std::sync::atomic::Ordering::*;
@@ -126,7 +127,7 @@ impl Pool {
             self.breaker.failed(failure);
             self.warmed.wake_all();
             if self.breaker.is_open() {
-                self.waiters.wake_all();
+                self.waiters.wake_all(self);
                 if !was_open {
                     self.tell(Event::BreakerOpened, Resource::NONE);
                 }
@@ -141,7 +142,7 @@ impl Pool {
         if self.breaker.succeeded() {
             // Those who would have waited for its pause.
             self.refill();
-            self.waiters.wake_all();
+            self.waiters.wake_all(self);
             self.tell(Event::BreakerClosed, Resource::NONE);
         }
         if self.is(CLOSED) {
@@ -339,11 +340,15 @@ impl Pool {
         if !self.hold_idle(number, idle_since_ns) {
             return;
         }
-        if self.doomed_by_panic(number, || self.validate(self.slots.get(number).resource())) {
-            self.leave_idle(number);
-        } else {
-            self.destroy_resource(number, Reason::Invalid);
-            self.leave_hollow(number);
+        // Where it is held it cannot be left to be destroyed later: its number is still among the idle ones.
+        let answer = panics::catch(|| self.validate(self.slots.get(number).resource()));
+        if let Ok(true) = answer {
+            return self.leave_idle(number);
+        }
+        self.destroy_resource(number, Reason::Invalid);
+        self.leave_hollow(number);
+        if let Err(caught) = answer {
+            self.quarantine("housekeeper", caught);
         }
     }
 
@@ -419,7 +424,7 @@ impl Pool {
         self.mode.fetch_and(!PAUSED, SeqCst);
         self.serve();
         self.refill();
-        self.waiters.wake_all();
+        self.waiters.wake_all(self);
         self.tell(Event::Resumed, Resource::NONE);
     }
 
@@ -477,7 +482,7 @@ impl Pool {
     pub(super) fn begin_close(&self) {
         let is_first = self.mode.fetch_or(CLOSED, SeqCst) & CLOSED == 0;
         self.recall();
-        self.waiters.wake_all();
+        self.waiters.wake_all(self);
         self.warmed.wake_all();
         self.housekeeper.ring();
         if is_first {

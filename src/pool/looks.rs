@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// About half as long as a sleep and a wake-up.
-const LOOKS: u32 = 300;
+pub const LOOKS: u32 = 300;
 /// What it was worth to look, at most and from where on somebody does; one success makes up for so many failures.
 const MOST: u32 = 64;
 const ENOUGH: u32 = 16;

@@ -1,7 +1,8 @@
 //! Many at once: all or none are acquired, in one step of the idle set where that can be, and all are released in one.
 
 use super::demand::Demand;
-use super::pool::{CLOSED, Pool, Prepared};
+use super::pool::{CLOSED, Pool};
+use super::preparing::Prepared;
 use super::slots::{Lease, Phase, Resource, StaleLease};
 use super::stack::Chain;
 use super::waiters::Grant;
@@ -13,11 +14,11 @@ use crate::base::tracing::CallSite;
 use std::sync::atomic::Ordering::*;
 
 impl Pool {
-    /// Leases as many as there is room for in both, or none.
+    /// Leases as many as there is room for in both, or none. The clock is read only to wait.
     pub fn acquire_many(
         &self,
         demand: Demand,
-        deadline: Deadline,
+        deadline: impl FnOnce() -> Deadline,
         cancel: Option<&Cancel>,
         leases: &mut [Lease],
         resources: &mut [Resource],
@@ -37,6 +38,7 @@ impl Pool {
         {
             return Ok(());
         }
+        let deadline = deadline();
         if self.breaker.is_open() {
             self.try_one(demand, deadline, cancel)?;
         }
@@ -68,14 +70,18 @@ impl Pool {
             || self.config.min_idle > 0
             || self.reserve.is_there()
             || self.mode.load(SeqCst) != 0;
-        if may_need_more || !self.waiters.is_empty() {
+        if may_need_more || self.waiters.anyone_insists() {
             return false;
         }
+        let slots = self.plain_slots(demand.borrower);
+        let mut is_current = true;
         // The numbers stand in the leases until those are made of them.
-        let Some(left) = self.idle.pop_all(leases.len(), |place, number| leases[place] = Lease(number.into())) else {
-            return false;
-        };
-        if leases.iter().any(|number| self.wear_of(number.0 as u32).is_some()) {
+        let popped = self.idle.pop_all(leases.len(), |place, number| {
+            leases[place] = Lease(number.into());
+            is_current = (place == 0 || is_current) && slots.is_current(number);
+        });
+        let Some(left) = popped else { return false };
+        if !is_current || (self.wears && leases.iter().any(|number| self.wear_of(number.0 as u32).is_some())) {
             // Worn out, or of an earlier generation: back through the ordinary ways, which sort that out.
             for number in leases.iter().map(|number| number.0 as u32) {
                 match self.wear_of(number) {
@@ -90,13 +96,18 @@ impl Pool {
         }
         self.note_peak(left);
         self.note_calm();
-        let slots = self.plain_slots(demand.borrower);
-        for (lease, resource) in leases.iter_mut().zip(resources.iter_mut()) {
-            let number = lease.0 as u32;
-            let plain = if demand.site == CallSite::NONE { slots.begin_lease(number, Phase::Idle) } else { None };
-            (*lease, *resource) = plain.unwrap_or_else(|| self.begin_lease(number, demand));
+        let (mut leases, mut resources) = (leases, resources);
+        loop {
+            let is_plain = demand.site == CallSite::NONE;
+            let plain = if is_plain { slots.begin_leases(leases, resources) } else { 0 };
+            let (Some((lease, rest)), Some((resource, others))) =
+                (leases[plain..].split_first_mut(), resources[plain..].split_first_mut())
+            else {
+                return true;
+            };
+            (*lease, *resource) = self.begin_lease(lease.0 as u32, demand);
+            (leases, resources) = (rest, others);
         }
-        true
     }
 
     /// Leases what was granted. Nothing when one was not fit any more: then all are given back.
@@ -132,7 +143,8 @@ impl Pool {
         let (mut released, mut result) = (0, Ok(()));
         let (mut chain, mut shares) = (Chain::default(), 0);
         loop {
-            let plain = self.end_plain_leases(leases, me, |number| self.idle.link(&mut chain, number, 0));
+            let plain;
+            (plain, chain) = self.end_plain_leases(leases, me, chain);
             released += plain as u32;
             let Some((lease, rest)) = leases[plain..].split_first() else { break };
             leases = rest;

@@ -157,6 +157,8 @@ impl Pool {
             let surplus =
                 self.size().saturating_sub(self.limits.min_size()).min(self.ready().saturating_sub(keep_idle));
             if surplus == 0 || !self.trim_one() {
+                // Somebody who may be overtaken may wait for what was at hand.
+                self.after_idle();
                 return trimmed;
             }
             trimmed += 1;

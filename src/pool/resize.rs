@@ -99,7 +99,7 @@ impl Pool {
         self.serve();
         self.refill();
         // Some may want more than there can be now, others may make what they wait for.
-        self.waiters.wake_all();
+        self.waiters.wake_all(&**self);
         self.warmed.wake_all();
         self.tell(Event::Resized, Resource::NONE);
         Ok(())

@@ -10,6 +10,7 @@
 //!
 //! An idle slot that is at hand for one user is `AT_HAND`: nobody else moves it before it is recalled, and `IDLE` again.
 
+use super::stack::{Chain, Stack};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use std::ffi::c_void;
@@ -277,55 +278,86 @@ pub struct Memory {
 #[derive(Clone, Copy)]
 struct Names {
     salt: u64,
-    /// Of a lease: how many bits are not its uses.
-    shift: u32,
+    /// What one use more adds to a lease: 2 to the power of how many bits are not its uses. A multiplication leaves the register
+    /// alone that a shift would need.
+    one_use: u64,
 }
 
 impl Names {
     #[inline(always)]
     fn lease_of(self, number: u32, uses: u64) -> Lease {
-        Lease((uses << self.shift) | (u64::from(number) << SALT_BITS) | self.salt)
+        Lease(uses.wrapping_mul(self.one_use) | (u64::from(number) << SALT_BITS) | self.salt)
     }
 
     /// The slot that a good lease names, and its word.
     #[inline(always)]
     fn find(self, slots: &[Slot], lease: Lease) -> Option<(u32, &Slot, u64)> {
-        let number = ((lease.0 & ((1 << self.shift) - 1)) >> SALT_BITS) as u32;
+        let named = lease.0 & (self.one_use - (1 << SALT_BITS));
+        let number = (named >> SALT_BITS) as u32;
         let slot = slots.get(number as usize)?;
         let word = slot.word.load(Acquire);
-        let is_good = word & PHASE == Phase::Leased as u64 && self.lease_of(number, word >> USES_SHIFT) == lease;
-        is_good.then_some((number, slot, word))
+        // `lease_of` and the phase in one: any other phase than this leaves bits that make it no lease of this slot.
+        let uses = word.wrapping_sub(Phase::Leased as u64).wrapping_mul(self.one_use >> USES_SHIFT);
+        (uses ^ named ^ self.salt == lease.0).then_some((number, slot, word))
     }
 }
 
-/// The slots as one borrower uses them while there is nothing to look at, in its window. A copy of what such a use reads.
+/// The slots as one borrower uses them while there is nothing to look at, in its window. What such a use
+/// reads is read where it is needed, which leaves the registers to others.
 #[derive(Clone, Copy)]
 pub struct PlainSlots<'a> {
     slots: &'a [Slot],
-    names: Names,
+    names: &'a Names,
     borrower: u32,
-    /// Of resources that may be leased.
-    generation: u32,
-    now_ns: u64,
+    /// Of resources that may be leased again.
+    generation: &'a AtomicU32,
+    now_ns: &'a AtomicU64,
 }
 
 impl PlainSlots<'_> {
-    /// Leases a slot of the caller's in that phase, unless this use is one to be looked at.
+    /// Leases a slot of the caller's in that phase, whose resource is of the present generation, unless this use is one to be
+    /// looked at.
     #[inline(always)]
     pub fn begin_lease(self, number: u32, phase: Phase) -> Option<(Lease, Resource)> {
         let slot = self.slots.get(number as usize)?;
         let word = slot.word.load(Relaxed);
-        let is_plain = word & PHASE == phase as u64
-            && !(word >> USES_SHIFT).is_multiple_of(LOOKED_AT)
-            && slot.generation.load(Relaxed) == self.generation;
-        if !is_plain {
+        if word & PHASE != phase as u64 || (word >> USES_SHIFT).is_multiple_of(LOOKED_AT) {
             return None;
         }
         slot.borrower.store(self.borrower, Relaxed);
-        slot.since_ns.store(self.now_ns & !1, Relaxed);
+        slot.since_ns.store(self.now_ns.load(Relaxed) & !1, Relaxed);
         let leased = word - phase as u64 + (1 << USES_SHIFT) + Phase::Leased as u64;
         slot.word.store(leased, Release);
         Some((self.names.lease_of(number, leased >> USES_SHIFT), Resource(slot.resource.load(Relaxed))))
+    }
+
+    /// Leases the first of these slots of the caller's, whose numbers stand in the leases, as long as none is to be looked
+    /// at; tells how many.
+    // A loop of its own, which has the registers for itself; so has the next.
+    #[inline(never)]
+    pub fn begin_leases(self, leases: &mut [Lease], resources: &mut [Resource]) -> usize {
+        let places = leases.iter_mut().zip(resources.iter_mut());
+        let leased = places.map_while(|(lease, resource)| {
+            (*lease, *resource) = self.begin_lease(lease.0 as u32, Phase::Idle)?;
+            Some(())
+        });
+        leased.count()
+    }
+
+    /// Ends the first of these as long as there is nothing to look at, and puts their slots on that chain, idle; tells how
+    /// many.
+    #[inline(never)]
+    pub fn end_leases(self, leases: &[Lease], stack: &Stack, mut chain: Chain) -> (usize, Chain) {
+        let ended = leases.iter().map_while(|lease| self.end_lease(*lease, Phase::Idle));
+        (ended.inspect(|number| stack.link(&mut chain, *number)).count(), chain)
+    }
+
+    /// Whether the resource of a slot may be leased, as far as its generation tells.
+    #[inline(always)]
+    pub fn is_current(self, number: u32) -> bool {
+        self.slots
+            .get(number as usize)
+            .is_some_and(|slot| slot.generation.load(Relaxed) == self.generation.load(Relaxed))
     }
 
     /// Ends a lease of the borrower's, unless there is something to look at: its slot is in that phase from now on, and the
@@ -334,12 +366,12 @@ impl PlainSlots<'_> {
     pub fn end_lease(self, lease: Lease, phase: Phase) -> Option<u32> {
         let (number, slot, word) = self.names.find(self.slots, lease)?;
         let is_plain = slot.borrower.load(Relaxed) == self.borrower
-            && slot.generation.load(Relaxed) == self.generation
+            && slot.generation.load(Relaxed) == self.generation.load(Relaxed)
             && slot.since_ns.load(Relaxed) & 1 == 0;
         if !is_plain {
             return None;
         }
-        slot.since_ns.store(self.now_ns, Relaxed);
+        slot.since_ns.store(self.now_ns.load(Relaxed), Relaxed);
         slot.word.store(word - Phase::Leased as u64 + phase as u64, Release);
         Some(number)
     }
@@ -372,6 +404,7 @@ impl Slots {
             numbers.resize_with(numbers.capacity(), AtomicU64::default);
             Ok(numbers)
         };
+        let shift = SALT_BITS + u32::BITS - count.saturating_sub(1).leading_zeros();
         Ok(Self {
             slots,
             uses_before: one_each(memory.uses)?,
@@ -380,7 +413,7 @@ impl Slots {
             names: Names {
                 // Never 0, so that no lease is.
                 salt: SALT.fetch_add(1, Relaxed) % SALT_MASK + 1,
-                shift: SALT_BITS + u32::BITS - count.saturating_sub(1).leading_zeros(),
+                one_use: 1 << shift,
             },
         })
     }
@@ -418,7 +451,7 @@ impl Slots {
     /// For code outside of the library that leases as this does: where the slots are, how many, and the low bits of a lease
     /// that are not the slot, with how many bits those and the slot have together.
     pub fn published(&self) -> (*const Slot, u32, u64, u32) {
-        (self.slots.as_ptr(), self.slots.len() as u32, self.names.salt, self.names.shift)
+        (self.slots.as_ptr(), self.slots.len() as u32, self.names.salt, self.names.one_use.trailing_zeros())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
@@ -479,8 +512,8 @@ impl Slots {
     }
 
     #[inline(always)]
-    pub fn plain(&self, borrower: u32, generation: u32, now_ns: u64) -> PlainSlots<'_> {
-        PlainSlots { slots: &self.slots, names: self.names, borrower, generation, now_ns }
+    pub fn plain<'a>(&'a self, borrower: u32, generation: &'a AtomicU32, now_ns: &'a AtomicU64) -> PlainSlots<'a> {
+        PlainSlots { slots: &self.slots, names: &self.names, borrower, generation, now_ns }
     }
 
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {

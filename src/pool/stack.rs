@@ -21,6 +21,13 @@ pub struct Chain {
     count: u32,
 }
 
+impl Chain {
+    /// Of numbers that lie on one another already.
+    pub fn of(top: u32, bottom: u32, count: u32) -> Self {
+        Self { top, bottom, count }
+    }
+}
+
 /// What lies below each number: of all stacks that share it a number is on one at most.
 pub struct Links {
     below: Vec<AtomicU32>,
@@ -72,8 +79,22 @@ impl Stack {
         self.push_chain(Chain { top: slot, bottom: slot, count: 1 });
     }
 
-    /// Puts a number on top of a chain, which is not on the stack yet.
+    /// What lies beneath a number, there or in what was taken from there and is the caller's.
     #[inline]
+    pub fn beneath(&self, slot: u32) -> u32 {
+        self.links.below(slot).map_or(NONE as u32, |below| below.load(Relaxed))
+    }
+
+    /// Lays a number of the caller's on another.
+    #[inline]
+    pub fn lay(&self, slot: u32, on: u32) {
+        if let Some(below) = self.links.below(slot) {
+            below.store(on, Relaxed);
+        }
+    }
+
+    /// Puts a number on top of a chain, which is not on the stack yet.
+    #[inline(always)]
     pub fn link(&self, chain: &mut Chain, slot: u32) {
         let Some(below) = self.links.below(slot) else { return };
         match chain.count {

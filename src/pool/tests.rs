@@ -8,6 +8,7 @@ use super::events::Event;
 use super::pool::{Factory, Pool};
 use super::slots::{Lease, Resource};
 use super::stack::Stack;
+use super::waiters::Bell;
 use super::waiting::AcquireError;
 use crate::base::callback::Refusal;
 use crate::base::clock::Deadline;
@@ -89,6 +90,7 @@ impl Factory for Made {
     fn status_of(&self, _: AcquireError) -> i32 {
         -1
     }
+    fn ring(&self, _: Bell) {}
     fn hears(&self) -> bool {
         false
     }
@@ -107,7 +109,11 @@ impl Factory for Made {
 
 /// A pool behind a handle.
 fn pool_of(yard: &Arc<Yard>, max_size: u32, resource_bytes: u64) -> (u64, Arc<Pool>) {
-    let config = PoolConfig {
+    pool_from(yard, config_of(max_size, resource_bytes))
+}
+
+fn config_of(max_size: u32, resource_bytes: u64) -> PoolConfig {
+    PoolConfig {
         min_size: 0,
         max_size,
         capacity: max_size,
@@ -129,8 +135,12 @@ fn pool_of(yard: &Arc<Yard>, max_size: u32, resource_bytes: u64) -> (u64, Arc<Po
         max_lifetime_ns: 0,
         lifetime_jitter_ns: 0,
         resource_bytes,
+        barging_ns: 0,
         name: Name::from("yard"),
-    };
+    }
+}
+
+fn pool_from(yard: &Arc<Yard>, config: PoolConfig) -> (u64, Arc<Pool>) {
     let reserved = handles::reserve(Kind::Pool).unwrap();
     let pool = Pool::new(reserved.owner(), config, Box::new(Made(yard.clone()))).unwrap();
     (reserved.publish(pool.clone()), pool)
@@ -192,13 +202,37 @@ fn who_waits_hears_of_a_quarantine() {
 }
 
 #[test]
+fn panic_in_the_background_quarantines_the_pool() {
+    let yard = Arc::new(Yard { validates: true, ..Yard::default() });
+    let (handle, pool) = pool_from(&yard, PoolConfig { keepalive_ns: 4_000_000, ..config_of(2, 0) });
+    let leases = [acquire(&pool), acquire(&pool)];
+    yard.validate_panics.store(true, SeqCst);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| pool.acquire_later(Demand::plain(Caller::UNKNOWN), Deadline::NEVER, None).map(drop));
+        while pool.stats().waiting == 0 {
+            std::thread::yield_now();
+        }
+        pool.put_where_all_find_it(pool.slots.end_lease(leases[0]).unwrap());
+        assert!(matches!(waits.join().unwrap(), Err(AcquireError::Quarantined)));
+    });
+    assert!(handles::pin::<Pool>(handle).is_err(), "only destroy is left");
+    while yard.destroyed.load(SeqCst) < 1 {
+        std::thread::yield_now();
+    }
+    handles::destroy::<Pool>(handle).unwrap();
+    pool.release(leases[1], Caller::UNKNOWN).unwrap();
+    assert_eq!((yard.created.load(SeqCst), yard.destroyed.load(SeqCst)), (2, 2));
+}
+
+#[test]
 fn acquire_of_many_that_fails_is_no_use_of_any() {
     let yard = Arc::new(Yard { may_create: Some(2), ..Yard::default() });
     let (handle, pool) = pool_of(&yard, 4, 0);
     let (mut leases, mut resources) = ([Lease(0); 3], [Resource::NONE; 3]);
     let demand = Demand::plain(Caller::UNKNOWN);
-    let mut many =
-        |count: usize| pool.acquire_many(demand, Deadline::NEVER, None, &mut leases[..count], &mut resources[..count]);
+    let mut many = |count: usize| {
+        pool.acquire_many(demand, || Deadline::NEVER, None, &mut leases[..count], &mut resources[..count])
+    };
     assert!(matches!(many(3), Err(AcquireError::CreateFailed(_))));
     assert_eq!((pool.stats().acquires, pool.stats().idle, pool.stats().in_use), (0, 2, 0));
     many(2).unwrap();
@@ -214,7 +248,7 @@ fn acquire_of_many_behind_an_open_breaker_is_no_use_of_what_it_tries() {
     let (handle, pool) = pool_of(&yard, 4, 0);
     let (mut leases, mut resources) = ([Lease(0); 2], [Resource::NONE; 2]);
     let demand = Demand::plain(Caller::UNKNOWN);
-    let mut pair = || pool.acquire_many(demand, Deadline::after(0), None, &mut leases, &mut resources);
+    let mut pair = || pool.acquire_many(demand, || Deadline::after(0), None, &mut leases, &mut resources);
     for _ in 0..5 {
         assert!(matches!(pair(), Err(AcquireError::CreateFailed(_))));
     }

@@ -5,12 +5,15 @@
 //! No wake-up is lost: a caller enters the queue (sequentially consistent count) and then looks at what is free; who
 //! frees something puts it down (sequentially consistent) and then looks at the count. At least one of the two sees
 //! the other, and whoever does matches waiters with what is free under the lock.
+//!
+//! One that does not insist may be overtaken: others that come later take what is free. It may insist later on.
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::park::Parker;
 use crate::base::priority::Priority;
-use crate::base::sync::{AtomicU32, AtomicU64, Mutex, Ordering::*};
+use crate::base::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering::*};
 use std::collections::VecDeque;
+use std::ffi::c_void;
 use std::sync::Arc;
 
 /// What a waiter was handed.
@@ -32,6 +35,8 @@ pub struct Want {
     pub thread: u32,
     /// Where it runs; 0 where that does not matter.
     pub node: u32,
+    /// Whether nobody that comes later may be served before it, from the begin on.
+    pub insists: bool,
     /// When it began to wait; 0 where nobody asks.
     pub since_ns: u64,
 }
@@ -46,6 +51,28 @@ pub trait Source {
     fn refuses(&self, want: &Want) -> bool;
     /// One more was handed out, and so many still wait.
     fn note_turn(&self, waiting: usize);
+    /// Not under the queue's lock.
+    fn ring(&self, bell: Bell);
+}
+
+/// How a host is told to look again at one who waits in the host's own way: a function of the host, whose type only the pool's
+/// factory knows, and its user data.
+#[derive(Clone, Copy, Debug)]
+pub struct Bell {
+    pub ring: *const (),
+    pub user_data: *mut c_void,
+}
+
+// SAFETY: the host's function and its pointer for it; the header says that any thread may call it.
+unsafe impl Send for Bell {}
+// SAFETY: the same.
+unsafe impl Sync for Bell {}
+
+/// Who sleeps until a waiter's turn comes.
+#[derive(Clone, Copy)]
+pub enum Sleeper {
+    Thread(&'static Parker),
+    Host(Bell),
 }
 
 /// How a wait in the queue ended.
@@ -69,8 +96,13 @@ pub struct Waiter {
     /// Its place among those who came before and after it, which it keeps when it has to enter again.
     turn: u64,
     got: Mutex<Vec<Grant>>,
+    /// Changes under the queue's lock.
+    insists: AtomicBool,
     state: AtomicU32,
-    parker: &'static Parker,
+    sleeper: Sleeper,
+    /// Whether it is in the chain of those whose bells somebody is about to ring.
+    is_due: AtomicBool,
+    next_due: Mutex<Option<Arc<Waiter>>>,
 }
 
 impl Waiter {
@@ -88,9 +120,12 @@ impl Waiter {
         !self.got.lock().is_empty()
     }
 
-    fn end(&self, state: u32) {
+    fn end(&self, state: u32, source: &impl Source) {
         self.state.store(state, Release);
-        self.parker.unpark();
+        match self.sleeper {
+            Sleeper::Thread(parker) => parker.unpark(),
+            Sleeper::Host(bell) => source.ring(bell),
+        }
     }
 }
 
@@ -99,6 +134,8 @@ pub struct Waiters {
     queue: Mutex<Queue>,
     turns: AtomicU64,
     count: AtomicU32,
+    /// Those among them who may not be overtaken.
+    insisting: AtomicU32,
     /// Resources that those in the queue still want.
     wanted: AtomicU32,
     peak: AtomicU32,
@@ -109,6 +146,7 @@ struct Queue {
     classes: [VecDeque<Arc<Waiter>>; Priority::COUNT],
     /// The class whose first waiter was admitted, and has a part of what it wants.
     collecting: Option<usize>,
+    insisting: u32,
 }
 
 impl Queue {
@@ -127,7 +165,8 @@ impl Queue {
 
     /// Takes a waiter out; tells whether it had been admitted.
     fn remove(&mut self, class: usize, place: usize) -> bool {
-        self.classes[class].remove(place);
+        let removed = self.classes[class].remove(place);
+        self.insisting -= u32::from(removed.is_some_and(|waiter| waiter.insists.load(Relaxed)));
         let was_admitted = place == 0 && self.collecting == Some(class);
         if was_admitted {
             self.collecting = None;
@@ -144,6 +183,12 @@ impl Waiters {
 
     pub fn count(&self) -> u32 {
         self.count.load(SeqCst)
+    }
+
+    /// Whether turns are kept: who comes now has to enter the queue.
+    #[inline]
+    pub fn anyone_insists(&self) -> bool {
+        self.insisting.load(SeqCst) > 0
     }
 
     pub fn wanted(&self) -> u32 {
@@ -163,20 +208,30 @@ impl Waiters {
 
     /// Enters the queue at the end of its class. The caller must [`serve`](Self::serve) afterwards, and
     /// [`leave`](Self::leave) in the end.
-    pub fn enter(&self, parker: &'static Parker, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
-        self.enter_at(self.turns.fetch_add(1, Relaxed), parker, want)
+    pub fn enter(&self, sleeper: Sleeper, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
+        self.enter_at(self.turns.fetch_add(1, Relaxed), sleeper, want)
     }
 
     /// Enters the queue where this one stood, which was handed something that was not fit; but behind one that has
     /// begun to collect several, so that not each keeps what the other one wants. The same holds for it as after
     /// [`enter`](Self::enter).
     pub fn enter_again(&self, before: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
-        self.enter_at(before.turn, before.parker, before.want)
+        let insists = before.insists.load(Relaxed);
+        self.enter_at(before.turn, before.sleeper, Want { insists, ..before.want })
     }
 
-    fn enter_at(&self, turn: u64, parker: &'static Parker, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
+    fn enter_at(&self, turn: u64, sleeper: Sleeper, want: Want) -> Result<Arc<Waiter>, OutOfMemory> {
         let got = Mutex::new(alloc::try_vec(want.count as usize)?);
-        let waiter = alloc::try_arc(Waiter { want, turn, got, state: AtomicU32::new(WAITING), parker })?;
+        let waiter = alloc::try_arc(Waiter {
+            want,
+            turn,
+            got,
+            insists: AtomicBool::new(want.insists),
+            state: AtomicU32::new(WAITING),
+            sleeper,
+            is_due: AtomicBool::new(false),
+            next_due: Mutex::new(None),
+        })?;
         let mut queue = self.queue.lock();
         let rank = want.priority.rank();
         let first = usize::from(queue.collecting == Some(rank));
@@ -184,10 +239,21 @@ impl Waiters {
         class.try_reserve(1).map_err(|_| OutOfMemory { bytes: size_of::<Arc<Waiter>>() as u64 })?;
         let place = class.partition_point(|other| other.turn <= turn).max(first);
         class.insert(place, waiter.clone());
+        queue.insisting += u32::from(want.insists);
         self.wanted.fetch_add(want.count, SeqCst);
         self.note_len(&queue);
         self.peak.fetch_max(queue.len() as u32, Relaxed);
         Ok(waiter)
+    }
+
+    /// From now on nobody overtakes this one, unless it is served by now. The caller must [`serve`](Self::serve) afterwards.
+    pub fn insist(&self, waiter: &Arc<Waiter>) {
+        let mut queue = self.queue.lock();
+        let waits = queue.classes[waiter.want.priority.rank()].iter().any(|other| Arc::ptr_eq(other, waiter));
+        if waits && !waiter.insists.swap(true, Relaxed) {
+            queue.insisting += 1;
+            self.note_len(&queue);
+        }
     }
 
     /// Leaves the queue with what it was handed, which the caller must use or free. What it was admitted to beyond that
@@ -211,7 +277,7 @@ impl Waiters {
     pub fn serve(&self, source: &impl Source) {
         // Woken without the lock, which the one who wakes takes first.
         while let Some((first, state)) = self.serve_first(source) {
-            first.end(state);
+            first.end(state, source);
         }
     }
 
@@ -265,11 +331,12 @@ impl Waiters {
         self.wanted.fetch_sub(missing, SeqCst);
         self.note_len(&queue);
         drop(queue);
-        first.end(FAILED);
+        first.end(FAILED, source);
     }
 
     fn note_len(&self, queue: &Queue) {
         self.count.store(queue.len() as u32, SeqCst);
+        self.insisting.store(queue.insisting, SeqCst);
     }
 
     pub fn for_each_thread(&self, mut visit: impl FnMut(u32)) {
@@ -277,9 +344,45 @@ impl Waiters {
     }
 
     /// Wakes everybody, to look at a state that changed for all of them.
-    pub fn wake_all(&self) {
+    pub fn wake_all(&self, source: &impl Source) {
+        // Bells ring without the lock. The chain of those that are to ring needs no memory that could be refused.
+        let mut due: Option<Arc<Waiter>> = None;
         for waiter in self.queue.lock().all() {
-            waiter.parker.unpark();
+            match waiter.sleeper {
+                Sleeper::Thread(parker) => parker.unpark(),
+                // In the chain of another, it rings later than now.
+                Sleeper::Host(_) if waiter.is_due.swap(true, AcqRel) => {}
+                Sleeper::Host(_) => *waiter.next_due.lock() = due.replace(waiter.clone()),
+            }
+        }
+        Due { first: due, source }.ring_all();
+    }
+}
+
+/// Those whose bells are still to ring.
+struct Due<'a, S: Source> {
+    first: Option<Arc<Waiter>>,
+    source: &'a S,
+}
+
+impl<S: Source> Due<'_, S> {
+    fn ring_all(&mut self) {
+        while let Some(waiter) = self.first.take() {
+            self.first = waiter.next_due.lock().take();
+            waiter.is_due.swap(false, AcqRel);
+            if let Sleeper::Host(bell) = waiter.sleeper {
+                self.source.ring(bell);
+            }
+        }
+    }
+}
+
+impl<S: Source> Drop for Due<'_, S> {
+    fn drop(&mut self) {
+        // After a ring that unwound the rest is not due any more, so that the next wake-up, that of the quarantine, finds it.
+        while let Some(waiter) = self.first.take() {
+            self.first = waiter.next_due.lock().take();
+            waiter.is_due.swap(false, AcqRel);
         }
     }
 }

@@ -1,21 +1,21 @@
 //! An acquire that cannot be had at once: the wait for its turn, and why it ends in vain.
 
+use super::barging::Patience;
 use super::borrowers::Holders;
 use super::demand::Demand;
 use super::numbers::PoolStats;
 use super::pool::{CLOSED, PAUSED, Pool, QUARANTINED};
 use super::slots::{Lease, Resource};
-use super::waiters::{Grant, Verdict, Waiter, Want};
+use super::waiters::{Grant, Sleeper, Verdict, Waiter, Want};
 use crate::base::alloc::OutOfMemory;
 use crate::base::back_off;
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
-use crate::base::park::Parker;
 use crate::base::priority::Priority;
 use crate::base::thread::SpawnError;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AcquireError {
@@ -80,6 +80,12 @@ impl std::fmt::Display for LastFailure {
     }
 }
 
+/// Names a wait that is no thread's, among those of all pools, so that none is taken for another. Never 0.
+pub(super) fn next_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Relaxed) + 1
+}
+
 /// How a look at the queue ended.
 #[derive(Clone, Copy)]
 pub(super) enum Waited {
@@ -117,7 +123,7 @@ impl Pool {
         let begin_ns = clock::now_ns();
         self.refuse_hopeless(demand.priority, deadline)?;
         self.note_waiting_begins();
-        let mut waiter = self.begin_wait(cancel::current_parker()?, demand, wants)?;
+        let mut waiter = self.begin_wait(Sleeper::Thread(cancel::current_parker()?), demand, wants)?;
         let leased = loop {
             let mut entered = None;
             let leased = self
@@ -154,20 +160,25 @@ impl Pool {
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Grant>, AcquireError> {
+        let mut patience = self.patience(waiter, deadline);
         let mut may_look = !cancel.is_some_and(Cancel::is_signalled) && !deadline.has_passed();
         let end = loop {
+            self.end_patience(&mut patience, waiter);
             self.serve();
             self.creators.ring();
             if std::mem::take(&mut may_look) && self.end_of_wait(waiter).is_none() {
-                self.looks.look_for(|| waiter.verdict().is_some());
+                match &mut patience {
+                    Some(patience) => patience.look_twice(self),
+                    None => self.looks.look_for(|| waiter.verdict().is_some()),
+                }
             }
             // Nobody comes by when the breaker's pause is over, so the waiters look themselves.
-            let until = deadline.min(self.next_attempt());
+            let until = patience.as_ref().map_or(deadline, Patience::next_look).min(self.next_attempt());
             let ready =
                 || self.end_of_wait(waiter).or_else(|| (self.next_attempt() < until).then_some(Waited::LongEnough));
             match cancel::wait_until(until, cancel, ready) {
                 Ok(Waited::LongEnough) => {}
-                Err(WaitEnd::TimedOut) if !deadline.has_passed() => {}
+                Err(WaitEnd::TimedOut) if patience.is_some() || !deadline.has_passed() => {}
                 end => break end,
             }
         };
@@ -175,24 +186,20 @@ impl Pool {
     }
 
     /// Enters the queue. The caller serves afterwards.
-    pub(super) fn begin_wait(
-        &self,
-        parker: &'static Parker,
-        demand: Demand,
-        count: u32,
-    ) -> Result<Arc<Waiter>, OutOfMemory> {
+    pub(super) fn begin_wait(&self, sleeper: Sleeper, demand: Demand, count: u32) -> Result<Arc<Waiter>, OutOfMemory> {
         let Demand { caller, priority, tag, .. } = demand;
         let (thread, node) = (caller.number(), self.idle.here());
-        let want = Want { count, priority, tag, thread, node, since_ns: clock::now_ns() };
-        let waiter = self.waiters.enter(parker, want)?;
-        self.recall();
+        let insists = !self.barging.is_allowed();
+        let want = Want { count, priority, tag, thread, node, insists, since_ns: clock::now_ns() };
+        let waiter = self.waiters.enter(sleeper, want)?;
+        self.recall_for(&waiter);
         Ok(waiter)
     }
 
     /// Enters it once more, in its old place.
-    fn wait_again(&self, waiter: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
+    pub(super) fn wait_again(&self, waiter: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
         let again = self.waiters.enter_again(waiter)?;
-        self.recall();
+        self.recall_for(&again);
         Ok(again)
     }
 
@@ -215,6 +222,7 @@ impl Pool {
     ) -> Result<Vec<Grant>, AcquireError> {
         let want = waiter.want;
         let grants = self.waiters.leave(waiter, self);
+        self.reopen();
         // What came at the last moment is preferred over the end of the wait.
         if grants.len() == want.count as usize && !self.is(CLOSED | QUARANTINED) {
             return Ok(grants);

@@ -169,6 +169,7 @@ void callback_ostler_level_callback(void *user_data, const ostler_level_change *
 void callback_ostler_log_callback(void *user_data, uint32_t level, const char *message);
 void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, ostler_status status, ostler_lease lease,
                                        void *resource);
+void callback_ostler_bell_callback(void *user_data);
 void callback_ostler_tracing_callback(void *user_data, const ostler_trace_group *group);
 void callback_ostler_buffer_release_callback(void *user_data, void *data);
 void callback_ostler_cell_callback(void *user_data, ostler_cell cell, ostler_status outcome, void *value);

@@ -85,6 +85,7 @@ NUMBERS = {
     "watch_id": "0",
     "up_to_kind": "OSTLER_RECLAIM_EMPTY",
     "callback": "OSTLER_TESTKIT_CREATE",
+    "cancelled": "0",
 }
 
 # The same where one name stands for several things.
@@ -116,6 +117,7 @@ ANSWERS = {
     "ostler_heap_unpin": "OSTLER_E_INVALID_ARGUMENT",
     # What is freed is no block.
     "ostler_heap_free": "OSTLER_E_FOREIGN_POINTER",
+    "ostler_heap_free_n": "OSTLER_E_FOREIGN_POINTER",
     "ostler_heap_resize": "OSTLER_E_FOREIGN_POINTER",
     "ostler_heap_get_usable_bytes": "OSTLER_E_FOREIGN_POINTER",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
@@ -124,6 +126,7 @@ ANSWERS = {
     "ostler_lazy_unpin": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_reader_unpin": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_pool_cancel_async": "OSTLER_E_STALE_TICKET",
+    "ostler_pool_continue_acquire": "OSTLER_E_STALE_TICKET",
     "ostler_pool_take_acquired": "OSTLER_E_NOT_READY",
     # What is put is no slot.
     "ostler_slab_put": "OSTLER_E_FOREIGN_POINTER",

@@ -66,6 +66,8 @@ void callback_ostler_acquired_callback(void *user_data, ostler_ticket ticket, os
     (void)user_data, (void)ticket, (void)status, (void)lease, (void)resource;
 }
 
+void callback_ostler_bell_callback(void *user_data) { (void)user_data; }
+
 void callback_ostler_tracing_callback(void *user_data, const ostler_trace_group *group)
 {
     (void)user_data, (void)group;

@@ -1,6 +1,8 @@
 /* Arena: placement, marks, limits, resets, and what many threads do to it at once. */
 #include "arenas.h"
 #include "tally.h"
+#include <ostler_inline.h>
+#include <pthread.h>
 #include <sched.h>
 
 TEST(every_alignment_up_to_64_kib_is_kept)
@@ -108,6 +110,62 @@ TEST(rewind_gives_back_what_came_after_the_mark_and_no_more)
         CHECK(is_untouched(&before));
     }
     CHECK_EQ(arena_stats(arena).rewinds, 3);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+}
+
+static void *take_elsewhere(void *arena)
+{
+    return take(arena, 100, 0);
+}
+
+TEST(same_moment_is_marked_and_gone_back_to_again_and_again)
+{
+    ostler_arena *arena = make_arena(small_chunks());
+    struct tagged before = tag_block(take(arena, 100, 0), 100, 0x11);
+    ostler_mark mark = mark_of(arena);
+    void *first = take(arena, 1000, 0);
+    for (int round = 0; round < 100; round++) {
+        CHECK_STATUS(ostler_arena_rewind(arena, &mark), OSTLER_OK);
+        ostler_mark again = mark_of(arena);
+        CHECK_EQ(again.serial, mark.serial);
+        CHECK_EQ(take(arena, 1000, 0), first);
+        memset(first, 0x22, 1000);
+        if (round % 10 == 0) {
+            /* It is another moment once another thread took something. */
+            pthread_t thread;
+            CHECK_EQ(pthread_create(&thread, NULL, take_elsewhere, arena), 0);
+            CHECK_EQ(pthread_join(thread, NULL), 0);
+            CHECK(mark_of(arena).serial != mark.serial);
+        }
+        CHECK(is_untouched(&before));
+    }
+    CHECK_EQ(arena_stats(arena).rewinds, 100);
+    CHECK_STATUS(ostler_arena_rewind(arena, &mark), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_rewind(arena, NULL), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STATUS(ostler_arena_mark(arena, NULL), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STATUS(ostler_arena_close(arena, 0, NULL, NULL), OSTLER_OK);
+    ostler_mark after = mark;
+    CHECK_STATUS(ostler_arena_mark(arena, &after), OSTLER_E_CLOSED);
+    CHECK_EQ(after.serial, 0);
+    CHECK_STATUS(ostler_arena_rewind(arena, &mark), OSTLER_E_CLOSED);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_mark(arena, &after), OSTLER_E_INVALID_HANDLE);
+    CHECK_STATUS(ostler_arena_rewind(arena, &mark), OSTLER_E_INVALID_HANDLE);
+}
+
+TEST(mark_of_a_cursor_is_stale_once_its_arena_is_marked_again)
+{
+    ostler_arena *arena = make_arena(small_chunks());
+    ostler_cursor *cursor = open_cursor(arena);
+    take(arena, 100, 0);
+    ostler_mark mark = mark_of(arena), of_cursor;
+    CHECK_STATUS(ostler_cursor_mark_inline(cursor, &of_cursor), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_rewind(arena, &mark), OSTLER_OK);
+    CHECK_STATUS(ostler_cursor_rewind_inline(cursor, &of_cursor), OSTLER_E_STALE_MARK);
+    CHECK_STATUS(ostler_cursor_mark_inline(cursor, &of_cursor), OSTLER_OK);
+    mark_of(arena);
+    CHECK_STATUS(ostler_cursor_rewind_inline(cursor, &of_cursor), OSTLER_E_STALE_MARK);
+    CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
     CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
 }
 

@@ -549,30 +549,6 @@ TEST(advice_is_printed_with_its_settings)
     CHECK(needed == 0 && text[0] == 0);
 }
 
-/* Giving one base page of a huge page back splits it. */
-TEST(what_the_kernel_split_is_counted_and_repaired)
-{
-    ostler_page_source source = asking_for(OSTLER_PAGES_TRANSPARENT);
-    source.prefault = 1;
-    ostler_arena *arena = make_arena_from(source);
-    ostler_coverage whole = {.struct_size = sizeof whole}, split = whole;
-    ostler_repair repair = {.struct_size = sizeof repair};
-    ostler_receipt receipt = receipt_of(arena, 0);
-    CHECK_STATUS(ostler_arena_get_coverage(arena, &whole), OSTLER_OK);
-    if (whole.huge_bytes < whole.mapped_bytes)
-        SKIP("the kernel has no huge pages now");
-    for (uint64_t at = 0; at < receipt.mapped_bytes; at += HUGE_BYTES)
-        CHECK_EQ(madvise((void *)(uintptr_t)(receipt.address + at), 4096, MADV_DONTNEED), 0);
-    CHECK_STATUS(ostler_arena_get_coverage(arena, &split), OSTLER_OK);
-    CHECK(split.huge_bytes == 0 && split.small_bytes == split.resident_bytes && split.remote_bytes == 0);
-    CHECK_STATUS(ostler_arena_repair(arena, &repair), OSTLER_OK);
-    if (repair.limit == OSTLER_LIMIT_NODE_MEMORY)
-        SKIP("the kernel does not put pages together now: errno %d", repair.os_errno);
-    CHECK(repair.small_bytes_before == split.small_bytes && repair.small_bytes_after == 0);
-    CHECK_EQ(receipt_of(arena, 0).huge_bytes, receipt.mapped_bytes);
-    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
-}
-
 TEST(chunk_that_does_not_exist_is_refused)
 {
     ostler_arena *arena = make_arena_from(asking_for(OSTLER_PAGES_BASE));

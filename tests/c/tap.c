@@ -148,7 +148,7 @@ TEST(what_lies_in_a_tap_is_everybodys)
         ostler_pool *pool = bare_pool(farm, config_with(2));
         ostler_tap *tap = open_tap(pool), *other = open_tap(pool);
         ostler_lease leases[2], lease = {0};
-        void *resource;
+        void *resource, *resources[2];
         for (int round = 0; round < 50; round++) {
             warm(i, tap);
             for (int k = 0; k < 2; k++)
@@ -160,7 +160,7 @@ TEST(what_lies_in_a_tap_is_everybodys)
             CHECK_STATUS(round % 2 ? ostler_pool_try_acquire(pool, &lease, &resource)
                                    : acquires[i](other, 0, NULL, &lease, &resource),
                          OSTLER_OK);
-            CHECK_STATUS(ostler_pool_acquire_n(pool, 2, 0, NULL, leases, &resource), OSTLER_E_TIMEOUT);
+            CHECK_STATUS(ostler_pool_acquire_n(pool, 2, 0, NULL, leases, resources), OSTLER_E_TIMEOUT);
             CHECK_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
             CHECK_EQ(pool_stats(pool).created, 2);
         }

@@ -41,6 +41,23 @@ TEST(blocks_are_resized_and_freed)
     heap.close();
 }
 
+TEST(many_blocks_come_and_go_at_once)
+{
+    ostler::heap heap(small().at_most(1 << 20));
+    std::error_code failure;
+    const auto blocks = heap.allocate_n(100, 1000, 64);
+    CHECK_EQ(blocks.size(), 100u);
+    for (void *block : blocks)
+        std::memset(block, 7, 1000);
+    CHECK(heap.allocate_n(2000, 1000, 0, failure).empty() && failure == ostler::errc::limit);
+    CHECK(thrown_by([&] { (void)heap.allocate_n(2000, 1000); }) == ostler::errc::limit);
+    CHECK_EQ(heap.deallocate_n(blocks), 100u);
+    CHECK_EQ(heap.deallocate_n({blocks[0], nullptr}, failure), 1u);
+    CHECK(failure == ostler::errc::double_free);
+    CHECK(heap.allocate_n(0, 1).empty() && heap.deallocate_n({}) == 0);
+    heap.close();
+}
+
 TEST(misuse_is_thrown_or_told)
 {
     ostler::heap heap(small().checking());

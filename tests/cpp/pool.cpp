@@ -86,6 +86,21 @@ TEST(pool_grows_pauses_and_refreshes)
     CHECK_EQ(stable.stats().max_size, 2u);
 }
 
+TEST(barging_is_for_pools_without_an_order_of_their_own)
+{
+    ostler::pool<horse> stable([] { return std::make_unique<horse>(); },
+                               ostler::pool_config().at_most(1).barging(std::chrono::milliseconds(1)));
+    CHECK(stable.acquire());
+    bool threw = false;
+    try {
+        ostler::pool<horse> other([] { return std::make_unique<horse>(); },
+                                  ostler::pool_config().idle_at_least(1).barging(std::chrono::milliseconds(1)));
+    } catch (const ostler::error &caught) {
+        threw = caught.code() == ostler::errc::invalid_argument;
+    }
+    CHECK(threw);
+}
+
 TEST(lives_are_bounded_by_uses_and_by_time)
 {
     ostler::pool<horse> stable([] { return std::make_unique<horse>(); },

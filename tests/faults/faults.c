@@ -1,10 +1,12 @@
 /* What can be refused is refused, one after the other: the n-th visit of each point fails, n = 1, 2, 3, ..., until the
  * scenario is not touched any more. Each time the failure is told, and afterwards nothing is left. */
 #include "fixtures.h"
+#include "inspected.h"
 #include "ostler_faults.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #define PANICS (-1)
 enum { MOST_VISITS = 2000 };
@@ -132,7 +134,7 @@ static ostler_status use_heap(void)
                                  .name = "ostler-test"};
     ostler_heap_stats stats = {.struct_size = sizeof stats};
     static char lent[8192];
-    static void *blocks[300];
+    static void *blocks[300], *many[200];
     ostler_heap_block listed[10];
     ostler_block movable[200];
     ostler_heap_compaction compaction = {.struct_size = sizeof compaction};
@@ -158,6 +160,7 @@ static ostler_status use_heap(void)
         if (movable[i].value != 0)
             TRY(ostler_heap_resize_block(heap, movable[i], (uint64_t)i * 70));
     }
+    TRY(ostler_heap_alloc_n(heap, 700, 64, 200, many));
     TRY(ostler_heap_list_blocks(heap, 0, listed, 10, &count));
     TRY(ostler_heap_compact(heap, 0, &compaction));
     TRY(ostler_heap_get_stats(heap, &stats));
@@ -165,6 +168,8 @@ static ostler_status use_heap(void)
     for (int i = 0; i < 200; i++)
         if (movable[i].value != 0)
             EXPECT_STATUS(ostler_heap_free_block(heap, movable[i]), OSTLER_OK);
+    EXPECT((many[0] == NULL) == (many[199] == NULL));
+    EXPECT_STATUS(ostler_heap_free_n(heap, many, 200, NULL), OSTLER_OK);
     for (int i = 0; i < 300; i++) {
         for (int at = 0; blocks[i] != NULL && at < i * 13 && (i % 7 != 0 || at == 0); at++)
             EXPECT(((unsigned char *)blocks[i])[at] == (unsigned char)i);
@@ -291,6 +296,49 @@ static ostler_status use_page_source(void)
         TRY(ostler_arena_repair(arena, &repair));
         EXPECT_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
     }
+    return status;
+}
+
+/* Every noun that is made of chunks, taken apart, looked at, and repaired. */
+static ostler_status use_inspection(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_page_source source = {.struct_size = sizeof source, .page_policy = OSTLER_PAGES_TRANSPARENT, .prefault = 1};
+    ostler_arena_config of_arena = {.struct_size = sizeof of_arena, .source = &source};
+    ostler_heap_config of_heap = {.struct_size = sizeof of_heap, .source = &source};
+    ostler_slab_config of_slab = {.struct_size = sizeof of_slab, .source = &source, .slot_bytes = 64,
+                                  .max_slots = 32768};
+    ostler_buffers_config of_buffers = {.struct_size = sizeof of_buffers, .source = &source};
+    ostler_coverage coverage = {.struct_size = sizeof coverage};
+    ostler_repair repair = {.struct_size = sizeof repair};
+    ostler_receipt receipt = {.struct_size = sizeof receipt};
+    ostler_arena *arena = NULL;
+    ostler_heap *heap = NULL;
+    ostler_slab *slab = NULL;
+    ostler_buffers *buffers = NULL;
+    char table[4096];
+    TRY(ostler_arena_create(&of_arena, &arena));
+    TRY(ostler_heap_create(&of_heap, &heap));
+    TRY(ostler_slab_create(&of_slab, NULL, NULL, &slab));
+    TRY(ostler_buffers_create(&of_buffers, &buffers));
+    void *objects[] = {arena, heap, slab, buffers};
+    for (size_t i = 0; i < NOUNS; i++) {
+        if (objects[i] == NULL)
+            continue;
+        receipt.address = 0;
+        TRY(nouns[i].receipt(objects[i], 0, &receipt));
+        if (receipt.address != 0)
+            EXPECT(madvise((void *)(uintptr_t)(receipt.address + 8192), 4096, MADV_DONTNEED) == 0);
+        TRY(nouns[i].print(objects[i], table, sizeof table, NULL));
+        TRY(nouns[i].coverage(objects[i], &coverage));
+        TRY(nouns[i].repair(objects[i], &repair));
+    }
+    TRY(ostler_governor_get_coverage(&coverage));
+    TRY(ostler_governor_repair(&repair));
+    EXPECT_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+    EXPECT_STATUS(ostler_heap_destroy(heap), OSTLER_OK);
+    EXPECT_STATUS(ostler_slab_destroy(slab), OSTLER_OK);
+    EXPECT_STATUS(ostler_buffers_destroy(buffers), OSTLER_OK);
     return status;
 }
 
@@ -458,6 +506,35 @@ static ostler_status use_tap(void)
                 EXPECT_STATUS(ostler_tap_release(tap, lease), OSTLER_OK);
         }
         TRY(ostler_tap_close(tap));
+    }
+    TRY(ostler_pool_destroy(pool));
+    return status;
+}
+
+static void hear_no_bell(void *user_data) { (void)user_data; }
+
+static ostler_status use_turns(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    ostler_pool_config config = {.struct_size = sizeof config, .max_size = 1};
+    const ostler_acquire how = {.struct_size = sizeof how, .timeout_ns = OSTLER_FOREVER};
+    ostler_pool *pool = NULL;
+    ostler_lease held = {0}, lease = {0};
+    ostler_ticket ticket = {0};
+    uint64_t look_again_ns;
+    void *resource;
+    TRY(ostler_pool_create(&config, &callbacks, &pool, &pool));
+    if (pool == NULL)
+        return status;
+    TRY(ostler_pool_begin_acquire(pool, &how, hear_no_bell, NULL, &ticket, &look_again_ns, &held, &resource));
+    if (held.value != 0) {
+        TRY(ostler_pool_begin_acquire(pool, &how, hear_no_bell, NULL, &ticket, &look_again_ns, &lease, &resource));
+        EXPECT_STATUS(ostler_pool_release(pool, held), OSTLER_OK);
+        if (ticket.value != 0)
+            TRY(ostler_pool_continue_acquire(pool, ticket, 0, &look_again_ns, &lease, &resource));
+        if (lease.value != 0)
+            EXPECT_STATUS(ostler_pool_release(pool, lease), OSTLER_OK);
     }
     TRY(ostler_pool_destroy(pool));
     return status;
@@ -809,6 +886,7 @@ static const struct scenario buffers = {use_buffers, {OSTLER_E_OUT_OF_MEMORY, OS
 static const struct scenario page_source = {
     use_page_source,
     {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_PAGES_UNAVAILABLE, OSTLER_E_NODE_UNAVAILABLE, OSTLER_E_LIMIT, OSTLER_OK}};
+static const struct scenario inspection = {use_inspection, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario much = {use_much, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario file = {
     use_file, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_LIMIT, OSTLER_OK}};
@@ -823,6 +901,8 @@ static const struct scenario lively_pool = {
     use_lively_pool, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_TIMEOUT, OSTLER_OK}};
 static const struct scenario tap = {
     use_tap, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
+static const struct scenario turns = {
+    use_turns, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
 static const struct scenario governor = {use_governor, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK}};
 static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario testkit = {use_testkit, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
@@ -861,6 +941,7 @@ TEST(file_of_a_segment_on_an_old_kernel) { fail_each_visit(&segment, OSTLER_FAUL
 TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_tap) { fail_each_visit(&tap, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_turns) { fail_each_visit(&turns, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_the_governor) { fail_each_visit(&governor, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(governor_without_a_thread) { fail_each_visit(&governor, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
@@ -888,6 +969,19 @@ TEST(system_calls_of_a_page_source)
     };
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
         fail_each_visit(&page_source, failures[i].point, failures[i].os_errno);
+}
+
+TEST(system_calls_of_an_inspection)
+{
+    static const struct {
+        uint32_t point;
+        int32_t os_errno;
+    } failures[] = {
+        {OSTLER_FAULT_ALLOCATION, ENOMEM}, {OSTLER_FAULT_MADVISE, EINVAL},   {OSTLER_FAULT_MADVISE, EAGAIN},
+        {OSTLER_FAULT_SCAN, ENOTTY},       {OSTLER_FAULT_MOVE_PAGES, EPERM}, {OSTLER_FAULT_OPEN, EMFILE},
+    };
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        fail_each_visit(&inspection, failures[i].point, failures[i].os_errno);
 }
 
 TEST(placing_by_first_touch)
@@ -929,6 +1023,7 @@ TEST(threads_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_THRE
 TEST(threads_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(allocations_of_a_pool_by_node) { fail_each_visit(&pool_by_node, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(callbacks_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_CALLBACK, EIO); }
+TEST(callbacks_of_turns) { fail_each_visit(&turns, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_CALLBACK, EIO); }

@@ -4,18 +4,21 @@
 #[path = "../../src/memory/heap/windows.rs"]
 mod windows;
 
+use crate::base::Owner;
+use crate::base::pockets::Pocket;
 use crate::base::sync::{AtomicU32, Mutex, Ordering::*};
 use crate::explore;
 use shuttle::thread;
 use std::sync::Arc;
-use windows::{Pane, Windows};
+use windows::Windows;
 
 const THREADS: usize = 2;
+const HEAP: Owner = Owner(7);
 
 /// A heap of blocks that are all alike: only their number counts.
 struct Model {
     windows: Windows,
-    panes: Vec<Pane>,
+    pockets: Vec<Pocket>,
     /// What each thread has at hand. Its loads and stores are apart, as those of a cache are.
     caches: Vec<AtomicU32>,
     /// What is free for all.
@@ -25,8 +28,8 @@ struct Model {
 impl Model {
     fn new(blocks: u32) -> Arc<Self> {
         let model = Self {
-            windows: Windows::new(),
-            panes: (0..THREADS).map(|_| Pane::default()).collect(),
+            windows: Windows::new(HEAP),
+            pockets: (0..THREADS).map(|_| Pocket::EMPTY).collect(),
             caches: (0..THREADS).map(|_| AtomicU32::new(0)).collect(),
             free: Mutex::new(blocks),
         };
@@ -35,7 +38,7 @@ impl Model {
     }
 
     fn alloc(&self, me: usize) -> bool {
-        if let Some(_window) = self.windows.enter(&self.panes[me]) {
+        if let Some(_window) = self.windows.enter(&self.pockets[me]) {
             let depth = self.caches[me].load(Relaxed);
             if depth > 0 {
                 self.caches[me].store(depth - 1, Relaxed);
@@ -54,7 +57,7 @@ impl Model {
     }
 
     fn release(&self, me: usize) {
-        if let Some(_window) = self.windows.enter(&self.panes[me]) {
+        if let Some(_window) = self.windows.enter(&self.pockets[me]) {
             let depth = self.caches[me].load(Relaxed);
             self.caches[me].store(depth + 1, Relaxed);
             return;
@@ -67,7 +70,7 @@ impl Model {
     }
 
     fn recall(&self, free: &mut u32) {
-        self.windows.shut(self.panes.iter());
+        self.windows.shut(self.pockets.iter());
         for cache in &self.caches {
             let depth = cache.load(Relaxed);
             cache.store(0, Relaxed);

@@ -3,9 +3,9 @@
 
 use crate::base::Owner;
 use crate::base::pockets::{Place, Places, Pocket, Pockets, Reach, Window};
-use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
+use crate::base::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use crate::explore;
-use crate::pool::slots::{Borrower, Hold, Lease, Memory, Phase, Slots};
+use crate::pool::slots::{Borrower, Hold, Lease, Memory, Phase, PlainSlots, Slots};
 use crate::pool::stack::Stack;
 use shuttle::thread;
 use std::sync::Arc;
@@ -57,6 +57,9 @@ struct Barn {
     /// Tells two users of one number.
     users: Vec<AtomicU32>,
     closed: AtomicU32,
+    has_shut: AtomicBool,
+    generation: AtomicU32,
+    tick_ns: AtomicU64,
 }
 
 impl Places for Barn {
@@ -76,6 +79,9 @@ impl Barn {
             slots: Slots::new(count, Memory::default()).unwrap(),
             users: (0..count).map(|_| AtomicU32::new(0)).collect(),
             closed: AtomicU32::new(0),
+            has_shut: AtomicBool::new(false),
+            generation: AtomicU32::new(0),
+            tick_ns: AtomicU64::new(0),
         };
         (0..count).for_each(|number| barn.idle.push(number));
         Arc::new(barn)
@@ -224,6 +230,58 @@ fn who_needs_them_shut_has_them_shut() {
     });
 }
 
+/// As src/pool/barging.rs does; `closed` counts those who insist.
+impl Barn {
+    fn insist(&self) {
+        self.closed.fetch_add(1, SeqCst);
+        if self.pockets.shut(self, |number| self.idle.push(number)) {
+            self.has_shut.store(true, SeqCst);
+        }
+    }
+
+    fn leave(&self) {
+        self.closed.fetch_sub(1, SeqCst);
+        let may_open = || self.closed.load(SeqCst) == 0;
+        while may_open() && self.has_shut.swap(false, SeqCst) {
+            if self.pockets.reopen(self, may_open) {
+                return;
+            }
+            self.has_shut.store(true, SeqCst);
+        }
+    }
+}
+
+#[test]
+fn who_insists_has_them_shut_and_the_last_to_leave_opens_them() {
+    explore(|| {
+        let barn = Barn::new(1);
+        barn.open();
+        let number = barn.acquire(0).unwrap();
+        barn.release(0, number);
+        let user = barn.clone();
+        let uses = thread::spawn(move || {
+            if let Some(number) = user.pockets.reach(&user.places[0]).and_then(|reach| reach.take()) {
+                user.release(0, number);
+            }
+        });
+        let insisters: Vec<_> = (0..2)
+            .map(|_| {
+                let barn = barn.clone();
+                thread::spawn(move || {
+                    barn.insist();
+                    assert!(barn.pockets.are_shut(), "they were opened under one who insists");
+                    barn.leave();
+                })
+            })
+            .collect();
+        uses.join().unwrap();
+        insisters.into_iter().for_each(|insister| insister.join().unwrap());
+        assert!(!barn.pockets.are_shut(), "nobody insists, and they stay shut");
+        barn.recall();
+        assert_eq!(barn.idle.depth(), 1, "a number is lost");
+    });
+}
+
 #[test]
 fn lease_ends_once_whoever_ends_it() {
     explore(|| {
@@ -316,10 +374,14 @@ impl Barn {
         if !self.pockets.is_open() {
             return None;
         }
-        let (lease, _) = self.slots.plain(1, 0, 0).begin_lease(pocket.number(Owner(7))?, Phase::AtHand)?;
+        let (lease, _) = self.plain_slots().begin_lease(pocket.number(Owner(7))?, Phase::AtHand)?;
         pocket.clear();
         assert_eq!(self.users[0].fetch_add(1, Relaxed), 0, "its resource is gone, or another's");
         Some(lease)
+    }
+
+    fn plain_slots(&self) -> PlainSlots<'_> {
+        self.slots.plain(1, &self.generation, &self.tick_ns)
     }
 
     fn end_in_window(&self, lease: Lease) -> bool {
@@ -329,7 +391,7 @@ impl Barn {
             return false;
         }
         self.users[0].fetch_sub(1, Relaxed);
-        let number = self.slots.plain(1, 0, 0).end_lease(lease, Phase::AtHand);
+        let number = self.plain_slots().end_lease(lease, Phase::AtHand);
         pocket.fill(Owner(7), number.expect("it is its own, and nobody has ended it"));
         true
     }

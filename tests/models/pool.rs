@@ -2,7 +2,7 @@
 
 #[path = "../../src/pool/by_node.rs"]
 mod by_node;
-#[path = "../../src/pool/cells.rs"]
+#[path = "../../src/pool/cells/mod.rs"]
 pub mod cells;
 #[path = "../../src/pool/idle.rs"]
 mod idle;
@@ -27,7 +27,7 @@ use slots::{Borrower, Claim, Hold, Memory, Slots};
 use stack::{Chain, Links, Stack};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
-use waiters::{Grant, Source, Waiters, Want};
+use waiters::{Bell, Grant, Sleeper, Source, Waiters, Want};
 
 /// The slots of a pool without callbacks, and who is in them.
 struct Stable {
@@ -82,7 +82,7 @@ impl Stable {
         let now = if self.waiters.is_empty() { self.take() } else { None };
         let grant = now.unwrap_or_else(|| {
             let parker = Parker::leaked();
-            let waiter = self.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
+            let waiter = self.waiters.enter(Sleeper::Thread(parker), want(1, Priority::Normal)).unwrap();
             self.waiters.serve(self);
             while waiter.verdict().is_none() {
                 parker.park(Deadline::NEVER);
@@ -143,7 +143,7 @@ impl Stable {
 }
 
 fn want(count: u32, priority: Priority) -> Want {
-    Want { count, priority, tag: 0, thread: 0, node: 0, since_ns: 0 }
+    Want { count, priority, tag: 0, thread: 0, node: 0, insists: true, since_ns: 0 }
 }
 
 impl Source for Stable {
@@ -167,13 +167,15 @@ impl Source for Stable {
     }
 
     fn note_turn(&self, _waiting: usize) {}
+
+    fn ring(&self, _bell: Bell) {}
 }
 
 impl Stable {
     /// A turn of somebody who wants two, again in the same place when what came the first time was not fit.
     fn drive_a_pair(&self, comes_again: bool) {
         let parker = Parker::leaked();
-        let mut waiter = self.waiters.enter(parker, want(2, Priority::Normal)).unwrap();
+        let mut waiter = self.waiters.enter(Sleeper::Thread(parker), want(2, Priority::Normal)).unwrap();
         for is_fit in [!comes_again, true] {
             self.waiters.serve(self);
             while waiter.verdict().is_none() {
@@ -219,8 +221,8 @@ fn who_comes_again_has_its_old_place() {
         let stable = Stable::new(1);
         let held = stable.acquire();
         let parker = Parker::leaked();
-        let first = stable.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
-        let second = stable.waiters.enter(parker, want(1, Priority::Normal)).unwrap();
+        let first = stable.waiters.enter(Sleeper::Thread(parker), want(1, Priority::Normal)).unwrap();
+        let second = stable.waiters.enter(Sleeper::Thread(parker), want(1, Priority::Normal)).unwrap();
         let releaser = {
             let stable = stable.clone();
             thread::spawn(move || stable.release(held))
@@ -400,7 +402,8 @@ fn waiter_that_leaves_gets_its_grant_or_nothing() {
         let impatient = {
             let stable = stable.clone();
             thread::spawn(move || {
-                let waiter = stable.waiters.enter(Parker::leaked(), want(1, Priority::Normal)).unwrap();
+                let waiter =
+                    stable.waiters.enter(Sleeper::Thread(Parker::leaked()), want(1, Priority::Normal)).unwrap();
                 stable.waiters.serve(&*stable);
                 if let Some(grant) = stable.waiters.leave(&waiter, &*stable).pop() {
                     let number = number_of(grant);

@@ -1,5 +1,6 @@
 /* Sets of nodes, the nearest ones, what is wanted most where not all is to be had, and pages that are brought home, on a
  * machine of four nodes. */
+#include "inspected.h"
 #include "nodes.h"
 #include <dirent.h>
 
@@ -130,23 +131,61 @@ TEST(advice_names_the_pool_of_the_node)
 
 TEST(pages_that_were_moved_away_are_brought_home)
 {
-    ostler_arena *arena = make(strictly(asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ONE, 1)), 4 * MIB);
-    ostler_receipt receipt = receipt_of(arena, 0);
-    for (uint64_t at = receipt.address; at < receipt.address + receipt.mapped_bytes; at += 4096) {
-        void *page = (void *)(uintptr_t)at;
-        int to = 3, status;
-        CHECK_EQ(syscall(SYS_move_pages, 0, 1UL, &page, &to, &status, 2), 0);
+    for (size_t i = 0; i < NOUNS; i++) {
+        ostler_page_source source = strictly(asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ONE, 1));
+        void *object = nouns[i].make(&source, 4 * MIB);
+        ostler_receipt receipt = first_receipt_of(&nouns[i], object);
+        CHECK_EQ(coverage_of(&nouns[i], object).remote_bytes, 0);
+        for (uint64_t at = receipt.address; at < receipt.address + receipt.mapped_bytes; at += 4096) {
+            void *page = (void *)(uintptr_t)at;
+            int to = 3, status;
+            CHECK_EQ(syscall(SYS_move_pages, 0, 1UL, &page, &to, &status, 2), 0);
+        }
+        CHECK_EQ(coverage_of(&nouns[i], object).remote_bytes, receipt.mapped_bytes);
+        ostler_governor_stats stats = {.struct_size = sizeof stats};
+        CHECK_STATUS(ostler_governor_get_stats(&stats), OSTLER_OK);
+        CHECK_EQ(stats.seen.remote_bytes, receipt.mapped_bytes);
+        ostler_repair repair = repair_of(&nouns[i], object);
+        CHECK_EQ(repair.remote_bytes_before, receipt.mapped_bytes);
+        CHECK_EQ(repair.remote_bytes_after, 0);
+        receipt = first_receipt_of(&nouns[i], object);
+        check_only_on(&receipt, 2);
+        CHECK_STATUS(nouns[i].destroy(object), OSTLER_OK);
     }
-    ostler_coverage coverage = {.struct_size = sizeof coverage};
+}
+
+/* The governor's thread finds them as well, and one call brings all home. */
+TEST(pages_that_were_moved_away_become_a_metric)
+{
+    ostler_page_source source = asking_for(OSTLER_PAGES_BASE, OSTLER_NODE_ONE, 2);
+    ostler_governor_config config;
+    ostler_governor_stats stats = {.struct_size = sizeof stats};
     ostler_repair repair = {.struct_size = sizeof repair};
-    CHECK_STATUS(ostler_arena_get_coverage(arena, &coverage), OSTLER_OK);
-    CHECK_EQ(coverage.remote_bytes, receipt.mapped_bytes);
-    CHECK_STATUS(ostler_arena_repair(arena, &repair), OSTLER_OK);
-    CHECK_EQ(repair.remote_bytes_before, receipt.mapped_bytes);
-    CHECK_EQ(repair.remote_bytes_after, 0);
-    receipt = receipt_of(arena, 0);
-    check_only_on(&receipt, 2);
-    destroy(arena);
+    void *objects[NOUNS];
+    for (size_t i = 0; i < NOUNS; i++) {
+        objects[i] = nouns[i].make(&source, MIB);
+        ostler_receipt receipt = first_receipt_of(&nouns[i], objects[i]);
+        const unsigned long node = 1;
+        CHECK_EQ(syscall(SYS_mbind, (void *)(uintptr_t)receipt.address, receipt.mapped_bytes, 2 /* MPOL_BIND */, &node,
+                         8UL, 2 /* MPOL_MF_MOVE */),
+                 0);
+    }
+    CHECK_STATUS(ostler_governor_config_init(&config, sizeof config), OSTLER_OK);
+    config.tick_ns = config.coverage_period_ns = 10 * UINT64_C(1000000);
+    CHECK_STATUS(ostler_governor_configure(&config), OSTLER_OK);
+    while (stats.seen.remote_bytes < NOUNS * MIB) {
+        usleep(10000);
+        CHECK_STATUS(ostler_governor_get_stats(&stats), OSTLER_OK);
+    }
+    CHECK_STATUS(ostler_governor_configure(NULL), OSTLER_OK);
+    CHECK_EQ(stats.seen.remote_bytes, NOUNS * MIB);
+    CHECK_STATUS(ostler_governor_repair(&repair), OSTLER_OK);
+    CHECK(repair.remote_bytes_before == NOUNS * MIB && repair.remote_bytes_after == 0);
+    for (size_t i = 0; i < NOUNS; i++) {
+        ostler_receipt receipt = first_receipt_of(&nouns[i], objects[i]);
+        check_only_on(&receipt, 4);
+        CHECK_STATUS(nouns[i].destroy(objects[i]), OSTLER_OK);
+    }
 }
 
 CHECK_MAIN()

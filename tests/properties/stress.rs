@@ -26,6 +26,8 @@ fn configs() -> Vec<ostler_pool_config> {
     vec![
         with(|_| {}),
         with(|config| config.creator_threads = 2),
+        with(|config| config.barging_ns = 100_000),
+        with(|config| (config.barging_ns, config.creator_threads, config.max_uses) = (1_000, 2, 5)),
         with(|config| (config.reserved_high, config.creator_threads) = (1, 1)),
         with(|config| (config.reserved_high, config.max_uses) = (1, 3)),
         with(|config| (config.idle_order, config.max_uses) = (1, 5)),

@@ -2,6 +2,7 @@
 #ifndef OSTLER_ARENA_HPP
 #define OSTLER_ARENA_HPP
 
+#include "inspected.hpp"
 #include "page_source.hpp"
 
 #include <cstddef>
@@ -52,7 +53,9 @@ struct arena_config : ostler_arena_config {
 };
 
 /// Memory on the pages and the node asked for, shared by many threads and given back all at once.
-class arena : public handle<ostler_arena, ostler_arena_destroy> {
+class arena : public handle<ostler_arena, ostler_arena_destroy>,
+            public detail::inspected<arena, ostler_arena_get_receipt, ostler_arena_print_receipts, ostler_arena_get_coverage,
+                                     ostler_arena_repair> {
   public:
     explicit arena(const arena_config &config = arena_config())
     {
@@ -180,60 +183,6 @@ class arena : public handle<ostler_arena, ostler_arena_destroy> {
         detail::note(ostler_arena_get_stats(get(), &stats), failure);
         return stats;
     }
-    /// What a chunk asked for and got, asked of the kernel anew.
-    ostler_receipt receipt(std::uint64_t chunk) const
-    {
-        return detail::thrown([&](std::error_code &failure) { return receipt(chunk, failure); });
-    }
-    ostler_receipt receipt(std::uint64_t chunk, std::error_code &failure) const noexcept
-    {
-        auto receipt = detail::sized<ostler_receipt>();
-        detail::note(ostler_arena_get_receipt(get(), chunk, &receipt), failure);
-        return receipt;
-    }
-    /// The receipts of all chunks as a table.
-    std::string receipts() const
-    {
-        return detail::thrown([&](std::error_code &failure) { return receipts(failure); });
-    }
-    /// Throws nothing but std::bad_alloc.
-    std::string receipts(std::error_code &failure) const
-    {
-        std::uint64_t needed = 0;
-        std::string table;
-        // Chunks may be added between two calls.
-        do {
-            table.resize(needed);
-            if (!detail::note(ostler_arena_print_receipts(get(), table.data(), table.size(), &needed), failure))
-                return {};
-        } while (needed > table.size());
-        table.resize(needed - 1);
-        return table;
-    }
-
-    /// How much of the memory still is in huge pages, and on its nodes.
-    ostler_coverage coverage() const
-    {
-        return detail::thrown([&](std::error_code &failure) { return coverage(failure); });
-    }
-    ostler_coverage coverage(std::error_code &failure) const noexcept
-    {
-        auto coverage = detail::sized<ostler_coverage>();
-        detail::note(ostler_arena_get_coverage(get(), &coverage), failure);
-        return coverage;
-    }
-    /// Puts huge pages together and moves pages home.
-    ostler_repair repair()
-    {
-        return detail::thrown([&](std::error_code &failure) { return repair(failure); });
-    }
-    ostler_repair repair(std::error_code &failure) noexcept
-    {
-        auto repair = detail::sized<ostler_repair>();
-        detail::note(ostler_arena_repair(get(), &repair), failure);
-        return repair;
-    }
-
     /// Takes no new work and waits for open cursors; tells how many are still open.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {

@@ -2,6 +2,7 @@
 #ifndef OSTLER_BUFFERS_HPP
 #define OSTLER_BUFFERS_HPP
 
+#include "inspected.hpp"
 #include "page_source.hpp"
 
 #include <cstddef>
@@ -103,7 +104,9 @@ class [[nodiscard]] buffer {
 };
 
 /// A set of buffers of many sizes, shared by many threads.
-class buffers : public handle<ostler_buffers, ostler_buffers_destroy> {
+class buffers : public handle<ostler_buffers, ostler_buffers_destroy>,
+              public detail::inspected<buffers, ostler_buffers_get_receipt, ostler_buffers_print_receipts, ostler_buffers_get_coverage,
+                                       ostler_buffers_repair> {
   public:
     explicit buffers(const buffers_config &config = buffers_config())
     {
@@ -187,18 +190,6 @@ class buffers : public handle<ostler_buffers, ostler_buffers_destroy> {
         detail::note(ostler_buffers_get_class_stats(get(), number, &told), failure);
         return told;
     }
-    /// What a chunk asked for and got, asked of the kernel anew.
-    ostler_receipt receipt(std::uint64_t chunk) const
-    {
-        return detail::thrown([&](std::error_code &failure) { return receipt(chunk, failure); });
-    }
-    ostler_receipt receipt(std::uint64_t chunk, std::error_code &failure) const noexcept
-    {
-        auto receipt = detail::sized<ostler_receipt>();
-        detail::note(ostler_buffers_get_receipt(get(), chunk, &receipt), failure);
-        return receipt;
-    }
-
     /// Takes no new work, and waits until every view is released; tells how many buffers are still out.
     std::uint64_t close(wait_limit limit = {})
     {

@@ -45,6 +45,8 @@ struct config : ostler_governor_config {
     }
     config &every(duration tick) noexcept { return tick_ns = tick.ns(), *this; }
     config &cools_down_in(duration time) noexcept { return cool_down_ns = time.ns(), *this; }
+    /// How often it looks at what has become of the memory of each object; forever: never.
+    config &looks_every(duration period) noexcept { return coverage_period_ns = period.ns(), *this; }
     config &only_suggests() noexcept { return suggest_only = 1, *this; }
     config &in_group(const char *folder) noexcept { return cgroup_folder = folder, *this; }
 };
@@ -67,6 +69,29 @@ inline ostler_governor_stats stats(std::error_code &failure) noexcept
 inline ostler_governor_stats stats()
 {
     return detail::thrown([](std::error_code &failure) { return stats(failure); });
+}
+
+/// How much of the memory of all objects still is in huge pages, and on its nodes.
+inline ostler_coverage coverage(std::error_code &failure) noexcept
+{
+    auto coverage = detail::sized<ostler_coverage>();
+    detail::note(ostler_governor_get_coverage(&coverage), failure);
+    return coverage;
+}
+inline ostler_coverage coverage()
+{
+    return detail::thrown([](std::error_code &failure) { return coverage(failure); });
+}
+/// Puts huge pages of all objects together, and moves their pages home.
+inline ostler_repair repair(std::error_code &failure) noexcept
+{
+    auto repair = detail::sized<ostler_repair>();
+    detail::note(ostler_governor_repair(&repair), failure);
+    return repair;
+}
+inline ostler_repair repair()
+{
+    return detail::thrown([](std::error_code &failure) { return repair(failure); });
 }
 
 } // namespace governor

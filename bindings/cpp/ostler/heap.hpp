@@ -2,6 +2,7 @@
 #ifndef OSTLER_HEAP_HPP
 #define OSTLER_HEAP_HPP
 
+#include "inspected.hpp"
 #include "page_source.hpp"
 
 #include <cstddef>
@@ -32,7 +33,9 @@ struct heap_config : ostler_heap_config {
 using block = ostler_block;
 
 /// Blocks of any size on the pages and the node asked for. Those that are out go with it.
-class heap : public handle<ostler_heap, ostler_heap_destroy> {
+class heap : public handle<ostler_heap, ostler_heap_destroy>,
+           public detail::inspected<heap, ostler_heap_get_receipt, ostler_heap_print_receipts, ostler_heap_get_coverage,
+                                    ostler_heap_repair> {
   public:
     explicit heap(const heap_config &config = heap_config())
     {
@@ -70,6 +73,34 @@ class heap : public handle<ostler_heap, ostler_heap_destroy> {
     void deallocate(void *memory, std::error_code &failure) noexcept
     {
         detail::note(ostler_heap_free(get(), memory), failure);
+    }
+    /// So many blocks of one size, or none.
+    std::vector<void *> allocate_n(std::uint32_t count, std::size_t bytes,
+                                   std::size_t alignment = alignof(std::max_align_t))
+    {
+        return detail::thrown(
+            [&](std::error_code &failure) { return allocate_n(count, bytes, alignment, failure); });
+    }
+    /// Throws nothing but std::bad_alloc.
+    std::vector<void *> allocate_n(std::uint32_t count, std::size_t bytes, std::size_t alignment,
+                                   std::error_code &failure)
+    {
+        std::vector<void *> blocks(count);
+        if (!detail::note(ostler_heap_alloc_n(get(), bytes, alignment, count, blocks.data()), failure))
+            blocks.clear();
+        return blocks;
+    }
+    /// Those that can be freed are, also when another one cannot; tells how many.
+    std::uint32_t deallocate_n(const std::vector<void *> &blocks)
+    {
+        return detail::thrown([&](std::error_code &failure) { return deallocate_n(blocks, failure); });
+    }
+    std::uint32_t deallocate_n(const std::vector<void *> &blocks, std::error_code &failure) noexcept
+    {
+        std::uint32_t freed = 0;
+        const auto count = static_cast<std::uint32_t>(blocks.size());
+        detail::note(ostler_heap_free_n(get(), blocks.data(), count, &freed), failure);
+        return freed;
     }
     std::uint64_t usable_bytes(void *memory) const
     {
@@ -174,18 +205,6 @@ class heap : public handle<ostler_heap, ostler_heap_destroy> {
         listed.resize(count);
         return listed;
     }
-    /// What a chunk asked for and got, asked of the kernel anew.
-    ostler_receipt receipt(std::uint64_t chunk) const
-    {
-        return detail::thrown([&](std::error_code &failure) { return receipt(chunk, failure); });
-    }
-    ostler_receipt receipt(std::uint64_t chunk, std::error_code &failure) const noexcept
-    {
-        auto receipt = detail::sized<ostler_receipt>();
-        detail::note(ostler_heap_get_receipt(get(), chunk, &receipt), failure);
-        return receipt;
-    }
-
     /// Takes no new work and waits until every block is given back; tells how many are still out.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {

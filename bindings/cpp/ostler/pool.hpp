@@ -60,6 +60,8 @@ struct pool_config : ostler_pool_config {
     }
     /// What each resource holds, charged to the pool's account while it lives.
     pool_config &holding(std::uint64_t bytes) noexcept { return resource_bytes = bytes, *this; }
+    /// Who waits may be overtaken for so long, for the speed of who leases and releases in turn.
+    pool_config &barging(duration time) noexcept { return barging_ns = time.ns(), *this; }
     pool_config &named(std::string_view text) noexcept { return detail::set_name(name, text), *this; }
 };
 

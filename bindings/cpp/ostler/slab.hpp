@@ -2,6 +2,7 @@
 #ifndef OSTLER_SLAB_HPP
 #define OSTLER_SLAB_HPP
 
+#include "inspected.hpp"
 #include "page_source.hpp"
 
 #include <memory>
@@ -64,7 +65,10 @@ template <class T> class magazine;
 
 /// Slots for objects of one type, at most so many as its configuration says. Objects that are out keep its memory when it
 /// is destroyed.
-template <class T> class slab : public handle<ostler_slab, ostler_slab_destroy> {
+template <class T>
+class slab : public handle<ostler_slab, ostler_slab_destroy>,
+             public detail::inspected<slab<T>, ostler_slab_get_receipt, ostler_slab_print_receipts,
+                                      ostler_slab_get_coverage, ostler_slab_repair> {
   public:
     /// Ends an object and puts its slot back, on whichever thread.
     struct putter {
@@ -172,18 +176,6 @@ template <class T> class slab : public handle<ostler_slab, ostler_slab_destroy> 
         detail::note(ostler_slab_get_stats(get(), &stats), failure);
         return stats;
     }
-    /// What a chunk asked for and got, asked of the kernel anew.
-    ostler_receipt receipt(std::uint64_t chunk) const
-    {
-        return detail::thrown([&](std::error_code &failure) { return receipt(chunk, failure); });
-    }
-    ostler_receipt receipt(std::uint64_t chunk, std::error_code &failure) const noexcept
-    {
-        auto receipt = detail::sized<ostler_receipt>();
-        detail::note(ostler_slab_get_receipt(get(), chunk, &receipt), failure);
-        return receipt;
-    }
-
     /// Makes nothing any more and waits until every object is ended; tells how many are not.
     std::uint64_t close(wait_limit limit, std::error_code &failure) noexcept
     {

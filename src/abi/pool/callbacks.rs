@@ -6,7 +6,7 @@ use crate::abi::request::ostler_ticket;
 use crate::abi::status::{Failure, OSTLER_OK, answered, ostler_status};
 use crate::abi::structs::{init, versioned};
 use crate::base::callback::Refusal;
-use crate::pool::{AcquireError, Event, Factory, Hearer, Lease, LeaseInfo, Outcome, Resource};
+use crate::pool::{AcquireError, Bell, Event, Factory, Hearer, Lease, LeaseInfo, Outcome, Resource};
 use std::ffi::c_void;
 
 /// What the host does for a pool. All are called with the pool's user_data, with no lock held, on the thread that
@@ -85,6 +85,11 @@ pub type ostler_acquired_callback = Option<
     ),
 >;
 
+/// Rings for an acquire that waits in a way of its host's: ostler_pool_continue_acquire is to be called for it, now or soon.
+/// Called with no lock held, on any thread, among them one that releases: it is to be short, and neither waits nor goes on with an acquire. It
+/// may come late, when the acquire has ended.
+pub type ostler_bell_callback = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
+
 versioned!(ostler_pool_callbacks);
 
 /// The callbacks of one pool; create and destroy are there.
@@ -139,6 +144,15 @@ impl Factory for Callbacks {
 
     fn status_of(&self, error: AcquireError) -> i32 {
         Failure::from(error).status()
+    }
+
+    fn ring(&self, bell: Bell) {
+        // SAFETY: `ostler_pool_begin_acquire` made it of a function of this type.
+        let ring = unsafe { std::mem::transmute::<*const (), ostler_bell_callback>(bell.ring) };
+        if let Some(ring) = ring {
+            // SAFETY: the host's function, called as the header says.
+            unsafe { ring(bell.user_data) }
+        }
     }
 
     fn hears(&self) -> bool {

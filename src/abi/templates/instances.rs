@@ -4,12 +4,12 @@ use super::{checked_key, ostler_templates};
 use crate::abi::arena::ostler_arena;
 use crate::abi::arguments::{clear, null, output};
 use crate::abi::cancel::{given, ostler_cancel};
-use crate::abi::guard::with;
-use crate::abi::status::{Failure, OSTLER_E_INVALID_ARGUMENT, ostler_status};
+use crate::abi::guard::{seated, with};
+use crate::abi::status::{Failure, OSTLER_E_INVALID_ARGUMENT, OSTLER_OK, ostler_status};
 use crate::base::clock::Deadline;
 use crate::base::handles::{self, Pin};
 use crate::memory::arena::Arena;
-use crate::pool::templates::Templates;
+use crate::pool::templates::{MOST_KEY_BYTES, Templates};
 use std::ffi::c_void;
 
 /// Makes an instance of the template of a key in the caller's memory. When the template is not there the first caller
@@ -48,6 +48,10 @@ pub unsafe extern "C" fn ostler_templates_instantiate(
     data_bytes: *mut u64,
 ) -> ostler_status {
     // SAFETY: as the header asks.
+    if cancel.is_null() && unsafe { copy(templates, key, key_bytes, target, target_bytes, data_bytes) } {
+        return OSTLER_OK;
+    }
+    // SAFETY: as the header asks.
     unsafe { clear(data_bytes, 0) };
     with(templates, |templates: &Pin<Templates>| {
         // SAFETY: as the header asks.
@@ -63,6 +67,49 @@ pub unsafe extern "C" fn ostler_templates_instantiate(
         };
         // SAFETY: as the header asks.
         unsafe { clear(data_bytes, made.1) };
+        Ok(())
+    })
+}
+
+/// Copies a template when that is all that there is to do.
+///
+/// # Safety
+/// As for [`ostler_templates_instantiate`].
+#[inline(always)]
+unsafe fn copy(
+    templates: *mut ostler_templates,
+    key: *const c_void,
+    key_bytes: u64,
+    target: *mut c_void,
+    target_bytes: u64,
+    data_bytes: *mut u64,
+) -> bool {
+    if key.is_null() || target.is_null() || !(1..=MOST_KEY_BYTES).contains(&key_bytes) {
+        return false;
+    }
+    let copied = {
+        let Some(templates) = seated::<_, Templates>(templates) else { return false };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let key = std::slice::from_raw_parts(key.cast(), key_bytes as usize);
+            templates.copy_in_window(templates.record(), templates.lane(), key, target, target_bytes)
+        }
+    };
+    // What a sweep has to tell, the guarded way tells.
+    if copied.is_sweep_due && sweep(templates) != OSTLER_OK {
+        return false;
+    }
+    let Some(bytes) = copied.bytes else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { clear(data_bytes, bytes) };
+    true
+}
+
+/// A cache that is being destroyed meanwhile does it itself.
+#[cold]
+fn sweep(templates: *mut ostler_templates) -> ostler_status {
+    with(templates, |templates: &Pin<Templates>| {
+        templates.sweep();
         Ok(())
     })
 }

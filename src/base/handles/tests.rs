@@ -9,6 +9,7 @@ struct Object {
 
 impl Handled for Object {
     const KIND: Kind = Kind::Topology;
+    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
     fn begin_destroy(&self) {}
     fn finish_destroy(&self) {}
     fn children(&self) -> u64 {
@@ -19,6 +20,14 @@ impl Handled for Object {
 impl Drop for Object {
     fn drop(&mut self) {
         self.alive.store(false, SeqCst);
+    }
+}
+
+impl Laned for Object {
+    type Lane = AtomicBool;
+
+    fn lane_of(&self, _: &'static ThreadRecord) -> Option<&AtomicBool> {
+        Some(&self.alive)
     }
 }
 
@@ -146,6 +155,70 @@ fn no_reader_meets_a_dead_object() {
                 scope.spawn(move || {
                     while let Ok(object) = pin::<Object>(handle) {
                         assert!(object.alive.load(SeqCst));
+                    }
+                });
+            }
+            scope.spawn(move || destroy::<Object>(handle).unwrap());
+        });
+    }
+}
+
+/// Those of the long way never sit down.
+const IS_SEATED: bool = !cfg!(feature = "faults");
+
+#[test]
+fn a_seat_leads_to_its_object_until_that_is_destroyed() {
+    let (handle, alive) = object();
+    ThreadRecord::current().unwrap();
+    assert!(Seated::<Object>::enter(handle).is_none());
+    drop(pin::<Object>(handle).unwrap());
+    let found = Seated::<Object>::enter(handle).map(|seated| seated.lane().as_ptr());
+    assert_eq!(found, barrier::is_asymmetric().then_some(alive.as_ptr()).filter(|_| IS_SEATED));
+    destroy::<Object>(handle).unwrap();
+    assert!(Seated::<Object>::enter(handle).is_none());
+    assert!(pin::<Object>(handle).is_err());
+}
+
+#[test]
+fn a_quarantined_object_has_no_seats() {
+    let (handle, _) = object();
+    ThreadRecord::current().unwrap();
+    drop(pin::<Object>(handle).unwrap());
+    quarantine(Owner(handle));
+    assert!(Seated::<Object>::enter(handle).is_none());
+    destroy::<Object>(handle).unwrap();
+}
+
+/// More objects than a thread has seats: one leads to its own object or to none.
+#[test]
+fn a_seat_is_of_one_object_at_a_time() {
+    let objects: Vec<_> = (0..40).map(|_| object()).collect();
+    ThreadRecord::current().unwrap();
+    for _ in 0..3 {
+        for (handle, alive) in &objects {
+            drop(pin::<Object>(*handle).unwrap());
+            for (other, _) in &objects {
+                if let Some(seated) = Seated::<Object>::enter(*other) {
+                    assert!(std::ptr::eq(seated.lane(), alive.as_ref()) == (handle == other));
+                }
+            }
+        }
+    }
+    objects.iter().for_each(|(handle, _)| destroy::<Object>(*handle).unwrap());
+}
+
+/// Threads go in and out by their seats while another destroys: nobody may ever see a dead object.
+#[test]
+fn nobody_sits_at_a_dead_object() {
+    for _ in 0..200 {
+        let (handle, _) = object();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(move || {
+                    while pin::<Object>(handle).is_ok() {
+                        while let Some(seated) = Seated::<Object>::enter(handle) {
+                            assert!(seated.alive.load(SeqCst) && seated.lane().load(SeqCst));
+                        }
                     }
                 });
             }

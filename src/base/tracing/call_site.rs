@@ -1,6 +1,6 @@
 //! A call site: a call stack that many may share, in four bytes.
 
-use super::modules::{self, Place};
+use super::modules::Place;
 use super::symbols::Symbols;
 use super::{is_on, stacks, unwind};
 use std::fmt;
@@ -21,10 +21,7 @@ impl CallSite {
     #[cold]
     #[inline(never)]
     fn of_this_call() -> Self {
-        let mut addresses = unwind::capture();
-        let frames = addresses.as_mut_slice();
-        modules::locate(frames);
-        Self(stacks::intern(frames))
+        Self(stacks::intern(unwind::capture().as_slice()))
     }
 
     /// The same site as a number that an atomic can hold, and back.

@@ -1,6 +1,6 @@
 //! Tracing: who took what, and from where. Off, it costs one relaxed load.
 //!
-//! [`unwind`] walks a call stack, [`modules`] makes of its addresses what stays true after a `dlclose`, [`stacks`] keeps
+//! [`unwind`] walks a call stack by `rules` that it keeps, [`modules`] makes of its addresses what stays true after a `dlclose`, [`stacks`] keeps
 //! each call stack once, and a [`CallSite`] is the number of one. [`sampler`] says which blocks are followed, [`blocks`]
 //! follows them, [`census`] asks those who do so themselves, [`report`] sorts what is alive, and [`symbols`] finds the names when somebody reads them.
 
@@ -17,6 +17,8 @@ mod call_site;
 pub mod census;
 pub mod modules;
 pub mod report;
+#[cfg(target_arch = "x86_64")]
+mod rules;
 pub mod sampler;
 mod stacks;
 pub mod symbols;
@@ -27,7 +29,7 @@ pub use call_site::CallSite;
 pub use unwind::MAX_FRAMES;
 
 pub const DEFAULT_FRAMES: u32 = 32;
-pub const DEFAULT_SAMPLE_BYTES: u64 = 8 << 20;
+pub const DEFAULT_SAMPLE_BYTES: u64 = 16 << 20;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {

@@ -72,9 +72,22 @@ struct Loaded {
 
 /// How many modules the loader has ever loaded and unloaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Changes {
+pub struct Changes {
     adds: u64,
     subs: u64,
+}
+
+impl Changes {
+    #[cfg(test)]
+    pub fn of(adds: u64, subs: u64) -> Self {
+        Self { adds, subs }
+    }
+
+    /// More with each.
+    #[inline]
+    pub fn count(self) -> u64 {
+        self.adds.wrapping_add(self.subs)
+    }
 }
 
 /// A stretch of a module's code.
@@ -98,6 +111,13 @@ pub fn locate(addresses: &mut [u64]) {
     for address in addresses {
         *address = loaded.place_of(*address).0;
     }
+}
+
+/// The place of one address.
+pub fn place_of(address: u64) -> Place {
+    let mut place = [address];
+    locate(&mut place);
+    Place(place[0])
 }
 
 impl Loaded {
@@ -173,13 +193,38 @@ pub fn library_around(address: u64) -> Option<Range<u64>> {
     around
 }
 
-fn changes() -> Changes {
+/// How the modules have changed up to now.
+pub fn changes() -> Changes {
     let mut changes = Changes::default();
     each_module(&mut |found| {
         changes = found.changes();
         false
     });
     changes
+}
+
+/// A part of a module that is mapped for reading.
+pub struct Section<'a> {
+    pub start: u64,
+    pub bytes: &'a [u8],
+}
+
+/// The unwind tables of a module, and the index by which an address is found in them.
+pub struct Tables<'a> {
+    pub index: Section<'a>,
+    /// From the begin of the tables as far as they can reach.
+    pub frames: Section<'a>,
+}
+
+/// Shows the tables of the module that has an address in its code, if it has any.
+pub fn with_tables(address: u64, mut show: impl FnMut(&Tables)) {
+    each_module(&mut |found| {
+        let is_here = found.code().any(|part| part.contains(&address));
+        if is_here && let Some(tables) = found.tables() {
+            show(&tables);
+        }
+        !is_here
+    });
 }
 
 /// A module as the loader shows it.
@@ -233,15 +278,28 @@ impl Found<'_> {
         self.segments(libc::PT_LOAD).filter(|(header, _)| header.p_flags & libc::PF_X != 0).map(|(_, range)| range)
     }
 
+    /// Of a segment, or of a part of one, that is mapped for reading as notes and tables are.
+    fn section(&self, range: Range<u64>) -> Section<'_> {
+        let bytes = (range.end - range.start) as usize;
+        // SAFETY: the module is loaded during the call.
+        Section { start: range.start, bytes: unsafe { std::slice::from_raw_parts(range.start as *const u8, bytes) } }
+    }
+
+    fn tables(&self) -> Option<Tables<'_>> {
+        let (_, index) = self.segments(libc::PT_GNU_EH_FRAME).next()?;
+        // Version, three encodings, and where the tables begin: nearly always from here, in four bytes.
+        const FROM_HERE: u8 = 0x1b;
+        let head = self.section(index.clone());
+        let [1, FROM_HERE, _, _, distance @ ..] = *head.bytes.first_chunk::<8>()? else { return None };
+        let start = (index.start + 4).wrapping_add_signed(i32::from_ne_bytes(distance).into());
+        let (_, around) = self.segments(libc::PT_LOAD).find(|(_, range)| range.contains(&start))?;
+        Some(Tables { index: head, frames: self.section(start..around.end) })
+    }
+
     fn build_id(&self) -> &[u8] {
         const NT_GNU_BUILD_ID: u32 = 3;
         self.segments(libc::PT_NOTE)
-            .find_map(|(_, range)| {
-                // SAFETY: a segment of a module that is loaded; notes are mapped for reading.
-                let notes =
-                    unsafe { std::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) };
-                note(notes, b"GNU\0", NT_GNU_BUILD_ID)
-            })
+            .find_map(|(_, range)| note(self.section(range).bytes, b"GNU\0", NT_GNU_BUILD_ID))
             .unwrap_or_default()
     }
 }

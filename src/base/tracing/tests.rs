@@ -3,7 +3,7 @@ use super::super::thread::ThreadRecord;
 use super::*;
 
 /// Tracing is one for the process; tests that switch it take turns.
-static TURN: Mutex<()> = Mutex::new(());
+pub static TURN: Mutex<()> = Mutex::new(());
 
 const BARN: Keeper = Keeper { holder: "arena", name: Name::new(), account: 7_000_001 };
 const STABLE: Keeper = Keeper { holder: "heap", name: Name::new(), account: 7_000_002 };

@@ -180,7 +180,8 @@ impl Chunks {
 
     /// The chunk in which the last span ends there.
     fn cut_last_at(&mut self, end: *mut u8) -> Option<&mut Chunk> {
-        let was_last = |chunk: &Chunk| !end.is_null() && chunk.free_from() == end;
+        // Of two chunks side by side an empty one begins where the other ends.
+        let was_last = |chunk: &Chunk| !end.is_null() && chunk.filled > 0 && chunk.free_from() == end;
         let homes = Home::all().take(self.homes);
         let index = homes.filter_map(|home| self.current_of(home)).find(|index| was_last(&self.list[*index]))?;
         self.list.get_mut(index)
@@ -188,7 +189,7 @@ impl Chunks {
 
     /// Tracing follows the span that was just cut.
     pub fn follow(&mut self, span: &Span, token: Token) {
-        match self.list.iter_mut().find(|chunk| chunk.free_from() == span.end) {
+        match self.list.iter_mut().find(|chunk| chunk.filled > 0 && chunk.free_from() == span.end) {
             Some(chunk) => chunk.traces.add(chunk.filled - span.bytes(), token),
             None => tracing::untrack(token),
         }

@@ -30,9 +30,11 @@ pub struct Cursor {
     moments: AtomicPtr<Moment>,
     /// What the numbers of marks and stages count with, in the bits above the place.
     count: AtomicU64,
-    /// How many moments there is room for.
+    /// How many moments there is room for; 0 sends the next mark into the library.
     capacity: AtomicU32,
-    _reserved: [u32; 3],
+    /// Where its arena keeps it; to be looked at again, because the host can write there.
+    pub place: AtomicU32,
+    _reserved: [u32; 2],
 }
 
 const _: () = assert!(size_of::<Cursor>() == 64 && std::mem::offset_of!(Cursor, region) == 8);
@@ -143,10 +145,11 @@ impl Cursor {
         stage
     }
 
-    /// Takes the region away, and with it every mark.
+    /// Takes the region away, and with it every mark. The arena hears of the next one.
     pub fn empty(&self) {
         self.region.empty();
         self.depth.store(0, Relaxed);
+        self.capacity.store(0, Relaxed);
     }
 
     fn count_on(&self) -> u64 {
@@ -169,15 +172,22 @@ impl Cursor {
 pub struct Moments(Box<[Moment]>);
 
 impl Moments {
-    /// Makes room for twice as many; for the thread of the cursor.
-    pub fn grow(&mut self, cursor: &Cursor) -> Result<(), OutOfMemory> {
+    /// Makes room for marks, for the thread of the cursor: what there is, or twice as much when it has that.
+    pub fn make_room(&mut self, cursor: &Cursor) -> Result<(), OutOfMemory> {
+        if cursor.capacity.load(Relaxed) as usize >= self.0.len() {
+            self.grow()?;
+        }
+        cursor.moments.store(self.0.as_mut_ptr(), Relaxed);
+        cursor.capacity.store(self.0.len() as u32, Relaxed);
+        Ok(())
+    }
+
+    fn grow(&mut self) -> Result<(), OutOfMemory> {
         let count = (self.0.len() * 2).max(FIRST_MOMENTS).min(MOST_MOMENTS as usize);
         let mut more = alloc::try_vec(count)?;
         more.extend(std::mem::take(&mut self.0));
         more.resize_with(count, Moment::default);
         self.0 = more.into_boxed_slice();
-        cursor.moments.store(self.0.as_mut_ptr(), Relaxed);
-        cursor.capacity.store(count as u32, Relaxed);
         Ok(())
     }
 }
@@ -211,7 +221,6 @@ impl Slot {
         let cursor = self.cursor();
         cursor.layout.store(0, Relaxed);
         cursor.empty();
-        cursor.capacity.store(0, Relaxed);
         cursor.moments.store(std::ptr::null_mut(), Relaxed);
         Ok(())
     }
@@ -259,7 +268,7 @@ mod tests {
         let (cursor, mut moments) = (slot.cursor(), Moments::default());
         assert_eq!(cursor.mark(), None);
         for _ in 0..3 {
-            moments.grow(cursor).unwrap();
+            moments.make_room(cursor).unwrap();
         }
         let marks: Vec<u64> = std::iter::from_fn(|| cursor.mark()).collect();
         assert_eq!(marks.len(), FIRST_MOMENTS * 4);

@@ -4,8 +4,9 @@
 use super::chunks::Span;
 use super::cursor::{self, Cursor, Slot};
 use super::region::{Block, Region};
+use super::room::{is_alone, span_bytes};
 use super::trail::Trail;
-use super::{Arena, ArenaError, EmptyOnPanic, Mark, State, Taker, is_alone, span_bytes};
+use super::{Arena, ArenaError, EmptyOnPanic, Mark, State, Taker};
 use crate::base::alloc;
 use crate::base::park::Parker;
 use crate::memory::stretch::StretchError;
@@ -28,7 +29,28 @@ impl Opened {
 
 impl State {
     fn opened(&mut self, slot: Slot) -> Option<&mut Opened> {
-        self.cursors.iter_mut().find(|opened| opened.slot == slot)
+        let place = self.place_of(slot)?;
+        self.cursors.get_mut(place)
+    }
+
+    fn place_of(&self, slot: Slot) -> Option<usize> {
+        let is_it = |opened: &Opened| opened.slot == slot;
+        let noted = slot.cursor().place.load(Relaxed) as usize;
+        let found = self.cursors.get(noted).is_some_and(is_it).then_some(noted);
+        found.or_else(|| self.cursors.iter().position(is_it))
+    }
+
+    fn keep_open(&mut self, slot: Slot) {
+        slot.cursor().place.store(self.cursors.len() as u32, Relaxed);
+        self.cursors.push(Opened { slot, trail: Trail::default() });
+    }
+
+    fn drop_closed(&mut self, slot: Slot) {
+        let Some(place) = self.place_of(slot) else { return };
+        self.cursors.swap_remove(place);
+        if let Some(moved) = self.cursors.get(place) {
+            moved.slot.cursor().place.store(place as u32, Relaxed);
+        }
     }
 
     /// Notes what a cursor with marks has taken; there is room for it.
@@ -67,19 +89,19 @@ impl Arena {
         let mut state = self.state()?;
         alloc::try_reserve_one(&mut state.cursors)?;
         let slot = Slot::take(self.owner.0)?;
-        state.cursors.push(Opened { slot, trail: Trail::default() });
+        state.keep_open(slot);
         self.cursors_open.fetch_add(1, SeqCst);
         Ok(slot.open(!self.poisoning.is_on()))
     }
 
     /// Closes a cursor of this arena; what was allocated through it stays. Of several callers one does it.
     pub fn close_cursor(&self, slot: Slot) -> Result<(), StretchError> {
-        let mut state = self.state.lock();
+        let mut state = self.changing();
         if state.filled_last(&slot.cursor().region) {
             state.take_back_last();
         }
         slot.close(self.owner.0)?;
-        state.cursors.retain(|opened| opened.slot != slot);
+        state.drop_closed(slot);
         if self.cursors_open.fetch_sub(1, SeqCst) == 1 {
             state.waiters.drain(..).for_each(Parker::unpark);
         }
@@ -127,7 +149,7 @@ impl Arena {
 
     /// Remembers where a cursor is.
     pub fn mark_cursor(&self, slot: Slot) -> Result<Mark, ArenaError> {
-        let mut state = self.state.lock();
+        let mut state = self.changing();
         let cursor = slot.cursor();
         if state.destroyed {
             return Err(ArenaError::Closed);
@@ -135,7 +157,7 @@ impl Arena {
         if let Some(serial) = cursor.mark() {
             return Ok(Mark { owner: cursor.address(), serial });
         }
-        state.opened(slot).ok_or(ArenaError::Closed)?.trail.moments.grow(cursor)?;
+        state.opened(slot).ok_or(ArenaError::Closed)?.trail.moments.make_room(cursor)?;
         let serial = cursor.mark().ok_or(ArenaError::TooManyMarks)?;
         Ok(Mark { owner: cursor.address(), serial })
     }
@@ -147,7 +169,7 @@ impl Arena {
             return Err(ArenaError::MarkOfAnother { marked: mark.owner, owner: cursor.address() });
         }
         let stale = ArenaError::StaleMark { serial: mark.serial };
-        let mut state = self.state.lock();
+        let mut state = self.changing();
         let Some(place) = cursor.find(mark.serial) else { return Err(stale) };
         let Some(opened) = state.opened(slot) else { return Err(stale) };
         let free = |span: &Span| {

@@ -1,6 +1,7 @@
 //! Handing over: an arena, or a region of it, goes from one owner to another without a copy. What it holds stays where
 //! it lies, and the account that pays for it goes along.
 
+use super::super::inspection::inspector;
 use super::chunk::Chunk;
 use super::{Arena, ArenaError, Mark};
 use crate::base::Owner;
@@ -19,10 +20,12 @@ impl Arena {
         self.empty_regions(&mut state);
         state.closing = true;
         state.marks.clear();
+        state.counts.rewinds += self.bookmark.take_rewinds();
         let mut theirs = heir.state.lock();
         std::mem::swap(&mut theirs.chunks, &mut state.chunks);
         theirs.counts = std::mem::take(&mut state.counts);
         drop(theirs);
+        heir.account.let_inspect(inspector::<Self>(heir.owner));
         Ok(heir)
     }
 
@@ -33,7 +36,7 @@ impl Arena {
         let before = state.chunks.position();
         state.chunks.begin_region();
         let position = state.chunks.position();
-        match state.marks.set(position, Some(before)) {
+        match state.marks.set(position, None, Some(before)) {
             Ok(serial) => Ok(Mark { owner: self.owner.0, serial }),
             Err(error) => {
                 state.chunks.resume(before);

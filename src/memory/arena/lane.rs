@@ -15,7 +15,7 @@ impl Lane {
     /// Takes a block from the region, unless that is of an earlier epoch or used up.
     #[inline]
     pub fn bump(&self, block: Block, epoch: u64) -> Option<*mut u8> {
-        if self.epoch.load(Relaxed) != epoch {
+        if !self.is_of(epoch) {
             return None;
         }
         self.region.bump(block)
@@ -24,6 +24,15 @@ impl Lane {
     pub fn fill(&self, start: *mut u8, end: *mut u8, epoch: u64) {
         self.region.fill(start, end);
         self.epoch.store(epoch, Relaxed);
+    }
+
+    /// What is in it is of this epoch, too.
+    pub fn stay(&self, epoch: u64) {
+        self.epoch.store(epoch, Relaxed);
+    }
+
+    pub fn is_of(&self, epoch: u64) -> bool {
+        self.epoch.load(Relaxed) == epoch
     }
 
     pub fn region(&self) -> &Region {

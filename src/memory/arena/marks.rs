@@ -1,5 +1,6 @@
 //! Marks: moments of an arena that it can be rewound to, in the order in which they were made.
 
+use super::bookmark::Rest;
 use super::chunks::Position;
 use crate::base::alloc::{self, OutOfMemory};
 
@@ -16,6 +17,8 @@ pub struct Mark {
 pub struct Moment {
     serial: u64,
     pub position: Position,
+    /// What was left of the lane of the thread that made it.
+    pub rest: Option<Rest>,
     /// Where a region began: the position from which the arena goes on when the region has left it.
     pub region: Option<Position>,
 }
@@ -34,9 +37,14 @@ impl Default for Marks {
 impl Marks {
     /// Marks a moment. The same moment has the same mark, so marking and rewinding in turn needs no more and more
     /// memory; but each region has its own.
-    pub fn set(&mut self, position: Position, region: Option<Position>) -> Result<u64, OutOfMemory> {
+    pub fn set(
+        &mut self,
+        position: Position,
+        rest: Option<Rest>,
+        region: Option<Position>,
+    ) -> Result<u64, OutOfMemory> {
         if let Some(last) = self.list.last()
-            && last.position == position
+            && (last.position, last.rest) == (position, rest)
             && last.region.is_none()
             && region.is_none()
         {
@@ -45,7 +53,7 @@ impl Marks {
         alloc::try_reserve_one(&mut self.list)?;
         let serial = self.next_serial;
         self.next_serial += 1;
-        self.list.push(Moment { serial, position, region });
+        self.list.push(Moment { serial, position, rest, region });
         Ok(serial)
     }
 

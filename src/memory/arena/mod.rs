@@ -3,21 +3,26 @@
 //!
 //! A [`config`] says what it is made to be. [`chunks`] holds its memory, each [`chunk`] of which was mapped or adopted,
 //! and cuts it into spans; [`region`] cuts spans into blocks; [`lane`] and [`cursor`] give each thread its own region, and
-//! [`cursors`] is what an arena does for the latter, which has a [`trail`] to go back on. [`marks`] are moments to rewind
-//! to, [`hand_over`] passes an arena or a part of it on, [`reclaim`] gives back what is kept for later, and [`poison`]
+//! [`cursors`] is what an arena does for the latter, which has a [`trail`] to go back on; [`room`] is where both get more. [`marks`] are moments to rewind
+//! to, which is done in [`marking`], mostly with the [`bookmark`]; [`hand_over`] passes an arena or a part of it on,
+//! [`reclaim`] gives back what is kept for later, [`inspection`] shows the chunks to who looks at them again, and [`poison`]
 //! makes a use of what is free visible.
 
+mod bookmark;
 mod chunk;
 mod chunks;
 pub mod config;
 pub mod cursor;
 mod cursors;
 mod hand_over;
+mod inspection;
 mod lane;
+mod marking;
 mod marks;
 mod poison;
 mod reclaim;
 pub mod region;
+mod room;
 mod traces;
 mod trail;
 
@@ -25,24 +30,21 @@ pub use config::{Adopted, ArenaConfig, Growth};
 pub use marks::Mark;
 pub use poison::Poison;
 
-use super::coverage::{Coverage, Repair};
 use super::governor::{Account, Holder, reclaim as reclaimers};
+use super::inspection::inspector;
 use super::lanes::Lanes;
-use super::pages::{Mapping, PagesError, Request};
-use super::policy::NodePolicy;
-use super::receipt::Receipt;
+use super::pages::PagesError;
 use super::stretch::StretchError;
-use super::{round_up, system};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
-use crate::base::handles::{Handled, Kind};
+use crate::base::handles::{Handled, Kind, LaneOf, Laned, Seated};
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
-use crate::base::tracing;
 use crate::base::{InvalidField, Owner};
-use chunk::{Home, Memory};
-use chunks::{Chunks, Position, SPAN_ALIGN, Span, Want};
+use bookmark::Bookmark;
+use chunk::Memory;
+use chunks::{Chunks, Position, Span};
 use config::ConfigError;
 use cursors::Opened;
 use lane::Lane;
@@ -52,12 +54,6 @@ use poison::Poisoning;
 use region::{Block, MAX_ALIGN, Region};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Weak};
-
-/// What a thread takes at once, and the least that is worth taking from the end of a chunk.
-const REGION_BYTES: u64 = 64 << 10;
-const SMALLEST_REGION_BYTES: u64 = 16 << 10;
-/// A block larger than this gets a span of its own, and the thread keeps its region.
-const LARGEST_IN_REGION: u64 = 16 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ArenaError {
@@ -89,8 +85,6 @@ pub enum ArenaError {
     IntoItself,
     #[error("{open} cursors are still open: whoever gives an arena away keeps no way into it")]
     CursorsOpen { open: u64 },
-    #[error("chunk_index is {index}, but the arena has {chunks} chunks")]
-    NoSuchChunk { index: u64, chunks: u64 },
     #[error("{0}, with cursors still open")]
     Wait(WaitEnd),
 }
@@ -125,6 +119,7 @@ pub struct Arena {
     /// Goes on whenever the lanes must be empty: at a mark, a rewind, a reset, and when the arena closes.
     epoch: AtomicU64,
     lanes: Lanes<Lane>,
+    bookmark: Bookmark,
     state: Mutex<State>,
     /// Held by the thread that maps the next chunk, so that others can go on meanwhile with what is left.
     growth: Mutex<()>,
@@ -219,6 +214,7 @@ impl Arena {
             // The first chunk comes now, so that what cannot be had is said at once.
             None => drop(arena.add_chunk(arena.home(), 1, 0)?),
         }
+        arena.account.let_inspect(inspector::<Self>(owner));
         Ok(arena)
     }
 
@@ -230,6 +226,7 @@ impl Arena {
             account,
             epoch: AtomicU64::new(1),
             lanes: Lanes::default(),
+            bookmark: Bookmark::default(),
             state: Mutex::new(State {
                 closing: false,
                 destroyed: false,
@@ -268,12 +265,12 @@ impl Arena {
 
     /// Allocates from the region that a thread has already, if that has room; for a caller who keeps the arena alive, and
     /// turns to [`alloc`](Self::alloc) for everything else.
-    #[inline]
-    pub fn alloc_at_hand(&self, record: &'static ThreadRecord, block: Block) -> Option<*mut u8> {
-        if self.poisoning.is_on() {
+    #[inline(always)]
+    pub fn alloc_at_hand(seated: &Seated<Self>, block: Block) -> Option<*mut u8> {
+        if seated.poisoning.is_on() {
             return None;
         }
-        self.lanes.taken_by(record)?.bump(block, self.epoch.load(Relaxed))
+        seated.lane().bump(block, seated.epoch.load(Relaxed))
     }
 
     #[inline]
@@ -300,175 +297,16 @@ impl Arena {
         Ok(start)
     }
 
-    #[cold]
-    fn alloc_slowly(&self, block: Block, taker: &impl Taker) -> Result<*mut u8, ArenaError> {
-        if is_alone(block) {
-            return self.alloc_apart(block, |state, span| taker.took_alone(state, span));
-        }
-        let region = taker.region();
-        let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
-        let refill = |state: &mut State, home: Home, worthwhile: u64| {
-            // What is left of the region joins what follows it.
-            if state.filled_last(region) && !taker.is_marked() {
-                state.take_back_last();
-                region.empty();
-            }
-            let at_most = REGION_BYTES.max(needed);
-            let span = state.chunks.take(Want { home, needed, worthwhile, at_most })?;
-            self.trace(state, &span);
-            taker.fill(state, &span);
-            self.last_used_ns.store(clock::now_ns(), Relaxed);
-            state.counts.refills += 1;
-            state.last_filled = Some(RegionRef(region));
-            region.bump(block)
-        };
-        let worthwhile = SMALLEST_REGION_BYTES.max(needed);
-        self.grow(worthwhile, |state, home| refill(state, home, worthwhile))
-            .or_else(|error| self.make_do(error, |state, home| refill(state, home, needed)))
-    }
-
-    /// A span for one block alone.
-    fn alloc_apart(&self, block: Block, took: impl Fn(&mut State, &Span)) -> Result<*mut u8, ArenaError> {
-        let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
-        let cut = |state: &mut State, home: Home| {
-            let span = state.chunks.take(Want { home, needed, worthwhile: needed, at_most: needed })?;
-            self.trace(state, &span);
-            took(state, &span);
-            let alone = Region::default();
-            alone.fill(span.start, span.end);
-            alone.bump(block)
-        };
-        self.grow(needed, cut).or_else(|error| self.make_do(error, cut))
-    }
-
-    /// Where the calling thread runs, as far as that matters to where its memory comes from.
-    fn home(&self) -> Home {
-        let node = if self.is_local() { system::current_node() } else { None };
-        node.map(Home::of_node).unwrap_or_default()
-    }
-
-    fn is_local(&self) -> bool {
-        self.config.source.nodes == NodePolicy::Local
-    }
-
-    /// Follows a span that was just cut, if the sample of tracing falls on it.
-    fn trace(&self, state: &mut State, span: &Span) {
-        let block = || tracing::Block {
-            kind: tracing::Kind::Block,
-            keeper: self.account.tracing_keeper(),
-            bytes: span.bytes(),
-        };
-        let token = ThreadRecord::current()
-            .map_or(tracing::Token::NONE, |record| tracing::track_sampled(record, span.bytes(), block));
-        if !token.is_none() {
-            state.chunks.follow(span, token);
-        }
-    }
-
-    fn too_large(&self, block: Block) -> ArenaError {
-        OutOfMemory { bytes: block.bytes() }.into()
-    }
-
-    /// Takes something that needs `needed` bytes of a chunk, and maps another chunk when none has them.
-    fn grow<R>(&self, needed: u64, take: impl Fn(&mut State, Home) -> Option<R>) -> Result<R, ArenaError> {
-        let _watch = EmptyOnPanic(self);
-        let home = self.home();
-        if let Some(taken) = take(&mut *self.state()?, home) {
-            return Ok(taken);
-        }
-        let _growing = self.growth.lock();
-        let mapped = {
-            let mut state = self.state()?;
-            if let Some(taken) = take(&mut state, home) {
-                return Ok(taken);
-            }
-            if self.config.growth == Growth::None && state.chunks.count() > 0 {
-                return Err(ArenaError::Full { wanted: needed });
-            }
-            state.chunks.mapped_bytes()
-        };
-        let mut state = self.add_chunk(home, needed, mapped)?;
-        take(&mut state, home).ok_or(OutOfMemory { bytes: needed }.into())
-    }
-
-    /// Where nothing more can be mapped, a small rest of a chunk is better than nothing, and unless strict, so is one of
-    /// another node.
-    fn make_do<R>(&self, error: ArenaError, take: impl Fn(&mut State, Home) -> Option<R>) -> Result<R, ArenaError> {
-        let own = self.home();
-        let mut state = self.state()?;
-        if let Some(taken) = take(&mut state, own) {
-            return Ok(taken);
-        }
-        let others = Home::all().filter(|home| *home != own && !self.config.source.strict);
-        let taken = others.filter_map(|home| take(&mut state, home)).next().ok_or(error)?;
-        state.counts.strays += 1;
-        Ok(taken)
-    }
-
-    /// Maps a chunk, without the lock, and adds it to the list.
-    fn add_chunk(&self, home: Home, needed: u64, mapped: u64) -> Result<MutexGuard<'_, State>, ArenaError> {
-        let mapping = alloc::try_arc(self.map(needed, mapped)?)?;
-        let mut state = self.state()?;
-        state.counts.step_downs += u64::from(mapping.stepped_down());
-        state.chunks.push(Memory::Mapped(mapping), home)?;
-        Ok(state)
-    }
-
-    fn map(&self, needed: u64, mapped: u64) -> Result<Mapping, ArenaError> {
-        let limit = self.limit_bytes();
-        let over_limit = |wanted| ArenaError::Limit { wanted, limit, mapped };
-        let at_most = limit.saturating_sub(mapped);
-        if needed > at_most {
-            return Err(over_limit(needed));
-        }
-        let request = Request {
-            bytes: self.config.next_chunk_bytes(mapped).min(at_most).max(needed),
-            at_most,
-            source: self.config.source,
-            account: &self.account,
-            name: self.config.name.as_str(),
-        };
-        Mapping::new(&request).map_err(|error| match error {
-            PagesError::OverLimit { bytes, .. } => over_limit(bytes),
-            error => error.into(),
-        })
-    }
-
-    fn limit_bytes(&self) -> u64 {
-        if self.config.limit_bytes == 0 { u64::MAX } else { self.config.limit_bytes }
+    /// The state, for who changes what a mark would have to remember.
+    fn changing(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock();
+        self.bookmark.take_out();
+        state
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, ArenaError> {
-        let state = self.state.lock();
+        let state = self.changing();
         if state.closing { Err(ArenaError::Closed) } else { Ok(state) }
-    }
-
-    /// Remembers this moment. Nobody may allocate meanwhile.
-    pub fn mark(&self) -> Result<Mark, ArenaError> {
-        let _watch = EmptyOnPanic(self);
-        let mut state = self.state()?;
-        self.empty_regions(&mut state);
-        let position = state.chunks.position();
-        Ok(Mark { owner: self.owner.0, serial: state.marks.set(position, None)? })
-    }
-
-    /// Frees all that was allocated since the mark, which stays valid. Nobody may allocate meanwhile.
-    pub fn rewind(&self, mark: Mark) -> Result<(), ArenaError> {
-        self.check_owner(mark)?;
-        let mut state = self.state()?;
-        let moment = state.marks.find(mark.serial).ok_or(ArenaError::StaleMark { serial: mark.serial })?;
-        state.marks.forget_after(mark.serial);
-        self.empty_regions(&mut state);
-        state.chunks.rewind(moment.position);
-        state.counts.rewinds += 1;
-        Ok(())
-    }
-
-    fn check_owner(&self, mark: Mark) -> Result<(), ArenaError> {
-        if mark.owner == self.owner.0 {
-            return Ok(());
-        }
-        Err(ArenaError::MarkOfAnother { marked: mark.owner, owner: self.owner.0 })
     }
 
     /// Frees all that was allocated. Nobody may allocate meanwhile.
@@ -501,7 +339,7 @@ impl Arena {
     pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), ArenaError> {
         let parker = cancel::current_parker()?;
         {
-            let mut state = self.state.lock();
+            let mut state = self.changing();
             alloc::try_reserve_one(&mut state.waiters)?;
             state.waiters.push(parker);
             state.closing = true;
@@ -534,58 +372,10 @@ impl Arena {
             cursors_open: self.cursors_open(),
             refills: state.counts.refills,
             resets: state.counts.resets,
-            rewinds: state.counts.rewinds,
+            rewinds: state.counts.rewinds + self.bookmark.rewinds(),
             step_downs: state.counts.step_downs,
             strays: state.counts.strays,
         }
-    }
-
-    /// Asks the kernel about one chunk.
-    pub fn receipt(&self, index: u64) -> Result<Receipt, ArenaError> {
-        let (memory, chunks) = {
-            let state = self.state.lock();
-            (state.chunks.get(usize::try_from(index).unwrap_or(usize::MAX)), state.chunks.count() as u64)
-        };
-        let memory = memory.ok_or(ArenaError::NoSuchChunk { index, chunks })?;
-        Ok(receipt_of(&memory))
-    }
-
-    /// Asks the kernel about every chunk.
-    pub fn receipts(&self) -> Vec<Receipt> {
-        self.chunks().iter().map(receipt_of).collect()
-    }
-
-    /// How much of the chunks still is what it was. What was adopted was nothing that is known.
-    pub fn coverage(&self) -> Coverage {
-        let mut sum = Coverage::default();
-        for chunk in self.chunks() {
-            sum += match &chunk {
-                Memory::Mapped(mapping) => Coverage::of(mapping),
-                Memory::Adopted(adopted) => Coverage::unknown(adopted.bytes),
-            };
-        }
-        sum
-    }
-
-    /// Puts together what the kernel took apart, and moves home what it moved away.
-    pub fn repair(&self) -> Repair {
-        let chunks = self.chunks();
-        Repair::run(chunks.iter().filter_map(|chunk| match chunk {
-            Memory::Mapped(mapping) => Some(&**mapping),
-            Memory::Adopted(_) => None,
-        }))
-    }
-
-    fn chunks(&self) -> Vec<Memory> {
-        let state = self.state.lock();
-        (0..state.chunks.count()).filter_map(|index| state.chunks.get(index)).collect()
-    }
-}
-
-fn receipt_of(memory: &Memory) -> Receipt {
-    match memory {
-        Memory::Mapped(mapping) => Receipt::of(mapping),
-        Memory::Adopted(adopted) => Receipt::of_adopted(adopted.address as u64, adopted.bytes),
     }
 }
 
@@ -600,8 +390,17 @@ impl Drop for EmptyOnPanic<'_> {
     }
 }
 
+impl Laned for Arena {
+    type Lane = Lane;
+
+    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Lane> {
+        self.lanes.taken_by(record)
+    }
+}
+
 impl Handled for Arena {
     const KIND: Kind = Kind::Arena;
+    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
 
     fn begin_destroy(&self) {
         let mut state = self.state.lock();
@@ -618,16 +417,6 @@ impl Handled for Arena {
     fn children(&self) -> u64 {
         self.cursors_open()
     }
-}
-
-/// Whether a block gets a span of its own.
-fn is_alone(block: Block) -> bool {
-    block.bytes() > LARGEST_IN_REGION || block.align() as u64 > LARGEST_IN_REGION
-}
-
-/// Bytes of a span that holds the block wherever the span begins.
-fn span_bytes(block: Block) -> Option<u64> {
-    round_up(block.worst_case(SPAN_ALIGN as usize)?, SPAN_ALIGN)
 }
 
 #[cold]

@@ -148,8 +148,11 @@ impl Chunks {
         self.list.iter().flatten().filter(|chunk| chunk.free == chunk.all).map(|chunk| chunk.mapping.bytes).sum()
     }
 
-    pub fn get(&self, index: u64) -> Option<Arc<Mapping>> {
-        self.list.iter().flatten().nth(usize::try_from(index).ok()?).map(|chunk| chunk.mapping.clone())
+    /// Of all chunks.
+    pub fn mappings(&self) -> Result<Vec<Arc<Mapping>>, OutOfMemory> {
+        let mut mappings = alloc::try_vec(self.count as usize)?;
+        mappings.extend(self.list.iter().flatten().map(|chunk| chunk.mapping.clone()));
+        Ok(mappings)
     }
 
     pub fn count(&self) -> u64 {

@@ -1,12 +1,13 @@
 //! A set of buffers: what is leased from it, and how that is viewed.
 //!
 //! A [`config`] says what it is made to be. [`at_hand`] is the way of idle buffers between a thread and everybody, [`spares`]
-//! has the records that stand for nothing, [`room`] grows and trims, [`stats`] count what is out, and [`ending`] lets a set
-//! go when the last view is released.
+//! has the records that stand for nothing, [`room`] grows and trims, [`stats`] count what is out, [`inspection`] shows
+//! the chunks to who looks at them again, and [`ending`] lets a set go when the last view is released.
 
 mod at_hand;
 mod config;
 mod ending;
+mod inspection;
 mod room;
 mod spares;
 mod stats;
@@ -25,11 +26,12 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::WaitEnd;
 use crate::base::thread::ThreadRecord;
 use crate::base::tracing::census::{self, Census};
-use crate::base::tracing::{self, sampler};
+use crate::base::tracing::sampler;
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, callback};
 use crate::memory::governor::reclaim::{self, Reclaimer};
 use crate::memory::governor::{Account, Holder};
+use crate::memory::inspection::inspector;
 use crate::memory::lanes::Lanes;
 use crate::memory::pages::PagesError;
 use crate::memory::sanitizers;
@@ -68,8 +70,6 @@ pub enum BuffersError {
     Pages(#[from] PagesError),
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
-    #[error("chunk_index is {index}, but the set has {chunks} chunks")]
-    NoSuchChunk { index: u64, chunks: u64 },
     #[error("class_index is {index}, but there are {MOST_CLASSES} size classes")]
     NoSuchClass { index: u64 },
     #[error("{0}, with buffers still out")]
@@ -163,6 +163,7 @@ impl Buffers {
         reclaim::register(reclaimer)?;
         let census: Weak<dyn Census> = Arc::downgrade(&(set.clone() as Arc<dyn Census>));
         census::register(census)?;
+        set.account.let_inspect(inspector::<Self>(owner));
         Ok(set)
     }
 
@@ -200,13 +201,17 @@ impl Buffers {
     /// [`get`](Self::get) for everything else.
     #[inline]
     pub fn get_at_hand(&self, record: &'static ThreadRecord, bytes: u64) -> Option<(View, *mut u8)> {
-        if bytes > LARGEST_BYTES || self.is_watched || tracing::is_on() || self.closing.load(SeqCst) {
+        if bytes > LARGEST_BYTES || self.is_watched || self.closing.load(SeqCst) {
             return None;
         }
         let class = sizes::class_of(bytes);
         let stash = self.stashes.taken_by(record)?;
         let busy = stash.door.try_begin()?;
-        let number = stash.list(class).pop(&self.records)?;
+        let list = stash.list(class);
+        if list.is_empty() || !sampler::passes(record, bytes) {
+            return None;
+        }
+        let number = list.pop(&self.records)?;
         drop(busy);
         if self.closing.load(SeqCst) {
             self.put_idle(number, class, Some(stash));

@@ -155,6 +155,11 @@ impl List {
         more.count
     }
 
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        chain(self.top.load(Relaxed)).count == 0
+    }
+
     /// Fills a list that is empty.
     pub fn fill(&self, full: Chain) {
         self.top.store(top(full), Relaxed);

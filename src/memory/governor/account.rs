@@ -6,6 +6,7 @@ use crate::base::Name;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::text::Size;
 use crate::base::tracing::{self, Block, Token};
+use crate::memory::coverage::{Coverage, Inspector, Seen};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -103,6 +104,9 @@ pub struct Account {
     /// Part of it that is reserved and released again and again.
     window: Window,
     peak: AtomicU64,
+    /// How what it is charged for can be looked at, and what was seen last.
+    inspector: Mutex<Option<Inspector>>,
+    seen: Mutex<Option<Seen>>,
 }
 
 /// Every account that is open. Those that are gone are struck out when room is needed for the next.
@@ -151,6 +155,7 @@ pub struct Entry {
     pub peak: u64,
     /// 0: none.
     pub limit: u64,
+    pub seen: Option<Seen>,
 }
 
 /// Every open account, largest first.
@@ -176,18 +181,16 @@ pub fn each(each: impl FnMut(&Arc<Account>)) {
 }
 
 fn each_of(accounts: &Mutex<Vec<Weak<Account>>>, mut each: impl FnMut(&Arc<Account>)) {
-    let mut place = 0;
     // One at a time, so that an account whose last share this is ends outside the lock.
-    loop {
-        let account = match accounts.lock().get(place) {
-            Some(account) => account.upgrade(),
-            None => return,
-        };
-        if let Some(account) = account {
-            each(&account);
-        }
-        place += 1;
+    let at = |place: usize| accounts.lock().get(place).map(Weak::upgrade);
+    for account in (0..).map_while(at).flatten() {
+        each(&account);
     }
+}
+
+/// The account at a place of the list, where one is open; `None` behind its end. Places change when others are opened.
+pub fn at(place: usize) -> Option<Option<Arc<Account>>> {
+    ACCOUNTS.lock().get(place).map(Weak::upgrade)
 }
 
 impl Account {
@@ -205,8 +208,9 @@ impl Account {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let id = IDS.fetch_add(1, Relaxed);
         let (charged, peak) = (AtomicU64::new(0), AtomicU64::new(0));
-        let window = Window::default();
-        let account = alloc::try_arc(Self { id, holder, name, parent, limit, charged, window, peak })?;
+        let (window, inspector, seen) = (Window::default(), Mutex::new(None), Mutex::new(None));
+        let account = Self { id, holder, name, parent, limit, charged, window, peak, inspector, seen };
+        let account = alloc::try_arc(account)?;
         let mut accounts = ACCOUNTS.lock();
         if accounts.len() == accounts.capacity() {
             accounts.retain(|known| known.strong_count() > 0);
@@ -338,6 +342,25 @@ impl Account {
         }
     }
 
+    /// Has what the account is charged for looked at in this way from now on.
+    pub fn let_inspect(&self, inspector: Inspector) {
+        *self.inspector.lock() = Some(inspector);
+    }
+
+    pub fn inspector(&self) -> Option<Inspector> {
+        *self.inspector.lock()
+    }
+
+    /// Remembers what was seen of it just now.
+    pub fn note_seen(&self, coverage: Coverage) {
+        *self.seen.lock() = Some(Seen::now(coverage));
+    }
+
+    /// `None`: nobody looked yet.
+    pub fn seen(&self) -> Option<Seen> {
+        *self.seen.lock()
+    }
+
     /// Whose memory it is, in the words of traces.
     pub fn tracing_keeper(&self) -> tracing::Keeper {
         tracing::Keeper { holder: self.holder.word(), name: self.name, account: self.id }
@@ -361,6 +384,7 @@ impl Account {
             held: self.held(),
             peak: self.peak(),
             limit: self.limit().unwrap_or(0),
+            seen: self.seen(),
         }
     }
 

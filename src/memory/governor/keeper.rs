@@ -4,6 +4,7 @@
 use super::level::Level;
 use super::look::{Depth, Sight};
 use super::reclaim::{self, ReclaimKind};
+use super::rounds::Round;
 use super::stall::{self, Alarm};
 use super::{look, root, watch};
 use crate::base::back_off::BackOff;
@@ -112,7 +113,7 @@ pub fn stop() {
 }
 
 fn keep() {
-    let (mut alarm, mut relief) = (Guard::default(), Relief::default());
+    let (mut alarm, mut relief, mut round) = (Guard::default(), Relief::default(), Round::default());
     while is_wanted() {
         IS_RUNG.store(false, SeqCst);
         let begin_ns = cpu_ns();
@@ -121,11 +122,22 @@ fn keep() {
         TICKS.fetch_add(1, Relaxed);
         watch::tell();
         match looked {
-            Ok(sight) => relief.give(&sight),
+            Ok(sight) => {
+                relief.give(&sight);
+                look_again(&mut round, sight.verdict.level);
+            }
             Err(caught) => log::warn(format_args!("governor: a look panicked: {}", caught.message())),
         }
         alarm.follow_orders();
         alarm.wait(look::tick_ns());
+    }
+}
+
+/// At the memory of an object, where that is due.
+fn look_again(round: &mut Round, level: Level) {
+    let looked = panics::catch(|| round.go_on(level, look::coverage_period_ns(), cpu_ns));
+    if let Err(caught) = looked {
+        log::warn(format_args!("governor: a look at memory panicked: {}", caught.message()));
     }
 }
 

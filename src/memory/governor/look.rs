@@ -5,7 +5,7 @@ use super::level::{Judge, Level, Readings, Thresholds, Verdict};
 use super::limit::{Bound, Ceiling, Configured, Limit, Limits, Source, thousandths};
 use super::stall::{Meter, Places};
 use super::watch::{self, Change};
-use super::{account, keeper, root};
+use super::{account, keeper, root, rounds};
 use crate::base::{InvalidField, clock};
 use crate::memory::cgroup::{self, MemoryLimit};
 use crate::memory::kernel::{self, Memory, Reread};
@@ -61,6 +61,8 @@ pub struct Config {
     pub limit: Configured,
     pub thresholds: Thresholds,
     pub tick_ns: u64,
+    /// How often the memory of each object is looked at again; `u64::MAX`: never.
+    pub coverage_period_ns: u64,
     /// Nothing is asked back unless the host does.
     pub suggest_only: bool,
     /// The group that is asked; `None`: that of this process.
@@ -88,6 +90,10 @@ impl Config {
             let bound = "must be 0, or 10000000 (10 ms) to 60000000000 (60 s)";
             return Err(InvalidField { field: "tick_ns", value: self.tick_ns, bound }.into());
         }
+        if self.coverage_period_ns < *TICKS_NS.start() {
+            let bound = "must be 0, at least 10000000 (10 ms), or OSTLER_FOREVER";
+            return Err(InvalidField { field: "coverage_period_ns", value: self.coverage_period_ns, bound }.into());
+        }
         match (&self.group, &self.pressure) {
             (Some(group), _) if !cgroup::is_memory_group(group) => Err(ConfigError::NoGroup(group.clone())),
             (_, Some(file)) if Meter::new(file).measure(0).is_none() => Err(ConfigError::NoPressure(file.clone())),
@@ -103,6 +109,7 @@ struct Eyes {
     limit: Configured,
     thresholds: Thresholds,
     tick_ns: u64,
+    coverage_period_ns: u64,
     suggest_only: bool,
     meminfo: Reread,
     statm: Reread,
@@ -127,12 +134,27 @@ struct Known {
     /// The next look is a whole one, whatever was asked for.
     whole_due_ns: u64,
     machine: Memory,
-    /// Until then no memory that is there to be taken takes the machine to another level.
+    /// From so many bytes in use on the machine is at another level.
+    machine_end: u64,
+    /// Until then no memory that is there to be taken takes it there.
     machine_due_ns: u64,
     /// Bytes of address space, and of memory.
     process: Option<(u64, u64)>,
     /// Of the fullest node.
     node: Option<u64>,
+}
+
+impl Known {
+    /// Whether so much memory of the machine is free that it does not matter what else could be freed, which takes the kernel
+    /// longer to tell.
+    fn is_enough_free(&mut self, now_ns: u64) -> bool {
+        let Some((total, free)) = system::free_memory().filter(|(total, _)| *total == self.machine.total) else {
+            return false;
+        };
+        let room = self.machine_end.saturating_sub(total.saturating_sub(free));
+        self.machine_due_ns = now_ns + room / FASTEST_FILL;
+        room > 0
+    }
 }
 
 static EYES: Mutex<Option<Eyes>> = Mutex::new(None);
@@ -147,6 +169,7 @@ impl Eyes {
             limit: Configured::default(),
             thresholds: Thresholds::default(),
             tick_ns: DEFAULT_TICK_NS,
+            coverage_period_ns: rounds::DEFAULT_PERIOD_NS,
             suggest_only: false,
             meminfo: Reread::new("/proc/meminfo"),
             statm: Reread::new("/proc/self/statm"),
@@ -227,10 +250,13 @@ impl Eyes {
         if is_whole || is_address_space_limited {
             known.process = self.statm.read(&mut buffer).and_then(kernel::process_memory_in);
         }
-        if is_whole || now_ns >= known.machine_due_ns {
+        if is_whole || (now_ns >= known.machine_due_ns && !known.is_enough_free(now_ns)) {
             known.machine = self.meminfo.read(&mut buffer).and_then(kernel::machine_memory_in).unwrap_or_default();
             let Memory { total, available, .. } = known.machine;
-            known.machine_due_ns = now_ns + self.thresholds.room(total, total - available.min(total)) / FASTEST_FILL;
+            let used = total - available.min(total);
+            let room = self.thresholds.room(total, used);
+            known.machine_end = used + room;
+            known.machine_due_ns = now_ns + room / FASTEST_FILL;
         }
         if is_whole {
             known.whole_due_ns = now_ns + WHOLE_PERIOD_NS;
@@ -352,6 +378,7 @@ pub fn configure(config: Config) {
     let eyes = eyes.get_or_insert_with(Eyes::new);
     (eyes.limit, eyes.thresholds) = (config.limit, config.thresholds);
     (eyes.tick_ns, eyes.suggest_only) = (config.tick_ns, config.suggest_only);
+    eyes.coverage_period_ns = config.coverage_period_ns;
     eyes.watch_stalls(places);
     cgroup::MEMORY.lock().ask_instead(config.group);
     eyes.look_and_act(Depth::Whole);
@@ -392,6 +419,11 @@ impl Eyes {
 /// How long the thread sleeps.
 pub fn tick_ns() -> u64 {
     EYES.lock().as_ref().map_or(DEFAULT_TICK_NS, |eyes| eyes.tick_ns)
+}
+
+/// How often it looks at the memory of each object.
+pub fn coverage_period_ns() -> u64 {
+    EYES.lock().as_ref().map_or(rounds::DEFAULT_PERIOD_NS, |eyes| eyes.coverage_period_ns)
 }
 
 /// What the host set, and where levels begin.

@@ -8,7 +8,8 @@
 //! released and reserved again.
 //!
 //! Once the host configures or watches the governor, a thread, the [`keeper`], looks at every tick, and tells who keeps a
-//! [`watch`]. Who can give memory back is listed in [`reclaim`], and is asked while memory is short.
+//! [`watch`]. Who can give memory back is listed in [`reclaim`], and is asked while memory is short. In [`rounds`] the
+//! memory of all accounts is looked at again.
 
 pub mod account;
 pub mod keeper;
@@ -18,6 +19,7 @@ pub mod look;
 pub mod reclaim;
 pub mod reservation;
 pub mod root;
+pub mod rounds;
 pub mod stall;
 pub mod watch;
 pub mod window;

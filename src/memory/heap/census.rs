@@ -1,4 +1,4 @@
-//! What a heap holds: its numbers, its live blocks, and the receipts of its chunks.
+//! What a heap holds: its numbers, and its live blocks.
 
 use super::bins::At;
 use super::classes::GRANULE;
@@ -8,7 +8,6 @@ use super::{Heap, HeapError, State};
 use crate::base::alloc;
 use crate::base::tracing::CallSite;
 use crate::memory::pages::Mapping;
-use crate::memory::receipt::Receipt;
 use crate::memory::residency;
 use std::sync::Arc;
 
@@ -141,20 +140,6 @@ impl Heap {
             is_movable,
             site: guarded.map_or(CallSite::NONE, Guarded::site),
         })
-    }
-
-    /// Asks the kernel about one chunk that the heap has mapped.
-    pub fn receipt(&self, index: u64) -> Result<Receipt, HeapError> {
-        let mappings = mappings(&self.state.lock())?;
-        let mapping = usize::try_from(index).ok().and_then(|index| mappings.get(index));
-        let mapping = mapping.ok_or(HeapError::NoSuchChunk { index, chunks: mappings.len() as u64 })?;
-        Ok(Receipt::of(mapping))
-    }
-
-    /// Asks the kernel about every chunk that the heap has mapped.
-    pub fn receipts(&self) -> Result<Vec<Receipt>, HeapError> {
-        let mappings = mappings(&self.state.lock())?;
-        Ok(mappings.iter().map(|mapping| Receipt::of(mapping)).collect())
     }
 }
 

@@ -46,6 +46,9 @@ const CLASS_FOR: [u8; LARGEST + 1] = {
 /// The smallest class that holds so many bytes; none above [`LARGEST_BYTES`].
 #[inline]
 pub fn class_for(bytes: u64) -> Option<usize> {
+    if bytes > LARGEST_BYTES {
+        return None;
+    }
     CLASS_FOR.get(bytes.div_ceil(GRANULE) as usize).map(|class| usize::from(*class))
 }
 

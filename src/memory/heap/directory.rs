@@ -4,7 +4,7 @@
 use super::classes::GRANULE;
 use super::tags::Tag;
 use crate::base::alloc::{self, OutOfMemory};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
 const UNIT_SHIFT: u32 = 21;
 const SMALLEST_TABLE: usize = 64;
@@ -30,52 +30,33 @@ pub struct Place {
     pub is_off: bool,
 }
 
-#[derive(Default)]
+/// A chunk, in one of the units that it lies in; 0 granules: vacant.
+#[repr(align(32))]
 struct Entry {
-    /// The unit's number plus one; 0: vacant.
-    unit: AtomicUsize,
     start: AtomicPtr<u8>,
-    granules: AtomicU32,
-    chunk: AtomicU32,
+    granules: AtomicU64,
     tags: AtomicPtr<u8>,
+    chunk: AtomicU32,
 }
 
 impl Entry {
-    fn fill(&self, unit: usize, ground: &Ground) {
+    #[allow(clippy::declare_interior_mutable_const)] // each use is to be one of its own
+    const VACANT: Self = Self {
+        start: AtomicPtr::new(std::ptr::null_mut()),
+        granules: AtomicU64::new(0),
+        tags: AtomicPtr::new(std::ptr::null_mut()),
+        chunk: AtomicU32::new(0),
+    };
+
+    fn is_vacant(&self) -> bool {
+        self.granules.load(Relaxed) == 0
+    }
+
+    fn fill(&self, ground: &Ground) {
         self.start.store(ground.start, Relaxed);
-        self.granules.store(ground.granules, Relaxed);
-        self.chunk.store(ground.chunk, Relaxed);
         self.tags.store(ground.tags, Relaxed);
-        self.unit.store(unit + 1, Relaxed);
-    }
-}
-
-struct Table {
-    /// A power of two of them.
-    entries: Box<[Entry]>,
-}
-
-impl Table {
-    fn new(entries: usize) -> Result<Self, OutOfMemory> {
-        let mut list = alloc::try_vec(entries)?;
-        list.resize_with(entries, Entry::default);
-        Ok(Self { entries: list.into_boxed_slice() })
-    }
-
-    /// For a table that has room.
-    fn add(&mut self, ground: &Ground) {
-        for unit in units(ground) {
-            let vacant = self.from(unit).find(|entry| entry.unit.load(Relaxed) == 0);
-            if let Some(entry) = vacant {
-                entry.fill(unit, ground);
-            }
-        }
-    }
-
-    #[inline]
-    fn from(&self, unit: usize) -> impl Iterator<Item = &Entry> {
-        let mask = self.entries.len() - 1;
-        (unit..).map_while(move |place| self.entries.get(place & mask))
+        self.chunk.store(ground.chunk, Relaxed);
+        self.granules.store(ground.granules.into(), Relaxed);
     }
 }
 
@@ -85,34 +66,56 @@ fn units(ground: &Ground) -> std::ops::RangeInclusive<usize> {
     first >> UNIT_SHIFT..=last >> UNIT_SHIFT
 }
 
-#[derive(Default)]
+/// The table of a directory without chunks.
+static NOWHERE: Entry = Entry::VACANT;
+
+/// A unit's entries begin at the place of its number; there are twice as many as are needed, so some are always vacant.
 pub struct Directory {
-    table: AtomicPtr<Table>,
+    entries: AtomicPtr<Entry>,
+    /// Their number, a power of two, less one; 0: they are [`NOWHERE`].
+    mask: AtomicUsize,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self { entries: AtomicPtr::new((&raw const NOWHERE).cast_mut()), mask: AtomicUsize::new(0) }
+    }
 }
 
 impl Directory {
+    /// The tag of the granule that begins at an address. For a thread in its window, or who holds the lock.
+    #[inline(always)]
+    pub fn tag_of(&self, address: *const u8) -> Option<Tag> {
+        self.look_up(address as usize).map(|(_, _, tag)| tag)
+    }
+
     /// The granule at an address. For a thread in its window, or who holds the lock.
-    #[inline]
     pub fn find(&self, address: *const u8) -> Option<Place> {
-        // SAFETY: tables are only replaced while the windows are shut, by who holds the lock.
-        let table = unsafe { self.table.load(Acquire).as_ref() }?;
-        let unit = address as usize >> UNIT_SHIFT;
-        for entry in table.from(unit) {
-            let found = entry.unit.load(Relaxed);
-            if found == unit + 1 {
-                let offset = (address as usize).wrapping_sub(entry.start.load(Relaxed) as usize);
-                let granule = offset / GRANULE as usize;
-                if granule < entry.granules.load(Relaxed) as usize {
-                    // SAFETY: the chunk has that many tags, and goes only while the windows are shut.
-                    let tag = unsafe { Tag::at(entry.tags.load(Relaxed).add(granule)) }?;
-                    let is_off = !offset.is_multiple_of(GRANULE as usize);
-                    return Some(Place { chunk: entry.chunk.load(Relaxed), granule: granule as u32, tag, is_off });
-                }
-            } else if found == 0 {
+        let beyond = address as usize % GRANULE as usize;
+        let (entry, granule, tag) = self.look_up(address as usize - beyond)?;
+        Some(Place { chunk: entry.chunk.load(Relaxed), granule, tag, is_off: beyond > 0 })
+    }
+
+    #[inline(always)]
+    fn look_up(&self, address: usize) -> Option<(&Entry, u32, Tag)> {
+        let (entries, mask) = (self.entries.load(Relaxed), self.mask.load(Relaxed));
+        let mut place = address >> UNIT_SHIFT;
+        loop {
+            // SAFETY: there are so many, and they are only replaced while the windows are shut, by who holds the lock.
+            let entry = unsafe { &*entries.add(place & mask) };
+            let offset = address.wrapping_sub(entry.start.load(Relaxed) as usize) as u64;
+            // Beyond all when it is no multiple.
+            let granule = offset.rotate_right(GRANULE.trailing_zeros());
+            if granule < entry.granules.load(Relaxed) {
+                // SAFETY: the chunk has that many tags, and goes only while the windows are shut.
+                let tag = unsafe { Tag::at(entry.tags.load(Relaxed).add(granule as usize)) };
+                return Some((entry, granule as u32, tag));
+            }
+            if entry.is_vacant() {
                 return None;
             }
+            place += 1;
         }
-        None
     }
 
     /// Adds a chunk to `all`, those that are there. For who holds the lock, with the windows shut.
@@ -122,40 +125,64 @@ impl Directory {
         all: impl Iterator<Item = &'a Ground> + Clone,
     ) -> Result<(), OutOfMemory> {
         let wanted: usize = all.clone().chain([ground]).map(|ground| units(ground).count()).sum();
-        // SAFETY: as in `find`; nobody else is here.
-        if let Some(table) = unsafe { self.table.load(Relaxed).as_mut() }
-            && wanted * 2 <= table.entries.len()
-        {
-            table.add(ground);
+        if wanted * 2 <= self.table().len() {
+            self.enter(ground);
             return Ok(());
         }
-        let mut table = Table::new((wanted * 4).next_power_of_two().max(SMALLEST_TABLE))?;
-        all.chain([ground]).for_each(|ground| table.add(ground));
-        self.replace(Some(alloc::try_box(table)?));
+        let length = (wanted * 4).next_power_of_two().max(SMALLEST_TABLE);
+        let mut table = alloc::try_vec(length)?;
+        table.resize_with(length, || Entry::VACANT);
+        self.replace(table.into_boxed_slice());
+        all.chain([ground]).for_each(|ground| self.enter(ground));
         Ok(())
     }
 
     /// Leaves only `all`. For who holds the lock, with the windows shut.
     pub fn keep<'a>(&self, all: impl Iterator<Item = &'a Ground>) {
-        // SAFETY: as in `find`; nobody else is here.
-        if let Some(table) = unsafe { self.table.load(Relaxed).as_mut() } {
-            table.entries.iter().for_each(|entry| entry.unit.store(0, Relaxed));
-            all.for_each(|ground| table.add(ground));
+        self.table().iter().for_each(|entry| entry.granules.store(0, Relaxed));
+        all.for_each(|ground| self.enter(ground));
+    }
+
+    fn enter(&self, ground: &Ground) {
+        let table = self.table();
+        for unit in units(ground) {
+            let mut places = (unit..).filter_map(|place| table.get(place & (table.len() - 1)));
+            if let Some(entry) = places.find(|entry| entry.is_vacant()) {
+                entry.fill(ground);
+            }
         }
     }
 
-    fn replace(&self, table: Option<Box<Table>>) {
-        let next = table.map_or(std::ptr::null_mut(), Box::into_raw);
-        let before = self.table.swap(next, AcqRel);
-        if !before.is_null() {
-            // SAFETY: it came from a box, and nobody reads it any more.
-            drop(unsafe { Box::from_raw(before) });
+    /// Nothing before the first chunk. For who holds the lock.
+    fn table(&self) -> &[Entry] {
+        match self.mask.load(Relaxed) {
+            0 => &[],
+            // SAFETY: there are so many, and only who holds the lock replaces them.
+            mask => unsafe { std::slice::from_raw_parts(self.entries.load(Relaxed), mask + 1) },
         }
+    }
+
+    fn replace(&self, table: Box<[Entry]>) {
+        let length = table.len();
+        let before = self.entries.swap(Box::into_raw(table).cast(), Relaxed);
+        let mask = self.mask.swap(length - 1, Relaxed);
+        // SAFETY: nobody reads it any more.
+        unsafe { free_table(before, mask) };
+    }
+}
+
+/// # Safety
+/// A table that this mask belongs to, which nobody uses any more.
+unsafe fn free_table(entries: *mut Entry, mask: usize) {
+    if mask > 0 {
+        // SAFETY: `replace` took it from a box of this length.
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(entries, mask + 1)) });
     }
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        self.replace(None);
+        // SAFETY: the directory is going.
+        unsafe { free_table(*self.entries.get_mut(), *self.mask.get_mut()) };
     }
 }

@@ -51,8 +51,6 @@ pub enum HeapError {
     TooManyBlocks,
     #[error(transparent)]
     Overrun(#[from] Damage),
-    #[error("chunk_index is {index}, but the heap has {chunks} chunks")]
-    NoSuchChunk { index: u64, chunks: u64 },
     #[error("{0}, with blocks still out")]
     Wait(WaitEnd),
 }

@@ -1,12 +1,12 @@
 //! A heap: blocks of any size on the pages and nodes asked for, each of which is given back by itself, by any thread.
 //!
 //! [`space`] cuts chunks into blocks and joins what comes back, with [`bins`] to find a free block in a few instructions
-//! and [`tags`] to say, apart from the memory, what each granule is. [`cache`] holds a few free blocks of each of the
-//! [`classes`] for each thread, which uses them in [`windows`] without a lock; [`directory`] tells whose an address is.
+//! and [`tags`] to say, apart from the memory, what each granule is. [`cache`] holds a [`stack`] of free blocks of each of
+//! the [`classes`] for each thread, which uses them in [`windows`] without a lock; [`directory`] tells whose an address is.
 //! [`guards`] surround the blocks of a checked heap. [`room`] is where the next block goes, or another chunk. [`blocks`] are
 //! movable: reached through a handle, so that [`compact`] can slide them together, and pages are [`returned`]. Of a sample
-//! of all there are [`traces`]. [`reclaim`] offers what can be given back to the governor, and [`census`] tells what there
-//! is.
+//! of all there are [`traces`]. [`reclaim`] offers what can be given back to the governor, [`census`] tells what there is, and
+//! [`inspection`] shows the chunks to who looks at them again.
 
 mod bins;
 mod blocks;
@@ -17,10 +17,13 @@ mod compact;
 mod directory;
 mod error;
 mod guards;
+mod inspection;
+mod many;
 mod reclaim;
 mod returned;
 mod room;
 mod space;
+mod stack;
 mod tags;
 mod traces;
 mod windows;
@@ -32,25 +35,27 @@ pub use error::HeapError;
 
 use super::arena::region::{DEFAULT_ALIGN, MAX_ALIGN};
 use super::governor::{Account, Holder};
+use super::inspection::inspector;
 use super::lanes::Lanes;
 use super::source::PageSource;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::cancel::{self, Cancel};
 use crate::base::clock::Deadline;
-use crate::base::handles::{Handled, Kind};
+use crate::base::handles::{Handled, Kind, LaneOf, Laned, Seated};
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
-use crate::base::tracing::{self, CallSite, Token, sampler};
-use crate::base::{InvalidField, Name};
+use crate::base::tracing::{self, CallSite, Token};
+use crate::base::{InvalidField, Name, Owner};
 use bins::At;
 use blocks::{Slots, Vacancies};
-use cache::{Block, Cache, Depot, Tally};
-use classes::{GRANULE, class_for, granules_for};
+use cache::{Cache, Depot, Tally};
+use classes::{CLASSES, GRANULE, class_for, granules_for};
 use directory::Directory;
 use guards::Guarded;
 use parking_lot::{Mutex, MutexGuard};
 use reclaim::Returning;
 use space::{Chunk, Memory, Piece, Space};
+use stack::Block;
 use std::sync::{Arc, OnceLock};
 use tags::{Extent, Found, Tag};
 use windows::Windows;
@@ -78,6 +83,7 @@ pub struct HeapConfig {
 
 pub struct Heap {
     config: HeapConfig,
+    owner: Owner,
     account: Arc<Account>,
     directory: Directory,
     windows: Windows,
@@ -86,6 +92,8 @@ pub struct Heap {
     state: Mutex<State>,
     /// Held by the thread that maps the next chunk, so that others can go on meanwhile with what is left.
     growth: Mutex<()>,
+    /// Held by who gives pages back inside a chunk, or puts those of one together.
+    pages: Mutex<()>,
     /// Known to the governor for as long as the heap lives.
     returning: OnceLock<[Arc<Returning>; 2]>,
 }
@@ -135,13 +143,15 @@ struct Held {
 }
 
 impl Heap {
-    pub fn new(config: HeapConfig) -> Result<Arc<Self>, HeapError> {
+    /// `owner` is what it is known by to its threads' pockets.
+    pub fn new(owner: Owner, config: HeapConfig) -> Result<Arc<Self>, HeapError> {
         let config = checked(config)?;
         let heap = alloc::try_arc(Self {
             config,
+            owner,
             account: Account::open(Holder::Heap, config.name)?,
             directory: Directory::default(),
-            windows: Windows::new(),
+            windows: Windows::new(owner),
             caches: Lanes::default(),
             slots: Slots::default(),
             state: Mutex::new(State {
@@ -161,6 +171,7 @@ impl Heap {
                 followed: 0,
             }),
             growth: Mutex::new(()),
+            pages: Mutex::new(()),
             returning: OnceLock::new(),
         })?;
         // The first chunk comes now, so that what cannot be had is said at once.
@@ -169,22 +180,31 @@ impl Heap {
         }
         heap.reopen(&heap.state.lock());
         let _ = heap.returning.set(reclaim::offer(&heap)?);
+        heap.account.let_inspect(inspector::<Self>(owner));
         Ok(heap)
     }
 
     /// Allocates a block: mostly from what the thread has at hand.
-    #[inline]
     pub fn alloc(&self, record: Option<&'static ThreadRecord>, bytes: u64, align: u64) -> Result<*mut u8, HeapError> {
-        match record.and_then(|record| self.alloc_from(self.caches.of(record)?, record, bytes, align)) {
+        let at_hand = record.and_then(|record| {
+            let cache = self.caches.of(record)?;
+            let _window = self.windows.enter(record.pocket(self.owner))?;
+            cache.alloc(record, bytes, align)
+        });
+        match at_hand {
             Some(block) => Ok(block),
             None => self.alloc_slowly(record, bytes, align),
         }
     }
 
     /// Takes a block back, mostly to have it at hand.
-    #[inline]
     pub fn free(&self, record: Option<&'static ThreadRecord>, block: *mut u8) -> Result<(), HeapError> {
-        match record.and_then(|record| self.free_to(self.caches.of(record)?, block)) {
+        let at_hand = record.and_then(|record| {
+            let cache = self.caches.of(record)?;
+            let _window = self.windows.enter(record.pocket(self.owner))?;
+            self.free_to(cache, block)
+        });
+        match at_hand {
             Some(()) => Ok(()),
             None => self.free_slowly(record, block),
         }
@@ -192,46 +212,25 @@ impl Heap {
 
     /// A block that the thread has at hand. It waits for nobody, needs no memory and cannot panic.
     #[inline(always)]
-    pub fn alloc_at_hand(&self, record: &'static ThreadRecord, bytes: u64, align: u64) -> Option<*mut u8> {
-        self.alloc_from(self.caches.taken_by(record)?, record, bytes, align)
-    }
-
-    /// Has a block at hand from now on, if there is room for it, and nothing to tell. As above.
-    #[inline(always)]
-    pub fn free_at_hand(&self, record: &'static ThreadRecord, block: *mut u8) -> Option<()> {
-        self.free_to(self.caches.taken_by(record)?, block)
-    }
-
-    #[inline(always)]
-    fn alloc_from(&self, cache: &Cache, record: &ThreadRecord, bytes: u64, align: u64) -> Option<*mut u8> {
-        if align > DEFAULT_ALIGN || align & align.wrapping_sub(1) != 0 {
+    pub fn alloc_at_hand(seated: &Seated<Self>, bytes: u64, align: u64) -> Option<*mut u8> {
+        if !seated.windows.are_open() {
             return None;
         }
-        let asked = bytes.max(1);
-        let class = class_for(asked)?;
-        let _window = self.windows.enter(&cache.pane)?;
-        let block = cache.pop(class)?;
-        if !sampler::passes(record, asked) {
-            cache.push(class, block);
+        seated.lane().alloc(seated.record(), bytes, align)
+    }
+
+    /// Has the block at hand from now on, if there is room for it, and nothing to tell. As above.
+    #[inline(always)]
+    pub fn free_at_hand(seated: &Seated<Self>, block: *mut u8) -> Option<()> {
+        if !seated.windows.are_open() {
             return None;
         }
-        let spare = classes::bytes_of(class) - asked;
-        block.tag.set_used_class(class, spare);
-        cache.tally.note_alloc(spare);
-        Some(block.address)
+        seated.free_to(seated.lane(), block)
     }
 
     #[inline(always)]
-    fn free_to(&self, cache: &Cache, block: *mut u8) -> Option<()> {
-        let _window = self.windows.enter(&cache.pane)?;
-        let place = self.directory.find(block).filter(|place| !place.is_off)?;
-        let (class, spare) = place.tag.used_class()?;
-        if !cache.push(class, Block { address: block, tag: place.tag }) {
-            return None;
-        }
-        place.tag.set_cached(class);
-        cache.tally.note_free(spare);
-        Some(())
+    fn free_to(&self, cache: &Cache, address: *mut u8) -> Option<()> {
+        cache.free(Block { address, tag: self.directory.tag_of(address)? })
     }
 
     #[cold]
@@ -275,7 +274,7 @@ impl Heap {
         let held = self.find_held(&state, block)?;
         state.tally.note_free(self.spare_bytes(held.extent));
         state.forget(held.token);
-        let class = held.tag.used_class().filter(|_| !state.closing).map(|(class, _)| class);
+        let class = Some(held.tag.class_if_used()).filter(|class| *class < CLASSES && !state.closing);
         if let (Some(class), Some(cache)) = (class, self.cache(record)) {
             if !state.widen(cache, class) {
                 cache.drain(class, cache.batch(class), |block| self.leave(&mut state, class, block));
@@ -594,8 +593,18 @@ impl State {
     }
 }
 
+impl Laned for Heap {
+    type Lane = Cache;
+
+    #[inline]
+    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Cache> {
+        self.caches.taken_by(record)
+    }
+}
+
 impl Handled for Heap {
     const KIND: Kind = Kind::Heap;
+    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
 
     fn begin_destroy(&self) {
         let mut state = self.state.lock();

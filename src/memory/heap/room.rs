@@ -1,12 +1,14 @@
 //! Where room for a block comes from: what is free, what threads have at hand, what was given back, another chunk.
 
 use super::bins::At;
-use super::cache::{Block, Cache};
+use super::cache::Cache;
 use super::classes::{self, GRANULE};
 use super::space::{self, Chunk, Memory};
+use super::stack::Block;
 use super::tags::Found;
 use super::{Heap, HeapError, LARGEST_CHUNK_BYTES, State, Wanted};
 use crate::base::alloc::{self, OutOfMemory};
+use crate::base::thread;
 use crate::memory::pages::{Mapping, PagesError, Request};
 use parking_lot::MutexGuard;
 
@@ -155,7 +157,7 @@ impl Heap {
 
     /// For who holds the lock: no thread is in its cache or in the directory until they are opened again.
     pub(super) fn shut(&self) {
-        self.windows.shut(self.caches.all().map(|cache| &cache.pane));
+        self.windows.shut(thread::pockets(self.owner));
     }
 
     pub(super) fn reopen(&self, state: &State) {

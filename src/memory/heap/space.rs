@@ -200,7 +200,7 @@ impl Space {
             return None;
         }
         // SAFETY: the chunk has that many tags.
-        unsafe { Tag::at(ground.tags.add(at.granule as usize)) }
+        Some(unsafe { Tag::at(ground.tags.add(at.granule as usize)) })
     }
 
     pub fn address(&self, at: At) -> *mut u8 {

@@ -90,8 +90,9 @@ impl Tag {
     /// # Safety
     /// The tags of all granules from this one to the end of the chunk lie there, for as long as the result is used.
     #[inline]
-    pub unsafe fn at(address: *mut u8) -> Option<Self> {
-        NonNull::new(address.cast()).map(Self)
+    pub unsafe fn at(address: *mut u8) -> Self {
+        // SAFETY: tags lie somewhere.
+        Self(unsafe { NonNull::new_unchecked(address.cast()) })
     }
 
     #[inline]
@@ -125,21 +126,27 @@ impl Tag {
         }
     }
 
-    /// The class of a used block that has one, and how much of it was not asked for: what a thread needs to know of a block
-    /// that it takes back by itself.
-    #[inline]
-    pub fn used_class(self) -> Option<(usize, u64)> {
-        let tag = self.get(0);
-        let code = tag & CODE;
-        if tag & STATE != USED || code == LONG {
-            return None;
-        }
-        let class = class_with(code);
-        Some((class, u64::from(if class == 0 { code } else { self.get(SHORT_SPARE) })))
+    /// The class of a used block that has one; else a number beyond all.
+    #[inline(always)]
+    pub fn class_if_used(self) -> usize {
+        CLASS_OF_USED[usize::from(self.get(0))].into()
+    }
+
+    /// How many bytes of a used block that has a class were not asked for.
+    #[inline(always)]
+    pub fn spare_of_class(self) -> u64 {
+        let code = self.get(0) & CODE;
+        u64::from(if code < CODES_OF_SMALLEST { code } else { self.get(SHORT_SPARE) })
+    }
+
+    /// A used block that has a class is at hand for a thread from now on.
+    #[inline(always)]
+    pub fn used_to_cached(self) {
+        self.set(0, self.get(0) ^ (USED ^ CACHED));
     }
 
     /// A block of that class is in use from now on.
-    #[inline]
+    #[inline(always)]
     pub fn set_used_class(self, class: usize, spare: u64) {
         if class == 0 {
             self.set(0, USED | spare as u8);
@@ -292,9 +299,20 @@ fn short(class: usize, spare: u64) -> Extent {
     Extent { granules: granules_of(class), asked: bytes_of(class) - spare }
 }
 
-#[inline]
-fn class_with(code: u8) -> usize {
-    usize::from(code.saturating_sub(CODES_OF_SMALLEST - 1))
+/// The class of a used block for each first tag.
+static CLASS_OF_USED: [u8; 256] = {
+    let mut classes = [NO_CLASS; 256];
+    let mut code = 0;
+    while code < LONG {
+        classes[(USED | code) as usize] = class_with(code) as u8;
+        code += 1;
+    }
+    classes
+};
+const NO_CLASS: u8 = u8::MAX;
+
+const fn class_with(code: u8) -> usize {
+    code.saturating_sub(CODES_OF_SMALLEST - 1) as usize
 }
 
 fn code_of(class: usize) -> u8 {
@@ -311,7 +329,7 @@ mod tests {
 
     impl Tags {
         fn at(&mut self, granule: u32) -> Tag {
-            unsafe { Tag::at(self.0.as_mut_ptr().add(granule as usize)) }.unwrap()
+            unsafe { Tag::at(self.0.as_mut_ptr().add(granule as usize)) }
         }
     }
 
@@ -325,6 +343,7 @@ mod tests {
                 let mut tags = Tags(vec![before; granules as usize + 1]);
                 tags.at(0).set_used(extent);
                 assert_eq!(tags.at(0).find(), Found::Used(extent));
+                assert_eq!(tags.at(0).class_if_used(), class_of(granules).unwrap_or(NO_CLASS.into()));
                 assert!((1..granules).all(|inside| tags.at(inside).find() == Found::Nothing));
                 assert_eq!(free_granules_up_to(tags.at(granules - 1), granules - 1), None);
 
@@ -338,7 +357,10 @@ mod tests {
                 }
                 for token in [1, 65536].map(Token::from_number) {
                     tags.at(0).set_followed(extent, token);
-                    assert_eq!((tags.at(0).find(), tags.at(0).used_class()), (Found::Followed(extent, token), None));
+                    assert_eq!(
+                        (tags.at(0).find(), tags.at(0).class_if_used()),
+                        (Found::Followed(extent, token), usize::from(NO_CLASS))
+                    );
                     assert!((1..extent.granules).all(|inside| tags.at(inside).find() == Found::Nothing));
                     assert_eq!(free_granules_up_to(tags.at(extent.granules - 1), extent.granules - 1), None);
                 }
@@ -352,7 +374,7 @@ mod tests {
             let mut tags = Tags(vec![FREE; granules as usize]);
             tags.at(0).set_returned(granules);
             assert_eq!((tags.at(0).find(), tags.at(0).free_granules()), (Found::Returned(granules), None));
-            assert_eq!(tags.at(0).used_class(), None);
+            assert_eq!(tags.at(0).class_if_used(), usize::from(NO_CLASS));
             assert_eq!(free_granules_up_to(tags.at(granules - 1), granules - 1), None);
         }
     }

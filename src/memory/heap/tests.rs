@@ -2,6 +2,7 @@ use super::*;
 use crate::memory::policy::Pages;
 use crate::memory::testing;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 const CHUNK: u64 = 256 << 10;
 
@@ -11,7 +12,9 @@ fn small_chunks() -> HeapConfig {
 }
 
 fn heap(config: HeapConfig) -> Arc<Heap> {
-    Heap::new(config).expect("a heap")
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let owner = Owner(u64::MAX - MADE.fetch_add(1, Relaxed));
+    Heap::new(owner, config).expect("a heap")
 }
 
 /// A block that the model knows, filled with bytes that tell its serial number.

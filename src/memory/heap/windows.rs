@@ -2,60 +2,55 @@
 //! Whoever holds the heap's lock can shut the windows, and then every cache, and the list of chunks, is its own until it
 //! opens them again. A thread that finds them shut goes the way of all, through the lock.
 //!
-//! A window shows that it is open, passes the light side of an asymmetric fence, and looks whether it may be. Who shuts
-//! them says so first, passes the heavy side, and waits until none is open.
+//! A window is one of the thread's pocket for the heap (see [`pockets`]), so a call that is in one already, to keep the heap
+//! alive, has nothing more to do than to look whether the windows are open. Who shuts them says so first, passes the heavy
+//! side of the fence, and waits until no thread is in one.
 
+use crate::base::Owner;
 use crate::base::barrier;
+use crate::base::pockets::{self, Pocket, Reach};
 use crate::base::sync::{AtomicU32, Ordering::*};
 
 const SHUT: u32 = 0;
 const OPEN: u32 = 1;
 
-/// Whether a thread is in its window.
-#[derive(Default)]
-pub struct Pane(AtomicU32);
-
 /// The windows of one heap.
 pub struct Windows {
+    owner: Owner,
     state: AtomicU32,
 }
 
-/// A window, which ends with this value.
-pub struct Window<'a>(&'a Pane);
-
 impl Windows {
-    pub fn new() -> Self {
-        Self { state: AtomicU32::new(SHUT) }
+    pub fn new(owner: Owner) -> Self {
+        Self { owner, state: AtomicU32::new(SHUT) }
     }
 
-    /// The window of the pane's own thread, unless they are shut.
+    /// A window of the pocket's own thread, unless they are shut.
     #[inline]
-    pub fn enter<'a>(&self, pane: &'a Pane) -> Option<Window<'a>> {
-        pane.0.store(1, Relaxed);
-        barrier::light();
-        let window = Window(pane);
-        (self.state.load(Acquire) == OPEN).then_some(window)
+    pub fn enter<'a>(&self, pocket: &'a Pocket) -> Option<Reach<'a>> {
+        let window = Reach::begin(pocket, self.owner);
+        self.are_open().then_some(window)
     }
 
-    /// For who holds the lock: returns when no window is open any more. What was done in them is seen from then on.
-    pub fn shut<'a>(&self, panes: impl Iterator<Item = &'a Pane>) {
+    /// For a thread in a window that it began itself: whether it may use it.
+    #[inline(always)]
+    pub fn are_open(&self) -> bool {
+        self.state.load(Acquire) == OPEN
+    }
+
+    /// For who holds the lock, with the pockets of all threads: returns when no window is open any more. What was done in
+    /// them is seen from then on.
+    pub fn shut<'a>(&self, pockets: impl Iterator<Item = &'a Pocket>) {
         self.state.store(SHUT, SeqCst);
         barrier::heavy();
-        // A window that begins after this look at its pane finds them shut.
-        for pane in panes {
-            barrier::wait_while(|| pane.0.load(Acquire) != 0);
+        // A window that begins after this look at its pocket finds them shut.
+        for pocket in pockets {
+            barrier::wait_while(|| pockets::has_window(pocket, self.owner));
         }
     }
 
     /// For who holds the lock.
     pub fn open(&self) {
         self.state.store(OPEN, Release);
-    }
-}
-
-impl Drop for Window<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.0.store(0, Release);
     }
 }

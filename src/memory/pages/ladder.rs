@@ -140,7 +140,8 @@ impl Rung<'_> {
         // A touch goes to other nodes where these are short; who wants no others has to look first.
         let bound = placement.filter(|placement| placing.crew.places() && placement.bound_to().is_some());
         if let Some(placement) = bound {
-            let (limit, ..) = this_machine::now().shortage_of_huge(page_bytes, bytes, placement.nodes(), true);
+            let (limit, ..) =
+                this_machine::huge_pages_now(page_bytes).shortage_of_huge(page_bytes, bytes, placement.nodes(), true);
             if limit != Limit::None {
                 return Err(self.step(limit, 0).into());
             }
@@ -273,8 +274,12 @@ impl Rung<'_> {
             return Limit::PageSizeUnknown;
         }
         let nodes = placement.and_then(Placement::bound_to);
-        let (limit, ..) =
-            this_machine::now().shortage_of_huge(page_bytes, bytes, nodes.unwrap_or(&NodeMask::EMPTY), nodes.is_some());
+        let (limit, ..) = this_machine::huge_pages_now(page_bytes).shortage_of_huge(
+            page_bytes,
+            bytes,
+            nodes.unwrap_or(&NodeMask::EMPTY),
+            nodes.is_some(),
+        );
         match limit {
             // The pages are there by now: another process was faster, or it was not for want of pages.
             Limit::None if errno == libc::ENOMEM => Limit::AddressSpace,

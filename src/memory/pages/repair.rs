@@ -11,6 +11,11 @@ impl Mapping {
         unsafe { system::bind_and_move(self.address(), self.bytes, &policy) }
     }
 
+    /// Lets the kernel put pages together that it was told to leave apart, by whomever.
+    pub fn allow_huge(&self) -> Result<(), Errno> {
+        self.advise(libc::MADV_HUGEPAGE)
+    }
+
     /// Puts the small pages of a range into huge ones.
     pub fn collapse(&self, start: u64, bytes: u64) -> Result<(), Errno> {
         let offset = start.wrapping_sub(self.address() as u64);

@@ -55,6 +55,8 @@ enum Chunk {
     Mapped(Arc<Mapping>),
     /// Its slots were taken out of use, and what was made in them is being destroyed.
     Leaving(Arc<Mapping>),
+    /// That is done, but somebody still looks at its pages.
+    Left(Arc<Mapping>),
 }
 
 /// What the chunks are made of.
@@ -153,7 +155,7 @@ impl Chunks {
 
     /// Whether a chunk is on its way out.
     pub fn is_one_leaving(&self) -> bool {
-        self.list.iter().any(|chunk| matches!(chunk, Chunk::Leaving(_)))
+        self.list.iter().any(|chunk| matches!(chunk, Chunk::Leaving(_) | Chunk::Left(_)))
     }
 
     /// How many places there are.
@@ -175,24 +177,35 @@ impl Chunks {
         }
     }
 
-    /// Gives the memory back of one that was leaving.
+    /// Gives the memory back of one that was leaving, or leaves that to who looks at it last.
     pub fn end_leaving(&mut self, index: usize) {
-        if let Chunk::Leaving(mapping) = &self.list[index] {
+        if let Chunk::Leaving(mapping) = std::mem::replace(&mut self.list[index], Chunk::Absent) {
             self.mapped_bytes -= mapping.bytes;
+            if Arc::strong_count(&mapping) > 1 {
+                self.list[index] = Chunk::Left(mapping);
+            }
+        }
+    }
+
+    /// The chunk in this place, which nothing else takes before [`end_look`](Self::end_look) has its share back. Shares are
+    /// made and ended under the lock of the list only.
+    pub fn begin_look(&self, index: usize) -> Option<Arc<Mapping>> {
+        match self.list.get(index)? {
+            Chunk::Mapped(mapping) => Some(mapping.clone()),
+            _ => None,
+        }
+    }
+
+    pub fn end_look(&mut self, index: usize, share: Arc<Mapping>) {
+        drop(share);
+        if let Chunk::Left(mapping) = &self.list[index]
+            && Arc::strong_count(mapping) == 1
+        {
             self.list[index] = Chunk::Absent;
         }
     }
 
     pub fn count(&self) -> u64 {
         self.list.iter().filter(|chunk| matches!(chunk, Chunk::Mapped(_))).count() as u64
-    }
-
-    /// The mapped chunk with this number among those that are mapped, in the order of their addresses.
-    pub fn get(&self, number: u64) -> Option<Arc<Mapping>> {
-        let mapped = self.list.iter().filter_map(|chunk| match chunk {
-            Chunk::Mapped(mapping) => Some(mapping),
-            _ => None,
-        });
-        mapped.into_iter().nth(usize::try_from(number).ok()?).cloned()
     }
 }

@@ -7,7 +7,7 @@ use crate::base::alloc;
 use crate::base::barrier;
 use crate::base::cancel::{self, Cancel, WaitEnd};
 use crate::base::clock::Deadline;
-use crate::base::handles::{Handled, Kind};
+use crate::base::handles::{Handled, Kind, LaneOf, Laned};
 use crate::base::park::Parker;
 use std::sync::atomic::Ordering::*;
 
@@ -71,6 +71,7 @@ impl Slab {
 
 impl Handled for Slab {
     const KIND: Kind = Kind::Slab;
+    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
 
     fn begin_destroy(&self) {
         self.destroyed.store(true, SeqCst);
@@ -80,6 +81,8 @@ impl Handled for Slab {
 
     fn finish_destroy(&self) {
         barrier::wait_while(|| self.trimming.load(SeqCst));
+        // What was put into a magazine while that was shut, by calls that had begun before.
+        self.alone(Leave::Sealed, || ());
         self.destroy_free();
     }
 

@@ -23,12 +23,18 @@ impl Geometry {
         Self { base: base as u64, stride, slots, inverse, shift }
     }
 
-    /// The slot that begins at this address. A multiple of the stride times the inverse is the quotient, and anything
-    /// else is larger than any quotient can be.
+    /// The number of the slot that begins at this address. A multiple of the stride times the inverse is the quotient, and
+    /// anything else is larger than any quotient can be, so it is the number of no slot.
+    #[inline(always)]
+    pub fn number_of(&self, address: *const u8) -> u64 {
+        (address as u64).wrapping_sub(self.base).wrapping_mul(self.inverse).rotate_right(self.shift)
+    }
+
+    /// The slot that begins at this address.
     #[inline]
     pub fn index_of(&self, address: *const u8) -> Option<u32> {
-        let quotient = (address as u64).wrapping_sub(self.base).wrapping_mul(self.inverse).rotate_right(self.shift);
-        (quotient < self.slots).then_some(quotient as u32)
+        let number = self.number_of(address);
+        (number < self.slots).then_some(number as u32)
     }
 
     #[inline]

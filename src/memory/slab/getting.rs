@@ -7,6 +7,7 @@ use super::gate::Leave;
 use super::magazine::{MOST_ITEMS, Magazine};
 use super::states::RAW;
 use super::{Slab, SlabError};
+use crate::base::handles::Seated;
 use crate::base::injection::Callback;
 use crate::base::thread::ThreadRecord;
 use crate::base::tracing::{self, CallSite, sampler};
@@ -28,15 +29,15 @@ impl Slab {
         self.get_through(self.kept_for(record))
     }
 
-    /// Gets a slot of the magazine that a thread has already, if one is in it; for a caller who keeps the slab alive, and
-    /// turns to [`get`](Self::get) for everything else.
-    #[inline]
-    pub fn get_at_hand(&self, record: &'static ThreadRecord) -> Option<*mut u8> {
-        if !self.is_plain() {
+    /// Gets a slot of the magazine that a thread has already, if one is in it; for a caller who turns to
+    /// [`get`](Self::get) for everything else. A checked slab keeps no magazines.
+    #[inline(always)]
+    pub fn get_at_hand(seated: &Seated<Self>) -> Option<*mut u8> {
+        if tracing::enabled() {
             return None;
         }
-        let slot = self.at_hand(record)?.pop()?;
-        self.begin(slot);
+        let slot = seated.lane().pop_without_fence()?;
+        seated.states.begin_inline(seated.geometry.number_of(slot));
         Some(slot)
     }
 
@@ -72,7 +73,7 @@ impl Slab {
             if let Some(taken) = self.recall()? {
                 return self.hand_out(taken);
             }
-            if self.wait_for_one_leaving() {
+            if self.has_room_by_now(&error) {
                 continue;
             }
             return Err(self.exhausted(1, error));
@@ -159,8 +160,15 @@ impl Slab {
     }
 
     /// A slot of a chunk that goes is no longer free, and its place not yet: whoever finds nothing else waits for that.
-    fn wait_for_one_leaving(&self) -> bool {
-        if callback::inside(self.owner) || !self.chunks.lock().is_one_leaving() {
+    fn has_room_by_now(&self, error: &SlabError) -> bool {
+        let (has_place, is_one_leaving) = {
+            let chunks = self.chunks.lock();
+            (chunks.absent().is_ok(), chunks.is_one_leaving())
+        };
+        if has_place && matches!(error, SlabError::Chunk(ChunkError::Full(_))) {
+            return true;
+        }
+        if callback::inside(self.owner) || !is_one_leaving {
             return false;
         }
         barrier::wait_while(|| self.chunks.lock().is_one_leaving());

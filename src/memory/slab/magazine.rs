@@ -11,6 +11,7 @@ use super::depot::Claim;
 use super::geometry::Geometry;
 use crate::base::barrier;
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::compiler_fence;
 
 /// The layout that inline code of this version knows.
 pub const LAYOUT: u32 = 1;
@@ -122,9 +123,20 @@ impl Magazine {
     /// For its thread: the slot that was put last.
     #[inline]
     pub fn pop(&self) -> Option<*mut u8> {
+        self.pop_past(barrier::light)
+    }
+
+    /// The same where [`barrier::is_asymmetric`] has said that the fence costs nothing.
+    #[inline(always)]
+    pub fn pop_without_fence(&self) -> Option<*mut u8> {
+        self.pop_past(|| compiler_fence(SeqCst))
+    }
+
+    #[inline(always)]
+    fn pop_past(&self, fence: impl FnOnce()) -> Option<*mut u8> {
         let top = self.top.load(Relaxed).wrapping_sub(1);
         self.top.store(top, Relaxed);
-        barrier::light();
+        fence();
         if (top as i64) < self.floor.load(Relaxed) as i64 {
             self.top.store(top.wrapping_add(1), Relaxed);
             return None;

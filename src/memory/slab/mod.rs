@@ -3,8 +3,8 @@
 //! [`config`] says what a slab is asked to be and [`geometry`] where its slots lie; [`chunks`] are the memory under them.
 //! [`states`] has what becomes of each slot, [`depot`] the free ones, and a [`magazine`] those that one thread has at hand;
 //! magazines are kept in the [`rack`]. The [`gate`] lets each thread move slots without a lock, and one get at all of them.
-//! On these [`getting`] and [`putting`] stand, [`room`] grows and trims, [`live`] tells what is out, and [`ending`] lets
-//! a slab go when the last of it is back.
+//! On these [`getting`] and [`putting`] stand, [`room`] grows and trims, [`live`] tells what is out, [`inspection`] shows
+//! the chunks to who looks at them again, and [`ending`] lets a slab go when the last of it is back.
 
 pub mod chunks;
 pub mod config;
@@ -13,6 +13,7 @@ mod ending;
 pub mod gate;
 pub mod geometry;
 mod getting;
+mod inspection;
 mod live;
 pub mod magazine;
 mod putting;
@@ -25,8 +26,8 @@ pub use live::LiveSlot;
 
 use super::governor::reclaim::{self, Reclaimer};
 use super::governor::{Account, Holder};
+use super::inspection::inspector;
 use super::lanes::Lanes;
-use super::receipt::Receipt;
 use super::sanitizers;
 use super::source::SourceError;
 use super::stretch::StretchError;
@@ -34,6 +35,7 @@ use super::system::Errno;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::CallbackFailure;
 use crate::base::cancel::WaitEnd;
+use crate::base::handles::Laned;
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
 use crate::base::tracing::census::{self, Census};
@@ -75,8 +77,6 @@ pub enum SlabError {
     NeverGot { address: usize },
     #[error("slot {address:#x} was put before")]
     PutTwice { address: usize },
-    #[error("chunk_index is {index}, but the slab has {chunks} chunks")]
-    NoSuchChunk { index: u64, chunks: u64 },
     #[error("the slab was destroyed with slots still out")]
     Destroyed,
     #[error("{0}, with slots still out")]
@@ -204,6 +204,7 @@ impl Slab {
         reclaim::register(reclaimer)?;
         let census: Weak<dyn Census> = Arc::downgrade(&(slab.clone() as Arc<dyn Census>));
         census::register(census)?;
+        slab.account.let_inspect(inspector::<Self>(owner));
         Ok(slab)
     }
 
@@ -219,7 +220,6 @@ impl Slab {
     }
 
     /// The magazine that a thread has already.
-    #[inline]
     fn at_hand(&self, record: &'static ThreadRecord) -> Option<&'static Magazine> {
         // SAFETY: magazines lie in the rack, which is never given back.
         unsafe { self.lanes.taken_by(record)?.magazine.load(Relaxed).as_ref() }
@@ -281,6 +281,7 @@ impl Slab {
         magazines.retain(|open| *open != place);
         drop(magazines);
         place.vacate();
+        self.destroy_free();
         self.magazines_open.fetch_sub(1, SeqCst);
         Ok(())
     }
@@ -352,15 +353,13 @@ impl Slab {
             step_downs,
         }
     }
+}
 
-    /// Asks the kernel about one chunk.
-    pub fn receipt(&self, index: u64) -> Result<Receipt, SlabError> {
-        let (mapping, chunks) = {
-            let chunks = self.chunks.lock();
-            (chunks.get(index), chunks.count())
-        };
-        let mapping = mapping.ok_or(SlabError::NoSuchChunk { index, chunks })?;
-        Ok(Receipt::of(&mapping))
+impl Laned for Slab {
+    type Lane = Magazine;
+
+    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Magazine> {
+        self.at_hand(record)
     }
 }
 

@@ -7,6 +7,7 @@ use super::magazine::Magazine;
 use super::states::{NotOut, OUT};
 use super::{Slab, SlabError};
 use crate::base::callback;
+use crate::base::handles::Seated;
 use crate::base::injection::Callback;
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
@@ -19,13 +20,12 @@ impl Slab {
         self.put_through(self.kept_for(record), slot)
     }
 
-    /// Puts a slot into the magazine that a thread has already, if it can be put and there is room; for a caller who keeps
-    /// the slab alive, and turns to [`put`](Self::put) for everything else.
-    #[inline]
-    pub fn put_at_hand(&self, record: &'static ThreadRecord, slot: *mut u8) -> Option<()> {
-        let index = self.geometry.index_of(slot)?;
-        let magazine = self.at_hand(record)?;
-        let is_put = !self.checked && magazine.has_room(1) && self.states.end_inline(index);
+    /// Puts a slot into the magazine that a thread has already, if it can be put and there is room; for a caller who turns
+    /// to [`put`](Self::put) for everything else.
+    #[inline(always)]
+    pub fn put_at_hand(seated: &Seated<Self>, slot: *mut u8) -> Option<()> {
+        let magazine = seated.lane();
+        let is_put = magazine.has_room(1) && seated.states.end_inline(seated.geometry.number_of(slot));
         is_put.then(|| magazine.add(slot))
     }
 
@@ -37,7 +37,7 @@ impl Slab {
             && let Some(magazine) = magazine
             && magazine.has_room(1)
         {
-            if !self.states.end_inline(index) {
+            if !self.states.end_inline(index.into()) {
                 return Err(self.not_out(index, slot));
             }
             magazine.add(slot);

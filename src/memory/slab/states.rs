@@ -87,11 +87,19 @@ impl States {
         before
     }
 
+    /// As inline code does it: the slot with this number is out, if there is one.
+    #[inline(always)]
+    pub fn begin_inline(&self, number: u64) {
+        if let Some(state) = self.bytes.find(number) {
+            state.store(OUT, Relaxed);
+        }
+    }
+
     /// As inline code does it, which has no locked operation: of two threads that put one slot at the same moment both
     /// may succeed.
-    #[inline]
-    pub fn end_inline(&self, slot: u32) -> bool {
-        let state = self.bytes.get(slot);
+    #[inline(always)]
+    pub fn end_inline(&self, number: u64) -> bool {
+        let Some(state) = self.bytes.find(number) else { return false };
         let is_out = state.load(Relaxed) >= OUT;
         if is_out {
             state.store(FREE, Relaxed);
@@ -202,9 +210,13 @@ impl<T> Zeroed<T> {
 
     #[inline]
     fn get(&self, index: u32) -> &T {
-        assert!(u64::from(index) < self.count, "slots have numbers below their count");
+        self.find(index.into()).expect("slots have numbers below their count")
+    }
+
+    #[inline(always)]
+    fn find(&self, number: u64) -> Option<&T> {
         // SAFETY: in bounds, and zeros are a value of these atomics.
-        unsafe { self.start.add(index as usize).as_ref() }
+        (number < self.count).then(|| unsafe { self.start.add(number as usize).as_ref() })
     }
 }
 

@@ -1,3 +1,4 @@
+use super::super::inspection::Inspect;
 use super::config::Upkeep;
 use super::*;
 use crate::base::clock::Deadline;

@@ -20,7 +20,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::{CallbackFailure, Refusal};
 use crate::base::cancel::{Cancel, WaitEnd};
 use crate::base::clock::{self, Deadline};
-use crate::base::handles::{Handled, Kind};
+use crate::base::handles::{Handled, Kind, LaneOf, Laned};
 use crate::base::text::Text;
 use crate::base::thread::ThreadRecord;
 use crate::base::{InvalidField, Owner};
@@ -89,6 +89,17 @@ pub struct View {
     pub bytes: u64,
     pub version: u64,
 }
+
+/// What became of a copy in a window.
+pub struct Copied {
+    /// How many they were, when there was one.
+    pub bytes: Option<u64>,
+    /// The caller calls [`Templates::sweep`] once it is out of its window.
+    pub is_sweep_due: bool,
+}
+
+/// So many are copied in no time.
+const QUICK_BYTES: u64 = 64 << 10;
 
 /// A reference that is out.
 const HELD: Stage = Stage(1);
@@ -213,6 +224,37 @@ impl Templates {
             unsafe { template.instantiate(target) }.map_err(TemplatesError::CloneFailed)?;
             Ok((target, bytes))
         })?
+    }
+
+    /// The same for a template that is there and is copied in no time, for a thread in its window, with its count of hits.
+    /// Nothing in any other case.
+    ///
+    /// # Safety
+    /// `target` has room for so many bytes, and is no part of a template.
+    #[inline(always)]
+    pub unsafe fn copy_in_window(
+        &self,
+        record: &'static ThreadRecord,
+        hits: &AtomicU64,
+        key: &[u8],
+        target: *mut c_void,
+        target_bytes: u64,
+    ) -> Copied {
+        let most = target_bytes.min(QUICK_BYTES);
+        // SAFETY: the caller's promise.
+        let copy = |found: &Found<'_, Template>| unsafe { found.copy(target, most) };
+        let (read, is_sweep_due) = self.shelf.read_only(Some(record), self.hash(key), key, copy);
+        let bytes = read.ok().flatten();
+        if bytes.is_some() {
+            hits.store(hits.load(Relaxed) + 1, Relaxed);
+        }
+        Copied { bytes, is_sweep_due }
+    }
+
+    /// Lets go what was taken away while somebody read it; see [`Copied`].
+    #[cold]
+    pub fn sweep(&self) {
+        self.shelf.sweep();
     }
 
     /// Hands out a reference, which keeps the template until it is released.
@@ -462,8 +504,18 @@ impl Drop for Vacancy<'_> {
     }
 }
 
+impl Laned for Templates {
+    /// Its count of hits.
+    type Lane = AtomicU64;
+
+    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&AtomicU64> {
+        self.counters.hits.stripe(record)
+    }
+}
+
 impl Handled for Templates {
     const KIND: Kind = Kind::Templates;
+    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
 
     fn begin_destroy(&self) {
         self.closed.store(true, SeqCst);

@@ -59,8 +59,9 @@ impl Hits {
         }
     }
 
+    /// The count of a thread for itself, which stays its record's.
     #[inline]
-    fn stripe(&self, record: &'static ThreadRecord) -> Option<&AtomicU64> {
+    pub fn stripe(&self, record: &'static ThreadRecord) -> Option<&AtomicU64> {
         let wanted = (&raw const *record).cast_mut();
         // Fibonacci hashing: addresses of records differ in few bits.
         let first = ((wanted as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;

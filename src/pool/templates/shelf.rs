@@ -193,6 +193,22 @@ impl<T> Shelf<T> {
         key: &[u8],
         body: F,
     ) -> Result<R, F> {
+        let (result, is_sweep_due) = self.read_only(record, hash, key, body);
+        if is_sweep_due {
+            self.sweep();
+        }
+        result
+    }
+
+    /// The same for one who may let nothing go here; tells whether a [`sweep`](Self::sweep) is due.
+    #[inline(always)]
+    pub fn read_only<R, F: FnOnce(&Found<'_, T>) -> R>(
+        &self,
+        record: Option<&'static ThreadRecord>,
+        hash: u64,
+        key: &[u8],
+        body: F,
+    ) -> (Result<R, F>, bool) {
         let reader = Reader::new(self, record);
         let result = match self.find(hash, key, |entry| reader.show(entry)) {
             Some(entry) => {
@@ -207,10 +223,7 @@ impl<T> Shelf<T> {
         let shown = reader.end();
         barrier::light();
         // Either this is seen here, or whoever takes the entry away sees that this reader is gone.
-        if self.leaving.may_have(shown) {
-            self.sweep();
-        }
-        result
+        (result, self.leaving.may_have(shown))
     }
 
     #[inline]

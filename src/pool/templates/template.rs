@@ -76,6 +76,23 @@ impl Template {
         self.version
     }
 
+    /// Makes an instance when that is a plain copy of at most so many bytes; tells how many they are.
+    ///
+    /// # Safety
+    /// `target` has room for so many bytes, and is no part of the template.
+    #[inline(always)]
+    pub unsafe fn copy(&self, target: *mut c_void, most: u64) -> Option<u64> {
+        let Made { data, bytes, .. } = self.made;
+        if self.maker.has_clone || bytes > most {
+            return None;
+        }
+        if bytes > 0 {
+            // SAFETY: the host told that so many bytes stand there; the rest is the caller's promise.
+            unsafe { data.cast::<u8>().copy_to_nonoverlapping(target.cast(), bytes as usize) };
+        }
+        Some(bytes)
+    }
+
     /// # Safety
     /// `target` has room for the template's bytes, and is no part of it.
     #[inline]
@@ -84,10 +101,8 @@ impl Template {
         if maker.has_clone {
             return callback::run_checked(maker.owner, Callback::Clone, || maker.host.clone_into(made, target));
         }
-        if made.bytes > 0 {
-            // SAFETY: the host told that so many bytes stand there; the rest is the caller's promise.
-            unsafe { made.data.cast::<u8>().copy_to_nonoverlapping(target.cast(), made.bytes as usize) };
-        }
+        // SAFETY: the caller's promise.
+        unsafe { self.copy(target, made.bytes) };
         Ok(())
     }
 }

@@ -4,7 +4,9 @@ use super::{Buffers, BuffersError};
 use crate::base::barrier;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
-use crate::base::handles::{Handled, Kind};
+use crate::base::handles::{Handled, Kind, LaneOf, Laned};
+use crate::base::pockets::Pocket;
+use crate::base::thread::ThreadRecord;
 use std::sync::atomic::Ordering::*;
 
 impl Buffers {
@@ -32,8 +34,17 @@ impl Buffers {
     }
 }
 
+impl Laned for Buffers {
+    type Lane = Pocket;
+
+    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Pocket> {
+        Some(record.pocket(self.owner))
+    }
+}
+
 impl Handled for Buffers {
     const KIND: Kind = Kind::Buffers;
+    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
 
     fn begin_destroy(&self) {
         self.begin_closing();

@@ -5,7 +5,6 @@ use super::super::stash::List;
 use super::{Buffers, BuffersError};
 use crate::base::tracing::Traced;
 use crate::base::tracing::census::Census;
-use crate::memory::receipt::Receipt;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,15 +131,6 @@ impl Buffers {
             waste_bytes: if waste_bytes > in_use * size_bytes { 0 } else { waste_bytes },
             gets: lists().map(List::gets).sum(),
         })
-    }
-
-    /// Asks the kernel about one chunk.
-    pub fn receipt(&self, index: u64) -> Result<Receipt, BuffersError> {
-        let (mapping, chunks) = {
-            let all = self.chunks.lock();
-            (all.get(index), all.count())
-        };
-        Ok(Receipt::of(&*mapping.ok_or(BuffersError::NoSuchChunk { index, chunks })?))
     }
 }
 

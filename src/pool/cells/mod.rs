@@ -4,13 +4,20 @@
 //! The life of a cell: `FREE` → the stages of its user, in which it is *open* → `DONE` → `TAKEN` → `FREE` with the next
 //! generation. Whoever brought it to the last open stage writes the result and makes it `DONE`, once; of several who want
 //! the result one makes it `TAKEN`, and frees the cell.
+//!
+//! Where a cell goes to `DONE` from a stage that anybody may end, it is `FILLING` for the few instructions that write the
+//! result. Nobody else changes its word meanwhile: who wants to waits for them, so that a result costs whoever brings it one
+//! locked operation.
+
+pub mod runs;
+mod waiting;
 
 use super::stack::Stack;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::cancel::{self, Cancel, WaitEnd};
-use crate::base::clock::Deadline;
+use crate::base::barrier;
+use crate::base::cancel::WaitEnd;
 use crate::base::park::Parker;
-use crate::base::sync::{AtomicPtr, AtomicU64, Ordering::*};
+use crate::base::sync::{AtomicPtr, AtomicU64, Ordering::*, fence};
 
 pub const MOST_CELLS: u32 = 1 << 20;
 
@@ -19,12 +26,14 @@ pub const MOST_CELLS: u32 = 1 << 20;
 pub struct Stage(pub u8);
 
 impl Stage {
-    pub const LAST: u8 = 0x0f;
+    pub const LAST: u8 = 0x0e;
 }
 
 // The word of a cell: generation:32 | flags and phase:32.
 const PHASE: u64 = 0xff;
 const FREE: u64 = 0;
+/// Its result is being written.
+const FILLING: u64 = 0x0f;
 const DONE: u64 = 0x10;
 /// Its result is being taken; to everybody else it is gone.
 const TAKEN: u64 = 0x11;
@@ -87,10 +96,42 @@ pub enum Finished {
     Attached,
 }
 
+#[repr(align(64))]
 pub struct Cell<T> {
     word: AtomicU64,
+    /// Of who waits, or has waited: one of an earlier use is woken in vain.
     waiter: AtomicPtr<Parker>,
     content: T,
+}
+
+impl<T> Cell<T> {
+    /// A word that it had when nobody wrote the result.
+    fn settled_word(&self) -> u64 {
+        let mut word = 0;
+        barrier::wait_while(|| {
+            word = self.word.load(SeqCst);
+            word & PHASE == FILLING
+        });
+        word
+    }
+
+    /// For who has made it done, with the flags that it had.
+    fn tell(&self, flags: u64) -> Finished {
+        if flags & ATTACHED != 0 {
+            return Finished::Attached;
+        }
+        if flags & WAITED != 0 {
+            // SAFETY: parkers are never freed.
+            if let Some(waiter) = unsafe { self.waiter.load(SeqCst).as_ref() } {
+                waiter.unpark();
+            }
+        }
+        Finished::Kept
+    }
+
+    fn replace(&self, word: u64, new: u64) -> bool {
+        self.word.compare_exchange(word, new, SeqCst, SeqCst).is_ok()
+    }
 }
 
 /// What a cell holds besides belongs to one side at a time, told by its stage.
@@ -137,11 +178,16 @@ impl<T> Cells<T> {
         this_round + self.rounds.load(Relaxed) * GENERATION_MASK
     }
 
+    /// Cells that were given out and not vacated, each looked at once.
+    pub fn out(&self) -> u32 {
+        self.cells.iter().filter(|cell| cell.word.load(SeqCst) & PHASE != FREE).count() as u32
+    }
+
     /// The open cells of this moment, each with its key.
     pub fn open_keys(&self) -> impl Iterator<Item = Key> {
         (0..self.capacity()).filter_map(|number| {
             let word = self.cell(number).word.load(SeqCst);
-            let is_open = (1..=u64::from(Stage::LAST)).contains(&(word & PHASE));
+            let is_open = (1..=FILLING).contains(&(word & PHASE));
             is_open.then(|| self.key_of(number, word >> GENERATION_SHIFT))
         })
     }
@@ -162,18 +208,19 @@ impl<T> Cells<T> {
         Key((generation << GENERATION_SHIFT) | (self.salt << SALT_SHIFT) | u64::from(number))
     }
 
+    /// The free cells that are nobody's.
+    #[inline]
+    pub fn free(&self) -> &Stack {
+        &self.free
+    }
+
     /// Takes a free cell, which is the caller's until it is opened or put back; and tells how many are left.
     #[inline]
     pub fn take_free(&self) -> Option<(u32, u32)> {
         self.free.pop()
     }
 
-    /// So many at once, or none; see [`Stack::pop_all`].
     #[inline]
-    pub fn take_all_free(&self, count: usize, each: impl FnMut(usize, u32)) -> Option<u32> {
-        self.free.pop_all(count, each)
-    }
-
     pub fn put_back(&self, number: u32) {
         self.free.push(number);
     }
@@ -189,7 +236,6 @@ impl<T> Cells<T> {
     pub fn open(&self, number: u32, stage: Stage, has_completion: bool) -> Key {
         let cell = self.cell(number);
         let generation = cell.word.load(Relaxed) >> GENERATION_SHIFT;
-        cell.waiter.store(std::ptr::null_mut(), Relaxed);
         let flag = if has_completion { COMPLETION } else { 0 };
         cell.word.store((generation << GENERATION_SHIFT) | u64::from(stage.0) | flag, Release);
         self.key_of(number, generation)
@@ -198,7 +244,7 @@ impl<T> Cells<T> {
     /// The cell of a key, and its stage while it is open.
     #[inline]
     pub fn stage(&self, key: Key) -> Result<(u32, Option<Stage>), CellError> {
-        let (number, word) = self.find(key)?;
+        let (number, _, word) = self.find(key)?;
         Ok((number, (word & PHASE < DONE).then_some(Stage((word & PHASE) as u8))))
     }
 
@@ -220,19 +266,27 @@ impl<T> Cells<T> {
         word.fetch_add(u64::from(stage.0) - now, AcqRel);
     }
 
-    /// Moves an open cell on when several may want to: one of them does.
+    /// Brings an open cell from a stage that several may want to end to its result, which `write` writes: one of them does.
     #[inline(always)]
-    pub fn claim(&self, key: Key, from: Stage, to: Stage) -> Result<u32, CellError> {
-        loop {
-            let (number, word) = self.find(key)?;
+    pub fn complete(&self, key: Key, from: Stage, write: impl FnOnce(&T)) -> Result<Finished, CellError> {
+        let (cell, word) = loop {
+            let (_, cell, word) = self.find(key)?;
             if word & PHASE != u64::from(from.0) {
                 return Err(CellError::Ended);
             }
-            let claimed = word - u64::from(from.0) + u64::from(to.0);
-            if self.cell(number).word.compare_exchange(word, claimed, SeqCst, Relaxed).is_ok() {
-                return Ok(number);
+            let filling = word - u64::from(from.0) + FILLING;
+            if cell.replace(word, filling) {
+                break (cell, word);
             }
+        };
+        write(&cell.content);
+        cell.word.store(word - u64::from(from.0) + DONE, Release);
+        if word & (ATTACHED | WAITED) != 0 {
+            // Before a look at who waits, who looks for the result after telling that.
+            fence(SeqCst);
+            return Ok(cell.tell(word));
         }
+        Ok(Finished::Kept)
     }
 
     /// The result of an open cell has been written by the caller, who alone may end it at this stage.
@@ -244,138 +298,59 @@ impl<T> Cells<T> {
             self.vacate(number);
             return Finished::Unwanted;
         }
-        if before & ATTACHED != 0 {
-            return Finished::Attached;
-        }
-        if before & WAITED != 0 {
-            // SAFETY: parkers are never freed.
-            if let Some(waiter) = unsafe { cell.waiter.load(SeqCst).as_ref() } {
-                waiter.unpark();
-            }
-        }
-        Finished::Kept
+        cell.tell(before)
     }
 
     /// Frees a cell whose result is the caller's.
     #[inline(always)]
     pub fn vacate(&self, number: u32) {
-        let word = &self.cell(number).word;
-        let mut generation = (word.load(Relaxed) >> GENERATION_SHIFT) + 1;
+        self.renew(self.cell(number));
+        self.put_back(number);
+    }
+
+    /// Makes a cell free, which stays the caller's.
+    #[inline(always)]
+    fn renew(&self, cell: &Cell<T>) {
+        let mut generation = (cell.word.load(Relaxed) >> GENERATION_SHIFT) + 1;
         if generation > GENERATION_MASK {
             // 0 is left out, so that no key is.
             generation = 1;
             self.rounds.fetch_add(1, Relaxed);
         }
-        // Seen by whoever takes it from the stack.
-        word.store((generation << GENERATION_SHIFT) | FREE, Release);
-        self.put_back(number);
-    }
-
-    /// Waits for the result and takes it.
-    pub fn wait<R>(
-        &self,
-        key: Key,
-        deadline: Deadline,
-        cancel: Option<&Cancel>,
-        read: impl FnOnce(&T) -> R,
-    ) -> Result<R, CellError> {
-        if deadline.has_passed() {
-            // No wait at all, so it keeps nobody else from waiting.
-            return self.poll(key, read).map_err(|error| match error {
-                CellError::NotReady => CellError::Wait(WaitEnd::TimedOut),
-                error => error,
-            });
-        }
-        let number = self.begin_waiting(key)?;
-        match self.sleep(&[key], 1, deadline, cancel) {
-            Ok(_) => self.take(key, number, WAITED, read),
-            // What came at the last moment is preferred over the end of the wait.
-            Err(_) if self.end_waiting(number) => self.take(key, number, 0, read),
-            Err(end) => Err(CellError::Wait(end)),
-        }
-    }
-
-    /// Waits until so many of these have their results, which stay there; tells the place of the first that has. On an
-    /// error it tells the place of the key that it is about.
-    pub fn wait_for(
-        &self,
-        keys: &[Key],
-        wanted: usize,
-        deadline: Deadline,
-        cancel: Option<&Cancel>,
-    ) -> Result<usize, (usize, CellError)> {
-        let mut result = Ok(0);
-        let mut begun = 0;
-        for key in keys {
-            if let Err(error) = self.begin_waiting(*key) {
-                result = Err((begun, error));
-                break;
-            }
-            begun += 1;
-        }
-        if result.is_ok() {
-            result = self.sleep(keys, wanted, deadline, cancel).map_err(|end| (0, CellError::Wait(end)));
-        }
-        for key in keys.iter().take(begun) {
-            self.end_waiting(key.number());
-        }
-        result
-    }
-
-    /// Sleeps until so many of the cells that this thread waits for are done; tells the place of the first.
-    fn sleep(
-        &self,
-        keys: &[Key],
-        wanted: usize,
-        deadline: Deadline,
-        cancel: Option<&Cancel>,
-    ) -> Result<usize, WaitEnd> {
-        let parker = cancel::current_parker()?;
-        let cell_of = |key: &Key| self.cell(key.number());
-        for key in keys {
-            cell_of(key).waiter.store((&raw const *parker).cast_mut(), SeqCst);
-        }
-        let is_done = |key: &Key| cell_of(key).word.load(SeqCst) & PHASE == DONE;
-        let ready = || {
-            let first = keys.iter().position(is_done)?;
-            (wanted == 1 || keys.iter().filter(|key| is_done(key)).count() >= wanted).then_some(first)
-        };
-        cancel::wait_until(deadline, cancel, ready)
-    }
-
-    fn begin_waiting(&self, key: Key) -> Result<u32, CellError> {
-        loop {
-            let (number, word) = self.find_takeable(key)?;
-            if self.cell(number).word.compare_exchange(word, word | WAITED, SeqCst, SeqCst).is_ok() {
-                return Ok(number);
-            }
-        }
-    }
-
-    /// Tells whether the result is there.
-    fn end_waiting(&self, number: u32) -> bool {
-        self.cell(number).word.fetch_and(!WAITED, SeqCst) & PHASE == DONE
+        // Seen by whoever takes it from where it is put.
+        cell.word.store((generation << GENERATION_SHIFT) | FREE, Release);
     }
 
     /// Takes the result when it is there.
-    #[inline(always)]
+    #[inline]
     pub fn poll<R>(&self, key: Key, read: impl FnOnce(&T) -> R) -> Result<R, CellError> {
-        let (number, word) = self.find_takeable(key)?;
+        self.poll_out(key, read).map(|(number, result)| {
+            self.put_back(number);
+            result
+        })
+    }
+
+    /// The same, and leaves the cell to the caller, free.
+    #[inline(always)]
+    pub fn poll_out<R>(&self, key: Key, read: impl FnOnce(&T) -> R) -> Result<(u32, R), CellError> {
+        let (number, cell, word) = self.find_takeable(key)?;
         if word & PHASE != DONE {
             return Err(CellError::NotReady);
         }
-        self.take(key, number, 0, read)
+        Ok((number, self.take_out(key, cell, 0, read)?))
     }
 
     /// Gives the result up, whether it is there or not; `read` gets one that is.
     pub fn forget(&self, key: Key, read: impl FnOnce(&T)) -> Result<(), CellError> {
         loop {
-            let (number, word) = self.find_takeable(key)?;
-            if word & PHASE == DONE {
-                return self.take(key, number, 0, read);
-            }
-            if self.cell(number).word.compare_exchange(word, word | FORGOTTEN, SeqCst, SeqCst).is_ok() {
-                return Ok(());
+            let (number, cell, word) = self.find_takeable(key)?;
+            match word & PHASE {
+                DONE => return self.take(key, number, 0, read),
+                FILLING => {
+                    cell.settled_word();
+                }
+                _ if cell.replace(word, word | FORGOTTEN) => return Ok(()),
+                _ => {}
             }
         }
     }
@@ -384,7 +359,7 @@ impl<T> Cells<T> {
     /// its key stale. The caller vacates it.
     pub fn withdraw(&self, key: Key, stage: Stage) -> Result<u32, CellError> {
         loop {
-            let (number, word) = self.find(key)?;
+            let (number, cell, word) = self.find(key)?;
             if word & WAITED != 0 {
                 return Err(CellError::Waited);
             }
@@ -396,7 +371,7 @@ impl<T> Cells<T> {
                 return Err(CellError::HasCompletion);
             }
             let taken = (word & !(PHASE | COMPLETION | ATTACHED)) | TAKEN;
-            if self.cell(number).word.compare_exchange(word, taken, SeqCst, SeqCst).is_ok() {
+            if cell.replace(word, taken) {
                 return Ok(number);
             }
         }
@@ -405,21 +380,34 @@ impl<T> Cells<T> {
     /// Gives the cell a completion, which `write` writes down. True when the result is there already: then it is the
     /// caller's to complete, and the cell's to vacate.
     pub fn attach(&self, key: Key, write: impl FnOnce(&T)) -> Result<bool, CellError> {
+        let cell = loop {
+            let (_, cell, word) = self.find_takeable(key)?;
+            if word & PHASE == FILLING {
+                cell.settled_word();
+            } else if cell.replace(word, word | COMPLETION) {
+                break cell;
+            }
+        };
+        write(&cell.content);
         loop {
-            let (number, word) = self.find_takeable(key)?;
-            let cell = self.cell(number);
-            if cell.word.compare_exchange(word, word | COMPLETION, SeqCst, SeqCst).is_ok() {
-                write(&cell.content);
-                let before = cell.word.fetch_or(ATTACHED, SeqCst);
-                return Ok(before & PHASE == DONE);
+            let word = cell.settled_word();
+            if cell.replace(word, word | ATTACHED) {
+                return Ok(word & PHASE == DONE);
             }
         }
     }
 
-    /// Of several that want the result of a `DONE` cell one gets it; who waits for it is never robbed.
-    #[inline(always)]
+    /// Takes the result and vacates the cell; see [`Cells::take_out`].
     fn take<R>(&self, key: Key, number: u32, flags: u64, read: impl FnOnce(&T) -> R) -> Result<R, CellError> {
-        let cell = self.cell(number);
+        let result = self.take_out(key, self.cell(number), flags, read)?;
+        self.put_back(number);
+        Ok(result)
+    }
+
+    /// Of several that want the result of a `DONE` cell one gets it, and the cell, which is free then; who waits for it is
+    /// never robbed.
+    #[inline(always)]
+    fn take_out<R>(&self, key: Key, cell: &Cell<T>, flags: u64, read: impl FnOnce(&T) -> R) -> Result<R, CellError> {
         let generation = (key.0 >> GENERATION_SHIFT) << GENERATION_SHIFT;
         let done = generation | DONE | flags;
         if let Err(found) = cell.word.compare_exchange(done, generation | TAKEN, SeqCst, SeqCst) {
@@ -432,12 +420,13 @@ impl<T> Cells<T> {
             });
         }
         let result = read(&cell.content);
-        self.vacate(number);
+        self.renew(cell);
         Ok(result)
     }
 
+    /// The cell of a key, with its number and its word.
     #[inline(always)]
-    fn find(&self, key: Key) -> Result<(u32, u64), CellError> {
+    fn find(&self, key: Key) -> Result<(u32, &Cell<T>, u64), CellError> {
         let number = key.number();
         let cell = self.cells.get(number as usize).ok_or(CellError::Stale)?;
         let word = cell.word.load(SeqCst);
@@ -445,19 +434,19 @@ impl<T> Cells<T> {
             && word >> GENERATION_SHIFT == key.0 >> GENERATION_SHIFT
             && !matches!(word & PHASE, FREE | TAKEN)
             && word & FORGOTTEN == 0;
-        if is_known { Ok((number, word)) } else { Err(CellError::Stale) }
+        if is_known { Ok((number, cell, word)) } else { Err(CellError::Stale) }
     }
 
     /// [`Cells::find`] for a caller who wants to take the result.
-    #[inline]
-    fn find_takeable(&self, key: Key) -> Result<(u32, u64), CellError> {
-        let (number, word) = self.find(key)?;
-        if word & COMPLETION != 0 {
+    #[inline(always)]
+    fn find_takeable(&self, key: Key) -> Result<(u32, &Cell<T>, u64), CellError> {
+        let found = self.find(key)?;
+        if found.2 & COMPLETION != 0 {
             return Err(CellError::HasCompletion);
         }
-        if word & WAITED != 0 {
+        if found.2 & WAITED != 0 {
             return Err(CellError::Waited);
         }
-        Ok((number, word))
+        Ok(found)
     }
 }

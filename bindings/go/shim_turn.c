@@ -1,0 +1,35 @@
+#include "shim_turn.h"
+#include "_cgo_export.h"
+
+static void ring(void *bell) { ostlerGoRing((uintptr_t)bell); }
+
+ostler_go_turn ostler_go_pool_begin_acquire(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
+                                            uintptr_t bell)
+{
+    const ostler_acquire how = {
+        .struct_size = sizeof how, .priority = priority, .timeout_ns = timeout_ns, .tag = tag};
+    ostler_ticket ticket = {0};
+    ostler_lease lease = {0};
+    void *resource = NULL;
+    ostler_go_turn turn = {0};
+    turn.leased.failure = failure(ostler_pool_begin_acquire((ostler_pool *)pool, &how, ring, (void *)bell, &ticket,
+                                                            &turn.look_again_ns, &lease, &resource));
+    turn.leased.lease = lease.value;
+    turn.leased.resource = (uintptr_t)resource;
+    turn.ticket = ticket.value;
+    return turn;
+}
+
+ostler_go_turn ostler_go_pool_continue_acquire(uintptr_t pool, uint64_t ticket, uint32_t cancelled)
+{
+    ostler_lease lease = {0};
+    void *resource = NULL;
+    ostler_go_turn turn = {0};
+    ostler_status status = ostler_pool_continue_acquire((ostler_pool *)pool, (ostler_ticket){ticket}, cancelled,
+                                                        &turn.look_again_ns, &lease, &resource);
+    if (status == OSTLER_E_NOT_READY)
+        turn.ticket = ticket;
+    else
+        turn.leased = (ostler_go_leased){failure(status), lease.value, (uintptr_t)resource};
+    return turn;
+}
