@@ -207,18 +207,13 @@ fn panic_in_the_background_quarantines_the_pool() {
     let (handle, pool) = pool_from(&yard, PoolConfig { keepalive_ns: 4_000_000, ..config_of(2, 0) });
     let leases = [acquire(&pool), acquire(&pool)];
     yard.validate_panics.store(true, SeqCst);
-    std::thread::scope(|scope| {
-        let waits = scope.spawn(|| pool.acquire_later(Demand::plain(Caller::UNKNOWN), Deadline::NEVER, None).map(drop));
-        while pool.stats().waiting == 0 {
-            std::thread::yield_now();
-        }
-        pool.put_where_all_find_it(pool.slots.end_lease(leases[0]).unwrap());
-        assert!(matches!(waits.join().unwrap(), Err(AcquireError::Quarantined)));
-    });
+    // Whoever waits leaves to the housekeeper what is idle.
+    pool.pause();
+    pool.release(leases[0], Caller::UNKNOWN).unwrap();
+    let waited = pool.acquire_later(Demand::plain(Caller::UNKNOWN), Deadline::NEVER, None);
+    assert!(matches!(waited, Err(AcquireError::Quarantined)));
+    assert_eq!(yard.destroyed.load(SeqCst), 1);
     assert!(handles::pin::<Pool>(handle).is_err(), "only destroy is left");
-    while yard.destroyed.load(SeqCst) < 1 {
-        std::thread::yield_now();
-    }
     handles::destroy::<Pool>(handle).unwrap();
     pool.release(leases[1], Caller::UNKNOWN).unwrap();
     assert_eq!((yard.created.load(SeqCst), yard.destroyed.load(SeqCst)), (2, 2));
