@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // refused is an error with something to find in it.
@@ -45,9 +44,10 @@ func TestPoolErrorLeadsToTheErrorOfCreate(t *testing.T) {
 
 		// From here on the words may be those of another's attempt.
 		succeeds(t, pool.Pause())
-		limited, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-		defer cancel()
-		_, err = pool.Acquire(limited)
+		err = waitsInVain(t, pool, func(ctx context.Context) error {
+			_, err := pool.Acquire(ctx)
+			return err
+		})
 		tellsOfPort(t, err, 5432, ErrTimeout, context.DeadlineExceeded)
 		succeeds(t, pool.Resume())
 		succeeds(t, held.Discard())

@@ -13,6 +13,7 @@ func TestPoolTellsWhoHasWhat(t *testing.T) {
 	var count counted
 	config := count.config()
 	config.MaxSize = 2
+	clock := freezeClock(t)
 	pool := newPool(t, config)
 	first, second := acquire(t, pool), acquire(t, pool)
 	infos, err := pool.Leases()
@@ -20,13 +21,15 @@ func TestPoolTellsWhoHasWhat(t *testing.T) {
 	if len(infos) != 2 || infos[0].Lease.Value() == infos[1].Lease.Value() || infos[0].Thread == 0 {
 		t.Errorf("listed: %+v", infos)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err = pool.Acquire(ctx)
+	err = waitsInVain(t, pool, func(ctx context.Context) error {
+		_, err := pool.Acquire(ctx)
+		return err
+	})
 	failsWith(t, err, ErrTimeout)
 	if !strings.Contains(err.Error(), "held by thread") {
 		t.Errorf("it does not tell who has them: %v", err)
 	}
+	succeeds(t, clock.Advance(2*time.Millisecond))
 	succeeds(t, first.Release())
 	succeeds(t, second.Release())
 	now := numbersOf(t, pool)

@@ -1,7 +1,6 @@
 /* Pool: acquires in two steps, between which their host waits in its own way. */
 #include "farm.h"
-
-#define MS 1000000ull
+#include "frozen.h"
 
 /* One who waits, with what its steps wrote. */
 struct guest {
@@ -110,11 +109,12 @@ TEST(wait_ends_in_time_and_says_why)
 
     CHECK_STATUS(begin(pool, 0, &guest), OSTLER_E_TIMEOUT);
     CHECK_EQ(guest.ticket.value, 0);
+    freeze();
     waits(pool, MS, &guest);
-    struct timespec nap = {.tv_nsec = 2 * MS};
-    nanosleep(&nap, NULL);
+    advance(2 * MS);
     CHECK_STATUS(go_on(pool, &guest, 0), OSTLER_E_TIMEOUT);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "the time was up");
+    thaw();
     CHECK_EQ(pool_stats(pool).timeouts, 2);
     CHECK_EQ(pool_stats(pool).waiting, 0);
     release(pool, lease);
