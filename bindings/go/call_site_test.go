@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 )
 
 func acquireInTheBarn(t *testing.T, pool *Pool[int]) Lease[int] {
@@ -50,13 +49,17 @@ func TestLeaseTellsFromWhereItWasTaken(t *testing.T) {
 		t.Errorf("the call site is %+v", frames)
 	}
 	// Who waits in vain hears of it.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
-	_, err = pool.Acquire(ctx)
+	err = waitsInVain(t, pool, func(ctx context.Context) error {
+		_, err := pool.Acquire(ctx)
+		return err
+	})
 	if !errors.Is(err, ErrTimeout) || !strings.Contains(err.Error(), ".acquireInTheBarn (call_site_test.go:") {
 		t.Error(err)
 	}
-	_, err = pool.AcquireN(ctx, 2)
+	err = waitsInVain(t, pool, func(ctx context.Context) error {
+		_, err := pool.AcquireN(ctx, 2)
+		return err
+	})
 	if err == nil {
 		t.Error("two were leased twice")
 	}
