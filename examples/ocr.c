@@ -226,6 +226,8 @@ static void show_repair(ostler_arena *arena, const void *memory)
         show_coverage(arena, "one split by hand");
     CHECK(ostler_arena_repair(arena, &repair));
     show_coverage(arena, "repaired");
+    if (repair.limit != OSTLER_LIMIT_NONE)
+        printf("not all of it: limit %u, errno %d\n", repair.limit, repair.os_errno);
 }
 
 /* Whether every page was read, and well enough. */

@@ -25,8 +25,12 @@ pub fn run(mapping: &Mapping, before: Coverage, bare: &[Range<u64>]) -> Repair {
 fn collapse(mapping: &Mapping, bare: &[Range<u64>]) -> Result<(), (Limit, Errno)> {
     let Some(huge) = crate::memory::kernel::transparent_page_bytes() else { return Err((Limit::ThpDisabled, 0)) };
     let extents = residency::extents_of(mapping).map_err(|errno| (Limit::KernelTooOld, errno))?;
+    let ranges = ranges_to_collapse(&extents, bare, huge, mapping.address() as u64, mapping.bytes);
+    if ranges.is_empty() {
+        return Ok(());
+    }
     let mut first = mapping.allow_huge().map_err(|errno| (Limit::ThpDisabled, errno));
-    for range in ranges_to_collapse(&extents, bare, huge, mapping.address() as u64, mapping.bytes) {
+    for range in ranges {
         // The kernel takes a new huge page before it gives the small ones back.
         let bytes = range.end - range.start;
         let admitted = Admission::ask(bytes, None).map_err(|limit| (limit, 0));

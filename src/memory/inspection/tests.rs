@@ -30,42 +30,90 @@ impl Inspect for Single {
     }
 }
 
+const CHUNK: u64 = 8 * HUGE;
+/// Of a chunk that was taken apart.
+const SMALL: u64 = 8 * (HUGE - BASE);
+const BASE: u64 = 4096;
+
+/// A chunk without the first page of each huge one, and with a 7 in the page behind that. Nobody puts it together but a
+/// repair, and it is so whether or not the kernel had huge pages for it. `None` where there are none at all.
+fn taken_apart() -> Option<Single> {
+    if kernel::transparent_pages_off() {
+        eprintln!("skipped: transparent huge pages are switched off here");
+        return None;
+    }
+    let source = PageSource { pages: Pages::Transparent, prefault: true, ..PageSource::default() };
+    let request = Request { bytes: CHUNK, at_most: u64::MAX, source, account: &ACCOUNT, name: "inspection" };
+    let mapping = Mapping::new(&request).expect("memory");
+    let address = mapping.address();
+    // SAFETY: the test's own memory; giving a part of a huge page back splits it.
+    unsafe {
+        system::advise(address, CHUNK, libc::MADV_NOHUGEPAGE).expect("what is told to khugepaged");
+        for at in (0..CHUNK).step_by(HUGE as usize) {
+            address.add((at + BASE) as usize).write(7);
+            system::advise(address.add(at as usize), BASE, libc::MADV_DONTNEED).expect("split");
+        }
+    }
+    Some(Single { mapping, bare: Vec::new(), noted: Mutex::default() })
+}
+
+/// Whether there was no memory for huge pages, or others held the small ones all the time.
+fn was_short(repair: &Repair) -> bool {
+    let is_short = matches!(repair.limit, Limit::NodeMemory | Limit::MemoryCgroup)
+        && [0, libc::ENOMEM, libc::EAGAIN, libc::EBUSY].contains(&repair.errno);
+    if is_short {
+        eprintln!("skipped: the kernel has no huge pages now: {:?} {}", repair.limit, repair.errno);
+    }
+    is_short
+}
+
 #[test]
 fn what_the_kernel_took_apart_is_put_together_and_keeps_its_contents() {
     let _quiet = quiet();
-    if kernel::transparent_pages_off() {
-        eprintln!("skipped: transparent huge pages are switched off here");
-        return;
-    }
-    let source = PageSource { pages: Pages::Transparent, prefault: true, ..PageSource::default() };
-    let request = Request { bytes: 8 * HUGE, at_most: u64::MAX, source, account: &ACCOUNT, name: "inspection" };
-    let mapping = Mapping::new(&request).expect("memory");
-    let address = mapping.address();
-    let mut single = Single { mapping, bare: Vec::new(), noted: Mutex::default() };
-    let whole = single.coverage().expect("memory");
-    if whole.huge_bytes < whole.mapped_bytes {
-        eprintln!("skipped: the kernel has no huge pages now");
-        return;
-    }
-    // SAFETY: the test's own memory; giving a page of each huge one back splits it.
-    unsafe {
-        for at in (0..8 * HUGE).step_by(HUGE as usize) {
-            address.add(at as usize + 4096).write(7);
-            system::advise(address.add(at as usize), 4096, libc::MADV_DONTNEED).expect("split");
-        }
-    }
+    let Some(single) = taken_apart() else { return };
     let split = single.coverage().expect("memory");
-    assert_eq!((split.huge_bytes, split.small_bytes), (0, 8 * (HUGE - 4096)));
+    assert_eq!((split.huge_bytes, split.small_bytes), (0, SMALL));
     assert_eq!((split.wanted_huge_bytes, *single.noted.lock()), (split.small_bytes, split));
-    // The page of one was given back on purpose.
-    single.bare.push(address as u64 + HUGE..address as u64 + HUGE + 4096);
     let repair = single.repair().expect("memory");
-    assert_eq!((repair.before, repair.limit), (split, Limit::None), "errno {}", repair.errno);
-    assert_eq!((repair.after.huge_bytes, repair.after.small_bytes), (7 * HUGE, HUGE - 4096));
-    assert_eq!(*single.noted.lock(), repair.after);
-    // SAFETY: as above.
-    unsafe { assert_eq!((address.read(), address.add(4096).read()), (0, 7)) };
+    assert_eq!((repair.before, *single.noted.lock()), (split, repair.after));
+    let address = single.mapping.address();
+    // SAFETY: the test's own memory.
+    unsafe { assert_eq!((address.read(), address.add(BASE as usize).read()), (0, 7)) };
+    if was_short(&repair) {
+        return;
+    }
+    assert_eq!((repair.limit, repair.after.huge_bytes, repair.after.small_bytes), (Limit::None, CHUNK, 0));
     assert_eq!(single.repair().expect("memory").before, repair.after);
+}
+
+#[test]
+fn what_was_given_back_on_purpose_stays_away() {
+    let _quiet = quiet();
+    let Some(mut single) = taken_apart() else { return };
+    let start = single.mapping.address() as u64;
+    single.bare = (start..start + CHUNK).step_by(HUGE as usize).map(|at| at..at + BASE).collect();
+    let split = single.coverage().expect("memory");
+    assert_eq!(split.small_bytes, SMALL);
+    assert_eq!(single.repair().expect("memory"), Repair { before: split, after: split, ..Repair::default() });
+}
+
+/// The kernel answers so when a page is busy for a moment.
+#[cfg(feature = "faults")]
+#[test]
+fn a_busy_page_is_tried_again() {
+    use super::super::testing::in_own_process;
+    use crate::base::faults::{Point, hits, set};
+    if !in_own_process() {
+        return;
+    }
+    let Some(single) = taken_apart() else { return };
+    // The first advice allows huge pages, and the second puts them together.
+    set(Point::Madvise as usize, 2, libc::EAGAIN, false);
+    let repair = single.repair().expect("memory");
+    let is_short = was_short(&repair);
+    // There was none to be admitted, or it was tried.
+    assert!((is_short && repair.errno == 0) || hits(Point::Madvise as usize) > 2, "{repair:?}");
+    assert!(is_short || (repair.limit, repair.after.huge_bytes) == (Limit::None, CHUNK), "{repair:?}");
 }
 
 #[test]
