@@ -21,6 +21,8 @@ pub mod priority;
 pub mod refusal;
 pub mod settle;
 pub mod sync;
+#[cfg(test)]
+pub mod testing;
 pub mod text;
 pub mod thread;
 pub mod tracing;
