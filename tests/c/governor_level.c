@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#define HOUR_US ((uint64_t)3600 * 1000000)
+
 TEST(each_level_is_told_once_on_the_way_up_and_down_and_critical_refuses)
 {
     static const struct {
@@ -129,8 +131,8 @@ TEST(alarm_without_a_stall_is_never_told_of_and_a_stall_is)
     CHECK_EQ(atomic_load(&told.count), 0);
     CHECK_EQ(governor_stats().level, OSTLER_LEVEL_LOW);
 
-    /* All threads waited for a second. */
-    tell_stalls(&group, 6000000, 4000000);
+    /* All threads waited for longer than any look is late. */
+    tell_stalls(&group, 5000000 + HOUR_US, 3000000 + HOUR_US);
     await_changes(&told, 2);
     CHECK_EQ(told.changes[0].pressure, OSTLER_PRESSURE_STALL);
     CHECK_EQ(told.changes[0].level, OSTLER_LEVEL_CRITICAL);
@@ -236,7 +238,9 @@ TEST(thread_is_there_only_while_it_is_wanted_and_blocks_every_signal)
         sched_yield();
     limit_to(64 * MIB);
     CHECK_STATUS(ostler_shutdown(OSTLER_FOREVER, NULL), OSTLER_OK);
-    CHECK_EQ(threads_named("ostler-governor", &unblocked), 0);
+    /* A thread that was joined may still be on its way out of the kernel. */
+    while (threads_named("ostler-governor", &unblocked) > 0)
+        sched_yield();
     CHECK_EQ(governor_stats().configured_limit_bytes, UINT64_MAX);
 }
 
@@ -350,13 +354,13 @@ TEST(alarm_that_breaks_is_given_up_and_stalls_are_still_measured)
     CHECK_EQ(governor_stats().alarm_errno, 0);
     /* What it was told is there, and stays unread. */
     struct pollfd readable = {.fd = alarm, .events = POLLIN};
-    CHECK_EQ(poll(&readable, 1, 10000), 1);
+    CHECK_EQ(poll(&readable, 1, -1), 1);
     close(alarm);
     while (governor_stats().alarm_armed)
         sched_yield();
     CHECK_EQ(governor_stats().alarm_errno, EPIPE);
     CHECK_EQ(atomic_load(&told.count), 0);
-    tell_stalls(&group, 1000000, 1000000);
+    tell_stalls(&group, HOUR_US, HOUR_US);
     await_changes(&told, 2);
     CHECK_EQ(told.changes[0].level, OSTLER_LEVEL_CRITICAL);
     CHECK_EQ(told.changes[0].pressure, OSTLER_PRESSURE_STALL);
