@@ -1,5 +1,6 @@
 /* One call with its arguments, and the judgement of its answer by the function's own comment. */
 #include "attempt.h"
+#include <sched.h>
 
 /* What a text should be in the places where its words matter; elsewhere any text does. */
 #define VALID_TEXT "pack:1 core:2 pu:1"
@@ -140,12 +141,10 @@ static void make_valid(struct attempt *attempt, size_t index)
 static void wait_until_memory_is_granted(void)
 {
     ostler_governor_stats stats = {.struct_size = sizeof stats};
-    for (int i = 0; i < 1000; i++) {
+    do {
+        sched_yield();
         CHECK_STATUS(ostler_governor_get_stats(&stats), OSTLER_OK);
-        if (stats.level < OSTLER_LEVEL_CRITICAL)
-            return;
-        usleep(10000);
-    }
+    } while (stats.level >= OSTLER_LEVEL_CRITICAL);
 }
 
 void begin(struct attempt *attempt, const struct function *function)

@@ -114,14 +114,6 @@ static void settle(struct stage *stage)
     } while (stats.queued + stats.running > 0);
 }
 
-/* What a request that nobody takes keeps goes soon after it has ended, on the worker's thread. */
-static uint64_t in_use_at_last(struct stage *stage)
-{
-    for (int i = 0; i < 10000 && in_use(stage) > 0; i++)
-        usleep(1000);
-    return in_use(stage);
-}
-
 TEST(however_a_request_ends_no_reference_is_lost)
 {
     enum { TAKEN_BY_AN_OLD_CALLER, FAILED, COMPLETED, FORGOTTEN, FORGOTTEN_LATE, CANCELLED, TIMED_OUT, WAYS };
@@ -162,7 +154,8 @@ TEST(however_a_request_ends_no_reference_is_lost)
         ostler_result result = wait_for(stage->orchestrator, running);
         if (result.output_buffer.value != 0)
             CHECK_STATUS(ostler_buffers_release(stage->buffers, result.output_buffer), OSTLER_OK);
-        CHECK_EQ(in_use_at_last(stage), 0);
+        /* What a request that nobody takes keeps goes soon after it has ended, on the worker's thread. */
+        AWAIT(in_use(stage) == 0);
     }
     CHECK_EQ(completed, 1);
     end_stage(stage);

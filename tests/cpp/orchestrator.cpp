@@ -37,11 +37,11 @@ TEST(request_goes_in_and_its_result_comes_out)
 {
     ostler::orchestrator orchestrator;
     ostler::model<table> model(orchestrator, load_table, run_table, ostler::model_config().named("upper"));
-    model.wait_ready(std::chrono::seconds(30));
+    model.wait_ready(std::chrono::minutes(5));
     const std::string input = "saddle the horse";
     std::string output(input.size(), ' ');
     const auto ticket = model.submit(
-        ostler::request().from(input).into(output).as(ostler::priority::high).within(std::chrono::seconds(30)));
+        ostler::request().from(input).into(output).as(ostler::priority::high).within(std::chrono::minutes(5)));
     const ostler::result result = orchestrator.wait(ticket).value();
     CHECK(result.completed());
     CHECK_STR_EQ(output.c_str(), "SADDLE THE HORSE");

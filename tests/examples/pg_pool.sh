@@ -126,7 +126,7 @@ watch() {
     echo "fine after $looks looks, at most $most at once" >"$home/watched"
 }
 
-"$work/pg_pool" "$conninfo" --threads 8 --seconds 200 --size $size --lifetime 1 >"$home/report" 2>&1 </dev/null &
+"$work/pg_pool" "$conninfo" --threads 8 --seconds 3600 --size $size --lifetime 1 >"$home/report" 2>&1 </dev/null &
 example=$!
 watch &
 watcher=$!

@@ -7,7 +7,7 @@ static int in_child(void (*body)(void *), void *argument)
     int status;
     pid_t child = fork();
     if (child == 0) {
-        alarm(20);
+        alarm(120);
         body(argument);
         /* Past the exit handlers of the test, which are the parent's. */
         _exit(check_run.outcome == CHECK_FAILED);

@@ -29,7 +29,7 @@ fi
 ends_well() { # HOW: a hundred times, each a little later than the one before
     local i
     for i in $(seq 100); do
-        timeout 20 "$work/exit_busy" $((i * 20000)) "$1" || { echo "run $i ended with status $?"; return 1; }
+        timeout 120 "$work/exit_busy" $((i * 20000)) "$1" || { echo "run $i ended with status $?"; return 1; }
     done
 }
 if why=$(build exit_busy "$stage" tests/hosts/exit_busy.c 2>&1); then
@@ -51,7 +51,7 @@ fi
 
 works_to_the_end() {
     local out
-    out=$(timeout 60 "$work/static_object" 2>&1) || { echo "status $?: $out"; return 1; }
+    out=$(timeout 120 "$work/static_object" 2>&1) || { echo "status $?: $out"; return 1; }
     [ "$out" = $'allocated in a static destructor\nran in a static destructor' ] || { echo "$out"; return 1; }
 }
 # shellcheck disable=SC2086 # CFLAGS is words
