@@ -22,7 +22,8 @@ func TestTopologyOfThisMachine(t *testing.T) {
 			allowed++
 		}
 	}
-	if allowed != runtime.NumCPU() {
+	// Fewer are known to Go when its process was bound to them.
+	if allowed < runtime.NumCPU() {
 		t.Errorf("%d CPUs are allowed, and Go knows of %d", allowed, runtime.NumCPU())
 	}
 	node, err := topology.Node(0)
