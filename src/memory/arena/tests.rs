@@ -3,7 +3,7 @@ use super::super::governor::reclaim::Reclaimer;
 use super::super::inspection::Inspect;
 use super::super::policy::{NodePolicy, Pages};
 use super::super::source::PageSource;
-use super::super::testing::{alone, quiet};
+use super::super::testing::{alone, in_own_process, quiet};
 use super::cursor::{Cursor, Slot};
 use super::*;
 use crate::base::{Name, handles};
@@ -343,7 +343,9 @@ fn configurations_that_cannot_be_had_are_named() {
 
 #[test]
 fn a_destroyed_arena_keeps_its_memory_for_open_cursors() {
-    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let before = held();
     let made = arena(base());
     let cursor = made.open_cursor().unwrap();
@@ -380,7 +382,9 @@ fn close_waits_for_cursors_and_refuses_new_work() {
     assert!(arena.alloc_through(slot_of(cursor as *mut Cursor), 1, 1).is_ok());
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| arena.close(Deadline::NEVER, None));
-        std::thread::sleep(Duration::from_millis(20));
+        while arena.state.lock().waiters.is_empty() {
+            std::thread::yield_now();
+        }
         assert!(!waiting.is_finished());
         close(cursor as *mut Cursor);
         assert!(waiting.join().unwrap().is_ok());
@@ -463,7 +467,9 @@ fn lent(buffer: &mut [u8]) -> Adopted {
 
 #[test]
 fn adopted_memory_is_used_first_and_never_given_back() {
-    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let before = held();
     let mut buffer = vec![7u8; 20_000];
     let range = buffer.as_ptr() as usize..buffer.as_ptr() as usize + buffer.len();
@@ -508,7 +514,9 @@ fn memory_that_cannot_be_adopted_is_named() {
 
 #[test]
 fn what_is_kept_for_later_can_be_given_back() {
-    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let before = held();
     let arena = arena(ArenaConfig { chunk_bytes: 64 << 10, ..base() });
     let mark = arena.mark().unwrap();
@@ -555,7 +563,9 @@ fn freed_memory_is_overwritten_where_that_is_asked_for() {
 
 #[test]
 fn an_arena_goes_to_another_owner_with_all_that_it_holds() {
-    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let before = held();
     let made = arena(base());
     let cursor = made.open_cursor().unwrap();
@@ -583,7 +593,9 @@ fn an_arena_goes_to_another_owner_with_all_that_it_holds() {
 
 #[test]
 fn a_region_goes_into_another_arena_with_what_it_costs() {
-    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let before = held();
     let (from, into) = (arena(base()), arena(base()));
     let ours = from.alloc(100, 0).unwrap();
@@ -651,7 +663,9 @@ fn a_region_that_cannot_go_stays() {
 /// Regions in regions, handed over from the inside out, in any order with marks and resets: what is out stays whole.
 #[test]
 fn random_hand_overs_lose_and_double_nothing() {
-    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let before = held();
     for seed in 1..40u64 {
         let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -713,9 +727,7 @@ fn random_hand_overs_lose_and_double_nothing() {
 #[cfg(feature = "faults")]
 #[test]
 fn refused_calls_end_in_an_error_or_a_recorded_step_down_and_leak_nothing() {
-    use super::super::testing::in_own_process;
     use crate::base::faults::{self, Point};
-    let _alone = alone();
     if !in_own_process() {
         return;
     }

@@ -282,7 +282,7 @@ pub fn idle_ns(last_used_ns: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::testing::alone;
+    use crate::memory::testing::in_own_process;
 
     /// Holds bytes of an account, and gives back whole hundreds.
     struct Fake {
@@ -347,7 +347,9 @@ mod tests {
 
     #[test]
     fn what_costs_least_goes_first_and_then_what_was_not_used_for_longest() {
-        let _alone = alone();
+        if !in_own_process() {
+            return;
+        }
         let fakes = [
             Fake::new(ReclaimKind::Pool, 1, 1000),
             Fake::new(ReclaimKind::Empty, 9, 1000),
@@ -371,7 +373,9 @@ mod tests {
 
     #[test]
     fn more_than_fit_at_once_are_asked_in_order_and_each_once() {
-        let _alone = alone();
+        if !in_own_process() {
+            return;
+        }
         let fakes: Vec<_> = (0..50).map(|place| Fake::new(ReclaimKind::Lazy, (place * 37) % 50, 100)).collect();
         let (freed, list) = asked(u64::MAX, ReclaimKind::Worker);
         let expected: Vec<_> = (0..50).map(|place| format!("Lazy {place}: 100 of 100")).collect();
@@ -381,7 +385,9 @@ mod tests {
 
     #[test]
     fn who_panics_or_boasts_frees_what_it_really_freed() {
-        let _alone = alone();
+        if !in_own_process() {
+            return;
+        }
         let name = Name::from("boasts");
         let account = Account::open(Holder::External, name).unwrap();
         account.take(500, super::super::account::Need::Fact).unwrap();

@@ -1,6 +1,6 @@
 use super::super::governor::account::held;
 use super::super::policy::Pages;
-use super::super::testing::{alone, quiet};
+use super::super::testing::{in_own_process, quiet};
 use super::*;
 use crate::base::handles;
 use std::sync::atomic::AtomicU64;
@@ -111,7 +111,9 @@ fn it_is_full_at_its_end() {
 
 #[test]
 fn what_the_owner_made_is_charged_until_it_goes_and_outlives_it_elsewhere() {
-    let _alone = alone();
+    if !in_own_process() {
+        return;
+    }
     let before = held();
     let slot = handles::reserve(Kind::Segment).unwrap();
     let handle = slot.publish(segment(1 << 20));
