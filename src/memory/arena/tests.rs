@@ -7,7 +7,6 @@ use super::super::testing::{alone, in_own_process, quiet};
 use super::cursor::{Cursor, Slot};
 use super::*;
 use crate::base::{Name, handles};
-use std::time::Duration;
 
 /// An arena behind a handle, destroyed at the end.
 struct Made {
