@@ -6254,7 +6254,8 @@ ostler_status ostler_pool_acquire_n(ostler_pool *pool,
  * Parameters:
  * - pool: borrowed.
  * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
- * - bell: called when it is worth while to go on, also before this call returns, also more than once.
+ * - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
+ *   has ended.
  * - user_data: handed to bell.
  * - ticket: written; names the acquire until ostler_pool_continue_acquire ends it, without which the memory of a destroyed
  *   pool does not go; 0 when the lease was had at once, and after a failure.
@@ -6283,6 +6284,44 @@ ostler_status ostler_pool_begin_acquire(ostler_pool *pool,
                                         void **resource);
 
 /**
+ * Begins to lease many resources, all of them or none, without holding a thread up; see ostler_pool_begin_acquire and
+ * ostler_pool_acquire_n.
+ *
+ * Parameters:
+ * - pool: borrowed.
+ * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
+ * - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
+ * - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
+ *   has ended.
+ * - user_data: handed to bell.
+ * - ticket: written; names the acquire until ostler_pool_continue_acquire_n ends it, without which the memory of a destroyed
+ *   pool does not go; 0 when the leases were had at once, and after a failure.
+ * - look_again_ns: written; after so long it is to be gone on with when the bell has not rung, OSTLER_FOREVER: never; 0 when
+ *   the leases were had at once, and after a failure.
+ * - leases: an array of count elements, written; 0 unless they were had at once; each ends on its own.
+ * - resources: an array of count elements, written; NULL unless they were had at once.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED,
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; user_data may be NULL; how, bell, ticket, look_again_ns, leases and resources
+ * must not be NULL, the last two unless count is 0.
+ * Blocking: as long as create, validate and retag take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_begin_acquire_n(ostler_pool *pool,
+                                          const ostler_acquire *how,
+                                          uint32_t count,
+                                          ostler_bell_callback bell,
+                                          void *user_data,
+                                          ostler_ticket *ticket,
+                                          uint64_t *look_again_ns,
+                                          ostler_lease *leases,
+                                          void **resources);
+
+/**
  * Goes on with an acquire that waits: when its turn has come, or its time is up, it ends; else it waits on.
  *
  * Parameters:
@@ -6309,6 +6348,37 @@ ostler_status ostler_pool_continue_acquire(ostler_pool *pool,
                                            uint64_t *look_again_ns,
                                            ostler_lease *lease,
                                            void **resource);
+
+/**
+ * Goes on with an acquire of many that waits: when its turn has come, or its time is up, it ends; else it waits on.
+ *
+ * Parameters:
+ * - pool: borrowed, also when it was destroyed.
+ * - ticket: what ostler_pool_begin_acquire_n gave; stale from now on, unless this is OSTLER_E_NOT_READY, or
+ *   OSTLER_E_QUARANTINED, after which the destroy of the pool ends it.
+ * - count: as many as ostler_pool_begin_acquire_n was asked for.
+ * - cancelled: 1: the wait ends now, with OSTLER_E_CANCELLED unless its turn has come; 0: it may go on.
+ * - look_again_ns: written; with OSTLER_E_NOT_READY as ostler_pool_begin_acquire_n writes it, else 0.
+ * - leases: an array of count elements, written only on success, else 0; each ends on its own.
+ * - resources: an array of count elements, written only on success, else NULL; what create made.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_NOT_READY (it waits on), OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_CREATE_FAILED,
+ * OSTLER_E_OVERLOADED, OSTLER_E_LIMIT, OSTLER_E_CLOSED, OSTLER_E_STALE_TICKET (also where the ticket is for another count),
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe; one thread at a time goes on with a ticket.
+ * NULL: pool NULL is OSTLER_E_INVALID_HANDLE; look_again_ns, leases and resources must not be NULL.
+ * Blocking: as long as create, validate and retag take; may be called from any callback except the bell.
+ * Since: 0.1
+ */
+ostler_status ostler_pool_continue_acquire_n(ostler_pool *pool,
+                                             ostler_ticket ticket,
+                                             uint32_t count,
+                                             uint32_t cancelled,
+                                             uint64_t *look_again_ns,
+                                             ostler_lease *leases,
+                                             void **resources);
 
 
 /* ======================================================================
@@ -6545,6 +6615,41 @@ ostler_status ostler_tap_acquire(struct ostler_tap *tap,
                                  ostler_cancel *cancel,
                                  ostler_lease *lease,
                                  void **resource);
+
+/**
+ * Begins to lease a resource as ostler_pool_begin_acquire does, first of all one that is idle in the tap. The lease belongs
+ * to the tap, also when ostler_pool_continue_acquire gives it: what is released through the tap is idle there.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
+ * - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
+ *   has ended.
+ * - user_data: handed to bell.
+ * - ticket: written; names the acquire until ostler_pool_continue_acquire ends it; 0 when the lease was had at once, and after
+ *   a failure.
+ * - look_again_ns: written; as ostler_pool_begin_acquire writes it.
+ * - lease: written; 0 unless it was had at once; ends with ostler_tap_release, ostler_pool_release or ostler_pool_discard.
+ * - resource: written; NULL unless it was had at once.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED,
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a tap; between begin and continue it may be used.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE; user_data may be NULL; how, bell, ticket, look_again_ns, lease and resource must
+ * not be NULL.
+ * Blocking: as long as create and validate take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_begin_acquire(struct ostler_tap *tap,
+                                       const ostler_acquire *how,
+                                       ostler_bell_callback bell,
+                                       void *user_data,
+                                       ostler_ticket *ticket,
+                                       uint64_t *look_again_ns,
+                                       ostler_lease *lease,
+                                       void **resource);
 
 /**
  * Leases a resource as ostler_pool_try_acquire does, first of all one that is idle in the tap.

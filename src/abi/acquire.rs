@@ -1,7 +1,7 @@
 //! Acquire: the ways to lease a resource of a pool. Who waits is served by class, and within a class in the order of their
 //! coming.
 
-use super::arguments::{MOST_ELEMENTS, check_count, clear, null, output};
+use super::arguments::{check_count, clear, clear_array, null, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{guard, seated, with, with_child};
 use super::pool::{ostler_acquired_callback, ostler_lease, ostler_pool};
@@ -439,6 +439,41 @@ pub(super) unsafe fn lease_outputs<'a>(
     }
 }
 
+/// # Safety
+/// `leases` and `resources` are NULL, or have `count` places that can be written.
+pub(super) unsafe fn clear_leases(count: u32, leases: *mut ostler_lease, resources: *mut *mut c_void) {
+    // SAFETY: the caller's promise; a lease is one word.
+    unsafe {
+        clear_array(leases.cast(), count);
+        clear_array(resources, count);
+    }
+}
+
+/// Where the leases of a call go, and their resources.
+///
+/// # Safety
+/// As for [`clear_leases`], which was called before.
+pub(super) unsafe fn lease_arrays<'a>(
+    count: u32,
+    leases: *mut ostler_lease,
+    resources: *mut *mut c_void,
+) -> Result<(&'a mut [Lease], &'a mut [Resource]), Failure> {
+    check_count(count)?;
+    if leases.is_null() {
+        return Err(null("leases"));
+    }
+    if resources.is_null() {
+        return Err(null("resources"));
+    }
+    // SAFETY: the caller's promise; both types are one word, and the words were written.
+    unsafe {
+        Ok((
+            std::slice::from_raw_parts_mut(leases.cast(), count as usize),
+            std::slice::from_raw_parts_mut(resources.cast(), count as usize),
+        ))
+    }
+}
+
 /// Leases many resources: all of them or none. Callers that wait are served in the order of their coming, and one that
 /// wants several collects them before the next gets any, so that two of them cannot hold up one another.
 ///
@@ -470,43 +505,21 @@ pub unsafe extern "C" fn ostler_pool_acquire_n(
     leases: *mut ostler_lease,
     resources: *mut *mut c_void,
 ) -> ostler_status {
-    let empty = || {
-        // SAFETY: as the header asks: arrays of count elements, or NULL.
-        unsafe {
-            let places = if count <= MOST_ELEMENTS { count as usize } else { 0 };
-            if !leases.is_null() {
-                leases.write_bytes(0, places);
-            }
-            if !resources.is_null() {
-                resources.write_bytes(0, places);
-            }
-        }
-    };
-    empty();
+    // SAFETY: as the header asks.
+    unsafe { clear_leases(count, leases, resources) };
     let status = with(pool, |pool: &Pin<Pool>| {
         if count == 0 {
             return Ok(());
         }
-        check_count(count)?;
-        if leases.is_null() {
-            return Err(null("leases"));
-        }
-        if resources.is_null() {
-            return Err(null("resources"));
-        }
+        // SAFETY: as the header asks.
+        let (leases, resources) = unsafe { lease_arrays(count, leases, resources)? };
         let cancel = given(cancel)?;
-        // SAFETY: as the header asks; both types are one word, and the words were written just now.
-        let (leases, resources) = unsafe {
-            (
-                std::slice::from_raw_parts_mut(leases.cast::<Lease>(), count as usize),
-                std::slice::from_raw_parts_mut(resources.cast::<Resource>(), count as usize),
-            )
-        };
         let demand = Demand::plain(pool.caller());
         Ok(pool.acquire_many(demand, || Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
     });
     if status != OSTLER_OK {
-        empty();
+        // SAFETY: as the header asks.
+        unsafe { clear_leases(count, leases, resources) };
     }
     status
 }

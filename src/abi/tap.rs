@@ -1,13 +1,15 @@
 //! Tap: idle resources of a pool that one user at a time has at hand, and leases without a call; see ostler_inline.h.
 
-use super::acquire::{acquire, clear_lease, leasing};
+use super::acquire::{acquire, clear_lease, leasing, ostler_acquire};
 use super::arguments::{clear, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{guard, with, with_child};
-use super::pool::{ostler_lease, ostler_pool};
+use super::pool::{ostler_bell_callback, ostler_lease, ostler_pool};
+use super::request::ostler_ticket;
 use super::status::{
     Failure, OSTLER_E_INVALID_HANDLE, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK, ostler_status,
 };
+use super::turn::{Asked, Told, beginning};
 use crate::base::handles::Pin;
 use crate::memory::stretch::StretchError;
 use crate::pool::{Demand, Lease, OpenTap, Pool, Resource, Slot, TAP_LAYOUT, TAP_ROOM, Tap};
@@ -166,6 +168,61 @@ pub unsafe extern "C" fn ostler_tap_acquire(
     let wait = |pool: &Pin<Pool>, demand| Ok(acquire(pool, demand, timeout_ns, given(cancel)?.as_deref())?);
     // SAFETY: as the header asks.
     unsafe { leasing_through(tap, lease, resource, wait) }
+}
+
+/// Begins to lease a resource as ostler_pool_begin_acquire does, first of all one that is idle in the tap. The lease belongs
+/// to the tap, also when ostler_pool_continue_acquire gives it: what is released through the tap is idle there.
+///
+/// Parameters:
+/// - tap: borrowed.
+/// - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
+/// - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
+///   has ended.
+/// - user_data: handed to bell.
+/// - ticket: written; names the acquire until ostler_pool_continue_acquire ends it; 0 when the lease was had at once, and after
+///   a failure.
+/// - look_again_ns: written; as ostler_pool_begin_acquire writes it.
+/// - lease: written; 0 unless it was had at once; ends with ostler_tap_release, ostler_pool_release or ostler_pool_discard.
+/// - resource: written; NULL unless it was had at once.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED, OSTLER_E_CLOSED,
+/// OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a tap; between begin and continue it may be used.
+/// NULL: tap NULL is OSTLER_E_INVALID_HANDLE; user_data may be NULL; how, bell, ticket, look_again_ns, lease and resource must
+/// not be NULL.
+/// Blocking: as long as create and validate take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_begin_acquire(
+    tap: *mut ostler_tap,
+    how: *const ostler_acquire,
+    bell: ostler_bell_callback,
+    user_data: *mut c_void,
+    ticket: *mut ostler_ticket,
+    look_again_ns: *mut u64,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    let asked = Asked { how, bell, user_data };
+    let told = Told { ticket, look_again_ns };
+    let open = match OpenTap::find(tap.cast()) {
+        Ok(open) => open,
+        Err(error) => {
+            // SAFETY: as the header asks.
+            unsafe {
+                told.clear();
+                clear_lease(lease, resource);
+            }
+            return guard(|| Err(error.into()));
+        }
+    };
+    let now = |pool: &Pin<Pool>, Demand { priority, tag, .. }: Demand| {
+        pool.acquire_at_tap(open, pool.caller()).map_err(|demand| Demand { priority, tag, ..demand })
+    };
+    // SAFETY: as the header asks.
+    unsafe { beginning(open.pool as *mut ostler_pool, asked, told, lease, resource, now) }
 }
 
 /// Leases a resource as ostler_pool_try_acquire does, first of all one that is idle in the tap.

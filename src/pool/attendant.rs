@@ -6,7 +6,7 @@ use super::demand::Demand;
 use super::pool::Pool;
 use super::slots::{Lease, Resource};
 use super::waiters::{Sleeper, Waiter};
-use super::waiting::{AcquireError, Waited, next_number};
+use super::waiting::{AcquireError, Ended, Waited, next_number};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::cancel::{self, WaitEnd};
@@ -70,6 +70,8 @@ struct PendingList {
     waiting: Vec<Pending>,
     /// Those whose wait has ended, for the attendant to look at.
     ended: VecDeque<(Pending, Result<Waited, WaitEnd>)>,
+    /// Those who are to insist. There is room for all that wait.
+    impatient: Vec<Arc<Waiter>>,
     /// The one that the attendant has in its hands; 0: none.
     looked_at: u64,
     /// Somebody wanted to cancel that one: it does not wait again.
@@ -109,7 +111,9 @@ impl PendingList {
         alloc::try_reserve_one(&mut self.waiting)?;
         let count = self.waiting.len() + 1;
         let bytes = (count * size_of::<(Pending, Result<Waited, WaitEnd>)>()) as u64;
-        self.ended.try_reserve(count).map_err(|_| OutOfMemory { bytes })
+        let refused = |_| OutOfMemory { bytes };
+        self.ended.try_reserve(count).map_err(refused)?;
+        self.impatient.try_reserve(count).map_err(refused)
     }
 }
 
@@ -141,6 +145,10 @@ impl Attendant {
         }
         pending.is_given_up |= number != 0 && number == pending.looked_at;
         None
+    }
+
+    fn next_impatient(&self) -> Option<Arc<Waiter>> {
+        self.pending.lock().impatient.pop()
     }
 }
 
@@ -299,6 +307,16 @@ fn attend(pool: &Pool, told: &mpsc::SyncSender<&'static Parker>) {
 
 /// Ends every acquire that can be ended; tells when to look again.
 fn look(pool: &Pool) -> Deadline {
+    while find_ended(pool) {
+        tell_ended(pool);
+    }
+    let pending = pool.attendant.pending.lock();
+    let next_look = |pending: &Pending| pending.patience.as_ref().map_or(pending.deadline, Patience::next_look);
+    let deadlines = pending.waiting.iter().map(next_look);
+    deadlines.min().map_or(Deadline::NEVER, |first| first.min(pool.next_attempt()))
+}
+
+fn tell_ended(pool: &Pool) {
     while let Some((pending, end)) = take_ended(pool) {
         let (number, hearer, since_ns) = (pending.number, pending.hearer, pending.waiter.want.since_ns);
         let outcome = panics::catch(|| attend_to(pool, pending, end)).unwrap_or_else(|caught| {
@@ -311,10 +329,6 @@ fn look(pool: &Pool) -> Deadline {
         }
         pool.attendant.pending.lock().looked_at = 0;
     }
-    let pending = pool.attendant.pending.lock();
-    let next_look = |pending: &Pending| pending.patience.as_ref().map_or(pending.deadline, Patience::next_look);
-    let deadlines = pending.waiting.iter().map(next_look);
-    deadlines.min().map_or(Deadline::NEVER, |first| first.min(pool.next_attempt()))
 }
 
 /// What became of one whose wait has ended. Nothing when it waits again.
@@ -323,27 +337,16 @@ fn attend_to(
     pending: Pending,
     end: Result<Waited, WaitEnd>,
 ) -> Option<Result<(Lease, Resource), AcquireError>> {
-    let Pending { waiter, demand, .. } = &pending;
-    let mut entered = None;
-    let mut wait = || entered = Some(pool.waiters.enter_again(waiter));
-    let leased = pool
-        .conclude(waiter, end)
-        .and_then(|grants| grants.first().map_or(Ok(None), |grant| pool.lease(*grant, *demand, &mut wait)));
-    match leased {
-        Ok(Some(leased)) => Some(Ok(leased)),
-        // It was not fit any more: it waits again, as a caller would.
-        Ok(None) => {
-            let again = entered.unwrap_or_else(|| pool.waiters.enter_again(waiter));
-            let waits =
-                again.map_err(AcquireError::from).and_then(|waiter| wait_again(pool, Pending { waiter, ..pending }));
-            waits.err().map(Err)
-        }
+    let demand = pending.demand;
+    let ended = pool.end_wait(&pending.waiter, end, |grants, wait| pool.lease_first(grants, demand, wait));
+    match ended {
+        Ok(Ended::Leased(leased)) => Some(Ok(leased)),
+        Ok(Ended::WaitsAgain(waiter)) => put_back(pool, Pending { waiter, ..pending }).err().map(Err),
         Err(error) => Some(Err(error)),
     }
 }
 
-fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
-    pool.recall_for(&again.waiter);
+fn put_back(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
     let mut pending = pool.attendant.pending.lock();
     let room = pending.reserve_one();
     if room.is_err() || pending.is_given_up {
@@ -359,29 +362,49 @@ fn wait_again(pool: &Pool, again: Pending) -> Result<(), AcquireError> {
     Ok(())
 }
 
-fn take_ended(pool: &Pool) -> Option<(Pending, Result<Waited, WaitEnd>)> {
-    for Pending { waiter, patience, .. } in &mut pool.attendant.pending.lock().waiting {
-        pool.end_patience(patience, waiter);
-    }
+/// Looks at all that wait, each once, and tells whether the wait of any has ended.
+fn find_ended(pool: &Pool) -> bool {
+    end_patience(pool);
     pool.serve();
     let mut pending = pool.attendant.pending.lock();
-    if pending.ended.is_empty() {
-        let PendingList { waiting, ended, .. } = &mut *pending;
-        let mut place = 0;
-        while let Some(next) = waiting.get(place) {
-            let end = match pool.end_of_wait(&next.waiter) {
-                Some(waited) => Some(Ok(waited)),
-                None if next.patience.is_some() => None,
-                None => next.deadline.has_passed().then_some(Err(WaitEnd::TimedOut)),
-            };
-            match end {
-                Some(end) => ended.push_back((waiting.swap_remove(place), end)),
-                None => place += 1,
-            }
+    let PendingList { waiting, ended, .. } = &mut *pending;
+    let mut place = 0;
+    while let Some(next) = waiting.get(place) {
+        let end = match pool.end_of_wait(&next.waiter) {
+            Some(waited) => Some(Ok(waited)),
+            None if next.patience.is_some() => None,
+            None => next.deadline.has_passed().then_some(Err(WaitEnd::TimedOut)),
+        };
+        match end {
+            Some(end) => ended.push_back((waiting.swap_remove(place), end)),
+            None => place += 1,
         }
-        // In the order of their coming, which the removals have disturbed.
-        ended.make_contiguous().sort_unstable_by_key(|(pending, _)| pending.number);
     }
+    // In the order of their coming, which the removals have disturbed.
+    ended.make_contiguous().sort_unstable_by_key(|(pending, _)| pending.number);
+    !ended.is_empty()
+}
+
+/// Lets those insist whose patience has ended. The pockets are shut once for all of them, and without the lock.
+fn end_patience(pool: &Pool) {
+    let mut pending = pool.attendant.pending.lock();
+    let PendingList { waiting, impatient, .. } = &mut *pending;
+    let lost = waiting.iter_mut().filter_map(|next| pool.has_lost(&mut next.patience).then(|| next.waiter.clone()));
+    impatient.extend(lost);
+    if impatient.is_empty() {
+        return;
+    }
+    drop(pending);
+    while let Some(waiter) = pool.attendant.next_impatient() {
+        pool.waiters.insist(&waiter);
+    }
+    pool.shut_for_now();
+    // They may all have been cancelled meanwhile.
+    pool.reopen();
+}
+
+fn take_ended(pool: &Pool) -> Option<(Pending, Result<Waited, WaitEnd>)> {
+    let mut pending = pool.attendant.pending.lock();
     let (taken, end) = pending.ended.pop_front()?;
     (pending.looked_at, pending.is_given_up) = (taken.number, false);
     Some((taken, end))

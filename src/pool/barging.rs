@@ -112,14 +112,21 @@ impl Pool {
 
     /// Lets a waiter insist when its patience has ended. Who calls it serves afterwards.
     pub(super) fn end_patience(&self, patience: &mut Option<Patience>, waiter: &Arc<Waiter>) {
+        if self.has_lost(patience) {
+            self.waiters.insist(waiter);
+            self.shut_for_now();
+        }
+    }
+
+    /// Looks whether it is time to insist; then there is no patience any more.
+    pub(super) fn has_lost(&self, patience: &mut Option<Patience>) -> bool {
         let ends = patience.as_mut().is_some_and(|patience| {
             patience.until.has_passed() || (patience.next_look.has_passed() && patience.look(self))
         });
         if ends {
             *patience = None;
-            self.waiters.insist(waiter);
-            self.shut_for_now();
         }
+        ends
     }
 
     /// For one that has just entered the queue. In time: after what it insists on is visible.

@@ -1,5 +1,6 @@
 //! What a caller asks for, and the share of the pool that is kept for callers of high priority.
 
+use super::slots::OF_TAP;
 use crate::base::priority::Priority;
 use crate::base::thread::Caller;
 use crate::base::tracing::CallSite;
@@ -22,6 +23,12 @@ impl Demand {
     #[inline(always)]
     pub fn plain(caller: Caller) -> Self {
         Self { caller, borrower: caller.number(), priority: Priority::Normal, tag: 0, site: CallSite::here() }
+    }
+
+    /// The same when another thread goes on with it. What is leased through a tap belongs to that.
+    pub(super) fn taken_up_by(self, caller: Caller) -> Self {
+        let borrower = if self.borrower & OF_TAP == 0 { caller.number() } else { self.borrower };
+        Self { caller, borrower, ..self }
     }
 
     /// Whether a share of the pool is kept from it.

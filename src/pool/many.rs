@@ -23,6 +23,25 @@ impl Pool {
         leases: &mut [Lease],
         resources: &mut [Resource],
     ) -> Result<(), AcquireError> {
+        if self.acquire_many_now(demand, leases, resources)? {
+            return Ok(());
+        }
+        let deadline = deadline();
+        if self.breaker.is_open() {
+            self.try_one(demand, deadline, cancel)?;
+        }
+        self.wait_and_lease(demand, leases.len() as u32, deadline, cancel, |grants, wait| {
+            self.lease_all(grants, demand, leases, resources, wait)
+        })
+    }
+
+    /// Leases so many when all of them are idle. False where they are to be waited for.
+    pub(super) fn acquire_many_now(
+        &self,
+        demand: Demand,
+        leases: &mut [Lease],
+        resources: &mut [Resource],
+    ) -> Result<bool, AcquireError> {
         let count = leases.len() as u32;
         let max_size = self.reserve.most(demand.priority, self.limits.max_size());
         if count > max_size {
@@ -32,19 +51,9 @@ impl Pool {
             return Err(AcquireError::Closed);
         }
         let moment = self.pockets.moment();
-        if count == 0
+        Ok(count == 0
             || self.take_all_idle(demand, leases, resources)
-            || (self.recall_some(moment) && self.take_all_idle(demand, leases, resources))
-        {
-            return Ok(());
-        }
-        let deadline = deadline();
-        if self.breaker.is_open() {
-            self.try_one(demand, deadline, cancel)?;
-        }
-        self.wait_and_lease(demand, count, deadline, cancel, |grants, wait| {
-            self.lease_all(grants, demand, leases, resources, wait)
-        })
+            || (self.recall_some(moment) && self.take_all_idle(demand, leases, resources)))
     }
 
     /// One resource is enough to try whether any can be made. It is not leased, and so this is no use of it.
@@ -55,9 +64,8 @@ impl Pool {
         };
         let one = match now {
             Some(one) => one,
-            None => self.wait_and_lease(demand, 1, deadline, cancel, |grants, wait| {
-                grants.first().map_or(Ok(None), |grant| self.prepare(*grant, demand, wait))
-            })?,
+            None => self
+                .wait_and_lease(demand, 1, deadline, cancel, |grants, wait| self.prepare_first(grants, demand, wait))?,
         };
         self.give_back(Grant::Idle(one.number), demand.priority);
         Ok(())
@@ -111,7 +119,7 @@ impl Pool {
     }
 
     /// Leases what was granted. Nothing when one was not fit any more: then all are given back.
-    fn lease_all(
+    pub(super) fn lease_all(
         &self,
         grants: &[Grant],
         demand: Demand,

@@ -5,6 +5,7 @@ use super::borrowers::Holders;
 use super::demand::Demand;
 use super::numbers::PoolStats;
 use super::pool::{CLOSED, PAUSED, Pool, QUARANTINED};
+use super::preparing::Prepared;
 use super::slots::{Lease, Resource};
 use super::waiters::{Grant, Sleeper, Verdict, Waiter, Want};
 use crate::base::alloc::OutOfMemory;
@@ -86,6 +87,13 @@ pub(super) fn next_number() -> u64 {
     LAST.fetch_add(1, Relaxed) + 1
 }
 
+/// What became of a wait that had all that it wanted.
+pub(super) enum Ended<R> {
+    Leased(R),
+    /// Something was not fit any more, and it waits again, in its old place.
+    WaitsAgain(Arc<Waiter>),
+}
+
 /// How a look at the queue ended.
 #[derive(Clone, Copy)]
 pub(super) enum Waited {
@@ -105,13 +113,10 @@ impl Pool {
         deadline: Deadline,
         cancel: Option<&Cancel>,
     ) -> Result<(Lease, Resource), AcquireError> {
-        self.wait_and_lease(demand, 1, deadline, cancel, |grants, wait| {
-            grants.first().map_or(Ok(None), |grant| self.lease(*grant, demand, wait))
-        })
+        self.wait_and_lease(demand, 1, deadline, cancel, |grants, wait| self.lease_first(grants, demand, wait))
     }
 
-    /// Waits for so many until `lease` makes something of them. It gives nothing when one was not fit any more, and has
-    /// called what it was given to wait on, in the same place of the queue, before it put anything down.
+    /// Waits for so many until `lease` makes something of them; see [`end_wait`](Self::end_wait).
     pub(super) fn wait_and_lease<R>(
         &self,
         demand: Demand,
@@ -125,16 +130,10 @@ impl Pool {
         self.note_waiting_begins();
         let mut waiter = self.begin_wait(Sleeper::Thread(cancel::current_parker()?), demand, wants)?;
         let leased = loop {
-            let mut entered = None;
-            let leased = self
-                .wait_for_grants(&waiter, deadline, cancel)
-                .and_then(|grants| lease(&grants, &mut || entered = Some(self.wait_again(&waiter))));
-            match leased {
-                Ok(None) => match entered.unwrap_or_else(|| self.wait_again(&waiter)) {
-                    Ok(again) => waiter = again,
-                    Err(no_memory) => break Err(no_memory.into()),
-                },
-                Ok(Some(leased)) => break Ok(leased),
+            let end = self.wait_in_queue(&waiter, deadline, cancel);
+            match self.end_wait(&waiter, end, &mut lease) {
+                Ok(Ended::WaitsAgain(again)) => waiter = again,
+                Ok(Ended::Leased(leased)) => break Ok(leased),
                 Err(error) => break Err(error),
             }
         };
@@ -153,16 +152,16 @@ impl Pool {
         }
     }
 
-    /// Waits in the queue for all that the waiter wants.
-    fn wait_for_grants(
+    /// Waits until there is all that the waiter wants, or no reason to wait on.
+    fn wait_in_queue(
         &self,
         waiter: &Arc<Waiter>,
         deadline: Deadline,
         cancel: Option<&Cancel>,
-    ) -> Result<Vec<Grant>, AcquireError> {
+    ) -> Result<Waited, WaitEnd> {
         let mut patience = self.patience(waiter, deadline);
         let mut may_look = !cancel.is_some_and(Cancel::is_signalled) && !deadline.has_passed();
-        let end = loop {
+        loop {
             self.end_patience(&mut patience, waiter);
             self.serve();
             self.creators.ring();
@@ -179,10 +178,44 @@ impl Pool {
             match cancel::wait_until(until, cancel, ready) {
                 Ok(Waited::LongEnough) => {}
                 Err(WaitEnd::TimedOut) if patience.is_some() || !deadline.has_passed() => {}
-                end => break end,
+                end => return end,
             }
-        };
-        self.conclude(waiter, end)
+        }
+    }
+
+    /// Ends a wait with what `lease` makes of the grants. It gives nothing when one was not fit any more, and may have called
+    /// what it was given to wait on before it put anything down.
+    pub(super) fn end_wait<R>(
+        &self,
+        waiter: &Arc<Waiter>,
+        end: Result<Waited, WaitEnd>,
+        lease: impl FnOnce(&[Grant], &mut dyn FnMut()) -> Result<Option<R>, AcquireError>,
+    ) -> Result<Ended<R>, AcquireError> {
+        let grants = self.conclude(waiter, end)?;
+        let mut entered = None;
+        match lease(&grants, &mut || entered = Some(self.wait_again(waiter)))? {
+            Some(leased) => Ok(Ended::Leased(leased)),
+            None => Ok(Ended::WaitsAgain(entered.unwrap_or_else(|| self.wait_again(waiter))?)),
+        }
+    }
+
+    /// What a caller that waits for one makes of its grants.
+    pub(super) fn lease_first(
+        &self,
+        grants: &[Grant],
+        demand: Demand,
+        wait: &mut dyn FnMut(),
+    ) -> Result<Option<(Lease, Resource)>, AcquireError> {
+        Ok(self.prepare_first(grants, demand, wait)?.map(|prepared| self.lease_prepared(prepared, demand)))
+    }
+
+    pub(super) fn prepare_first(
+        &self,
+        grants: &[Grant],
+        demand: Demand,
+        wait: &mut dyn FnMut(),
+    ) -> Result<Option<Prepared>, AcquireError> {
+        grants.first().map_or(Ok(None), |grant| self.prepare(*grant, demand, wait))
     }
 
     /// Enters the queue. The caller serves afterwards.
@@ -197,7 +230,7 @@ impl Pool {
     }
 
     /// Enters it once more, in its old place.
-    pub(super) fn wait_again(&self, waiter: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
+    fn wait_again(&self, waiter: &Waiter) -> Result<Arc<Waiter>, OutOfMemory> {
         let again = self.waiters.enter_again(waiter)?;
         self.recall_for(&again);
         Ok(again)

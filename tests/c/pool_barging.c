@@ -80,6 +80,49 @@ TEST(waiter_is_overtaken_until_it_insists)
     end(pool, farm);
 }
 
+TEST(all_whose_patience_ends_at_once_insist_in_their_order)
+{
+    enum { MANY = 20 };
+    struct farm *farm = make_farm();
+    ostler_pool *pool = pool_with(farm, 1, SECOND);
+    struct rider_to_be riders[MANY];
+    freeze();
+    turn_over(pool);
+    ostler_lease mine = acquire_now(pool);
+    for (int i = 0; i < MANY; i++)
+        queue_up(pool, i % 4 == 3 ? SECOND : OSTLER_FOREVER, &riders[i]);
+    release(pool, mine);
+    mine = acquire_now(pool);
+    pass(SECOND);
+    for (int i = 3; i < MANY; i += 4) {
+        tally_await(&riders[i].calls, 1);
+        CHECK_STATUS(riders[i].status, OSTLER_E_TIMEOUT);
+    }
+    for (int i = 0; i < MANY; i++) {
+        if (i % 4 == 3)
+            continue;
+        CHECK_EQ(tally_read(&riders[i].calls), 0);
+        release(pool, mine);
+        tally_await(&riders[i].calls, 1);
+        CHECK_STATUS(riders[i].status, OSTLER_OK);
+        mine = riders[i].lease;
+    }
+    release(pool, mine);
+    /* Nobody insists any more. */
+    turn_over(pool);
+    mine = acquire_now(pool);
+    queue_up(pool, OSTLER_FOREVER, &riders[0]);
+    release(pool, mine);
+    mine = acquire_now(pool);
+    CHECK_EQ(tally_read(&riders[0].calls), 0);
+    pass(SECOND);
+    release(pool, mine);
+    tally_await(&riders[0].calls, 1);
+    release(pool, riders[0].lease);
+    thaw();
+    end(pool, farm);
+}
+
 TEST(without_barging_nobody_is_overtaken)
 {
     struct farm *farm = make_farm();

@@ -1,6 +1,7 @@
 /* Pool: acquires in two steps, between which their host waits in its own way. */
 #include "farm.h"
 #include "frozen.h"
+#include <string.h>
 
 /* One who waits, with what its steps wrote. */
 struct guest {
@@ -258,6 +259,175 @@ TEST(bad_arguments_are_refused)
     CHECK_STATUS(go_on(pool, &guest, 1), OSTLER_E_STALE_TICKET);
     release(pool, lease);
     CHECK_STATUS(ostler_pool_destroy(other), OSTLER_OK);
+    end(pool, farm);
+}
+
+/* Some who come together, and want a resource each or none. */
+struct company {
+    struct guest leader;
+    ostler_lease leases[4];
+    void *resources[4];
+};
+
+static ostler_status begin_n(ostler_pool *pool, uint32_t count, struct company *company)
+{
+    ostler_acquire how;
+    CHECK_STATUS(ostler_acquire_init(&how, sizeof how), OSTLER_OK);
+    how.timeout_ns = OSTLER_FOREVER;
+    company->leader.rings = (struct tally)TALLY_INIT;
+    memset(company->leases, 7, sizeof company->leases);
+    return ostler_pool_begin_acquire_n(pool, &how, count, ring, &company->leader, &company->leader.ticket,
+                                       &company->leader.look_again_ns, company->leases, company->resources);
+}
+
+static ostler_status go_on_n(ostler_pool *pool, uint32_t count, struct company *company, uint32_t cancelled)
+{
+    memset(company->leases, 7, sizeof company->leases);
+    return ostler_pool_continue_acquire_n(pool, company->leader.ticket, count, cancelled, &company->leader.look_again_ns,
+                                          company->leases, company->resources);
+}
+
+/* Whether each of so many has one of its own; the alternative is that none has any. */
+static int all_have(ostler_pool *pool, struct company *company, uint32_t count)
+{
+    uint32_t have = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK_EQ(company->leases[i].value == 0, company->resources[i] == NULL);
+        if (company->leases[i].value) {
+            CHECK_EQ(company->resources[i], horse_of(pool, company->leases[i]));
+            have++;
+        }
+    }
+    CHECK(have == 0 || have == count);
+    return have == count;
+}
+
+TEST(many_who_come_together_wait_for_all)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = pool_of(farm, config_with(3));
+    struct company company = {0};
+    struct guest behind = {0};
+    ostler_lease held[2] = {acquire_now(pool), acquire_now(pool)};
+    CHECK_STATUS(begin_n(pool, 3, &company), OSTLER_OK);
+    CHECK(company.leader.ticket.value != 0 && !all_have(pool, &company, 3));
+    CHECK_EQ(company.leader.look_again_ns, OSTLER_FOREVER);
+    waits(pool, OSTLER_FOREVER, &behind);
+    release(pool, held[0]);
+    CHECK_EQ(tally_read(&company.leader.rings), 0);
+    CHECK_STATUS(go_on_n(pool, 3, &company, 0), OSTLER_E_NOT_READY);
+    CHECK(!all_have(pool, &company, 3));
+    release(pool, held[1]);
+    CHECK_EQ(tally_read(&company.leader.rings), 1);
+    CHECK_EQ(tally_read(&behind.rings), 0);
+    CHECK_STATUS(go_on_n(pool, 3, &company, 0), OSTLER_OK);
+    CHECK(all_have(pool, &company, 3));
+    CHECK_STATUS(ostler_pool_release_n(pool, company.leases, 3, NULL), OSTLER_OK);
+    CHECK_STATUS(go_on(pool, &behind, 0), OSTLER_OK);
+    release(pool, behind.lease);
+    CHECK_EQ(pool_stats(pool).created, 3);
+
+    /* What is there is had at once, and nothing by who asks for nothing. */
+    CHECK_STATUS(begin_n(pool, 3, &company), OSTLER_OK);
+    CHECK(company.leader.ticket.value == 0 && all_have(pool, &company, 3));
+    CHECK_STATUS(ostler_pool_release_n(pool, company.leases, 3, NULL), OSTLER_OK);
+    CHECK_STATUS(begin_n(pool, 0, &company), OSTLER_OK);
+    CHECK_EQ(company.leader.ticket.value, 0);
+    end(pool, farm);
+}
+
+TEST(many_who_give_up_leave_nothing_behind)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = pool_of(farm, config_with(2));
+    struct company company = {0};
+    struct guest behind = {0};
+    ostler_lease held[2] = {acquire_now(pool), acquire_now(pool)};
+    CHECK_STATUS(begin_n(pool, 2, &company), OSTLER_OK);
+    waits(pool, OSTLER_FOREVER, &behind);
+    release(pool, held[0]);
+    CHECK_EQ(tally_read(&behind.rings), 0);
+    CHECK_STATUS(go_on_n(pool, 2, &company, 1), OSTLER_E_CANCELLED);
+    CHECK(!all_have(pool, &company, 2));
+    CHECK_STATUS(go_on_n(pool, 2, &company, 1), OSTLER_E_STALE_TICKET);
+    CHECK_STATUS(go_on(pool, &behind, 0), OSTLER_OK);
+    release(pool, behind.lease);
+    release(pool, held[1]);
+    end(pool, farm);
+}
+
+TEST(many_wait_again_for_what_was_not_fit)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(2);
+    config.creator_threads = 1;
+    ostler_pool *pool = pool_of(farm, config);
+    struct company company = {0};
+    ostler_lease held[2];
+    void *resources[2];
+    CHECK_STATUS(ostler_pool_acquire_n(pool, 2, OSTLER_FOREVER, NULL, held, resources), OSTLER_OK);
+    CHECK_STATUS(begin_n(pool, 2, &company), OSTLER_OK);
+    farm->refuse_validate = 1;
+    farm->gated = 1;
+    release(pool, held[0]);
+    release(pool, held[1]);
+    CHECK_EQ(tally_read(&company.leader.rings), 1);
+    CHECK_STATUS(go_on_n(pool, 2, &company, 0), OSTLER_E_NOT_READY);
+    CHECK(!all_have(pool, &company, 2));
+    farm->refuse_validate = 0;
+    tally_add(&farm->gate, 1000);
+    tally_await(&company.leader.rings, 2);
+    CHECK_STATUS(go_on_n(pool, 2, &company, 0), OSTLER_OK);
+    CHECK(all_have(pool, &company, 2));
+    CHECK_STATUS(ostler_pool_release_n(pool, company.leases, 2, NULL), OSTLER_OK);
+    end(pool, farm);
+}
+
+/* With one of them it is tried whether any can be made. */
+TEST(many_behind_an_open_breaker_wait_for_its_pause)
+{
+    struct farm *farm = make_farm();
+    ostler_pool_config config = config_with(4);
+    config.breaker_failures = 1;
+    freeze();
+    ostler_pool *pool = pool_of(farm, config);
+    struct company company = {0};
+    ostler_lease held = acquire_now(pool);
+    farm->refuse_create = 1;
+    CHECK_STATUS(begin_n(pool, 2, &company), OSTLER_E_CREATE_FAILED);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        CHECK_STATUS(begin_n(pool, 3, &company), OSTLER_OK);
+        CHECK(company.leader.ticket.value != 0 && company.leader.look_again_ns < HOUR);
+        advance(HOUR);
+        farm->refuse_create = attempt == 0;
+        CHECK_STATUS(go_on_n(pool, 3, &company, 0), attempt == 0 ? OSTLER_E_CREATE_FAILED : OSTLER_OK);
+        CHECK_EQ(all_have(pool, &company, 3), attempt);
+    }
+    CHECK_EQ(farm->created, 4);
+    CHECK_STATUS(ostler_pool_release_n(pool, company.leases, 3, NULL), OSTLER_OK);
+    release(pool, held);
+    end(pool, farm);
+    thaw();
+}
+
+TEST(many_are_never_more_than_there_can_be)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = pool_of(farm, config_with(3));
+    struct company company = {0};
+    ostler_lease held = acquire_now(pool);
+    CHECK_STATUS(begin_n(pool, 4, &company), OSTLER_E_LIMIT);
+    CHECK_STATUS(begin_n(pool, 1 << 21, &company), OSTLER_E_INVALID_ARGUMENT);
+    CHECK_STATUS(begin_n(pool, 3, &company), OSTLER_OK);
+    CHECK_STATUS(go_on_n(pool, 2, &company, 0), OSTLER_E_STALE_TICKET);
+    CHECK_STR_CONTAINS(ostler_last_error_message(), "names no acquire of 2");
+    CHECK_STATUS(go_on(pool, &company.leader, 0), OSTLER_E_STALE_TICKET);
+    CHECK_STATUS(go_on_n(pool, 3, &company, 0), OSTLER_E_NOT_READY);
+    CHECK_STATUS(ostler_pool_resize(pool, 0, 2), OSTLER_OK);
+    CHECK(tally_read(&company.leader.rings) > 0);
+    CHECK_STATUS(go_on_n(pool, 3, &company, 0), OSTLER_E_LIMIT);
+    CHECK(!all_have(pool, &company, 3));
+    release(pool, held);
     end(pool, farm);
 }
 

@@ -57,6 +57,118 @@ static void ends(ostler_tap *tap, ostler_pool *pool, struct farm *farm)
     end(pool, farm);
 }
 
+static void ring(void *user_data)
+{
+    tally_add(user_data, 1);
+}
+
+/* Begins to wait, as all resources are leased. */
+static ostler_ticket wait_at(ostler_tap *tap, struct tally *rings)
+{
+    ostler_acquire how;
+    ostler_ticket ticket;
+    ostler_lease lease;
+    uint64_t look_again_ns;
+    void *resource;
+    CHECK_STATUS(ostler_acquire_init(&how, sizeof how), OSTLER_OK);
+    how.timeout_ns = OSTLER_FOREVER;
+    CHECK_STATUS(ostler_tap_begin_acquire(tap, &how, ring, rings, &ticket, &look_again_ns, &lease, &resource), OSTLER_OK);
+    CHECK(ticket.value != 0 && lease.value == 0 && resource == NULL);
+    return ticket;
+}
+
+TEST(turn_of_a_tap_gives_a_lease_of_the_tap)
+{
+    for (uint64_t barging_ns = 0; barging_ns <= HOUR; barging_ns += HOUR) {
+        struct farm *farm = make_farm();
+        ostler_pool_config config = config_with(2);
+        config.barging_ns = barging_ns;
+        ostler_pool *pool = bare_pool(farm, config);
+        ostler_tap *tap = open_tap(pool);
+        struct tally rings = TALLY_INIT;
+        ostler_lease held[2] = {acquire_now(pool), acquire_now(pool)}, lease;
+        uint64_t look_again_ns;
+        void *resource;
+        freeze();
+        ostler_ticket ticket = wait_at(tap, &rings);
+        CHECK_STATUS(ostler_pool_release(pool, held[0]), OSTLER_OK);
+        advance(HOUR);
+        CHECK_STATUS(ostler_pool_continue_acquire(pool, ticket, 0, &look_again_ns, &lease, &resource), OSTLER_OK);
+        thaw();
+        /* When nobody has waited for a while, the tap has something at hand again. */
+        CHECK_STATUS(ostler_pool_release(pool, held[1]), OSTLER_OK);
+        warm(0, tap);
+        CHECK_EQ(tap->count, 1);
+        CHECK_STATUS(ostler_tap_release(tap, lease), OSTLER_OK);
+        CHECK_EQ(tap->count, 2);
+        ends(tap, pool, farm);
+    }
+}
+
+TEST(begin_at_a_tap_takes_what_is_at_hand_and_refuses_what_is_bad)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = bare_pool(farm, config_with(2));
+    ostler_tap *tap = open_tap(pool);
+    ostler_acquire how;
+    ostler_ticket ticket = {7};
+    ostler_lease lease = {7};
+    uint64_t look_again_ns = 7;
+    void *resource = &how;
+    warm(1, tap);
+    CHECK_STATUS(ostler_acquire_init(&how, sizeof how), OSTLER_OK);
+    CHECK_STATUS(ostler_tap_begin_acquire(tap, &how, NULL, NULL, &ticket, &look_again_ns, &lease, &resource),
+                 OSTLER_E_INVALID_ARGUMENT);
+    CHECK(ticket.value == 0 && look_again_ns == 0 && lease.value == 0 && resource == NULL);
+    CHECK_STATUS(ostler_tap_begin_acquire(tap, &how, ring, NULL, &ticket, &look_again_ns, &lease, &resource), OSTLER_OK);
+    CHECK(ticket.value == 0 && lease.value != 0 && resource != NULL);
+    CHECK_EQ(tap->count, 0);
+    CHECK_STATUS(ostler_tap_release_inline(tap, lease), OSTLER_OK);
+    CHECK_EQ(tap->count, 1);
+    CHECK_STATUS(ostler_tap_begin_acquire(NULL, &how, ring, NULL, &ticket, &look_again_ns, &lease, &resource),
+                 OSTLER_E_INVALID_HANDLE);
+    CHECK(lease.value == 0 && resource == NULL);
+    ends(tap, pool, farm);
+}
+
+TEST(with_barging_a_tap_keeps_what_it_has_until_somebody_insists)
+{
+    FOR_EACH_TWIN(i)
+    {
+        struct farm *farm = make_farm();
+        ostler_pool_config config = config_with(1);
+        config.barging_ns = HOUR;
+        ostler_pool *pool = bare_pool(farm, config);
+        ostler_tap *tap = open_tap(pool), *other = open_tap(pool);
+        struct tally rings = TALLY_INIT;
+        uint64_t look_again_ns;
+        ostler_lease lease;
+        void *resource;
+        warm(i, tap);
+        CHECK_EQ(tap->count, 1);
+        freeze();
+        ostler_lease mine = through(i, tap, &resource);
+        ostler_ticket ticket = wait_at(other, &rings);
+        for (int round = 0; round < 100; round++) {
+            CHECK_STATUS(releases[i](tap, mine), OSTLER_OK);
+            CHECK_EQ(tap->count, 1);
+            mine = through(i, tap, &resource);
+        }
+        CHECK_EQ(tally_read(&rings), 0);
+        advance(HOUR);
+        CHECK_STATUS(ostler_pool_continue_acquire(pool, ticket, 0, &look_again_ns, &lease, &resource), OSTLER_E_NOT_READY);
+        CHECK_STATUS(releases[i](tap, mine), OSTLER_OK);
+        CHECK_EQ(tap->count, 0);
+        CHECK_EQ(tally_read(&rings), 1);
+        CHECK_STATUS(ostler_pool_continue_acquire(pool, ticket, 0, &look_again_ns, &lease, &resource), OSTLER_OK);
+        thaw();
+        CHECK_STATUS(releases[i](other, lease), OSTLER_OK);
+        CHECK_EQ(other->count, 1);
+        CHECK_STATUS(ostler_tap_close(other), OSTLER_OK);
+        ends(tap, pool, farm);
+    }
+}
+
 TEST(lease_through_a_tap_is_a_lease_like_any_other)
 {
     FOR_EACH_TWIN(i)

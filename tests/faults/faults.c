@@ -539,6 +539,33 @@ static ostler_status use_turns(void)
     return status;
 }
 
+static ostler_status use_turns_of_many(void)
+{
+    ostler_status status = OSTLER_OK;
+    ostler_pool_callbacks callbacks = plain_pool_callbacks();
+    ostler_pool_config config = {.struct_size = sizeof config, .max_size = 2};
+    const ostler_acquire how = {.struct_size = sizeof how, .timeout_ns = OSTLER_FOREVER};
+    ostler_pool *pool = NULL;
+    ostler_lease held[2] = {{0}}, leases[2] = {{0}};
+    ostler_ticket ticket = {0};
+    uint64_t look_again_ns;
+    void *resources[2];
+    TRY(ostler_pool_create(&config, &callbacks, &pool, &pool));
+    if (pool == NULL)
+        return status;
+    TRY(ostler_pool_begin_acquire_n(pool, &how, 2, hear_no_bell, NULL, &ticket, &look_again_ns, held, resources));
+    if (held[0].value != 0) {
+        TRY(ostler_pool_begin_acquire_n(pool, &how, 2, hear_no_bell, NULL, &ticket, &look_again_ns, leases, resources));
+        EXPECT_STATUS(ostler_pool_release_n(pool, held, 2, NULL), OSTLER_OK);
+        if (ticket.value != 0)
+            TRY(ostler_pool_continue_acquire_n(pool, ticket, 2, 0, &look_again_ns, leases, resources));
+        if (leases[0].value != 0)
+            EXPECT_STATUS(ostler_pool_release_n(pool, leases, 2, NULL), OSTLER_OK);
+    }
+    TRY(ostler_pool_destroy(pool));
+    return status;
+}
+
 static ostler_status use_deferred(void)
 {
     ostler_status status = OSTLER_OK, outcome = OSTLER_OK;
@@ -902,6 +929,8 @@ static const struct scenario tap = {
     use_tap, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
 static const struct scenario turns = {
     use_turns, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
+static const struct scenario turns_of_many = {
+    use_turns_of_many, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
 static const struct scenario governor = {use_governor, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK}};
 static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario testkit = {use_testkit, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
@@ -941,6 +970,7 @@ TEST(allocations_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_ALLOCATION, EN
 TEST(allocations_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_a_tap) { fail_each_visit(&tap, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_turns) { fail_each_visit(&turns, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_turns_of_many) { fail_each_visit(&turns_of_many, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_the_governor) { fail_each_visit(&governor, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(governor_without_a_thread) { fail_each_visit(&governor, OSTLER_FAULT_THREAD_START, EAGAIN); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
@@ -1023,6 +1053,7 @@ TEST(threads_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_T
 TEST(allocations_of_a_pool_by_node) { fail_each_visit(&pool_by_node, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(callbacks_of_a_pool) { fail_each_visit(&pool, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_turns) { fail_each_visit(&turns, OSTLER_FAULT_CALLBACK, EIO); }
+TEST(callbacks_of_turns_of_many) { fail_each_visit(&turns_of_many, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_a_lively_pool) { fail_each_visit(&lively_pool, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(callbacks_of_an_orchestrator) { fail_each_visit(&orchestrator, OSTLER_FAULT_CALLBACK, EIO); }
