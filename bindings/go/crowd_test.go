@@ -57,6 +57,44 @@ func TestGoroutinesThatWaitHoldNoThreads(t *testing.T) {
 	}
 }
 
+func TestGoroutinesThatWaitForSeveralHoldNoThreads(t *testing.T) {
+	leavesNothing(t)
+	const crowd = 500
+	var count counted
+	config := count.config()
+	config.MaxSize = 2
+	pool := newPool(t, config)
+	held := acquire(t, pool)
+	before := threads(t)
+	served := make(chan error, crowd)
+	for range crowd {
+		go func() {
+			team, err := pool.AcquireN(soon(t), 2)
+			if err == nil && (team[0].Value().users.Add(1) != 1 || team[1].Value().users.Add(1) != 1) {
+				t.Error("two teams share a resource")
+			}
+			for _, lease := range team {
+				lease.Value().users.Add(-1)
+			}
+			if err == nil {
+				err = pool.ReleaseN(team)
+			}
+			served <- err
+		}()
+	}
+	eventually(t, "all of them wait", func() bool { return numbersOf(t, pool).Waiting == crowd })
+	if now := threads(t); now > before+crowd/4 {
+		t.Errorf("%d goroutines that wait made %d threads", crowd, now-before)
+	}
+	succeeds(t, held.Release())
+	for range crowd {
+		succeeds(t, <-served)
+	}
+	if now := numbersOf(t, pool); now.Waiting != 0 || now.InUse != 0 || now.Created != 2 || now.Acquires != 2*crowd+1 {
+		t.Errorf("afterwards: %+v", now)
+	}
+}
+
 func TestGoroutinesWaitInTheOrderOfTheirComing(t *testing.T) {
 	leavesNothing(t)
 	const crowd = 50

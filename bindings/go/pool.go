@@ -197,7 +197,7 @@ func (p *Pool[T]) Close() error {
 
 // Drain refuses new work and waits until everything is released and destroyed; it says how many are still leased, which
 // may be none when the wait ends during a callback. A context that has ended waits for nothing, but new work is refused
-// all the same.
+// all the same. Each Drain that waits holds a thread, other than an Acquire: a program has one of them, at its end.
 func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
 	err = drain(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		waited := C.ostler_go_pool_close(p.handle, timeout, cancel)
@@ -210,7 +210,8 @@ func (p *Pool[T]) Drain(ctx context.Context) (stillLeased uint64, err error) {
 
 // WaitWarm waits until the resources are there that MinSize and MinIdle ask for, or until one of them cannot be made;
 // what failed before the call does not end it, so that a loop around it waits each time. It says how many are, and how
-// many there shall be, also with an error, so that a program can show how far it is.
+// many there shall be, also with an error, so that a program can show how far it is. Each that waits holds a thread, other
+// than an Acquire: a program has one of them, at its begin.
 func (p *Pool[T]) WaitWarm(ctx context.Context) (ready, wanted int, err error) {
 	err = await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
 		warmed := C.ostler_go_pool_wait_warm(p.handle, timeout, cancel)
@@ -352,20 +353,17 @@ func (p *Pool[T]) AcquireWith(ctx context.Context, demand Demand) (Lease[T], err
 	return p.acquireInTurn(ctx, demand)
 }
 
-// AcquireN leases so many resources together, or none. Goroutines that want several cannot hold up one another.
+// AcquireN leases so many resources together, or none. Goroutines that want several cannot hold up one another, and hold no
+// thread while they wait.
 func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 	var given arguments
-	wanted := given.count("count", count)
+	given.count("count", count)
 	if given.err != nil {
 		return nil, given.err
 	}
 	ids := make([]C.uint64_t, count)
 	resources := make([]C.uintptr_t, count)
-	err := await(ctx, func(timeout C.uint64_t, cancel C.uintptr_t) error {
-		return nameHolders(p, p.keeper.refusals.explain(failure(C.ostler_go_pool_acquire_n(p.handle, wanted, timeout,
-			cancel, unsafe.SliceData(ids), unsafe.SliceData(resources)))))
-	})
-	if err != nil {
+	if err := p.acquireManyInTurn(ctx, ids, resources); err != nil {
 		return nil, err
 	}
 	leases := make([]Lease[T], count)

@@ -3,8 +3,8 @@ package ostler
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
-	"time"
 )
 
 func TestPoolLeasesSeveralTogetherOrNone(t *testing.T) {
@@ -18,10 +18,16 @@ func TestPoolLeasesSeveralTogetherOrNone(t *testing.T) {
 	if len(team) != 3 || team[0].Value() == team[1].Value() || team[1].Value() == team[2].Value() {
 		t.Errorf("leased: %+v", team)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	_, err = pool.AcquireN(ctx, 2)
-	failsWith(t, err, ErrTimeout)
+	two := func(ctx context.Context) error {
+		_, err := pool.AcquireN(ctx, 2)
+		return err
+	}
+	err = waitsInVain(t, pool, two)
+	failsWith(t, err, ErrTimeout, context.DeadlineExceeded)
+	if !strings.Contains(err.Error(), "held by thread") {
+		t.Errorf("it does not tell who has them: %v", err)
+	}
+	waitIsCancelled(t, two)
 	_, err = pool.AcquireN(soon(t), 4)
 	failsWith(t, err, ErrLimit)
 	_, err = pool.AcquireN(soon(t), -1)

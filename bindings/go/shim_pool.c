@@ -69,13 +69,6 @@ ostler_go_leased ostler_go_pool_acquire_now(uintptr_t pool)
 /* Numbers on the side of Go, which must not hand over memory that holds pointers. */
 _Static_assert(sizeof(ostler_lease) == sizeof(uint64_t) && sizeof(void *) == sizeof(uintptr_t), "one word each");
 
-ostler_go_failure ostler_go_pool_acquire_n(uintptr_t pool, uint32_t count, uint64_t timeout_ns, uintptr_t cancel,
-                                           uint64_t *leases, uintptr_t *resources)
-{
-    return failure(ostler_pool_acquire_n((ostler_pool *)pool, count, timeout_ns, (ostler_cancel *)cancel,
-                                         (ostler_lease *)leases, (void **)resources));
-}
-
 ostler_go_failure ostler_go_pool_release_n(uintptr_t pool, const uint64_t *leases, uint32_t count)
 {
     return failure(ostler_pool_release_n((ostler_pool *)pool, (const ostler_lease *)leases, count, NULL));

@@ -27,8 +27,6 @@ static inline ostler_go_failure failure_unless_busy(ostler_status status)
 }
 
 ostler_go_leased ostler_go_pool_acquire_now(uintptr_t pool);
-ostler_go_failure ostler_go_pool_acquire_n(uintptr_t pool, uint32_t count, uint64_t timeout_ns, uintptr_t cancel,
-                                           uint64_t *leases, uintptr_t *resources);
 ostler_go_failure ostler_go_pool_release_n(uintptr_t pool, const uint64_t *leases, uint32_t count);
 ostler_go_leased ostler_go_pool_try_acquire(uintptr_t pool);
 ostler_go_failure ostler_go_pool_release(uintptr_t pool, uint64_t lease);

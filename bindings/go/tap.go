@@ -1,6 +1,7 @@
 package ostler
 
 // #include "shim_tap.h"
+// #include "shim_turn.h"
 import "C"
 
 import (
@@ -12,7 +13,7 @@ import (
 
 // Tap is one goroutine's idle resources of a pool, leased and released with a few instructions of Go: the library is
 // called only when none is at hand. It may go from goroutine to goroutine, but serves one at a time. Nobody goes without
-// because of it: what is idle in a tap is there for whoever finds nothing else. In a pool with Barging it keeps nothing.
+// because of it: what is idle in a tap is there for whoever finds nothing else.
 type Tap[T any] struct {
 	pool    *Pool[T] // not to be forgotten before its taps
 	words   *C.ostler_tap
@@ -144,14 +145,19 @@ func (t *Tap[T]) Acquire(ctx context.Context) (Lease[T], error) {
 
 //go:noinline
 func (t *Tap[T]) acquireSlowly(ctx context.Context) (Lease[T], error) {
-	if ctx.Err() == nil && (t.pool.keeper.config.Barging == 0 || t.opened == nil) {
+	// As the pool does it.
+	if ctx.Err() == nil && t.pool.keeper.config.Barging == 0 {
 		leased := C.ostler_go_tap_acquire_now(t.opened)
 		runtime.KeepAlive(t)
 		if !isBusy(leased) {
 			return t.pool.lease(leased)
 		}
 	}
-	return t.pool.acquireInTurn(ctx, Demand{})
+	lease, err := t.pool.leaseInTurn(ctx, func(timeout C.uint64_t, bell C.uintptr_t) C.ostler_go_turn {
+		return C.ostler_go_tap_begin_acquire(t.opened, timeout, bell)
+	})
+	runtime.KeepAlive(t)
+	return lease, err
 }
 
 // Release gives the resource of a lease back, which is then idle in the tap. A second time is ErrStaleLease.

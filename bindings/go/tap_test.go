@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 type rider struct{ busy atomic.Int32 }
@@ -78,6 +79,52 @@ func TestTapKeepsNothingFromOthers(t *testing.T) {
 	succeeds(t, err)
 	if stats.Created != 1 || stats.Acquires != 20*301 {
 		t.Errorf("stats are %+v", stats)
+	}
+}
+
+func TestTapOfAPoolWithBargingKeepsWhatItHasUntilSomebodyInsists(t *testing.T) {
+	leavesNothing(t)
+	clock := freezeClock(t)
+	pool := newPool(t, PoolConfig[*rider]{
+		MaxSize: 1, Barging: time.Hour, Create: func() (*rider, error) { return new(rider), nil },
+	})
+	tap, err := pool.OpenTap()
+	succeeds(t, err)
+	closes(t, tap)
+	warmTap(t, tap)
+	if tap.words.count != 1 {
+		t.Fatalf("%d resources are at hand", tap.words.count)
+	}
+	lease, err := tap.Acquire(t.Context())
+	succeeds(t, err)
+	other, err := pool.OpenTap()
+	succeeds(t, err)
+	closes(t, other)
+	released := make(chan error)
+	go func() {
+		lease, err := other.Acquire(soon(t))
+		if err == nil {
+			err = other.Release(lease)
+		}
+		released <- err
+	}()
+	eventually(t, "it waits", func() bool { return numbersOf(t, pool).Waiting == 1 })
+	for range 100 {
+		succeeds(t, tap.Release(lease))
+		if tap.words.count != 1 {
+			t.Fatal("what was released is not at hand")
+		}
+		lease, err = tap.Acquire(t.Context())
+		succeeds(t, err)
+	}
+	if now := numbersOf(t, pool); now.Waiting != 1 || now.Created != 1 {
+		t.Errorf("it was not overtaken: %+v", now)
+	}
+	succeeds(t, clock.Advance(time.Hour))
+	succeeds(t, tap.Release(lease))
+	succeeds(t, <-released)
+	if other.words.count != 1 {
+		t.Error("what was leased after a wait does not belong to the tap")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"runtime"
 	"time"
+	"unsafe"
 )
 
 // bells are those of the goroutines that wait for a lease.
@@ -22,19 +23,56 @@ func ostlerGoRing(id C.uintptr_t) {
 	}
 }
 
-// acquireInTurn leases a resource when its turn has come. The goroutine stands in the library's queue as a thread would, but
-// sleeps in Go, and what callbacks the lease needs run on it when it is woken.
+// acquireInTurn leases a resource when its turn has come.
 func (p *Pool[T]) acquireInTurn(ctx context.Context, demand Demand) (Lease[T], error) {
-	timeout, err := timeLeft(ctx)
+	return p.leaseInTurn(ctx, func(timeout C.uint64_t, bell C.uintptr_t) C.ostler_go_turn {
+		return C.ostler_go_pool_begin_acquire(p.handle, C.uint32_t(demand.Priority), C.uint64_t(demand.Tag), timeout, bell)
+	})
+}
+
+// leaseInTurn leases what was begun, one resource.
+func (p *Pool[T]) leaseInTurn(ctx context.Context,
+	begin func(timeout C.uint64_t, bell C.uintptr_t) C.ostler_go_turn) (Lease[T], error) {
+	leased, err := inTurn(ctx, begin, func(ticket C.uint64_t, cancelled C.uint32_t) C.ostler_go_turn {
+		return C.ostler_go_pool_continue_acquire(p.handle, ticket, cancelled)
+	})
 	if err != nil {
 		return Lease[T]{}, err
+	}
+	lease, err := p.lease(leased)
+	runtime.KeepAlive(p)
+	return lease, withContext(ctx, err)
+}
+
+// acquireManyInTurn fills both with leases and their resources.
+func (p *Pool[T]) acquireManyInTurn(ctx context.Context, ids []C.uint64_t, resources []C.uintptr_t) error {
+	count, leases, made := C.uint32_t(len(ids)), unsafe.SliceData(ids), unsafe.SliceData(resources)
+	leased, err := inTurn(ctx, func(timeout C.uint64_t, bell C.uintptr_t) C.ostler_go_turn {
+		return C.ostler_go_pool_begin_acquire_n(p.handle, count, timeout, bell, leases, made)
+	}, func(ticket C.uint64_t, cancelled C.uint32_t) C.ostler_go_turn {
+		return C.ostler_go_pool_continue_acquire_n(p.handle, ticket, count, cancelled, leases, made)
+	})
+	if err != nil {
+		return err
+	}
+	err = nameHolders(p, p.keeper.refusals.explain(failure(leased.failure)))
+	runtime.KeepAlive(p)
+	return withContext(ctx, err)
+}
+
+// inTurn goes on with an acquire until it has ended. The goroutine stands in the library's queue as a thread would, but
+// sleeps in Go, and what callbacks the lease needs run on it when it is woken.
+func inTurn(ctx context.Context, begin func(timeout C.uint64_t, bell C.uintptr_t) C.ostler_go_turn,
+	goOn func(ticket C.uint64_t, cancelled C.uint32_t) C.ostler_go_turn) (C.ostler_go_leased, error) {
+	timeout, err := timeLeft(ctx)
+	if err != nil {
+		return C.ostler_go_leased{}, err
 	}
 	bell := make(chan struct{}, 1)
 	id := bells.add(bell)
 	defer bells.take(id)
 	isLate := false
-	turn := C.ostler_go_pool_begin_acquire(p.handle, C.uint32_t(demand.Priority), C.uint64_t(demand.Tag), timeout,
-		C.uintptr_t(id))
+	turn := begin(timeout, C.uintptr_t(id))
 	for turn.ticket != 0 {
 		var isCancelled bool
 		again := alarm(turn.look_again_ns)
@@ -46,11 +84,9 @@ func (p *Pool[T]) acquireInTurn(ctx context.Context, demand Demand) (Lease[T], e
 			isCancelled = isLate || ctx.Err() != context.DeadlineExceeded
 			isLate = true
 		}
-		turn = C.ostler_go_pool_continue_acquire(p.handle, turn.ticket, C.uint32_t(flag(isCancelled)))
+		turn = goOn(turn.ticket, C.uint32_t(flag(isCancelled)))
 	}
-	lease, err := p.lease(turn.leased)
-	runtime.KeepAlive(p)
-	return lease, withContext(ctx, err)
+	return turn.leased, nil
 }
 
 // alarm is heard after so long; never, when that is for ever.
