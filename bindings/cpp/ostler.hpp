@@ -29,6 +29,7 @@
 #include "ostler/testkit.hpp"
 #include "ostler/topology.hpp"
 #include "ostler/tracing.hpp"
+#include "ostler/turn.hpp"
 #include "ostler/units.hpp"
 
 #endif

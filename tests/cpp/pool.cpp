@@ -380,4 +380,194 @@ TEST(event_loop_takes_what_it_did_not_wait_for)
     CHECK(late.cancel() == ostler::errc::stale_ticket);
 }
 
+TEST(turn_comes_and_no_thread_waits)
+{
+    auto stable = make_stable(1);
+    std::atomic<int> rings{0};
+    const auto ring = [&] { rings++; };
+    ostler::turn<horse> mine, other;
+    auto now = stable.begin_acquire({}, ostler::forever, ring, mine);
+    CHECK(now && !mine);
+    CHECK(!stable.begin_acquire({ostler::priority::low}, ostler::forever, ring, other));
+    CHECK(!stable.begin_acquire({}, ostler::forever, ring, mine));
+    CHECK(mine && other && mine.look_again() == std::chrono::nanoseconds::max());
+    CHECK(!mine.go_on());
+    CHECK_EQ(rings.load(), 0);
+    now->rides = 3;
+    CHECK(now.release() == ostler::errc::ok);
+    CHECK_EQ(rings.load(), 1);
+    ostler::turn<horse> moved = std::move(mine);
+    CHECK(!mine && moved);
+    CHECK_EQ(moved.go_on()->rides, 3);
+    CHECK(!moved);
+    CHECK_EQ(rings.load(), 2);
+    std::error_code failure;
+    now = other.go_on(failure);
+    CHECK(now && !failure && !other);
+    CHECK(!other.go_on(failure));
+    CHECK(failure == ostler::errc::stale_ticket);
+}
+
+TEST(turn_that_nobody_wants_any_more_is_given_up)
+{
+    auto stable = make_stable(1);
+    std::error_code failure;
+    const auto silent = [] {};
+    auto held = stable.acquire();
+    ostler::turn<horse> first, second;
+    CHECK(!stable.begin_acquire({}, ostler::forever, silent, first));
+    CHECK(!stable.begin_acquire({}, ostler::forever, silent, second));
+    CHECK(!first.cancel(failure));
+    CHECK(failure == ostler::errc::cancelled && !first);
+    CHECK_EQ(stable.stats().waiting, 1u);
+    {
+        const auto gone = std::move(second);
+    }
+    CHECK_EQ(stable.stats().waiting, 0u);
+    CHECK(!stable.begin_acquire({}, ostler::forever, silent, first));
+    held.release();
+    /* It has come, and goes back. */
+    first = {};
+    CHECK_EQ(stable.stats().in_use, 0u);
+    CHECK(stable.try_acquire());
+}
+
+TEST(turn_ends_in_vain_and_says_why)
+{
+    ostler::turn<horse> left;
+    std::error_code failure;
+    std::atomic<int> rings{0};
+    {
+        auto stable = make_stable(1);
+        const auto held = stable.acquire();
+        CHECK(!stable.begin_acquire({}, std::chrono::seconds(0), [] {}, left, failure));
+        CHECK(failure == ostler::errc::timeout && !left);
+        CHECK(!stable.begin_acquire({}, ostler::forever, [&] { rings++; throw std::runtime_error("goes no further"); }, left,
+                                    failure));
+        CHECK(!failure && left);
+    }
+    CHECK(rings > 0);
+    bool threw = false;
+    try {
+        (void)left.go_on();
+    } catch (const ostler::error &caught) {
+        threw = caught.status() == ostler::errc::closed;
+    }
+    CHECK(threw && !left);
+    CHECK_EQ(horse::alive.load(), 0);
+}
+
+#ifdef __cpp_impl_coroutine
+namespace {
+
+/// A coroutine that begins at once and that nobody waits for.
+struct gallop {
+    struct promise_type {
+        gallop get_return_object() noexcept { return {}; }
+        std::suspend_never initial_suspend() noexcept { return {}; }
+        std::suspend_never final_suspend() noexcept { return {}; }
+        void return_void() noexcept {}
+        void unhandled_exception() noexcept { std::terminate(); }
+    };
+};
+
+gallop ride(ostler::pool<horse> &stable, ostler::duration timeout, std::promise<int> &ended)
+{
+    int result = 0;
+    try {
+        const auto lease = co_await stable.acquire_later({}, timeout);
+        result = ++lease->rides;
+    } catch (const ostler::error &caught) {
+        result = std::string_view(caught.what()).find("1 resources are in use") == std::string_view::npos
+                     ? 0
+                     : caught.code().value();
+    }
+    ended.set_value(result);
+}
+
+} // namespace
+
+TEST(coroutine_goes_on_with_a_lease)
+{
+    auto stable = make_stable(1);
+    std::promise<int> now, late, later;
+    ride(stable, std::chrono::seconds(0), now);
+    CHECK_EQ(now.get_future().get(), 1);
+    auto held = stable.acquire();
+    ride(stable, std::chrono::milliseconds(1), late);
+    CHECK_EQ(late.get_future().get(), OSTLER_E_TIMEOUT);
+    ride(stable, ostler::forever, later);
+    CHECK_EQ(stable.stats().waiting, 1u);
+    held.release();
+    CHECK_EQ(later.get_future().get(), 2);
+}
+
+TEST(coroutine_with_a_lease_is_continued_once_whoever_is_first)
+{
+    auto stable = make_stable(1);
+    for (int i = 1; i <= 500; i++) {
+        std::promise<int> ended;
+        auto held = stable.acquire();
+        std::thread groom([&] { held.release(); });
+        ride(stable, ostler::forever, ended);
+        CHECK_EQ(ended.get_future().get(), i);
+        groom.join();
+    }
+}
+
+TEST(coroutine_that_is_destroyed_waits_for_no_lease)
+{
+    struct stalled {
+        struct promise_type {
+            stalled get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+            std::suspend_never initial_suspend() noexcept { return {}; }
+            std::suspend_always final_suspend() noexcept { return {}; }
+            void return_void() noexcept {}
+            void unhandled_exception() noexcept { std::terminate(); }
+        };
+        std::coroutine_handle<promise_type> handle;
+    };
+    auto stable = make_stable(1);
+    auto held = stable.acquire();
+    auto waiting = [](ostler::pool<horse> &from) -> stalled { (void)co_await from.acquire_later(); }(stable);
+    CHECK_EQ(stable.stats().waiting, 1u);
+    waiting.handle.destroy();
+    CHECK_EQ(stable.stats().waiting, 0u);
+    held.release();
+    CHECK(stable.try_acquire());
+}
+#endif
+
+TEST(turns_of_many_threads_ring_whoever_waits)
+{
+    auto stable = make_stable(2);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; i++)
+        threads.emplace_back([&] {
+            for (int n = 0; n < 500; n++) {
+                /* A bell may ring again when all is over. */
+                struct bell {
+                    std::promise<void> rung;
+                    std::atomic<bool> has_rung{false};
+                };
+                const auto hung = std::make_shared<bell>();
+                const auto ring = [hung] {
+                    if (!hung->has_rung.exchange(true))
+                        hung->rung.set_value();
+                };
+                ostler::turn<horse> mine;
+                auto lease = stable.begin_acquire({}, ostler::forever, ring, mine);
+                if (mine) {
+                    hung->rung.get_future().wait();
+                    lease = mine.go_on();
+                }
+                EXPECT(bool(lease));
+            }
+        });
+    for (auto &thread : threads)
+        thread.join();
+    CHECK_EQ(stable.stats().in_use, 0u);
+    CHECK_EQ(stable.stats().acquires, 2000u);
+}
+
 CHECK_MAIN()

@@ -43,6 +43,26 @@ TEST(lease_goes_back_to_its_tap)
     CHECK_EQ(stable.stats().in_use, 2u);
 }
 
+TEST(tap_of_a_pool_with_barging_keeps_what_it_has)
+{
+    const ostler::testkit::frozen_clock clock;
+    ostler::pool<horse> stable([] { return std::make_unique<horse>(); },
+                               ostler::pool_config().at_most(1).barging(std::chrono::hours(1)));
+    ostler::tap<horse> tap(stable);
+    for (int i = 0; i < 300; i++)
+        CHECK(tap.acquire().get() != nullptr);
+    CHECK_EQ(tap.get()->count, 1u);
+    auto mine = tap.acquire();
+    ostler::turn<horse> other;
+    CHECK(!stable.begin_acquire({}, ostler::forever, [] {}, other));
+    for (int i = 0; i < 100; i++) {
+        CHECK(mine.release() == ostler::errc::ok);
+        CHECK_EQ(tap.get()->count, 1u);
+        mine = tap.acquire();
+    }
+    CHECK(!other.go_on());
+}
+
 TEST(each_thread_has_a_tap_of_its_own)
 {
     auto stable = make_stable(3);

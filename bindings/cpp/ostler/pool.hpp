@@ -2,6 +2,7 @@
 #ifndef OSTLER_POOL_HPP
 #define OSTLER_POOL_HPP
 
+#include "bells.hpp"
 #include "handle.hpp"
 
 #include <chrono>
@@ -118,6 +119,10 @@ template <class T> struct pool_callbacks {
 
 template <class T> class pool;
 template <class T> class tap;
+template <class T> class turn;
+#ifdef __cpp_impl_coroutine
+template <class T> class coming_lease;
+#endif
 
 /// How many resources there are, and how many there shall be.
 struct pool_warmth {
@@ -159,6 +164,10 @@ template <class T> class [[nodiscard]] lease {
 
   private:
     friend class pool<T>;
+    friend class turn<T>;
+#ifdef __cpp_impl_coroutine
+    friend class coming_lease<T>;
+#endif
     lease(ostler_pool *pool, ostler_lease raw, T *resource, std::shared_ptr<const void> callbacks) noexcept
         : pool_(pool), lease_(raw), resource_(resource), callbacks_(std::move(callbacks))
     {
@@ -308,10 +317,7 @@ template <class T> class pool {
     lease<T> acquire_async(demand wanted, duration timeout, acquired function, pending_acquire *later,
                            std::error_code &failure)
     {
-        auto how = detail::sized<ostler_acquire>();
-        how.priority = static_cast<std::uint32_t>(wanted.priority);
-        how.timeout_ns = timeout.ns();
-        how.tag = wanted.tag;
+        const ostler_acquire how = how_to(wanted, timeout);
         auto waiting = std::make_unique<waiting_acquire>(get(), callbacks_, std::move(function));
         ostler_ticket ticket{};
         lease<T> now = leased(failure, [&](ostler_lease *lease, void **resource) {
@@ -332,10 +338,7 @@ template <class T> class pool {
     }
     lease<T> acquire_async(demand wanted, duration timeout, pending_acquire &later, std::error_code &failure) noexcept
     {
-        auto how = detail::sized<ostler_acquire>();
-        how.priority = static_cast<std::uint32_t>(wanted.priority);
-        how.timeout_ns = timeout.ns();
-        how.tag = wanted.tag;
+        const ostler_acquire how = how_to(wanted, timeout);
         ostler_ticket ticket{};
         lease<T> now = leased(failure, [&](ostler_lease *lease, void **resource) {
             return ostler_pool_acquire_async(get(), &how, nullptr, nullptr, &ticket, lease, resource);
@@ -381,6 +384,42 @@ template <class T> class pool {
             taken.lease = lease<T>(get(), raw, static_cast<T *>(resource), callbacks_);
         return taken;
     }
+
+    /// For fibers, coroutines and event loops of one's own: what is to be had now is leased now. Otherwise the lease is empty,
+    /// and no thread waits: `bell` rings, on any thread that gives something back, when `later` is to be gone on with. A bell
+    /// only wakes somebody; it may ring more often than needed, and a moment after its turn has ended.
+    lease<T> begin_acquire(demand wanted, duration timeout, std::function<void()> bell, turn<T> &later)
+    {
+        return detail::thrown([&](std::error_code &failure) {
+            return begin_acquire(wanted, timeout, std::move(bell), later, failure);
+        });
+    }
+    /// Throws nothing but std::bad_alloc.
+    lease<T> begin_acquire(demand wanted, duration timeout, std::function<void()> bell, turn<T> &later,
+                           std::error_code &failure)
+    {
+        const ostler_acquire how = how_to(wanted, timeout);
+        void *const hung = detail::bells::hang_up(std::move(bell));
+        ostler_ticket ticket{};
+        std::uint64_t look_again_ns = 0;
+        lease<T> now = leased(failure, [&](ostler_lease *lease, void **resource) {
+            return ostler_pool_begin_acquire(get(), &how, detail::bells::ring, hung, &ticket, &look_again_ns, lease,
+                                             resource);
+        });
+        if (!ticket.value)
+            detail::bells::take_down(hung);
+        later = ticket.value ? turn<T>(get(), ticket, look_again_ns, hung, callbacks_) : turn<T>();
+        return now;
+    }
+
+#ifdef __cpp_impl_coroutine
+    /// co_await gives the lease or throws what acquire does. The coroutine goes on at once, or on the pool's own thread. One that
+    /// is destroyed while it waits must not be told at the same moment.
+    coming_lease<T> acquire_later(demand wanted = {}, duration timeout = forever) noexcept
+    {
+        return {get(), how_to(wanted, timeout), callbacks_};
+    }
+#endif
 
     /// So many together, or none; two callers that want several cannot hold up one another.
     std::vector<lease<T>> acquire_n(std::uint32_t count, wait_limit limit = {})
@@ -578,6 +617,15 @@ template <class T> class pool {
         detail::swallowed([&] { delete static_cast<T *>(resource); });
     }
 
+    static ostler_acquire how_to(const demand &wanted, duration timeout) noexcept
+    {
+        auto how = detail::sized<ostler_acquire>();
+        how.priority = static_cast<std::uint32_t>(wanted.priority);
+        how.timeout_ns = timeout.ns();
+        how.tag = wanted.tag;
+        return how;
+    }
+
     template <class Take> lease<T> leased(std::error_code &failure, Take &&take) noexcept
     {
         ostler_lease raw{};
@@ -603,5 +651,7 @@ template <class T> class pool {
 };
 
 } // namespace ostler
+
+#include "turn.hpp"
 
 #endif
