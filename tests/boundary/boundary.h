@@ -102,7 +102,7 @@ struct function {
     ostler_status answer;                    /* with nothing wrong */
 };
 
-#define MOST_PARAMETERS 8
+#define MOST_PARAMETERS 9
 
 /* Calls the function with everything that can be wrong, one thing at a time. */
 void attack(const struct function *function);

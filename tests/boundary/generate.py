@@ -127,6 +127,7 @@ ANSWERS = {
     "ostler_reader_unpin": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_pool_cancel_async": "OSTLER_E_STALE_TICKET",
     "ostler_pool_continue_acquire": "OSTLER_E_STALE_TICKET",
+    "ostler_pool_continue_acquire_n": "OSTLER_E_STALE_TICKET",
     "ostler_pool_take_acquired": "OSTLER_E_NOT_READY",
     # What is put is no slot.
     "ostler_slab_put": "OSTLER_E_FOREIGN_POINTER",
@@ -203,7 +204,7 @@ def parameter(header, function, name, text):
     if stars == 1 and base == "void" and name == "address":
         return of("ADDRESS")
     if stars == 1 and not constant and base in (*TOKENS, "uint32_t", "int32_t", "uint64_t", "ostler_status"):
-        array = many and base in TOKENS
+        array = many and base in TOKENS and name.endswith("s")
         bytes_ = f"{'ITEMS * ' if array else ''}sizeof({base})"
         return of("OUT", kind=TOKENS.get(base, "NOTHING"), bytes=bytes_, many="true" if array else None)
     if stars == 0 and base in header.callbacks:
