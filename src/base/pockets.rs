@@ -24,7 +24,10 @@ pub trait Place {
 
     /// Takes a number, for the user in its window or for a recall.
     fn take(&self, owner: Owner) -> Option<u32>;
+}
 
+/// A place where any number can be put as it is.
+pub trait Puttable: Place {
     /// Puts a number there, for the user in its window. Tells the number for which there is no room: that one, or one that
     /// was there before.
     fn put(&self, owner: Owner, number: u32) -> Option<u32>;
@@ -106,7 +109,9 @@ impl Place for Pocket {
     fn take(&self, owner: Owner) -> Option<u32> {
         self.number(owner).inspect(|_| self.clear())
     }
+}
 
+impl Puttable for Pocket {
     /// Unless another object has a number there.
     #[inline]
     fn put(&self, owner: Owner, number: u32) -> Option<u32> {
@@ -189,7 +194,10 @@ impl<'a, P: Place> Reach<'a, P> {
 
     /// Puts a number there; only in an open window. Tells the number for which there is no room.
     #[inline]
-    pub fn put(&self, number: u32) -> Option<u32> {
+    pub fn put(&self, number: u32) -> Option<u32>
+    where
+        P: Puttable,
+    {
         self.place.put(self.owner, number)
     }
 }

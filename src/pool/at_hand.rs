@@ -7,7 +7,7 @@ use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{LOOKED_AT, Lease, Phase, PlainSlots, Resource, StaleLease};
 use super::stack::Chain;
-use crate::base::pockets::{Place, Places, Pocket, Window};
+use crate::base::pockets::{Place, Places, Pocket, Puttable, Window};
 use crate::base::thread::{self, Caller, ThreadRecord};
 use crate::base::tracing;
 use std::sync::atomic::Ordering::*;
@@ -76,7 +76,7 @@ impl Pool {
     /// For a slot of the caller's: keeps it at hand in that place, or puts it where all find it; what was at hand before
     /// goes there. False when nothing was put there.
     #[inline(always)]
-    pub(super) fn put_at_hand<P: Place>(&self, number: u32, place: Option<&P>) -> bool {
+    pub(super) fn put_at_hand<P: Puttable>(&self, number: u32, place: Option<&P>) -> bool {
         let reach = place.and_then(|place| self.pockets.reach(place));
         let displaced = reach.as_ref().map_or(Some(number), |reach| {
             self.slots.get(number).make_at_hand();

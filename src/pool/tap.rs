@@ -4,7 +4,7 @@
 
 use super::slots::{OF_TAP, Slot, Slots};
 use crate::base::Owner;
-use crate::base::pockets::Place;
+use crate::base::pockets::{Place, Puttable};
 use std::mem::offset_of;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -122,7 +122,9 @@ impl Place for Tap {
         self.count.store(left, Relaxed);
         Some(number)
     }
+}
 
+impl Puttable for Tap {
     fn put(&self, _owner: Owner, number: u32) -> Option<u32> {
         let count = self.count.load(Relaxed);
         let Some(place) = self.idle.get(count as usize) else { return Some(number) };

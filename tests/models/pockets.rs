@@ -2,7 +2,7 @@
 //! them shut.
 
 use crate::base::Owner;
-use crate::base::pockets::{Place, Places, Pocket, Pockets, Reach, Window};
+use crate::base::pockets::{Place, Places, Pocket, Pockets, Puttable, Reach, Window};
 use crate::base::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use crate::explore;
 use crate::pool::slots::{Borrower, Hold, Lease, Memory, Phase, PlainSlots, Slots};
@@ -34,7 +34,9 @@ impl Place for Tap {
         self.count.store(left, Relaxed);
         Some(number)
     }
+}
 
+impl Puttable for Tap {
     fn put(&self, _owner: Owner, number: u32) -> Option<u32> {
         let count = self.count.load(Relaxed);
         let Some(place) = self.numbers.get(count as usize) else { return Some(number) };

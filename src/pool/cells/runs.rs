@@ -83,10 +83,6 @@ impl Place for Run<'_> {
     fn take(&self, owner: Owner) -> Option<u32> {
         self.pop(owner).map(|(number, _)| number)
     }
-
-    fn put(&self, owner: Owner, number: u32) -> Option<u32> {
-        (!self.push(owner, number, LONGEST)).then_some(number)
-    }
 }
 
 /// When a thread looks how many cells are out: when fewer than so many are left at hand, so that there may be more than ever
