@@ -6716,6 +6716,16 @@ ostler_status ostler_tap_close(struct ostler_tap *tap);
 /** A set of cells. */
 typedef struct ostler_deferred ostler_deferred;
 
+/** Names one use of one cell. A value of 0 is never a cell. */
+typedef struct ostler_cell {
+    uint64_t value;
+} ostler_cell;
+
+
+/* ======================================================================
+ * What a set of cells is made to be.
+ * ====================================================================== */
+
 /** What a set of cells is. */
 typedef struct ostler_deferred_config {
     /** sizeof(ostler_deferred_config). */
@@ -6727,24 +6737,323 @@ typedef struct ostler_deferred_config {
      * NULL. It may call the library, but not destroy its own set.
      */
     void (*discard)(void *user_data, void *value);
-    /** Handed to discard. */
+    /** Handed to discard; must stay valid until the set is destroyed and its last cell was taken or released. */
     void *user_data;
 } ostler_deferred_config;
 
-/** Names one use of one cell. A value of 0 is never a cell. */
-typedef struct ostler_cell {
-    uint64_t value;
-} ostler_cell;
+/**
+ * Fills a configuration with the defaults.
+ *
+ * Parameters:
+ * - config: written only on success.
+ * - struct_size: sizeof(ostler_deferred_config).
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_config_init(struct ostler_deferred_config *config, uint32_t struct_size);
+
+
+/* ======================================================================
+ * What a set of cells calls.
+ * ====================================================================== */
 
 /**
  * Takes what came to a cell: called once, with no lock held, on the thread that completes, cancels or destroys, or on
  * the one that attaches it when it is late. It may call the library, but not destroy its own set. The cell is stale once
  * it returns. outcome and value are as for ostler_deferred_wait.
  */
-typedef void (*ostler_cell_callback)(void *user_data,
-                                     struct ostler_cell cell,
-                                     ostler_status outcome,
-                                     void *value);
+typedef void (*ostler_cell_callback)(void *user_data, ostler_cell cell, ostler_status outcome, void *value);
+
+
+/* ======================================================================
+ * The begin and the end of a set of cells.
+ * ====================================================================== */
+
+/**
+ * Makes a set of cells.
+ *
+ * Parameters:
+ * - config: borrowed during the call; NULL: the defaults.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_deferred_destroy.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: config may be NULL; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_create(const ostler_deferred_config *config,
+                                     ostler_deferred **out);
+
+/**
+ * Destroys a set of cells: none is given out any more, and each that is pending ends with OSTLER_E_CLOSED. Cells that are
+ * out stay valid until what came is taken or they are released, and the memory goes with the last.
+ *
+ * Parameters:
+ * - deferred: owned; invalid afterwards, except for its cells.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
+ * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_OK and does nothing.
+ * Blocking: as long as the callbacks take.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_destroy(ostler_deferred *deferred);
+
+
+/* ======================================================================
+ * Cells that are given out.
+ * ====================================================================== */
+
+/**
+ * Takes a free cell. It is out until what comes is taken, or until it is released.
+ *
+ * Parameters:
+ * - deferred: borrowed.
+ * - out: written only on success, else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_acquire(ostler_deferred *deferred,
+                                      ostler_cell *out);
+
+/**
+ * Takes many free cells in one step, or none.
+ *
+ * Parameters:
+ * - deferred: borrowed.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - cells: an array of count elements, written only on success, else 0; each ends on its own.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cells (unless count is 0) must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_acquire_n(ostler_deferred *deferred,
+                                        uint32_t count,
+                                        ostler_cell *cells);
+
+
+/* ======================================================================
+ * What brings a cell to its end, and what is called then.
+ * ====================================================================== */
+
+/**
+ * Completes a cell, once, with a value or with a failure. What happened before it is visible to whoever takes what came.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cell: a cell of this set that is pending.
+ * - outcome: OSTLER_OK, or what went wrong: any other number, of the host's own choice.
+ * - value: owned; anything, also NULL. On OSTLER_OK it goes to whoever takes it; after an error it stays the caller's.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_CELL (nobody wants it any more), OSTLER_E_ALREADY_COMPLETED (also after a cancel or
+ * a destroy), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL.
+ * Blocking: as long as the cell's completion callback takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_complete(ostler_deferred *deferred,
+                                       ostler_cell cell,
+                                       ostler_status outcome,
+                                       void *value);
+
+/**
+ * Ends a pending cell with OSTLER_E_CANCELLED for whoever takes it. Who completes it later gets
+ * OSTLER_E_ALREADY_COMPLETED, or OSTLER_E_STALE_CELL once that was taken.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cell: a cell of this set that is pending; what came is still to be taken.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_CELL, OSTLER_E_ALREADY_COMPLETED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as the cell's completion callback takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_cancel(ostler_deferred *deferred,
+                                     ostler_cell cell);
+
+/**
+ * Gives a cell a callback that takes what comes; when something has come already it is called before this returns.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cell: from now on for the callback only: wait and poll refuse it. A release before anything has come takes the
+ *   callback back.
+ * - callback: called once.
+ * - user_data: handed to callback; used until callback has returned, or until the cell is released before anything has come;
+ *   not used when this fails.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or it has a callback),
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; callback must not be NULL; user_data may be NULL.
+ * Blocking: as long as the callback takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_on_complete(ostler_deferred *deferred,
+                                          ostler_cell cell,
+                                          ostler_cell_callback callback,
+                                          void *user_data);
+
+
+/* ======================================================================
+ * What has come, and who takes it, waits for it, or does not want it.
+ * ====================================================================== */
+
+/**
+ * Takes what has come, and does not wait: on OSTLER_OK outcome and value are written, and the cell is stale.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cell: consumed on success, and still valid otherwise.
+ * - outcome: written; as for ostler_deferred_wait.
+ * - value: written; as for ostler_deferred_wait.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_NOT_READY, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or it has a
+ * completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL; outcome must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_poll(ostler_deferred *deferred,
+                                   ostler_cell cell,
+                                   ostler_status *outcome,
+                                   void **value);
+
+/**
+ * Waits until something has come and takes it: on OSTLER_OK outcome and value are written, and the cell is stale. One
+ * thread at a time can wait for a cell.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cell: consumed on success, and still valid otherwise.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait, not the cell.
+ * - outcome: written; what the cell was completed with, OSTLER_E_CANCELLED when it was cancelled, OSTLER_E_CLOSED when
+ *   the set was destroyed first; 0 after a failure of this call.
+ * - value: written; what the cell was completed with, the caller's from now on; else NULL.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (another thread waits for
+ * it, or it has a completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cancel and value may be NULL; outcome must not be NULL.
+ * Blocking: up to timeout_ns; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_wait(ostler_deferred *deferred,
+                                   ostler_cell cell,
+                                   uint64_t timeout_ns,
+                                   ostler_cancel *cancel,
+                                   ostler_status *outcome,
+                                   void **value);
+
+/**
+ * Waits until something has come to one of several cells, and leaves it there.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cells: borrowed during the call; an array of count cells of this set, none of them twice.
+ * - count: how many; 1 to 1048576.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ * - index: written; the place of the first cell in the array to which something has come; else 0.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (another thread waits for
+ * one of them, or one has a completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; cells and index must not be NULL.
+ * Blocking: up to timeout_ns; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_wait_any(ostler_deferred *deferred,
+                                       const ostler_cell *cells,
+                                       uint32_t count,
+                                       uint64_t timeout_ns,
+                                       ostler_cancel *cancel,
+                                       uint32_t *index);
+
+/**
+ * Waits until something has come to all of several cells, and leaves it there.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cells: borrowed during the call; an array of count cells of this set, none of them twice.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (another thread waits for
+ * one of them, or one has a completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
+ * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; cells (unless count is 0) must not be NULL.
+ * Blocking: up to timeout_ns; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_wait_all(ostler_deferred *deferred,
+                                       const ostler_cell *cells,
+                                       uint32_t count,
+                                       uint64_t timeout_ns,
+                                       ostler_cancel *cancel);
+
+/**
+ * Gives a cell back without taking what comes. When nothing has come, who completes it later gets OSTLER_E_STALE_CELL
+ * and keeps the value; a value that has come goes to the set's discard callback.
+ *
+ * Parameters:
+ * - deferred: borrowed, also when it was destroyed.
+ * - cell: consumed on success, and still valid otherwise.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or its completion callback is called at
+ * this moment), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as discard takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_deferred_release(ostler_deferred *deferred,
+                                      ostler_cell cell);
+
+
+/* ======================================================================
+ * What a set of cells holds and did.
+ * ====================================================================== */
 
 /** What a set of cells holds and did. */
 typedef struct ostler_deferred_stats {
@@ -6778,265 +7087,6 @@ typedef struct ostler_deferred_stats {
 } ostler_deferred_stats;
 
 /**
- * Fills a configuration with the defaults.
- *
- * Parameters:
- * - config: written only on success.
- * - struct_size: sizeof(ostler_deferred_config).
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_config_init(struct ostler_deferred_config *config, uint32_t struct_size);
-
-/**
- * Makes a set of cells.
- *
- * Parameters:
- * - config: borrowed during the call; NULL: the defaults.
- * - out: written only on success, else NULL; owned by the caller, ends with ostler_deferred_destroy.
- *
- * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_UNSUPPORTED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: config may be NULL; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_create(const struct ostler_deferred_config *config,
-                                     struct ostler_deferred **out);
-
-/**
- * Takes a free cell. It is out until what comes is taken, or until it is released.
- *
- * Parameters:
- * - deferred: borrowed.
- * - out: written only on success, else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
- * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_acquire(struct ostler_deferred *deferred,
-                                      struct ostler_cell *out);
-
-/**
- * Takes many free cells in one step, or none.
- *
- * Parameters:
- * - deferred: borrowed.
- * - count: how many; 0 does nothing; at most 1048576.
- * - cells: an array of count elements, written only on success, else 0; each ends on its own.
- *
- * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
- * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cells (unless count is 0) must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_acquire_n(struct ostler_deferred *deferred,
-                                        uint32_t count,
-                                        struct ostler_cell *cells);
-
-/**
- * Completes a cell, once, with a value or with a failure. What happened before it is visible to whoever takes what came.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cell: a cell of this set that is pending.
- * - outcome: OSTLER_OK, or what went wrong: any other number, of the host's own choice.
- * - value: owned; anything, also NULL. On OSTLER_OK it goes to whoever takes it; after an error it stays the caller's.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_CELL (nobody wants it any more), OSTLER_E_ALREADY_COMPLETED (also after a cancel or
- * a destroy), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL.
- * Blocking: as long as the cell's completion callback takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_complete(struct ostler_deferred *deferred,
-                                       struct ostler_cell cell,
-                                       ostler_status outcome,
-                                       void *value);
-
-/**
- * Ends a pending cell with OSTLER_E_CANCELLED for whoever takes it. Who completes it later gets
- * OSTLER_E_ALREADY_COMPLETED, or OSTLER_E_STALE_CELL once that was taken.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cell: a cell of this set that is pending; what came is still to be taken.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_CELL, OSTLER_E_ALREADY_COMPLETED, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as the cell's completion callback takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_cancel(struct ostler_deferred *deferred,
-                                     struct ostler_cell cell);
-
-/**
- * Waits until something has come and takes it: on OSTLER_OK outcome and value are written, and the cell is stale. One
- * thread at a time can wait for a cell.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cell: consumed on success, and still valid otherwise.
- * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait, not the cell.
- * - outcome: written; what the cell was completed with, OSTLER_E_CANCELLED when it was cancelled, OSTLER_E_CLOSED when
- *   the set was destroyed first; 0 after a failure of this call.
- * - value: written; what the cell was completed with, the caller's from now on; else NULL.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (another thread waits for
- * it, or it has a completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
- * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cancel and value may be NULL; outcome must not be NULL.
- * Blocking: up to timeout_ns; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_wait(struct ostler_deferred *deferred,
-                                   struct ostler_cell cell,
-                                   uint64_t timeout_ns,
-                                   ostler_cancel *cancel,
-                                   ostler_status *outcome,
-                                   void **value);
-
-/**
- * Takes what has come, and does not wait: on OSTLER_OK outcome and value are written, and the cell is stale.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cell: consumed on success, and still valid otherwise.
- * - outcome: written; as for ostler_deferred_wait.
- * - value: written; as for ostler_deferred_wait.
- *
- * Returns: OSTLER_OK, OSTLER_E_NOT_READY, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or it has a
- * completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
- * OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL; outcome must not be NULL.
- * Blocking: never blocks; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_poll(struct ostler_deferred *deferred,
-                                   struct ostler_cell cell,
-                                   ostler_status *outcome,
-                                   void **value);
-
-/**
- * Waits until something has come to one of several cells, and leaves it there.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cells: borrowed during the call; an array of count cells of this set, none of them twice.
- * - count: how many; 1 to 1048576.
- * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait.
- * - index: written; the place of the first cell in the array to which something has come; else 0.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (another thread waits for
- * one of them, or one has a completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; cells and index must not be NULL.
- * Blocking: up to timeout_ns; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_wait_any(struct ostler_deferred *deferred,
-                                       const struct ostler_cell *cells,
-                                       uint32_t count,
-                                       uint64_t timeout_ns,
-                                       ostler_cancel *cancel,
-                                       uint32_t *index);
-
-/**
- * Waits until something has come to all of several cells, and leaves it there.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cells: borrowed during the call; an array of count cells of this set, none of them twice.
- * - count: how many; 0 does nothing; at most 1048576.
- * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
- * - cancel: borrowed during the call; ends the wait.
- *
- * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (another thread waits for
- * one of them, or one has a completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
- * OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; cells (unless count is 0) must not be NULL.
- * Blocking: up to timeout_ns; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_wait_all(struct ostler_deferred *deferred,
-                                       const struct ostler_cell *cells,
-                                       uint32_t count,
-                                       uint64_t timeout_ns,
-                                       ostler_cancel *cancel);
-
-/**
- * Gives a cell a callback that takes what comes; when something has come already it is called before this returns.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cell: from now on for the callback only: wait and poll refuse it. A release before anything has come takes the
- *   callback back.
- * - callback: called once.
- * - user_data: handed to it.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or it has a callback),
- * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; callback must not be NULL; user_data may be NULL.
- * Blocking: as long as the callback takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_on_complete(struct ostler_deferred *deferred,
-                                          struct ostler_cell cell,
-                                          ostler_cell_callback callback,
-                                          void *user_data);
-
-/**
- * Gives a cell back without taking what comes. When nothing has come, who completes it later gets OSTLER_E_STALE_CELL
- * and keeps the value; a value that has come goes to the set's discard callback.
- *
- * Parameters:
- * - deferred: borrowed, also when it was destroyed.
- * - cell: consumed on success, and still valid otherwise.
- *
- * Returns: OSTLER_OK, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or its completion callback is called at
- * this moment), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as discard takes; may be called from any callback.
- * Since: 0.1
- */
-ostler_status ostler_deferred_release(struct ostler_deferred *deferred,
-                                      struct ostler_cell cell);
-
-/**
  * Reads what a set of cells holds and did.
  *
  * Parameters:
@@ -7051,25 +7101,8 @@ ostler_status ostler_deferred_release(struct ostler_deferred *deferred,
  * Blocking: never blocks; may be called from any callback.
  * Since: 0.1
  */
-ostler_status ostler_deferred_get_stats(struct ostler_deferred *deferred,
+ostler_status ostler_deferred_get_stats(ostler_deferred *deferred,
                                         struct ostler_deferred_stats *out);
-
-/**
- * Destroys a set of cells: none is given out any more, and each that is pending ends with OSTLER_E_CLOSED. Cells that are
- * out stay valid until what came is taken or they are released, and the memory goes with the last.
- *
- * Parameters:
- * - deferred: owned; invalid afterwards, except for its cells.
- *
- * Returns: OSTLER_OK, OSTLER_E_WOULD_DEADLOCK (from inside one of its own callbacks; nothing happens),
- * OSTLER_E_INVALID_HANDLE, OSTLER_E_FORKED, OSTLER_E_PANIC
- *
- * Thread-safety: Thread-safe.
- * NULL: deferred NULL is OSTLER_OK and does nothing.
- * Blocking: as long as the callbacks take.
- * Since: 0.1
- */
-ostler_status ostler_deferred_destroy(struct ostler_deferred *deferred);
 
 
 /* ======================================================================

@@ -165,6 +165,16 @@ impl Failure {
         Self(status)
     }
 
+    /// The same in words that stand as they are, for a call that is to be short.
+    #[inline]
+    pub fn in_words(record: &ThreadRecord, status: ostler_status, words: &'static str) -> Self {
+        // Nobody holds it while another call is made.
+        if let Ok(mut message) = record.error_message.try_borrow_mut() {
+            message.set(words);
+        }
+        Self(status)
+    }
+
     pub fn status(&self) -> ostler_status {
         self.0
     }

@@ -40,6 +40,13 @@ impl<const N: usize> Text<N> {
         self.bytes[0] = 0;
     }
 
+    /// Puts another text in its place.
+    pub fn set(&mut self, text: &str) {
+        self.clear();
+        // As for `format`.
+        let _ = self.write_str(text);
+    }
+
     /// Copies the text into `target`, NUL-terminated, cut to what fits.
     pub fn copy_to(&self, target: &mut [u8]) {
         let Some(room) = target.len().checked_sub(1) else { return };

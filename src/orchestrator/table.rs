@@ -10,7 +10,7 @@ use crate::base::alloc::OutOfMemory;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
-use crate::pool::cells::{self, CellError, Cells, Finished, Key, MOST_CELLS};
+use crate::pool::cells::{self, CellError, Cells, Key, MOST_CELLS};
 use std::cell::UnsafeCell;
 
 /// No slot.
@@ -187,7 +187,7 @@ impl Table {
         }
         // SAFETY: who made the slot `ENDING` owns the cell until it is done.
         unsafe { *self.slot(number).outcome.get() = Some(*outcome) };
-        self.slots.finish(number, ENDING) == Finished::Unwanted
+        !self.slots.finish(number, ENDING)
     }
 
     /// Waits for the outcome and takes it.

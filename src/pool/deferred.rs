@@ -60,7 +60,7 @@ pub enum DeferredError {
     Stale { cell: u64 },
     #[error("cell {cell:#x} was completed or cancelled before")]
     AlreadyCompleted { cell: u64 },
-    #[error("nothing has come yet")]
+    #[error("{}", Self::NOTHING_HAS_COME)]
     NotReady,
     #[error("cell {cell:#x} has a completion callback, which takes what comes")]
     HasCompletion { cell: u64 },
@@ -71,6 +71,8 @@ pub enum DeferredError {
 }
 
 impl DeferredError {
+    pub const NOTHING_HAS_COME: &str = "nothing has come yet";
+
     fn of(cell: Key, error: CellError) -> Self {
         let cell = cell.0;
         match error {
@@ -270,8 +272,17 @@ impl Deferred {
     /// Ends a cell with a value, or with a failure and whatever value goes with it. On success the value is with whoever
     /// takes it; after an error it is still the caller's.
     pub fn complete(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
-        let filled = self.fill(cell, settled).map_err(|error| DeferredError::of(cell, error))?;
-        self.after_fill(cell, filled)
+        let completed = self.cells.complete(cell, PENDING, |content| self.write(content, settled));
+        if completed.map_err(|error| DeferredError::of(cell, error))? == Finished::Attached {
+            self.call_completion(cell);
+        }
+        Ok(())
+    }
+
+    /// The same for a thread in its window, which can call nobody, when there is nothing else to do.
+    #[inline(always)]
+    pub fn complete_in_window(&self, cell: Key, settled: Settled) -> Option<()> {
+        self.cells.complete_for_taker(cell, PENDING, |content| self.write(content, settled)).ok()
     }
 
     /// Ends a cell without a value.
@@ -279,28 +290,15 @@ impl Deferred {
         self.complete(cell, Settled { end: End::Cancelled, value: std::ptr::null_mut() })
     }
 
-    /// Writes what came. Calls nobody, so that a call can do it that has nothing else to do.
+    /// Writes what comes, and counts it before anybody can see that it has come.
     #[inline(always)]
-    pub fn fill(&self, cell: Key, settled: Settled) -> Result<Finished, CellError> {
-        self.cells.complete(cell, PENDING, |content| {
-            content.write(settled);
-            // Before anybody can see that it has come.
-            match settled.end {
-                End::Completed => {}
-                End::Failed(_) => count(&self.counters.failed),
-                End::Cancelled | End::Closed => count(&self.counters.cancelled),
-            }
-        })
-    }
-
-    /// What is to be done after [`fill`](Self::fill).
-    pub fn after_fill(&self, cell: Key, finished: Finished) -> Result<(), DeferredError> {
-        match finished {
-            Finished::Kept => {}
-            Finished::Attached => self.call_completion(cell),
-            Finished::Unwanted => return Err(DeferredError::Stale { cell: cell.0 }),
+    fn write(&self, content: &Content, settled: Settled) {
+        content.write(settled);
+        match settled.end {
+            End::Completed => {}
+            End::Failed(_) => count(&self.counters.failed),
+            End::Cancelled | End::Closed => count(&self.counters.cancelled),
         }
-        Ok(())
     }
 
     /// Gives what came to the cell's completion.
@@ -316,10 +314,10 @@ impl Deferred {
 
     /// Takes what came when it is there, for the thread with that pocket, which is in its window.
     #[inline(always)]
-    pub fn poll_in_window(&self, cell: Key, pocket: &Pocket) -> Option<Settled> {
-        let (number, settled) = self.cells.poll_out(cell, Content::read).ok()?;
+    pub fn poll_in_window(&self, cell: Key, pocket: &Pocket) -> Result<Settled, CellError> {
+        let (number, settled) = self.cells.poll_out(cell, Content::read)?;
         self.runs.put(number, &self.run_in(pocket));
-        Some(settled)
+        Ok(settled)
     }
 
     /// Takes what came when it is there.
@@ -471,3 +469,6 @@ impl Handled for Deferred {
         self.cells.used().into()
     }
 }
+
+#[cfg(test)]
+mod tests;

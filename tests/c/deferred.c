@@ -68,6 +68,26 @@ TEST(value_goes_from_one_to_the_other)
     destroy(deferred);
 }
 
+TEST(poll_of_a_cell_to_which_nothing_has_come_says_so)
+{
+    ostler_deferred *deferred = make_deferred(4);
+    ostler_cell cell = acquire(deferred);
+    /* The first of a thread goes another way than the others. */
+    for (int i = 0; i < 3; i++) {
+        ostler_status outcome = 1;
+        void *value = &cell;
+        CHECK_STATUS(ostler_deferred_poll(NULL, cell, &outcome, NULL), OSTLER_E_INVALID_HANDLE);
+        CHECK_STATUS(ostler_deferred_poll(deferred, cell, &outcome, &value), OSTLER_E_NOT_READY);
+        CHECK_STR_CONTAINS(ostler_last_error_message(), "nothing has come yet");
+        CHECK_STATUS(outcome, OSTLER_OK);
+        CHECK_EQ(value, NULL);
+        CHECK_STATUS(ostler_deferred_poll(deferred, cell, &outcome, NULL), OSTLER_E_NOT_READY);
+        CHECK_STATUS(ostler_deferred_poll(deferred, cell, NULL, &value), OSTLER_E_INVALID_ARGUMENT);
+    }
+    CHECK_STATUS(ostler_deferred_release(deferred, cell), OSTLER_OK);
+    destroy(deferred);
+}
+
 TEST(failure_carries_its_status_and_a_value)
 {
     ostler_deferred *deferred = make_deferred(1);

@@ -97,6 +97,29 @@ fn completion_is_called_once_whoever_is_first() {
 }
 
 #[test]
+fn completion_is_called_by_one_who_can_call_it() {
+    explore(|| {
+        let cells = values(1);
+        let key = open(&cells);
+        let maker = cells.clone();
+        // As src/abi/deferred/completing.rs does: in a window, and when that is refused where it can be called.
+        let made = thread::spawn(move || match maker.complete_for_taker(key, PENDING, |cell| cell.store(7, Relaxed)) {
+            Ok(()) => false,
+            Err(error) => {
+                assert_eq!(error, CellError::HasCompletion);
+                complete(&maker, key, 7).unwrap() == Finished::Attached
+            }
+        });
+        let is_there = cells.attach(key, |_| {}).unwrap();
+        let by_maker = made.join().unwrap();
+        assert!(is_there != by_maker, "the completion is called {}", if is_there { "twice" } else { "never" });
+        assert_eq!(read(cells.get(key.number())), 7);
+        cells.vacate(key.number());
+        assert_eq!(cells.used(), 0);
+    });
+}
+
+#[test]
 fn completion_that_comes_meanwhile_is_not_lost() {
     explore(|| {
         let cells = values(1);
@@ -225,7 +248,7 @@ impl Stall {
         self.closed.load(SeqCst) == 0
     }
 
-    /// As src/abi/deferred.rs does: in a window, else where all find one.
+    /// As src/abi/deferred/acquiring.rs does: in a window, else where all find one.
     fn acquire(&self, me: usize) -> Option<Key> {
         let at_hand = self.in_window(me, |run| self.runs.take(run, self));
         let number = at_hand.or_else(|| {

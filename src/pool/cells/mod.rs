@@ -85,13 +85,11 @@ impl From<OutOfMemory> for CellError {
     }
 }
 
-/// What is to be done with a result that has just come.
+/// Whose a result is that has just come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finished {
     /// It is there for whoever takes it.
     Kept,
-    /// Nobody wants it; the cell is free.
-    Unwanted,
     /// It is for the attached completion; the caller calls that and vacates the cell.
     Attached,
 }
@@ -115,18 +113,13 @@ impl<T> Cell<T> {
         word
     }
 
-    /// For who has made it done, with the flags that it had.
-    fn tell(&self, flags: u64) -> Finished {
-        if flags & ATTACHED != 0 {
-            return Finished::Attached;
+    /// For who has made it done.
+    #[cold]
+    fn wake_waiter(&self) {
+        // SAFETY: parkers are never freed.
+        if let Some(waiter) = unsafe { self.waiter.load(SeqCst).as_ref() } {
+            waiter.unpark();
         }
-        if flags & WAITED != 0 {
-            // SAFETY: parkers are never freed.
-            if let Some(waiter) = unsafe { self.waiter.load(SeqCst).as_ref() } {
-                waiter.unpark();
-            }
-        }
-        Finished::Kept
     }
 
     fn replace(&self, word: u64, new: u64) -> bool {
@@ -269,10 +262,26 @@ impl<T> Cells<T> {
     /// Brings an open cell from a stage that several may want to end to its result, which `write` writes: one of them does.
     #[inline(always)]
     pub fn complete(&self, key: Key, from: Stage, write: impl FnOnce(&T)) -> Result<Finished, CellError> {
+        let word = self.fill(key, from, 0, write)?;
+        Ok(if word & ATTACHED == 0 { Finished::Kept } else { Finished::Attached })
+    }
+
+    /// The same for one who can call no completion: a cell that has one, or gets one at this moment, stays as it is.
+    #[inline(always)]
+    pub fn complete_for_taker(&self, key: Key, from: Stage, write: impl FnOnce(&T)) -> Result<(), CellError> {
+        self.fill(key, from, COMPLETION, write).map(|_| ())
+    }
+
+    /// Tells the word before. One with any of the refused flags stays as it is.
+    #[inline(always)]
+    fn fill(&self, key: Key, from: Stage, refused: u64, write: impl FnOnce(&T)) -> Result<u64, CellError> {
         let (cell, word) = loop {
             let (_, cell, word) = self.find(key)?;
             if word & PHASE != u64::from(from.0) {
                 return Err(CellError::Ended);
+            }
+            if word & refused != 0 {
+                return Err(CellError::HasCompletion);
             }
             let filling = word - u64::from(from.0) + FILLING;
             if cell.replace(word, filling) {
@@ -281,24 +290,28 @@ impl<T> Cells<T> {
         };
         write(&cell.content);
         cell.word.store(word - u64::from(from.0) + DONE, Release);
-        if word & (ATTACHED | WAITED) != 0 {
+        if word & WAITED != 0 {
             // Before a look at who waits, who looks for the result after telling that.
             fence(SeqCst);
-            return Ok(cell.tell(word));
+            cell.wake_waiter();
         }
-        Ok(Finished::Kept)
+        Ok(word)
     }
 
-    /// The result of an open cell has been written by the caller, who alone may end it at this stage.
+    /// The result of an open cell has been written by the caller, who alone may end it at this stage, and calls its
+    /// completion. False when nobody wants the result: then the cell is free.
     #[inline(always)]
-    pub fn finish(&self, number: u32, stage: Stage) -> Finished {
+    pub fn finish(&self, number: u32, stage: Stage) -> bool {
         let cell = self.cell(number);
         let before = cell.word.fetch_add(DONE - u64::from(stage.0), SeqCst);
         if before & FORGOTTEN != 0 {
             self.vacate(number);
-            return Finished::Unwanted;
+            return false;
         }
-        cell.tell(before)
+        if before & WAITED != 0 {
+            cell.wake_waiter();
+        }
+        true
     }
 
     /// Frees a cell whose result is the caller's.

@@ -1,0 +1,36 @@
+use super::*;
+use std::sync::Mutex;
+
+const SET: Owner = Owner(1);
+const DONE: Settled = Settled { end: End::Completed, value: std::ptr::null_mut() };
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<(Key, End)>>);
+
+impl Recipient for Arc<Heard> {
+    fn complete(&self, _completion: Completion, _user_data: *mut c_void, cell: Key, settled: Settled) {
+        self.0.lock().unwrap().push((cell, settled.end));
+    }
+
+    fn discard(&self, _value: *mut c_void) {}
+}
+
+/// A set of so many cells, and what its completions hear.
+fn set_of(capacity: u32) -> (Arc<Deferred>, Arc<Heard>) {
+    let heard = Arc::new(Heard::default());
+    (Deferred::new(SET, capacity, Box::new(heard.clone())).unwrap(), heard)
+}
+
+/// Between a window and a call that may call the completion the set may be quarantined, which would leave a cell that is
+/// done and a completion that nobody calls.
+#[test]
+fn cell_with_a_completion_is_not_ended_where_nobody_can_call_it() {
+    let (set, heard) = set_of(2);
+    let cell = set.acquire().unwrap();
+    set.on_complete(cell, Completion(std::ptr::null()), std::ptr::null_mut()).unwrap();
+    assert_eq!(set.complete_in_window(cell, DONE), None);
+    assert_eq!(set.stats().pending, 1, "it has ended, and nobody was told");
+    set.complete(cell, DONE).unwrap();
+    assert_eq!(*heard.0.lock().unwrap(), [(cell, End::Completed)]);
+    assert_eq!(set.stats().in_use, 0);
+}
