@@ -6515,14 +6515,17 @@ ostler_status ostler_pool_revoke(ostler_pool *pool,
  * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its taps,
  * and the inline code calls the library.
  */
-#define OSTLER_TAP_LAYOUT 1
+#define OSTLER_TAP_LAYOUT 2
 
 /** Idle resources that a tap has room for. */
 #define OSTLER_TAP_ROOM 8
 
 /** A place of a pool for one resource, for ostler_inline.h. */
 typedef struct ostler_slot {
-    /** How often it was leased, shifted by 4, and below that what it is in: 2 leased, 4 idle. */
+    /**
+     * How often it was leased, its name, and in the low four bits its phase: 2 leased, 8 idle in a tap. While it is leased this
+     * is its lease.
+     */
     uint64_t word;
     void *resource;
     /** Since when it is so; odd when the use is measured. */
@@ -6552,12 +6555,10 @@ typedef struct ostler_tap {
     struct ostler_slot *slots;
     /** The borrower of its leases. */
     uint32_t mark;
-    /** The low 16 bits of its leases. */
-    uint32_t salt;
-    /** How many bits of a lease are not the uses of its slot. */
-    uint32_t shift;
     /** How many slots there are. */
     uint32_t capacity;
+    /** What one use more adds to the word of a slot: 2 to the power of how many bits are not the uses. */
+    uint64_t one_use;
     /** The numbers of those that are idle in it. */
     uint32_t idle[8];
     /** The library's own. */

@@ -131,11 +131,11 @@ static inline ostler_status ostler_cursor_rewind_inline(ostler_cursor *cursor, c
     return ostler_cursor_rewind(cursor, mark);
 }
 
-/* The word of a slot, and what is read of the state of a pool. */
+/* The word of a slot, which is its lease while it is leased, and what is read of the state of a pool. */
 #define OSTLER_INLINE_PHASE_ ((uint64_t)15)
 #define OSTLER_INLINE_LEASED_ ((uint64_t)2)
 #define OSTLER_INLINE_AT_HAND_ ((uint64_t)8)
-#define OSTLER_INLINE_USES_SHIFT_ 4
+#define OSTLER_INLINE_SLOT_SHIFT_ 16
 #define OSTLER_INLINE_OPEN_ 1u
 /* One use of a slot in so many goes through the library, which measures it. */
 #define OSTLER_INLINE_MEASURED_ ((uint64_t)255)
@@ -156,12 +156,6 @@ static inline void ostler_tap_leave_(ostler_tap *tap)
     __atomic_store_n(&tap->busy, 0, __ATOMIC_RELEASE);
 }
 
-/* The lease of a slot that was leased so often. */
-static inline uint64_t ostler_tap_lease_(const ostler_tap *tap, uint32_t number, uint64_t word)
-{
-    return ((word >> OSTLER_INLINE_USES_SHIFT_) << tap->shift) | ((uint64_t)number << 16) | tap->salt;
-}
-
 /* Leases what is idle in the tap, which is at it; 0 when nothing is, or the library is to be asked. */
 static inline int ostler_tap_take_(ostler_tap *tap, ostler_lease *lease, void **resource)
 {
@@ -171,14 +165,13 @@ static inline int ostler_tap_take_(ostler_tap *tap, ostler_lease *lease, void **
     const uint32_t number = __atomic_load_n(&tap->idle[left], __ATOMIC_RELAXED);
     ostler_slot *slot = tap->slots + number;
     const uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
-    const uint64_t leased = (word & ~OSTLER_INLINE_PHASE_) + (1u << OSTLER_INLINE_USES_SHIFT_) + OSTLER_INLINE_LEASED_;
-    if ((word & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_AT_HAND_ ||
-        ((word >> OSTLER_INLINE_USES_SHIFT_) & OSTLER_INLINE_MEASURED_) == 0)
+    const uint64_t leased = word + tap->one_use - OSTLER_INLINE_AT_HAND_ + OSTLER_INLINE_LEASED_;
+    if ((word & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_AT_HAND_ || (word & (tap->one_use * OSTLER_INLINE_MEASURED_)) == 0)
         return 0;
     __atomic_store_n(&slot->since_ns, __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED) & ~(uint64_t)1, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->word, leased, __ATOMIC_RELEASE);
     __atomic_store_n(&tap->count, left, __ATOMIC_RELAXED);
-    lease->value = ostler_tap_lease_(tap, number, leased);
+    lease->value = leased;
     *resource = __atomic_load_n(&slot->resource, __ATOMIC_RELAXED);
     return 1;
 }
@@ -186,19 +179,19 @@ static inline int ostler_tap_take_(ostler_tap *tap, ostler_lease *lease, void **
 /* Ends a lease that was taken through the tap, which is at it; 0 when it is none, or the library is to be asked. */
 static inline int ostler_tap_put_(ostler_tap *tap, ostler_lease lease)
 {
-    const uint32_t number = (uint32_t)((lease.value & (((uint64_t)1 << tap->shift) - 1)) >> 16);
+    const uint32_t number = (uint32_t)((lease.value & (tap->one_use - 1)) >> OSTLER_INLINE_SLOT_SHIFT_);
     const uint32_t count = __atomic_load_n(&tap->count, __ATOMIC_RELAXED);
     if (number >= tap->capacity || count >= OSTLER_TAP_ROOM)
         return 0;
     ostler_slot *slot = tap->slots + number;
-    const uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE);
-    if ((word & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_LEASED_ || ostler_tap_lease_(tap, number, word) != lease.value ||
+    if ((lease.value & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_LEASED_ ||
+        __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE) != lease.value ||
         __atomic_load_n(&slot->borrower, __ATOMIC_RELAXED) != tap->mark ||
         __atomic_load_n(&slot->generation, __ATOMIC_RELAXED) != __atomic_load_n(tap->generation, __ATOMIC_RELAXED) ||
         (__atomic_load_n(&slot->since_ns, __ATOMIC_RELAXED) & 1) != 0)
         return 0;
     __atomic_store_n(&slot->since_ns, __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
-    __atomic_store_n(&slot->word, word - OSTLER_INLINE_LEASED_ + OSTLER_INLINE_AT_HAND_, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->word, lease.value - OSTLER_INLINE_LEASED_ + OSTLER_INLINE_AT_HAND_, __ATOMIC_RELEASE);
     __atomic_store_n(&tap->idle[count], number, __ATOMIC_RELAXED);
     __atomic_store_n(&tap->count, count + 1, __ATOMIC_RELEASE);
     return 1;

@@ -64,8 +64,7 @@ const (
 	slotPhase    = 15
 	slotLeased   = 2
 	slotAtHand   = 8
-	slotUse      = 16
-	slotMeasured = 255 * slotUse
+	slotMeasured = 255
 )
 
 // isInline tells whether the tap is one that this code knows and may use.
@@ -87,32 +86,28 @@ func slotOf(words *C.ostler_tap, number uint32) *C.ostler_slot {
 }
 
 func numberOf(words *C.ostler_tap, lease uint64) uint32 {
-	return uint32(lease & (1<<(words.shift&63) - 1) >> 16)
-}
-
-func leaseOf(words *C.ostler_tap, number uint32, word uint64) uint64 {
-	return word/slotUse<<(words.shift&63) | uint64(number)<<16 | uint64(words.salt)
+	return uint32(lease & (uint64(words.one_use) - 1) >> 16)
 }
 
 // borrow leases a slot that is at hand, from the word that it has then; see ostler_tap_take_.
-func borrow(words *C.ostler_tap, slot *C.ostler_slot, number uint32, word uint64) (lease uint64) {
+func borrow(words *C.ostler_tap, slot *C.ostler_slot, word uint64) (lease uint64) {
 	slot.since_ns = C.uint64_t(atomic.LoadUint64((*uint64)(words.tick_ns)) &^ 1)
-	leased := word&^slotPhase + slotUse + slotLeased
-	publish((*uint64)(&slot.word), leased)
-	return leaseOf(words, number, leased)
+	lease = word + uint64(words.one_use) - slotAtHand + slotLeased
+	publish((*uint64)(&slot.word), lease)
+	return lease
 }
 
-// isOwn tells whether a slot with that word has this lease, taken through the tap, and nothing that the library has to look
-// at; see ostler_tap_put_.
-func isOwn(words *C.ostler_tap, slot *C.ostler_slot, number uint32, word, lease uint64) bool {
-	return word&slotPhase == slotLeased && leaseOf(words, number, word) == lease && slot.borrower == words.mark &&
+// isOwn tells whether a slot has this lease, taken through the tap, and nothing that the library has to look at; see
+// ostler_tap_put_.
+func isOwn(words *C.ostler_tap, slot *C.ostler_slot, lease uint64) bool {
+	return lease&slotPhase == slotLeased && atomic.LoadUint64((*uint64)(&slot.word)) == lease && slot.borrower == words.mark &&
 		uint32(slot.generation) == atomic.LoadUint32((*uint32)(words.generation)) && slot.since_ns&1 == 0
 }
 
-// giveBack makes a slot idle again.
-func giveBack(words *C.ostler_tap, slot *C.ostler_slot, word uint64) {
+// giveBack makes the slot of a lease idle again.
+func giveBack(words *C.ostler_tap, slot *C.ostler_slot, lease uint64) {
 	slot.since_ns = C.uint64_t(atomic.LoadUint64((*uint64)(words.tick_ns)))
-	publish((*uint64)(&slot.word), word-slotLeased+slotAtHand)
+	publish((*uint64)(&slot.word), lease-slotLeased+slotAtHand)
 }
 
 // Acquire leases a resource, first of all one that is idle in the tap; else it does as Acquire of the pool. The lease is to
@@ -125,8 +120,8 @@ func (t *Tap[T]) Acquire(ctx context.Context) (Lease[T], error) {
 				number := uint32(words.idle[left])
 				slot := slotOf(words, number)
 				word := atomic.LoadUint64((*uint64)(&slot.word))
-				if word&slotPhase == slotAtHand && word&slotMeasured != 0 {
-					lease, id := borrow(words, slot, number, word), uintptr(slot.resource)
+				if word&slotPhase == slotAtHand && word&(uint64(words.one_use)*slotMeasured) != 0 {
+					lease, id := borrow(words, slot, word), uintptr(slot.resource)
 					words.count = C.uint32_t(left)
 					leave(words)
 					known := &t.known[number%tapKnown]
@@ -168,9 +163,8 @@ func (t *Tap[T]) Release(lease Lease[T]) error {
 			number, count := numberOf(words, uint64(lease.id)), uint32(words.count)
 			if number < uint32(words.capacity) && count < uint32(len(words.idle)) {
 				slot := slotOf(words, number)
-				word := atomic.LoadUint64((*uint64)(&slot.word))
-				if isOwn(words, slot, number, word, uint64(lease.id)) {
-					giveBack(words, slot, word)
+				if isOwn(words, slot, uint64(lease.id)) {
+					giveBack(words, slot, uint64(lease.id))
 					words.idle[count] = C.uint32_t(number)
 					words.count = C.uint32_t(count + 1)
 					leave(words)

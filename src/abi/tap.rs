@@ -18,7 +18,7 @@ use std::mem::offset_of;
 
 /// The layout that ostler_inline.h of this version knows. A library with another one writes another number into its taps,
 /// and the inline code calls the library.
-pub const OSTLER_TAP_LAYOUT: u32 = 1;
+pub const OSTLER_TAP_LAYOUT: u32 = 2;
 
 /// Idle resources that a tap has room for.
 pub const OSTLER_TAP_ROOM: u32 = 8;
@@ -26,7 +26,8 @@ pub const OSTLER_TAP_ROOM: u32 = 8;
 /// A place of a pool for one resource, for ostler_inline.h.
 #[repr(C)]
 pub struct ostler_slot {
-    /// How often it was leased, shifted by 4, and below that what it is in: 2 leased, 4 idle.
+    /// How often it was leased, its name, and in the low four bits its phase: 2 leased, 8 idle in a tap. While it is leased this
+    /// is its lease.
     pub word: u64,
     pub resource: *mut c_void,
     /// Since when it is so; odd when the use is measured.
@@ -55,12 +56,10 @@ pub struct ostler_tap {
     pub slots: *mut ostler_slot,
     /// The borrower of its leases.
     pub mark: u32,
-    /// The low 16 bits of its leases.
-    pub salt: u32,
-    /// How many bits of a lease are not the uses of its slot.
-    pub shift: u32,
     /// How many slots there are.
     pub capacity: u32,
+    /// What one use more adds to the word of a slot: 2 to the power of how many bits are not the uses.
+    pub one_use: u64,
     /// The numbers of those that are idle in it.
     pub idle: [u32; 8],
     /// The library's own.
@@ -82,10 +81,9 @@ const _: () = assert!(
         && offset_of!(ostler_tap, tick_ns) == Tap::OFFSETS[5]
         && offset_of!(ostler_tap, slots) == Tap::OFFSETS[6]
         && offset_of!(ostler_tap, mark) == Tap::OFFSETS[7]
-        && offset_of!(ostler_tap, salt) == Tap::OFFSETS[8]
-        && offset_of!(ostler_tap, shift) == Tap::OFFSETS[9]
-        && offset_of!(ostler_tap, capacity) == Tap::OFFSETS[10]
-        && offset_of!(ostler_tap, idle) == Tap::OFFSETS[11]
+        && offset_of!(ostler_tap, capacity) == Tap::OFFSETS[8]
+        && offset_of!(ostler_tap, one_use) == Tap::OFFSETS[9]
+        && offset_of!(ostler_tap, idle) == Tap::OFFSETS[10]
         && offset_of!(ostler_slot, resource) == Slot::OFFSETS[0]
         && offset_of!(ostler_slot, since_ns) == Slot::OFFSETS[1]
         && offset_of!(ostler_slot, borrower) == Slot::OFFSETS[2]

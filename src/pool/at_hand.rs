@@ -5,7 +5,7 @@
 use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
-use super::slots::{LOOKED_AT, Lease, Phase, PlainSlots, Resource, StaleLease};
+use super::slots::{Lease, Phase, PlainSlots, Resource, StaleLease};
 use super::stack::Chain;
 use crate::base::pockets::{Place, Places, Pocket, Puttable, Window};
 use crate::base::thread::{self, Caller, ThreadRecord};
@@ -57,7 +57,7 @@ impl Pool {
     /// Leases what the caller has taken from where it was at hand, when it is fit.
     #[inline(always)]
     pub(super) fn lease_at_hand(&self, number: u32, demand: Demand) -> Option<(Lease, Resource)> {
-        if self.slots.get(number).uses().is_multiple_of(LOOKED_AT) {
+        if self.slots.is_looked_at(number) {
             self.note_peak(self.idle.depth());
         }
         match self.fault_of(number) {

@@ -73,9 +73,8 @@ impl Patience {
     /// Whether what was seen lies there as it did. Else there is something else to be seen.
     fn look(&mut self, pool: &Pool) -> bool {
         let lies_there = |number| {
-            let slot = pool.slots.get(number);
-            let uses = slot.uses();
-            (slot.phase() == Phase::AtHand).then_some(Seen { number, uses })
+            let uses = pool.slots.uses(number);
+            (pool.slots.get(number).phase() == Phase::AtHand).then_some(Seen { number, uses })
         };
         let now = self.seen.as_ref().and_then(|seen| lies_there(seen.number));
         if now.as_ref().map(|now| now.uses) == self.seen.as_ref().map(|seen| seen.uses) && now.is_some() {

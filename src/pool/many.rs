@@ -82,14 +82,12 @@ impl Pool {
             return false;
         }
         let slots = self.plain_slots(demand.borrower);
-        let mut is_current = true;
         // The numbers stand in the leases until those are made of them.
-        let popped = self.idle.pop_all(leases.len(), |place, number| {
-            leases[place] = Lease(number.into());
-            is_current = (place == 0 || is_current) && slots.is_current(number);
-        });
+        let popped = self.idle.pop_all(leases.len(), |place, number| leases[place] = Lease(number.into()));
         let Some(left) = popped else { return false };
-        if !is_current || (self.wears && leases.iter().any(|number| self.wear_of(number.0 as u32).is_some())) {
+        if !slots.are_current(leases)
+            || (self.wears && leases.iter().any(|number| self.wear_of(number.0 as u32).is_some()))
+        {
             // Worn out, or of an earlier generation: back through the ordinary ways, which sort that out.
             for number in leases.iter().map(|number| number.0 as u32) {
                 match self.wear_of(number) {

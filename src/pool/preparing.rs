@@ -201,7 +201,7 @@ impl Pool {
     #[inline(always)]
     pub(super) fn begin_lease(&self, number: u32, demand: Demand) -> (Lease, Resource) {
         let slot = self.slots.get(number);
-        let is_measured = slot.uses().is_multiple_of(MEASURED_USES);
+        let is_measured = self.slots.uses(number).is_multiple_of(MEASURED_USES);
         let since_ns = if is_measured { clock::now_ns() | 1 } else { self.housekeeper.tick_ns() & !1 };
         let resource = slot.resource();
         let is_ordinary = self.reserve.is_there() && demand.is_ordinary();

@@ -64,14 +64,14 @@ const PHASES: [Phase; 9] = [
     Phase::AtHand,
 ];
 
-// The word of a slot: uses:60 | phase:4. A lease: the low bits of uses | slot | salt:16, of which the slot takes as few bits
-// as it needs: a pool of 16 has 44 for the uses, which last for days of nothing but leasing.
-const USES_SHIFT: u32 = 4;
-/// One in so many uses of what is at hand is looked at for the peak, which needs a look at every thread.
-pub const LOOKED_AT: u64 = 64;
+// The word of a slot: uses | slot | salt:12 | phase:4, of which the slot takes as few bits as it needs: a pool of 16 has 44
+// for the uses, which last for days of nothing but leasing. A lease is the word of its slot while that is leased.
 const PHASE: u64 = 0xf;
-const SALT_BITS: u32 = 16;
-const SALT_MASK: u64 = (1 << SALT_BITS) - 1;
+const SALT_SHIFT: u32 = 4;
+const SALT_MASK: u64 = 0xfff;
+const SLOT_SHIFT: u32 = 16;
+/// One in so many uses of what is at hand is looked at for the peak, which needs a look at every thread.
+const LOOKED_AT: u64 = 64;
 
 /// What one who popped a number of an idle slot has then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub enum Hold {
 /// A place for one resource, half a cache line.
 #[repr(C, align(32))]
 pub struct Slot {
-    /// How often it was leased, and its phase.
+    /// How often it was leased, its name and its phase.
     word: AtomicU64,
     resource: AtomicPtr<c_void>,
     /// Since when it is idle, or leased, as exactly as the pool needs it. Of a lease: 0 when nobody looked at the clock,
@@ -154,12 +154,6 @@ impl Slot {
 
     pub fn resource(&self) -> Resource {
         Resource(self.resource.load(Relaxed))
-    }
-
-    /// How often it was leased.
-    #[inline]
-    pub fn uses(&self) -> u64 {
-        self.word.load(Relaxed) >> USES_SHIFT
     }
 
     pub fn borrower(&self) -> Borrower {
@@ -277,33 +271,46 @@ pub struct Memory {
 /// How the leases of a pool name its slots.
 #[derive(Clone, Copy)]
 struct Names {
-    salt: u64,
-    /// What one use more adds to a lease: 2 to the power of how many bits are not its uses. A multiplication leaves the register
-    /// alone that a shift would need.
+    /// How many bits of a word are not its uses.
+    shift: u32,
+    /// What one use more adds to a word.
     one_use: u64,
 }
 
 impl Names {
-    #[inline(always)]
-    fn lease_of(self, number: u32, uses: u64) -> Lease {
-        Lease(uses.wrapping_mul(self.one_use) | (u64::from(number) << SALT_BITS) | self.salt)
+    fn of(slots: u32) -> Self {
+        let shift = SLOT_SHIFT + u32::BITS - slots.saturating_sub(1).leading_zeros();
+        Self { shift, one_use: 1 << shift }
     }
 
-    /// The slot that a good lease names, and its word.
     #[inline(always)]
-    fn find(self, slots: &[Slot], lease: Lease) -> Option<(u32, &Slot, u64)> {
-        let named = lease.0 & (self.one_use - (1 << SALT_BITS));
-        let number = (named >> SALT_BITS) as u32;
+    fn number_of(self, lease: Lease) -> u32 {
+        ((lease.0 & (self.one_use - 1)) >> SLOT_SHIFT) as u32
+    }
+
+    /// The slot that a good lease names.
+    #[inline(always)]
+    fn find(self, slots: &[Slot], lease: Lease) -> Option<(u32, &Slot)> {
+        let number = self.number_of(lease);
         let slot = slots.get(number as usize)?;
-        let word = slot.word.load(Acquire);
-        // `lease_of` and the phase in one: any other phase than this leaves bits that make it no lease of this slot.
-        let uses = word.wrapping_sub(Phase::Leased as u64).wrapping_mul(self.one_use >> USES_SHIFT);
-        (uses ^ named ^ self.salt == lease.0).then_some((number, slot, word))
+        let is_good = lease.0 & PHASE == Phase::Leased as u64 && slot.word.load(Acquire) == lease.0;
+        is_good.then_some((number, slot))
+    }
+
+    /// The word of a slot that had this one in that phase, when it is leased once more.
+    #[inline(always)]
+    fn leased(self, word: u64, phase: Phase) -> u64 {
+        word.wrapping_add(self.one_use) - phase as u64 + Phase::Leased as u64
+    }
+
+    #[inline(always)]
+    fn is_looked_at(self, word: u64) -> bool {
+        word & (self.one_use * (LOOKED_AT - 1)) == 0
     }
 }
 
-/// The slots as one borrower uses them while there is nothing to look at, in its window. What such a use
-/// reads is read where it is needed, which leaves the registers to others.
+/// The slots as one borrower uses them while there is nothing to look at, in its window. What a single use reads is read
+/// where it is needed, which leaves the registers to others; a loop reads it once.
 #[derive(Clone, Copy)]
 pub struct PlainSlots<'a> {
     slots: &'a [Slot],
@@ -319,16 +326,27 @@ impl PlainSlots<'_> {
     /// looked at.
     #[inline(always)]
     pub fn begin_lease(self, number: u32, phase: Phase) -> Option<(Lease, Resource)> {
+        self.begin_lease_at(number, phase, *self.names, || self.now_ns.load(Relaxed))
+    }
+
+    #[inline(always)]
+    fn begin_lease_at(
+        self,
+        number: u32,
+        phase: Phase,
+        names: Names,
+        now_ns: impl Fn() -> u64,
+    ) -> Option<(Lease, Resource)> {
         let slot = self.slots.get(number as usize)?;
         let word = slot.word.load(Relaxed);
-        if word & PHASE != phase as u64 || (word >> USES_SHIFT).is_multiple_of(LOOKED_AT) {
+        if word & PHASE != phase as u64 || names.is_looked_at(word) {
             return None;
         }
         slot.borrower.store(self.borrower, Relaxed);
-        slot.since_ns.store(self.now_ns.load(Relaxed) & !1, Relaxed);
-        let leased = word - phase as u64 + (1 << USES_SHIFT) + Phase::Leased as u64;
+        slot.since_ns.store(now_ns() & !1, Relaxed);
+        let leased = names.leased(word, phase);
         slot.word.store(leased, Release);
-        Some((self.names.lease_of(number, leased >> USES_SHIFT), Resource(slot.resource.load(Relaxed))))
+        Some((Lease(leased), Resource(slot.resource.load(Relaxed))))
     }
 
     /// Leases the first of these slots of the caller's, whose numbers stand in the leases, as long as none is to be looked
@@ -336,9 +354,10 @@ impl PlainSlots<'_> {
     // A loop of its own, which has the registers for itself; so has the next.
     #[inline(never)]
     pub fn begin_leases(self, leases: &mut [Lease], resources: &mut [Resource]) -> usize {
+        let (names, now_ns) = (*self.names, self.now_ns.load(Relaxed));
         let places = leases.iter_mut().zip(resources.iter_mut());
         let leased = places.map_while(|(lease, resource)| {
-            (*lease, *resource) = self.begin_lease(lease.0 as u32, Phase::Idle)?;
+            (*lease, *resource) = self.begin_lease_at(lease.0 as u32, Phase::Idle, names, || now_ns)?;
             Some(())
         });
         leased.count()
@@ -347,32 +366,54 @@ impl PlainSlots<'_> {
     /// Ends the first of these as long as there is nothing to look at, and puts their slots on that chain, idle; tells how
     /// many.
     #[inline(never)]
-    pub fn end_leases(self, leases: &[Lease], stack: &Stack, mut chain: Chain) -> (usize, Chain) {
-        let ended = leases.iter().map_while(|lease| self.end_lease(*lease, Phase::Idle));
-        (ended.inspect(|number| stack.link(&mut chain, *number)).count(), chain)
+    pub fn end_leases(self, leases: &[Lease], stack: &Stack, chain: Chain) -> (usize, Chain) {
+        let (names, generation, now_ns) = (*self.names, self.generation.load(Relaxed), self.now_ns.load(Relaxed));
+        let Some(links) = stack.links(self.slots.len()) else { return (0, chain) };
+        let mut top = chain.top();
+        let ended = leases.iter().map_while(|lease| {
+            let number = self.end_lease_at(*lease, Phase::Idle, names, || generation, || now_ns)?;
+            links[number as usize].store(top, Relaxed);
+            top = number;
+            Some(())
+        });
+        let count = ended.count();
+        let first = leases.first().map_or(top, |lease| names.number_of(*lease));
+        (count, chain.with_more_on_top(top, first, count as u32))
     }
 
-    /// Whether the resource of a slot may be leased, as far as its generation tells.
-    #[inline(always)]
-    pub fn is_current(self, number: u32) -> bool {
-        self.slots
-            .get(number as usize)
-            .is_some_and(|slot| slot.generation.load(Relaxed) == self.generation.load(Relaxed))
+    /// Whether the resources of the slots whose numbers stand in these leases may be leased, as far as their generation tells.
+    pub fn are_current(self, numbers: &[Lease]) -> bool {
+        let generation = self.generation.load(Relaxed);
+        let is_current = |slot: &Slot| slot.generation.load(Relaxed) == generation;
+        numbers.iter().all(|number| self.slots.get(number.0 as usize).is_some_and(is_current))
     }
 
     /// Ends a lease of the borrower's, unless there is something to look at: its slot is in that phase from now on, and the
     /// caller puts the number where it belongs.
     #[inline(always)]
     pub fn end_lease(self, lease: Lease, phase: Phase) -> Option<u32> {
-        let (number, slot, word) = self.names.find(self.slots, lease)?;
+        let (generation, now_ns) = (|| self.generation.load(Relaxed), || self.now_ns.load(Relaxed));
+        self.end_lease_at(lease, phase, *self.names, generation, now_ns)
+    }
+
+    #[inline(always)]
+    fn end_lease_at(
+        self,
+        lease: Lease,
+        phase: Phase,
+        names: Names,
+        generation: impl Fn() -> u32,
+        now_ns: impl Fn() -> u64,
+    ) -> Option<u32> {
+        let (number, slot) = names.find(self.slots, lease)?;
         let is_plain = slot.borrower.load(Relaxed) == self.borrower
-            && slot.generation.load(Relaxed) == self.generation.load(Relaxed)
+            && slot.generation.load(Relaxed) == generation()
             && slot.since_ns.load(Relaxed) & 1 == 0;
         if !is_plain {
             return None;
         }
-        slot.since_ns.store(self.now_ns.load(Relaxed), Relaxed);
-        slot.word.store(word - Phase::Leased as u64 + phase as u64, Release);
+        slot.since_ns.store(now_ns(), Relaxed);
+        slot.word.store(lease.0 - Phase::Leased as u64 + phase as u64, Release);
         Some(number)
     }
 }
@@ -392,8 +433,9 @@ impl Slots {
     pub fn new(count: u32, memory: Memory) -> Result<Self, OutOfMemory> {
         static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let mut slots = alloc::try_vec(count as usize)?;
-        slots.extend((0..count).map(|_| Slot {
-            word: AtomicU64::new(0),
+        let salt = (SALT.fetch_add(1, Relaxed) & SALT_MASK) << SALT_SHIFT;
+        slots.extend((0..u64::from(count)).map(|number| Slot {
+            word: AtomicU64::new((number << SLOT_SHIFT) | salt | Phase::Vacant as u64),
             resource: AtomicPtr::new(std::ptr::null_mut()),
             since_ns: AtomicU64::new(0),
             borrower: AtomicU32::new(0),
@@ -404,17 +446,12 @@ impl Slots {
             numbers.resize_with(numbers.capacity(), AtomicU64::default);
             Ok(numbers)
         };
-        let shift = SALT_BITS + u32::BITS - count.saturating_sub(1).leading_zeros();
         Ok(Self {
             slots,
             uses_before: one_each(memory.uses)?,
             expires_ns: one_each(memory.lifetimes)?,
             tags: one_each(memory.tags)?,
-            names: Names {
-                // Never 0, so that no lease is.
-                salt: SALT.fetch_add(1, Relaxed) % SALT_MASK + 1,
-                one_use: 1 << shift,
-            },
+            names: Names::of(count),
         })
     }
 
@@ -423,15 +460,27 @@ impl Slots {
         let slot = self.get(number);
         slot.resource.store(resource.0, Release);
         slot.generation.store(life.generation, Relaxed);
-        note(&self.uses_before, number, slot.uses());
+        note(&self.uses_before, number, self.uses(number));
         note(&self.expires_ns, number, life.expires_ns);
         self.set_tag(number, 0);
+    }
+
+    /// How often a slot was leased.
+    #[inline]
+    pub fn uses(&self, number: u32) -> u64 {
+        self.get(number).word.load(Relaxed) >> self.names.shift
+    }
+
+    /// Whether the use of what is at hand is one to be looked at.
+    #[inline]
+    pub fn is_looked_at(&self, number: u32) -> bool {
+        self.names.is_looked_at(self.get(number).word.load(Relaxed))
     }
 
     /// How often the resource of a slot was leased.
     pub fn uses_of_resource(&self, number: u32) -> u64 {
         // Somebody who does not own the slot may see the one without the other.
-        self.get(number).uses().saturating_sub(noted(&self.uses_before, number).unwrap_or(0))
+        self.uses(number).saturating_sub(noted(&self.uses_before, number).unwrap_or(0))
     }
 
     pub fn expires_ns(&self, number: u32) -> u64 {
@@ -448,10 +497,10 @@ impl Slots {
         note(&self.tags, number, tag);
     }
 
-    /// For code outside of the library that leases as this does: where the slots are, how many, and the low bits of a lease
-    /// that are not the slot, with how many bits those and the slot have together.
-    pub fn published(&self) -> (*const Slot, u32, u64, u32) {
-        (self.slots.as_ptr(), self.slots.len() as u32, self.names.salt, self.names.one_use.trailing_zeros())
+    /// For code outside of the library that leases as this does: where the slots are, how many, and what one use more adds to a
+    /// word.
+    pub fn published(&self) -> (*const Slot, u32, u64) {
+        (self.slots.as_ptr(), self.slots.len() as u32, self.names.one_use)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
@@ -471,9 +520,9 @@ impl Slots {
         let flag = if borrower.is_ordinary { ORDINARY } else { 0 };
         slot.borrower.store(borrower.number | flag, Relaxed);
         slot.since_ns.store(borrower.since_ns, Relaxed);
-        let uses = slot.uses() + 1;
-        slot.word.store((uses << USES_SHIFT) | Phase::Leased as u64, Release);
-        self.names.lease_of(number, uses)
+        let leased = (slot.word.load(Relaxed) & !PHASE).wrapping_add(self.names.one_use) | Phase::Leased as u64;
+        slot.word.store(leased, Release);
+        Lease(leased)
     }
 
     /// The slots that are leased at this moment, each with its number and its lease.
@@ -485,16 +534,14 @@ impl Slots {
     pub fn lease_in(&self, number: u32) -> Option<(Lease, &Slot)> {
         let slot = self.get(number);
         let word = slot.word.load(Acquire);
-        let is_leased = word & PHASE == Phase::Leased as u64;
-        is_leased.then(|| (self.names.lease_of(number, word >> USES_SHIFT), slot))
+        (word & PHASE == Phase::Leased as u64).then_some((Lease(word), slot))
     }
 
     /// Ends a lease: of several who try one gets the slot, in `RETURNING`.
     #[inline]
     pub fn end_lease(&self, lease: Lease) -> Result<u32, StaleLease> {
-        let (number, slot, leased) = self.find(lease)?;
-        let returning = leased - Phase::Leased as u64 + Phase::Returning as u64;
-        match slot.word.compare_exchange(leased, returning, AcqRel, Relaxed) {
+        let (number, slot) = self.find(lease)?;
+        match slot.word.compare_exchange(lease.0, returning(lease), AcqRel, Relaxed) {
             Ok(_) => Ok(number),
             Err(_) => Err(StaleLease { lease: lease.0 }),
         }
@@ -503,11 +550,11 @@ impl Slots {
     /// Ends a lease of that borrower, while nobody else ends one of its. Nothing when it is another's.
     #[inline]
     pub fn end_own_lease(&self, lease: Lease, borrower: u32) -> Result<Option<u32>, StaleLease> {
-        let (number, slot, leased) = self.find(lease)?;
+        let (number, slot) = self.find(lease)?;
         if slot.borrower.load(Relaxed) != borrower {
             return Ok(None);
         }
-        slot.word.store(leased - Phase::Leased as u64 + Phase::Returning as u64, Release);
+        slot.word.store(returning(lease), Release);
         Ok(Some(number))
     }
 
@@ -517,17 +564,22 @@ impl Slots {
     }
 
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {
-        let (_, slot, leased) = self.find(lease)?;
+        let (_, slot) = self.find(lease)?;
         // Acquire, so that the word is looked at after it: a lease that is good then was good when this was read.
         let resource = Resource(slot.resource.load(Acquire));
-        if slot.word.load(Acquire) == leased { Ok(resource) } else { Err(StaleLease { lease: lease.0 }) }
+        if slot.word.load(Acquire) == lease.0 { Ok(resource) } else { Err(StaleLease { lease: lease.0 }) }
     }
 
-    /// The slot that a good lease names, and its word.
+    /// The slot that a good lease names.
     #[inline]
-    fn find(&self, lease: Lease) -> Result<(u32, &Slot, u64), StaleLease> {
+    fn find(&self, lease: Lease) -> Result<(u32, &Slot), StaleLease> {
         self.names.find(&self.slots, lease).ok_or(StaleLease { lease: lease.0 })
     }
+}
+
+/// The word of a slot whose lease ends.
+fn returning(lease: Lease) -> u64 {
+    lease.0 - Phase::Leased as u64 + Phase::Returning as u64
 }
 
 fn note(numbers: &[AtomicU64], number: u32, value: u64) {

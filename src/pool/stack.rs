@@ -26,6 +26,19 @@ impl Chain {
     pub fn of(top: u32, bottom: u32, count: u32) -> Self {
         Self { top, bottom, count }
     }
+
+    /// The number on top; what it is of an empty one means nothing.
+    pub fn top(&self) -> u32 {
+        self.top
+    }
+
+    /// The same with so many more, of which the first was laid on its top and that one is on top of all.
+    pub fn with_more_on_top(self, top: u32, first: u32, count: u32) -> Self {
+        if count == 0 {
+            return self;
+        }
+        Self { top, bottom: if self.count == 0 { first } else { self.bottom }, count: self.count + count }
+    }
 }
 
 /// What lies below each number: of all stacks that share it a number is on one at most.
@@ -79,6 +92,11 @@ impl Stack {
         self.push_chain(Chain { top: slot, bottom: slot, count: 1 });
     }
 
+    /// The links of the numbers below `count`, each of which says on what a number of the caller's lies.
+    pub fn links(&self, count: usize) -> Option<&[AtomicU32]> {
+        self.links.below.get(..count)
+    }
+
     /// What lies beneath a number, there or in what was taken from there and is the caller's.
     #[inline]
     pub fn beneath(&self, slot: u32) -> u32 {
@@ -130,16 +148,17 @@ impl Stack {
     /// when another thread was faster. Tells how many are left.
     #[inline]
     pub fn pop_all(&self, count: usize, mut each: impl FnMut(usize, u32)) -> Option<u32> {
+        let links = self.links.below.as_slice();
         let mut head = self.head.load(SeqCst);
         loop {
             let left = ((head >> DEPTH_SHIFT) & FIELD).checked_sub(count as u64)?;
-            let mut next = head & FIELD;
+            let mut next = (head & FIELD) as u32;
             for place in 0..count {
-                each(place, next as u32);
+                each(place, next);
                 // A link that another thread changes meanwhile may lead anywhere; the exchange below then fails.
-                next = self.links.below(next as u32).map_or(NONE, |below| u64::from(below.load(Relaxed)));
+                next = links.get(next as usize).map_or(NONE as u32, |below| below.load(Relaxed));
             }
-            let popped = (head & !((1 << TAG_SHIFT) - 1)) | (left << DEPTH_SHIFT) | (next & FIELD);
+            let popped = (head & !((1 << TAG_SHIFT) - 1)) | (left << DEPTH_SHIFT) | (u64::from(next) & FIELD);
             match self.head.compare_exchange_weak(head, popped, SeqCst, SeqCst) {
                 Ok(_) => return Some(left as u32),
                 Err(newer) => head = newer,

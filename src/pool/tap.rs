@@ -10,7 +10,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// The layout that inline code of this version knows. 0 sends every call into the library.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 /// Idle resources that a tap has room for.
 pub const ROOM: usize = 8;
 
@@ -28,11 +28,9 @@ pub struct Tap {
     slots: AtomicPtr<Slot>,
     /// What stands in its leases as their borrower.
     mark: AtomicU32,
-    /// The low bits of its leases.
-    salt: AtomicU32,
-    /// How many bits of a lease are not its uses.
-    shift: AtomicU32,
     capacity: AtomicU32,
+    /// What one use more adds to the word of a slot.
+    one_use: AtomicU64,
     idle: [AtomicU32; ROOM],
     /// The thread that was last in the library with it.
     thread: AtomicU32,
@@ -48,7 +46,7 @@ pub struct Published {
 
 impl Tap {
     /// Where the fields lie that inline code uses, the layout first.
-    pub const OFFSETS: [usize; 12] = [
+    pub const OFFSETS: [usize; 11] = [
         offset_of!(Self, count),
         offset_of!(Self, busy),
         offset_of!(Self, pool),
@@ -57,15 +55,14 @@ impl Tap {
         offset_of!(Self, tick_ns),
         offset_of!(Self, slots),
         offset_of!(Self, mark),
-        offset_of!(Self, salt),
-        offset_of!(Self, shift),
         offset_of!(Self, capacity),
+        offset_of!(Self, one_use),
         offset_of!(Self, idle),
     ];
 
     /// Makes it a tap of that pool, empty, with this number among all taps. What it points to must outlive it.
     pub fn set_up(&self, number: u32, pool: &Published, slots: &Slots) {
-        let (first, capacity, salt, shift) = slots.published();
+        let (first, capacity, one_use) = slots.published();
         self.count.store(0, Relaxed);
         self.pool.store(pool.owner.0, Relaxed);
         self.state.store(pool.state.cast_mut(), Relaxed);
@@ -73,9 +70,8 @@ impl Tap {
         self.tick_ns.store(pool.tick_ns.cast_mut(), Relaxed);
         self.slots.store(first.cast_mut(), Relaxed);
         self.mark.store(OF_TAP | number, Relaxed);
-        self.salt.store(salt as u32, Relaxed);
-        self.shift.store(shift, Relaxed);
         self.capacity.store(capacity, Relaxed);
+        self.one_use.store(one_use, Relaxed);
     }
 
     /// Whether the host's code may go on by itself, or calls the library each time.
