@@ -9,6 +9,7 @@
 //! - [`turns`]: an acquire in two steps, between which its host waits in its own way.
 //! - [`many`]: the same for many at once.
 //! - [`life`]: what becomes of a resource between its leases, and what is done to all of them at once.
+//! - [`closing`]: the end of all of them.
 //! - [`resize`]: the bounds, and their change.
 //! - [`slots`]: where resources live, and the leases that name them.
 //! - [`stack`], [`shelf`], [`by_node`], [`idle`]: the lock-free sets of slot numbers, one for all or one for each node.
@@ -38,6 +39,7 @@ mod borrowers;
 mod breaker;
 mod by_node;
 pub mod cells;
+mod closing;
 mod config;
 mod creators;
 mod deferred;
@@ -71,11 +73,12 @@ mod waiting;
 
 pub use attendant::{Acquired, Begun, Hearer, Outcome};
 pub use borrowers::LeaseInfo;
+pub use closing::{CloseError, Left};
 pub use config::{Affinity, IdleOrder, PoolConfig};
 pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};
 pub use demand::Demand;
 pub use events::Event;
-pub use life::{CloseError, Left, WarmError};
+pub use life::WarmError;
 pub use numbers::{PoolStats, PoolTimes};
 pub use pool::{CreateError, Factory, Pool};
 pub use reclaim::RevokeError;
