@@ -304,10 +304,12 @@ TEST(load_that_fails_tells_its_words_and_is_tried_again)
 {
     struct stable stable = {.refusals = 1, .unloaded = TALLY_INIT};
     ostler_orchestrator *orchestrator = make_orchestrator();
+    freeze();
     ostler_model *model = make_model(orchestrator, plain_model_config(), stable_callbacks(), &stable);
     AWAIT(model_stats(model).load_failures == 1);
     CHECK_STATUS(ostler_model_wait_ready(model, OSTLER_FOREVER, NULL), OSTLER_E_LOAD_FAILED);
     CHECK_STR_CONTAINS(ostler_last_error_message(), "no model file");
+    thaw();
     ostler_status status;
     while ((status = ostler_model_wait_ready(model, OSTLER_FOREVER, NULL)) == OSTLER_E_LOAD_FAILED)
         sched_yield();

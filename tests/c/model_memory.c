@@ -1,5 +1,6 @@
 /* Model: what its workers hold is charged while they are warm, limits them, and goes when memory runs short. */
 #include "stalls.h"
+#include "frozen.h"
 #include "governed.h"
 
 enum { WORKER_BYTES = 1 << 20 };
@@ -74,9 +75,12 @@ TEST(worker_that_cannot_load_is_not_charged)
     ostler_orchestrator *orchestrator = make_orchestrator();
     ostler_model_callbacks callbacks = plain_model_callbacks();
     callbacks.load = refuse_to_load;
+    /* It is not tried again. */
+    freeze();
     ostler_model *model = make_model(orchestrator, config_with(1, 1), callbacks, NULL);
     CHECK_STATUS(ostler_model_wait_ready(model, OSTLER_FOREVER, NULL), OSTLER_E_LOAD_FAILED);
     CHECK_EQ(governor_stats().held_bytes, before);
+    thaw();
     CHECK_STATUS(ostler_orchestrator_destroy(orchestrator), OSTLER_OK);
 }
 
