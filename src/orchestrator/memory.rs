@@ -42,7 +42,7 @@ impl Model {
             return Ok(());
         }
         let reclaimer: Weak<Self> = Arc::downgrade(self);
-        reclaim::register(reclaimer)
+        reclaim::register::<Self>(self.owner(), reclaimer)
     }
 }
 

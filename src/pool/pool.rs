@@ -201,7 +201,7 @@ impl Pool {
         }
         if self.config.resource_bytes > 0 {
             let reclaimer: Weak<Pool> = Arc::downgrade(self);
-            reclaim::register(reclaimer)?;
+            reclaim::register::<Self>(self.owner, reclaimer)?;
             let census: Weak<Pool> = Arc::downgrade(self);
             census::register(census)?;
         }

@@ -243,7 +243,7 @@ impl Arena {
             last_used_ns: AtomicU64::new(clock::now_ns()),
         })?;
         let reclaimer: Weak<Self> = Arc::downgrade(&arena);
-        reclaimers::register(reclaimer)?;
+        reclaimers::register::<Self>(owner, reclaimer)?;
         Ok(arena)
     }
 

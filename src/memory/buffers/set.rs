@@ -160,7 +160,7 @@ impl Buffers {
         // The first chunk comes now, so that what cannot be had is said at once.
         set.map(0)?;
         let reclaimer: Weak<dyn Reclaimer> = Arc::downgrade(&(set.clone() as Arc<dyn Reclaimer>));
-        reclaim::register(reclaimer)?;
+        reclaim::register::<Self>(owner, reclaimer)?;
         let census: Weak<dyn Census> = Arc::downgrade(&(set.clone() as Arc<dyn Census>));
         census::register(census)?;
         set.account.let_inspect(inspector::<Self>(owner));

@@ -4,7 +4,8 @@
 use super::account::{Account, Holder};
 use super::root;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::{Name, clock, log, panics};
+use crate::base::handles::{self, Handled};
+use crate::base::{Name, Owner, clock, log, panics};
 use crate::memory::kernel;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
@@ -53,14 +54,42 @@ pub trait Reclaimer: Send + Sync {
 /// Who can be asked; the dead are forgotten when the next one comes.
 static RECLAIMERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
+#[derive(Clone)]
 struct Known {
     /// Tells those apart that are the same in every other way.
     serial: u64,
     reclaimer: Weak<dyn Reclaimer>,
+    /// The object that it belongs to, and how that is pinned.
+    owner: Owner,
+    while_pinned: fn(Owner, &mut dyn FnMut()),
 }
 
-/// Makes an object one that is asked when memory runs short, for as long as it lives.
-pub fn register(reclaimer: Weak<dyn Reclaimer>) -> Result<(), OutOfMemory> {
+impl Known {
+    /// Shows it while its object is pinned: a destroy waits for that, so that no share is left when it returns.
+    fn show(&self, show: impl FnOnce(&dyn Reclaimer)) {
+        let mut show = Some(show);
+        (self.while_pinned)(self.owner, &mut || {
+            if let (Some(reclaimer), Some(show)) = (self.reclaimer.upgrade(), show.take()) {
+                show(&*reclaimer);
+            }
+        });
+    }
+}
+
+/// Makes what belongs to an object one that is asked when memory runs short, for as long as both live.
+pub fn register<T: Handled>(owner: Owner, reclaimer: Weak<dyn Reclaimer>) -> Result<(), OutOfMemory> {
+    add(reclaimer, owner, |owner, body| {
+        if let Ok(_pin) = handles::pin::<T>(owner.0) {
+            body();
+        }
+    })
+}
+
+fn add(
+    reclaimer: Weak<dyn Reclaimer>,
+    owner: Owner,
+    while_pinned: fn(Owner, &mut dyn FnMut()),
+) -> Result<(), OutOfMemory> {
     static SERIALS: AtomicU64 = AtomicU64::new(1);
     let serial = SERIALS.fetch_add(1, Relaxed);
     let mut list = RECLAIMERS.lock();
@@ -68,21 +97,16 @@ pub fn register(reclaimer: Weak<dyn Reclaimer>) -> Result<(), OutOfMemory> {
         list.retain(|known| known.reclaimer.strong_count() > 0);
     }
     alloc::try_reserve_one(&mut list)?;
-    list.push(Known { serial, reclaimer });
+    list.push(Known { serial, reclaimer, owner, while_pinned });
     Ok(())
 }
 
-/// Shows everybody who can be asked, one at a time, so that one whose last share this is ends outside the lock.
-fn each(mut each: impl FnMut(u64, Arc<dyn Reclaimer>)) {
+/// Shows everybody who can be asked, one at a time and outside the lock.
+fn each(mut each: impl FnMut(&Known, &dyn Reclaimer)) {
     let mut place = 0;
     loop {
-        let (serial, reclaimer) = match RECLAIMERS.lock().get(place) {
-            Some(known) => (known.serial, known.reclaimer.upgrade()),
-            None => return,
-        };
-        if let Some(reclaimer) = reclaimer {
-            each(serial, reclaimer);
-        }
+        let Some(known) = RECLAIMERS.lock().get(place).cloned() else { return };
+        known.show(|reclaimer| each(&known, reclaimer));
         place += 1;
     }
 }
@@ -133,8 +157,8 @@ impl Suggestion {
 pub fn suggestions() -> Result<Vec<Suggestion>, OutOfMemory> {
     let mut list = alloc::try_vec(RECLAIMERS.lock().len())?;
     let mut refused = None;
-    each(|serial, reclaimer| {
-        let suggestion = Suggestion::of(serial, &*reclaimer);
+    each(|known, reclaimer| {
+        let suggestion = Suggestion::of(known.serial, reclaimer);
         match alloc::try_reserve_one(&mut list) {
             _ if suggestion.bytes == 0 => {}
             Ok(()) => list.push(suggestion),
@@ -204,11 +228,14 @@ pub fn reclaim(wanted: u64, up_to: ReclaimKind, mut told: impl FnMut(&Reclaimed)
         && let Some(next) = Few::after(last, up_to)
     {
         last = next.last_order();
-        for (reclaimer, from) in next.in_order() {
+        for (known, from) in next.in_order() {
             if freed >= wanted {
                 break;
             }
-            let one = ask(reclaimer, from, wanted - freed);
+            let mut asked = None;
+            known.show(|reclaimer| asked = Some(ask(reclaimer, from, wanted - freed)));
+            // Or it was destroyed meanwhile.
+            let Some(one) = asked else { continue };
             freed = freed.saturating_add(one.freed.max(one.claimed.min(one.resident)));
             told(&one);
         }
@@ -235,27 +262,27 @@ const FEW: usize = 16;
 /// The first in order of those that come after another.
 #[derive(Default)]
 struct Few {
-    list: [Option<(Arc<dyn Reclaimer>, Suggestion)>; FEW],
+    list: [Option<(Known, Suggestion)>; FEW],
 }
 
 impl Few {
     /// `None`: there is nobody left.
     fn after(last: Option<Order>, up_to: ReclaimKind) -> Option<Self> {
         let mut few = Self::default();
-        each(|serial, reclaimer| {
-            let suggestion = Suggestion::of(serial, &*reclaimer);
+        each(|known, reclaimer| {
+            let suggestion = Suggestion::of(known.serial, reclaimer);
             let is_next = last.is_none_or(|last| suggestion.order() > last);
             if is_next && suggestion.kind <= up_to && suggestion.bytes > 0 {
-                few.insert((reclaimer, suggestion));
+                few.insert((known.clone(), suggestion));
             }
         });
         few.list.first()?.is_some().then_some(few)
     }
 
-    fn insert(&mut self, entry: (Arc<dyn Reclaimer>, Suggestion)) {
+    fn insert(&mut self, entry: (Known, Suggestion)) {
         let mut next = Some(entry);
         for place in &mut self.list {
-            let order = |entry: &Option<(Arc<dyn Reclaimer>, Suggestion)>| entry.as_ref().map(|(_, from)| from.order());
+            let order = |entry: &Option<(Known, Suggestion)>| entry.as_ref().map(|(_, from)| from.order());
             if place.is_none() || order(&next) < order(place) {
                 std::mem::swap(place, &mut next);
             }
@@ -265,8 +292,8 @@ impl Few {
         }
     }
 
-    fn in_order(&self) -> impl Iterator<Item = (&dyn Reclaimer, Suggestion)> {
-        self.list.iter().flatten().map(|(reclaimer, from)| (&**reclaimer, *from))
+    fn in_order(&self) -> impl Iterator<Item = (&Known, Suggestion)> {
+        self.list.iter().flatten().map(|(known, from)| (known, *from))
     }
 
     fn last_order(&self) -> Option<Order> {
@@ -282,7 +309,16 @@ pub fn idle_ns(last_used_ns: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::handles::Kind;
+    use crate::memory::arena::{Arena, ArenaConfig};
+    use crate::memory::policy::Pages;
+    use crate::memory::source::PageSource;
     use crate::memory::testing::in_own_process;
+
+    /// For what belongs to no object.
+    fn register_alone(reclaimer: Weak<dyn Reclaimer>) {
+        add(reclaimer, Owner(0), |_, body| body()).unwrap();
+    }
 
     /// Holds bytes of an account, and gives back whole hundreds.
     struct Fake {
@@ -300,7 +336,7 @@ mod tests {
             account.take(bytes, super::super::account::Need::Fact).unwrap();
             let fake = Arc::new(Self { kind, last_used_ns, account, held: AtomicU64::new(bytes), boasts: false });
             let weak: Weak<Fake> = Arc::downgrade(&fake);
-            register(weak).unwrap();
+            register_alone(weak);
             fake
         }
     }
@@ -394,7 +430,7 @@ mod tests {
         let kind = ReclaimKind::Empty;
         let fake = Arc::new(Fake { kind, last_used_ns: 0, account, held: AtomicU64::new(500), boasts: true });
         let weak: Weak<Fake> = Arc::downgrade(&fake);
-        register(weak).unwrap();
+        register_alone(weak);
         let mut found = None;
         reclaim(500, ReclaimKind::Worker, |one| found = Some((one.claimed, one.freed))).unwrap();
         assert_eq!(found, Some((1000, 500)));
@@ -416,10 +452,40 @@ mod tests {
         }
         let panics = Arc::new(Panics);
         let weak: Weak<Panics> = Arc::downgrade(&panics);
-        register(weak).unwrap();
+        register_alone(weak);
         crate::base::panics::install_hook();
         for _ in 0..2 {
             assert_eq!(asked(1, ReclaimKind::Worker).0, 0);
         }
+    }
+
+    /// Whose memory goes with its destroy, whoever asks for memory back meanwhile.
+    #[test]
+    fn a_destroy_ends_what_is_about_to_be_asked() {
+        if !in_own_process() {
+            return;
+        }
+        let source = PageSource { pages: Pages::Base, ..PageSource::default() };
+        let arenas = [(); 3].map(|()| {
+            let slot = handles::reserve(Kind::Arena).unwrap();
+            let config = ArenaConfig { source, chunk_bytes: 64 << 10, ..ArenaConfig::default() };
+            let arena = Arena::new(slot.owner(), config).unwrap();
+            let mark = arena.mark().unwrap();
+            arena.alloc(100_000, 1).unwrap();
+            arena.alloc(100_000, 1).unwrap();
+            arena.rewind(mark).unwrap();
+            assert!(arena.reclaimable_bytes() > 0);
+            slot.publish(arena)
+        });
+        let mut asked = 0;
+        reclaim(u64::MAX, ReclaimKind::Worker, |_| {
+            asked += 1;
+            for arena in arenas {
+                let _ = handles::destroy::<Arena>(arena);
+            }
+            assert_eq!(super::super::account::held(), 0);
+        })
+        .unwrap();
+        assert_eq!(asked, 1);
     }
 }

@@ -5,7 +5,7 @@ use super::account::{self, Account, ChargeError, Holder, Need};
 use super::reclaim::{self, ReclaimKind, Reclaimer};
 use super::root;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::handles::{self, Handled, Kind};
+use crate::base::handles::{Handled, Kind};
 use crate::base::{InvalidField, Name, Owner, callback, clock};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
@@ -89,8 +89,6 @@ impl Reclaimer for Dispensable {
     }
 
     fn reclaim(&self, bytes: u64) -> u64 {
-        // While it is pinned, a destroy waits.
-        let Ok(_pin) = handles::pin::<Reservation>(self.owner.0) else { return 0 };
         callback::run(self.owner, || (self.free)(bytes))
     }
 
@@ -128,7 +126,7 @@ impl Reservation {
                 let (account, last_used_ns) = (account.clone(), AtomicU64::new(clock::now_ns()));
                 let dispensable = alloc::try_arc(Dispensable { owner, account, kind, free, last_used_ns })?;
                 let weak: Weak<Dispensable> = Arc::downgrade(&dispensable);
-                reclaim::register(weak)?;
+                reclaim::register::<Self>(owner, weak)?;
                 Some(dispensable)
             }
         };

@@ -22,14 +22,14 @@ pub struct Returning {
 
 /// Has the governor ask the heap, for as long as what is returned lives.
 pub fn offer(heap: &Arc<Heap>) -> Result<[Arc<Returning>; 2], OutOfMemory> {
-    let heap_account = &heap.account;
+    let (heap_account, heap_owner) = (&heap.account, heap.owner);
     let way = |kind| {
         let heap = Arc::downgrade(heap);
         let seen_ns = AtomicU64::new(clock::now_ns());
         let account = heap_account.clone();
         let returning = alloc::try_arc(Returning { heap, account, kind, seen: AtomicU64::new(0), seen_ns })?;
         let known: Arc<dyn Reclaimer> = returning.clone();
-        register(Arc::downgrade(&known))?;
+        register::<Heap>(heap_owner, Arc::downgrade(&known))?;
         Ok(returning)
     };
     Ok([way(ReclaimKind::Empty)?, way(ReclaimKind::Compact)?])

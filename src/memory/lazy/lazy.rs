@@ -157,7 +157,7 @@ impl Lazy {
             settled: AtomicBool::new(false),
         })?;
         let reclaimer: Weak<dyn Reclaimer> = Arc::downgrade(&(lazy.clone() as Arc<dyn Reclaimer>));
-        reclaim::register(reclaimer)?;
+        reclaim::register::<Self>(owner, reclaimer)?;
         Ok(lazy)
     }
 

@@ -201,7 +201,7 @@ impl Slab {
             slab.grow(growths)?;
         }
         let reclaimer: Weak<dyn Reclaimer> = Arc::downgrade(&(slab.clone() as Arc<dyn Reclaimer>));
-        reclaim::register(reclaimer)?;
+        reclaim::register::<Self>(owner, reclaimer)?;
         let census: Weak<dyn Census> = Arc::downgrade(&(slab.clone() as Arc<dyn Census>));
         census::register(census)?;
         slab.account.let_inspect(inspector::<Self>(owner));
