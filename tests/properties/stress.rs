@@ -97,7 +97,7 @@ fn every_resource_is_accounted_for() {
             while running.load(SeqCst) > 0 {
                 assert!(factory.alive() <= MAX_SIZE, "more than max_size");
                 factory.take_events();
-                std::thread::yield_now();
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
         // What is idle goes to nobody, so nobody waits any more, and every place is there.
@@ -155,7 +155,7 @@ fn a_panic_loses_nothing() {
                 });
             }
             while panicked.load(SeqCst) == 0 && factory.panics.load(SeqCst) == 0 {
-                std::thread::yield_now();
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
             assert_eq!(pool.destroy(), OSTLER_OK);
         });
