@@ -19,7 +19,8 @@ func leavesNobody(t *testing.T) {
 		for point := faultAllocation; point <= faultWorker; point++ {
 			setFault(point, 0, 0)
 		}
-		eventually(t, "every object of the library is gone", func() bool { return liveObjects() == before })
+		// What an earlier test forgot may go meanwhile.
+		eventually(t, "every object of the library is gone", func() bool { return liveObjects() <= before })
 	})
 }
 

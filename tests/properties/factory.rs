@@ -112,7 +112,7 @@ impl Factory {
     /// Whether the callback that is running shall succeed.
     fn is_well(&self) -> bool {
         if self.dice() < self.odds.blocks {
-            (0..self.dice()).for_each(|_| std::thread::yield_now());
+            std::thread::sleep(std::time::Duration::from_micros(self.dice().into()));
         }
         if self.dice() < self.odds.panics {
             self.panics.fetch_add(1, SeqCst);
