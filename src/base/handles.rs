@@ -10,7 +10,7 @@
 
 mod seat;
 
-pub use seat::{LaneOf, Laned, Seat, Seated};
+pub use seat::{LaneOf, Laned, Pocketed, Seat, Seated};
 
 use super::alloc::{self, OutOfMemory};
 use super::hazards::{self, Hazard};

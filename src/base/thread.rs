@@ -151,6 +151,12 @@ impl ThreadRecord {
         &self.stall(owner).seat
     }
 
+    /// Its thread has from now on a part of an object of which it had none: where it sat at one without, it looks again.
+    #[cold]
+    pub fn has_a_new_lane(&self) {
+        self.stalls.iter().for_each(|stall| stall.seat.forget_if_nowhere());
+    }
+
     /// Objects that were made one after the other have different ones.
     #[inline(always)]
     fn stall(&self, owner: Owner) -> &Stall {

@@ -35,13 +35,13 @@ impl<T> Default for Lanes<T> {
 }
 
 impl<T: Default> Lanes<T> {
-    /// The lane of the thread that holds this record. `None` when there is no memory for one, or thousands of
+    /// The lane of the calling thread, which holds this record. `None` when there is no memory for one, or thousands of
     /// threads have theirs.
     #[inline]
     pub fn of(&self, record: &'static ThreadRecord) -> Option<&T> {
         let wanted = (&raw const *record).cast_mut();
         let hash = hash(wanted);
-        self.at_first_place(wanted, hash).or_else(|| self.find_or_take(wanted, hash))
+        self.at_first_place(wanted, hash).or_else(|| self.find_or_take(record, hash))
     }
 
     /// The lane that the thread has already. Takes none, and so needs no memory.
@@ -82,15 +82,18 @@ impl<T: Default> Lanes<T> {
     }
 
     #[cold]
-    fn find_or_take(&self, wanted: *mut ThreadRecord, hash: usize) -> Option<&T> {
+    fn find_or_take(&self, record: &'static ThreadRecord, hash: usize) -> Option<&T> {
+        let wanted = (&raw const *record).cast_mut();
         for index in 0..BLOCKS {
             let places = self.block(index)?;
             for offset in 0..WINDOW {
                 let place = &places[(hash + offset) % places.len()];
                 let holder = place.holder.load(Relaxed);
-                let ours = holder == wanted
-                    || (holder.is_null() && place.holder.compare_exchange(holder, wanted, Relaxed, Relaxed).is_ok());
-                if ours {
+                if holder == wanted {
+                    return Some(&place.lane);
+                }
+                if holder.is_null() && place.holder.compare_exchange(holder, wanted, Relaxed, Relaxed).is_ok() {
+                    record.has_a_new_lane();
                     return Some(&place.lane);
                 }
             }

@@ -9,9 +9,9 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback;
 use crate::base::cancel::Cancel;
 use crate::base::clock::{self, Deadline};
-use crate::base::handles::{Handled, Kind, LaneOf, Laned};
+use crate::base::handles::{Handled, Kind, LaneOf, Laned, Pocketed};
 use crate::base::pockets::{Place, Places, Pocket};
-use crate::base::thread::{self, ThreadRecord};
+use crate::base::thread;
 use crate::base::{InvalidField, Owner};
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -440,13 +440,7 @@ impl Places for Deferred {
     }
 }
 
-impl Laned for Deferred {
-    type Lane = Pocket;
-
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Pocket> {
-        Some(record.pocket(self.owner))
-    }
-}
+impl Pocketed for Deferred {}
 
 impl Handled for Deferred {
     const KIND: Kind = Kind::Deferred;

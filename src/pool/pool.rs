@@ -26,10 +26,10 @@ use super::waiters::{Bell, Waiters};
 use super::waiting::AcquireError;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::callback::Refusal;
-use crate::base::handles::{self, Handled, Kind, LaneOf, Laned};
+use crate::base::handles::{self, Handled, Kind, LaneOf, Laned, Pocketed};
 use crate::base::panics::Caught;
-use crate::base::pockets::{Pocket, Pockets};
-use crate::base::thread::{SpawnError, ThreadRecord};
+use crate::base::pockets::Pockets;
+use crate::base::thread::SpawnError;
 use crate::base::tracing::census;
 use crate::base::watchers::Watchers;
 use crate::base::{InvalidField, Owner, log};
@@ -227,13 +227,7 @@ impl Pool {
     }
 }
 
-impl Laned for Pool {
-    type Lane = Pocket;
-
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Pocket> {
-        Some(record.pocket(self.owner))
-    }
-}
+impl Pocketed for Pool {}
 
 impl Handled for Pool {
     const KIND: Kind = Kind::Pool;

@@ -3,7 +3,7 @@
 //! slot, as ever.
 
 use super::{GENERATION, Handled, LIVE, Slot};
-use crate::base::pockets::Reach;
+use crate::base::pockets::{Pocket, Reach};
 use crate::base::thread::ThreadRecord;
 use crate::base::{Owner, fork};
 use std::cell::Cell;
@@ -14,27 +14,39 @@ use std::sync::atomic::Ordering::*;
 pub trait Laned: Handled {
     type Lane: 'static;
 
-    /// The part that the thread with this record has already. It stays with the record as long as the object lives.
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Self::Lane>;
+    /// The part that the thread with this record has already, of the object with this handle. It stays with the record as long
+    /// as the object lives. Who gives a thread its part says so with [`ThreadRecord::has_a_new_lane`].
+    fn lane_of(&self, record: &'static ThreadRecord, owner: Owner) -> Option<&Self::Lane>;
 
     /// For [`Handled::LANE`].
     const ITS_LANE: Option<LaneOf<Self>> =
-        Some(|object, record| object.lane_of(record).map(|lane| (&raw const *lane).cast()));
+        Some(|object, record, owner| object.lane_of(record, owner).map(|lane| (&raw const *lane).cast()));
+}
+
+/// An object of which a thread has what is in its pocket.
+pub trait Pocketed: Handled {}
+
+impl<T: Pocketed> Laned for T {
+    type Lane = Pocket;
+
+    fn lane_of(&self, record: &'static ThreadRecord, owner: Owner) -> Option<&Pocket> {
+        Some(record.pocket(owner))
+    }
 }
 
 /// What of an object is the own of the thread with this record: the [`Laned::Lane`], its type forgotten.
-pub type LaneOf<T> = fn(&T, &'static ThreadRecord) -> Option<*const ()>;
+pub type LaneOf<T> = fn(&T, &'static ThreadRecord, Owner) -> Option<*const ()>;
 
 /// One thread's seat. Another object with the same place in the record takes it away.
 pub struct Seat {
     handle: Cell<u64>,
     slot: Cell<*const Slot>,
     object: Cell<*const ()>,
-    /// What of the object is the thread's own.
+    /// What of the object is the thread's own. Null: nothing, and the seat leads nowhere.
     lane: Cell<*const ()>,
 }
 
-/// Where a seat is that nobody has taken: there is no object.
+/// Where a seat leads that nobody has taken, or that is at an object of which its thread has nothing: there is no object.
 static NOWHERE: Slot = Slot::VACANT;
 
 impl Seat {
@@ -49,6 +61,13 @@ impl Seat {
     #[inline(always)]
     pub(super) fn is_at(&self, handle: u64) -> bool {
         self.handle.get() == handle
+    }
+
+    /// If it leads nowhere, it is nobody's from now on.
+    pub fn forget_if_nowhere(&self) {
+        if self.lane.get().is_null() {
+            self.handle.set(0);
+        }
     }
 
     /// Whether an object of this kind is still behind the handle of the seat; asked in a window of it.
@@ -115,7 +134,8 @@ impl<T: Laned> Deref for Seated<T> {
     }
 }
 
-/// Gives the thread with this record a seat at an object that the caller holds, when anything of it is the thread's own.
+/// Gives the thread with this record a seat at an object that the caller holds. Where nothing of it is the thread's own the
+/// seat leads nowhere, and every call goes the long way without another look for it.
 #[cold]
 pub(super) fn sit_down<T: Handled>(
     record: &'static ThreadRecord,
@@ -124,11 +144,14 @@ pub(super) fn sit_down<T: Handled>(
     object: &T,
     lane_of: LaneOf<T>,
 ) {
-    if let Some(lane) = lane_of(object, record) {
-        let seat = record.seat(Owner(handle));
-        seat.slot.set(slot);
-        seat.object.set((&raw const *object).cast());
-        seat.lane.set(lane);
-        seat.handle.set(handle);
-    }
+    let owner = Owner(handle);
+    let (slot, lane) = match lane_of(object, record, owner) {
+        Some(lane) => (slot, lane),
+        None => (&NOWHERE, std::ptr::null()),
+    };
+    let seat = record.seat(owner);
+    seat.slot.set(slot);
+    seat.object.set((&raw const *object).cast());
+    seat.lane.set(lane);
+    seat.handle.set(handle);
 }

@@ -5,6 +5,9 @@ use std::sync::atomic::AtomicBool;
 struct Object {
     alive: Arc<AtomicBool>,
     children: AtomicU64,
+    has_lanes: AtomicBool,
+    /// How often a lane was looked for.
+    looks: AtomicU64,
 }
 
 impl Handled for Object {
@@ -26,8 +29,9 @@ impl Drop for Object {
 impl Laned for Object {
     type Lane = AtomicBool;
 
-    fn lane_of(&self, _: &'static ThreadRecord) -> Option<&AtomicBool> {
-        Some(&self.alive)
+    fn lane_of(&self, _: &'static ThreadRecord, _: Owner) -> Option<&AtomicBool> {
+        self.looks.fetch_add(1, SeqCst);
+        self.has_lanes.load(SeqCst).then_some(&self.alive)
     }
 }
 
@@ -40,8 +44,17 @@ impl Handled for Other {
 }
 
 fn object() -> (u64, Arc<AtomicBool>) {
+    object_with_lanes(true)
+}
+
+fn object_with_lanes(has_lanes: bool) -> (u64, Arc<AtomicBool>) {
     let alive = Arc::new(AtomicBool::new(true));
-    let object = Object { alive: alive.clone(), children: AtomicU64::new(0) };
+    let object = Object {
+        alive: alive.clone(),
+        children: AtomicU64::new(0),
+        has_lanes: AtomicBool::new(has_lanes),
+        looks: AtomicU64::new(0),
+    };
     (reserve(Kind::Topology).unwrap().publish(Arc::new(object)), alive)
 }
 
@@ -177,6 +190,23 @@ fn a_seat_leads_to_its_object_until_that_is_destroyed() {
     destroy::<Object>(handle).unwrap();
     assert!(Seated::<Object>::enter(handle).is_none());
     assert!(pin::<Object>(handle).is_err());
+}
+
+#[test]
+fn a_thread_without_a_lane_looks_for_one_again_only_when_it_has_a_new_one() {
+    let (handle, alive) = object_with_lanes(false);
+    let record = ThreadRecord::current().unwrap();
+    let looks = || pin::<Object>(handle).unwrap().looks.load(SeqCst);
+    assert_eq!([looks(), looks(), looks()], [1; 3]);
+    assert!(Seated::<Object>::enter(handle).is_none());
+    pin::<Object>(handle).unwrap().has_lanes.store(true, SeqCst);
+    record.has_a_new_lane();
+    assert_eq!([looks(), looks()], [2; 2]);
+    let found = Seated::<Object>::enter(handle).map(|seated| seated.lane().as_ptr());
+    assert_eq!(found, barrier::is_asymmetric().then_some(alive.as_ptr()).filter(|_| IS_SEATED));
+    record.has_a_new_lane();
+    assert_eq!(looks(), 2);
+    destroy::<Object>(handle).unwrap();
 }
 
 #[test]

@@ -393,7 +393,7 @@ impl Drop for EmptyOnPanic<'_> {
 impl Laned for Arena {
     type Lane = Lane;
 
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Lane> {
+    fn lane_of(&self, record: &'static ThreadRecord, _: Owner) -> Option<&Lane> {
         self.lanes.taken_by(record)
     }
 }

@@ -597,7 +597,7 @@ impl Laned for Heap {
     type Lane = Cache;
 
     #[inline]
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Cache> {
+    fn lane_of(&self, record: &'static ThreadRecord, _: Owner) -> Option<&Cache> {
         self.caches.taken_by(record)
     }
 }

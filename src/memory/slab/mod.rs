@@ -228,22 +228,24 @@ impl Slab {
     /// The magazine that is kept for a thread.
     #[inline]
     fn kept_for(&self, record: Option<&'static ThreadRecord>) -> Option<&'static Magazine> {
-        let lane = self.lanes.of(record?)?;
+        let record = record?;
+        let lane = self.lanes.of(record)?;
         // SAFETY: magazines lie in the rack, which is never given back.
         match unsafe { lane.magazine.load(Relaxed).as_ref() } {
             Some(magazine) => Some(magazine),
-            None => self.keep_one(lane),
+            None => self.keep_one(record, lane),
         }
     }
 
     /// Without one, a call goes to the depot.
     #[cold]
-    fn keep_one(&self, lane: &Lane) -> Option<&'static Magazine> {
+    fn keep_one(&self, record: &'static ThreadRecord, lane: &Lane) -> Option<&'static Magazine> {
         if self.checked {
             return None;
         }
         let magazine = self.open().ok()?.magazine();
         lane.magazine.store((&raw const *magazine).cast_mut(), Relaxed);
+        record.has_a_new_lane();
         Some(magazine)
     }
 
@@ -358,7 +360,7 @@ impl Slab {
 impl Laned for Slab {
     type Lane = Magazine;
 
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Magazine> {
+    fn lane_of(&self, record: &'static ThreadRecord, _: Owner) -> Option<&Magazine> {
         self.at_hand(record)
     }
 }

@@ -508,7 +508,7 @@ impl Laned for Templates {
     /// Its count of hits.
     type Lane = AtomicU64;
 
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&AtomicU64> {
+    fn lane_of(&self, record: &'static ThreadRecord, _: Owner) -> Option<&AtomicU64> {
         self.counters.hits.stripe(record)
     }
 }

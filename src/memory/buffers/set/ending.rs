@@ -4,14 +4,15 @@ use super::{Buffers, BuffersError};
 use crate::base::barrier;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
-use crate::base::handles::{Handled, Kind, LaneOf, Laned};
-use crate::base::pockets::Pocket;
-use crate::base::thread::ThreadRecord;
-use std::sync::atomic::Ordering::*;
+use crate::base::handles::{Handled, Kind, LaneOf, Laned, Pocketed};
+use std::sync::atomic::{Ordering::*, fence};
 
 impl Buffers {
-    pub(super) fn tell_returned(&self) {
+    /// Wakes who waits for the last view.
+    pub fn tell_returned(&self) {
         if self.closing.load(SeqCst) {
+            // Between what was put back and the look for who waits.
+            fence(SeqCst);
             self.returned.wake_all();
         }
     }
@@ -34,13 +35,7 @@ impl Buffers {
     }
 }
 
-impl Laned for Buffers {
-    type Lane = Pocket;
-
-    fn lane_of(&self, record: &'static ThreadRecord) -> Option<&Pocket> {
-        Some(record.pocket(self.owner))
-    }
-}
+impl Pocketed for Buffers {}
 
 impl Handled for Buffers {
     const KIND: Kind = Kind::Buffers;
