@@ -6,7 +6,7 @@ use super::buffers::ostler_buffers;
 use super::guard::{seated, with, with_child};
 use super::status::{Failure, OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
-use crate::memory::buffers::{Buffers, Ending, View};
+use crate::memory::buffers::{Buffers, Ending, Released, View};
 use std::ffi::c_void;
 
 /// Names a view until its last reference is released. A value of 0 is never a view.
@@ -220,15 +220,25 @@ pub unsafe extern "C" fn ostler_buffers_retain(buffers: *mut ostler_buffers, buf
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_buffers_release(buffers: *mut ostler_buffers, buffer: ostler_buffer) -> ostler_status {
     let view = View(buffer.value);
-    if seated::<_, Buffers>(buffers).and_then(|buffers| buffers.release_at_hand(buffers.record(), view)).is_some() {
+    let released = seated::<_, Buffers>(buffers).and_then(|buffers| buffers.release_at_hand(buffers.record(), view));
+    if released == Some(Released::Done) {
         return OSTLER_OK;
     }
-    release_guarded(buffers, view)
+    release_guarded(buffers, view, released)
 }
 
-/// The way of a call that may have to make room, to end a slice, or to call back.
+/// The way of a call that may have to make room, to end a slice, to call back or to wake somebody, with what it has done
+/// already.
 #[inline(never)]
-fn release_guarded(buffers: *mut ostler_buffers, view: View) -> ostler_status {
+fn release_guarded(buffers: *mut ostler_buffers, view: View, released: Option<Released>) -> ostler_status {
+    if released.is_some() {
+        // A set that is gone by now has nobody who waits.
+        with_child(buffers, |buffers: &Pin<Buffers>| {
+            buffers.tell_returned();
+            Ok(())
+        });
+        return OSTLER_OK;
+    }
     with_child(buffers, |buffers: &Pin<Buffers>| Ok(buffers.release(buffers.record(), view)?))
 }
 

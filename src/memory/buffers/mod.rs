@@ -14,5 +14,5 @@ pub mod stash;
 mod traces;
 pub mod view;
 
-pub use set::{Buffers, BuffersConfig, BuffersError, BuffersStats, ClassStats, Ending};
+pub use set::{Buffers, BuffersConfig, BuffersError, BuffersStats, ClassStats, Ending, Released};
 pub use view::View;

@@ -28,7 +28,7 @@ use crate::base::thread::ThreadRecord;
 use crate::base::tracing::census::{self, Census};
 use crate::base::tracing::sampler;
 use crate::base::watchers::Watchers;
-use crate::base::{InvalidField, Owner, callback};
+use crate::base::{InvalidField, Owner, barrier, callback};
 use crate::memory::governor::reclaim::{self, Reclaimer};
 use crate::memory::governor::{Account, Holder};
 use crate::memory::inspection::inspector;
@@ -92,6 +92,14 @@ impl BuffersError {
 pub struct Ending {
     pub callback: *const (),
     pub user_data: *mut (),
+}
+
+/// What is left to do for who released a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    Done,
+    /// Somebody may wait for it: [`Buffers::tell_returned`].
+    ToBeTold,
 }
 
 /// Calls an ending.
@@ -185,6 +193,8 @@ impl Buffers {
         };
         if self.closing.load(SeqCst) {
             self.put_idle(number, class, stash);
+            // Who closes may have seen it out.
+            self.tell_returned();
             return Err(BuffersError::Closed);
         }
         let (view, data) = self.hand_out(number, class, bytes, stash);
@@ -198,7 +208,7 @@ impl Buffers {
     }
 
     /// Leases a buffer that the thread has at hand, if it has one; for a caller who keeps the set alive, and turns to
-    /// [`get`](Self::get) for everything else.
+    /// [`get`](Self::get) for everything else. It waits for nobody and wakes nobody.
     #[inline]
     pub fn get_at_hand(&self, record: &'static ThreadRecord, bytes: u64) -> Option<(View, *mut u8)> {
         if bytes > LARGEST_BYTES || self.is_watched || self.closing.load(SeqCst) {
@@ -212,11 +222,13 @@ impl Buffers {
             return None;
         }
         let number = list.pop(&self.records)?;
-        drop(busy);
+        // Who closes sees it out, or is seen here.
+        barrier::light();
         if self.closing.load(SeqCst) {
-            self.put_idle(number, class, Some(stash));
+            list.push(&self.records, number);
             return None;
         }
+        drop(busy);
         Some(self.hand_out(number, class, bytes, Some(stash)))
     }
 
@@ -319,9 +331,9 @@ impl Buffers {
     }
 
     /// Ends a reference to a buffer where that needs no more than the list of the thread; for a caller who keeps the set
-    /// alive, and turns to [`release`](Self::release) for everything else.
+    /// alive, and turns to [`release`](Self::release) for everything else. It waits for nobody and wakes nobody.
     #[inline]
-    pub fn release_at_hand(&self, record: &'static ThreadRecord, view: View) -> Option<()> {
+    pub fn release_at_hand(&self, record: &'static ThreadRecord, view: View) -> Option<Released> {
         let (number, viewed) = self.records.find(view)?;
         let Kind::Buffer(class) = viewed.kind() else { return None };
         let stash = self.stashes.taken_by(record)?;
@@ -334,9 +346,11 @@ impl Buffers {
             list.note_release(u64::from(viewed.link.load(Relaxed)));
             list.push(&self.records, number);
             drop(busy);
-            self.tell_returned();
+            if self.closing.load(SeqCst) {
+                return Some(Released::ToBeTold);
+            }
         }
-        Some(())
+        Some(Released::Done)
     }
 
     /// What a view shows.

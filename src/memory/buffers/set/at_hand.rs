@@ -66,7 +66,7 @@ impl Buffers {
     /// Takes half of what the thread has at hand to where all find it.
     #[cold]
     fn flush(&self, class: usize, stash: &Stash) {
-        self.moves.during(|| {
+        self.moving(|| {
             let list = stash.list(class);
             let busy = stash.door.begin();
             let mut rest = list.take_all();
@@ -86,11 +86,13 @@ impl Buffers {
     #[cold]
     pub(super) fn refill(&self, class: usize, stash: Option<&Stash>) -> Result<u32, BuffersError> {
         if self.closing.load(SeqCst) {
+            // Who closes may have seen out what this thread had put back by then.
+            self.tell_returned();
             return Err(BuffersError::Closed);
         }
         self.counters.last_used_ns.store(clock::now_ns(), Relaxed);
         let wanted = if stash.is_some() { (AT_HAND[class] / 2).max(1) } else { 1 };
-        self.moves.during(|| {
+        self.moving(|| {
             let mut taken = self.take(class, wanted);
             if taken.count == 0 {
                 taken = self.grow(class, wanted).inspect_err(|_| {

@@ -107,7 +107,7 @@ impl Buffers {
     /// Takes what threads have at hand to where all find it; for one who grows or trims alone.
     fn recall(&self) {
         self.counters.recalls.fetch_add(1, Relaxed);
-        self.moves.during(|| {
+        self.moving(|| {
             self.stashes.all().for_each(|stash| stash.door.shut());
             barrier::heavy();
             for stash in self.stashes.all() {

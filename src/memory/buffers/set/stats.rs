@@ -44,7 +44,7 @@ pub(super) struct Moves {
 }
 
 impl Moves {
-    pub fn during<R>(&self, body: impl FnOnce() -> R) -> R {
+    fn during<R>(&self, body: impl FnOnce() -> R) -> R {
         self.begun.fetch_add(1, SeqCst);
         let result = body();
         self.ended.fetch_add(1, SeqCst);
@@ -63,6 +63,13 @@ impl Moves {
 }
 
 impl Buffers {
+    /// Moves lists. Who waits for the last view could not count meanwhile, and looks again.
+    pub(super) fn moving<R>(&self, body: impl FnOnce() -> R) -> R {
+        let result = self.moves.during(body);
+        self.tell_returned();
+        result
+    }
+
     /// Of one class: buffers in use, idle in the depot, at hand. Exact when nothing moves.
     pub(super) fn count(&self, class: usize) -> (u64, u64, u64) {
         let (buffers, idle) = {

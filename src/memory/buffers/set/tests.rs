@@ -7,6 +7,7 @@ use crate::memory::source::PageSource;
 use crate::memory::testing;
 use std::collections::HashMap;
 use std::sync::Barrier;
+use std::thread::{Scope, ScopedJoinHandle};
 
 fn call_ending(ending: Ending, _memory: *mut u8) {
     // SAFETY: the tests hand out a counter that outlives the set.
@@ -295,6 +296,53 @@ fn a_close_waits_for_the_last_view() {
         std::thread::yield_now();
         assert!(!closer.is_finished());
         set.release(me(), slice).unwrap();
+        closer.join().unwrap().unwrap();
+    });
+    end(&set);
+}
+
+type Closing<'scope> = ScopedJoinHandle<'scope, Result<(), BuffersError>>;
+
+/// Another thread, which sleeps in a close of the set.
+fn sleeping_closer<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    set: &'scope Buffers,
+) -> (Closing<'scope>, &'static ThreadRecord) {
+    const A_MINUTE_NS: u64 = 60_000_000_000;
+    let (tell, told) = std::sync::mpsc::channel();
+    let closer = scope.spawn(move || {
+        tell.send(me().unwrap()).unwrap();
+        set.close(Deadline::after(A_MINUTE_NS), None)
+    });
+    let record = told.recv().unwrap();
+    while record.parker.sleep().is_none() {
+        std::thread::yield_now();
+    }
+    (closer, record)
+}
+
+#[test]
+fn a_release_in_a_window_wakes_nobody_before_the_window_is_over() {
+    let _quiet = testing::quiet();
+    let set = set(BuffersConfig::default());
+    let (view, _) = set.get(me(), 64).unwrap();
+    std::thread::scope(|scope| {
+        let (closer, record) = sleeping_closer(scope, &set);
+        let asleep = record.parker.sleep();
+        assert_eq!(set.release_at_hand(me().unwrap(), view), Some(Released::ToBeTold));
+        assert_eq!(record.parker.sleep(), asleep);
+        set.tell_returned();
+        closer.join().unwrap().unwrap();
+    });
+    end(&set);
+}
+
+#[test]
+fn a_close_looks_again_when_what_moved_has_arrived() {
+    let _quiet = testing::quiet();
+    let set = set(BuffersConfig::default());
+    std::thread::scope(|scope| {
+        let (closer, _) = set.moving(|| sleeping_closer(scope, &set));
         closer.join().unwrap().unwrap();
     });
     end(&set);
