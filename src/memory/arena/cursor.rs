@@ -107,10 +107,10 @@ impl Cursor {
         let place = serial as u32 % MOST_MOMENTS;
         let moment = self.moment(place).filter(|_| place < self.depth.load(Relaxed))?;
         let is_it = moment.serial.load(Relaxed) == serial;
-        is_it.then(|| Place {
-            next: moment.next.load(Relaxed),
-            end: moment.end.load(Relaxed),
-            stage: moment.stage.load(Relaxed),
+        is_it.then(|| {
+            let (next, end) = (moment.next.load(Relaxed), moment.end.load(Relaxed));
+            // Of a region that was empty nothing is left, wherever it lay.
+            Place { next, end: if end.is_null() { next } else { end }, stage: moment.stage.load(Relaxed) }
         })
     }
 

@@ -50,7 +50,7 @@ impl Block {
 #[derive(Debug, Default)]
 pub struct Region {
     next: AtomicPtr<u8>,
-    /// NULL when the region is empty. The last word: `next` may be stale then.
+    /// NULL when the region is empty. The last word: `next` is stale then.
     end: AtomicPtr<u8>,
 }
 
@@ -80,9 +80,10 @@ impl Region {
         self.next.store(next, Relaxed);
     }
 
+    /// Only the end goes. Its thread, which may be reading the two in any order, would take a new `next` beside the old end
+    /// for room.
     pub fn empty(&self) {
         self.end.store(std::ptr::null_mut(), Relaxed);
-        self.next.store(std::ptr::null_mut(), Relaxed);
     }
 
     pub fn next(&self) -> *mut u8 {
@@ -128,10 +129,24 @@ mod tests {
         let mut bytes = [0u8; 64];
         let region = region(&mut bytes);
         assert_eq!(region.bump(Block::new(u64::MAX, 1).unwrap()), None);
-        // Emptied by another thread in the middle of a bump: only the end is gone.
-        let next = region.next();
-        region.fill(next, std::ptr::null_mut());
+        region.empty();
         assert_eq!(region.bump(Block::new(1, 1).unwrap()), None);
+    }
+
+    /// Of a region that another thread empties meanwhile, each word may be read before or after.
+    #[test]
+    fn whatever_is_read_of_a_region_while_it_is_emptied_leads_to_a_block_of_it_or_to_none() {
+        let mut bytes = [0u8; 64];
+        let range = bytes.as_mut_ptr_range();
+        let emptied = region(&mut bytes);
+        emptied.empty();
+        for next in [range.start, emptied.next()] {
+            for end in [range.end, emptied.end()] {
+                let seen = Region::default();
+                seen.fill(next, end);
+                assert_eq!(seen.bump(Block::new(8, 1).unwrap()), (end == range.end).then_some(range.start));
+            }
+        }
     }
 
     #[test]
