@@ -6,7 +6,7 @@ use super::cursor::{self, Cursor, Slot};
 use super::region::{Block, Region};
 use super::room::{is_alone, span_bytes};
 use super::trail::Trail;
-use super::{Arena, ArenaError, EmptyOnPanic, Mark, State, Taker};
+use super::{Arena, ArenaError, Mark, State, Taker};
 use crate::base::alloc;
 use crate::base::park::Parker;
 use crate::memory::stretch::StretchError;
@@ -85,7 +85,6 @@ impl Taker for Slot {
 
 impl Arena {
     pub fn open_cursor(&self) -> Result<*mut Cursor, ArenaError> {
-        let _watch = EmptyOnPanic(self);
         let mut state = self.state()?;
         alloc::try_reserve_one(&mut state.cursors)?;
         let slot = Slot::take(self.owner.0)?;

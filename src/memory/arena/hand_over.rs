@@ -57,43 +57,44 @@ impl Arena {
                 return Err(ArenaError::IntoItself);
             }
             self.empty_regions(&mut state);
-            (state.chunks.split_off(moment.position)?, before)
+            (OnItsWay { giver: self, chunks: state.chunks.split_off(moment.position)? }, before)
         };
-        let received = into.receive(region, self);
+        into.receive(region)?;
         let mut state = self.state.lock();
-        match received {
-            Ok(()) => {
-                state.marks.forget_from(mark.serial);
-                state.chunks.resume(before);
-                Ok(())
-            }
-            Err((error, region)) => {
-                state.chunks.join(region);
-                Err(error)
-            }
-        }
+        state.marks.forget_from(mark.serial);
+        state.chunks.resume(before);
+        Ok(())
     }
 
-    /// Takes chunks in that another arena has filled, or gives them back with the reason.
-    fn receive(&self, mut region: Vec<Chunk>, giver: &Self) -> Result<(), (ArenaError, Vec<Chunk>)> {
-        let wanted = region.iter().map(|chunk| chunk.memory.mapped_bytes()).sum();
-        let mut state = match self.state() {
-            Ok(state) => state,
-            Err(error) => return Err((error, region)),
-        };
+    /// Takes chunks in that another arena has filled. Where it does not, its lock goes before they go back.
+    fn receive(&self, mut region: OnItsWay<'_>) -> Result<(), ArenaError> {
+        let wanted = region.chunks.iter().map(|chunk| chunk.memory.mapped_bytes()).sum();
+        let mut state = self.state()?;
         let (limit, mapped) = (self.limit_bytes(), state.chunks.mapped_bytes());
         if wanted > limit.saturating_sub(mapped) {
-            return Err((ArenaError::Limit { wanted, limit, mapped }, region));
+            return Err(ArenaError::Limit { wanted, limit, mapped });
         }
-        if let Err(error) = state.chunks.make_room(region.len()) {
-            return Err((error.into(), region));
-        }
-        region.iter().for_each(|chunk| chunk.hand_over(&self.account));
-        if !(self.is_local() && giver.is_local()) {
+        state.chunks.make_room(region.chunks.len())?;
+        region.chunks.iter().for_each(|chunk| chunk.hand_over(&self.account));
+        if !(self.is_local() && region.giver.is_local()) {
             let home = self.home();
-            region.iter_mut().for_each(|chunk| chunk.home = home);
+            region.chunks.iter_mut().for_each(|chunk| chunk.home = home);
         }
-        state.chunks.receive(region);
+        state.chunks.receive(std::mem::take(&mut region.chunks));
         Ok(())
+    }
+}
+
+/// Chunks between two arenas. Where they do not arrive, they go back: what was allocated in them is in use.
+struct OnItsWay<'a> {
+    giver: &'a Arena,
+    chunks: Vec<Chunk>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if !self.chunks.is_empty() {
+            self.giver.state.lock().chunks.join(std::mem::take(&mut self.chunks));
+        }
     }
 }

@@ -2,14 +2,13 @@
 //! that it goes on there; every other lane, and every cursor, begins anew after a mark.
 
 use super::bookmark::Rest;
-use super::{Arena, ArenaError, EmptyOnPanic, Mark, RegionRef, State};
+use super::{Arena, ArenaError, Mark, RegionRef, State};
 use crate::base::thread::ThreadRecord;
 use std::sync::atomic::Ordering::*;
 
 impl Arena {
     /// Remembers this moment. Nobody may allocate meanwhile.
     pub fn mark(&self) -> Result<Mark, ArenaError> {
-        let _watch = EmptyOnPanic(self);
         let mut state = self.state()?;
         let rest = self.empty_regions_but_ours(&mut state);
         let position = state.chunks.position();
@@ -26,7 +25,6 @@ impl Arena {
 
     /// Frees all that was allocated since the mark, which stays valid. Nobody may allocate meanwhile.
     pub fn rewind(&self, mark: Mark) -> Result<(), ArenaError> {
-        let _watch = EmptyOnPanic(self);
         self.check_owner(mark)?;
         let mut state = self.state()?;
         let moment = state.marks.find(mark.serial).ok_or(ArenaError::StaleMark { serial: mark.serial })?;

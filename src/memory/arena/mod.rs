@@ -379,17 +379,6 @@ impl Arena {
     }
 }
 
-/// After a panic the arena is quarantined; then also its cursors must not go on without it.
-struct EmptyOnPanic<'a>(&'a Arena);
-
-impl Drop for EmptyOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.state.lock().cursors.iter_mut().for_each(Opened::empty);
-        }
-    }
-}
-
 impl Laned for Arena {
     type Lane = Lane;
 
@@ -406,6 +395,12 @@ impl Handled for Arena {
         let mut state = self.state.lock();
         (state.closing, state.destroyed) = (true, true);
         state.waiters.drain(..).for_each(Parker::unpark);
+    }
+
+    /// Every wait ends, and its cursors do not go on without it.
+    fn quarantined(&self) {
+        self.begin_destroy();
+        self.state.lock().cursors.iter_mut().for_each(Opened::empty);
     }
 
     /// What was allocated stays mapped until the last cursor is closed.

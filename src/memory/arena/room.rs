@@ -7,7 +7,7 @@ use super::super::system;
 use super::chunk::{Home, Memory};
 use super::chunks::{SPAN_ALIGN, Span, Want};
 use super::region::{Block, Region};
-use super::{Arena, ArenaError, EmptyOnPanic, Growth, RegionRef, State, Taker};
+use super::{Arena, ArenaError, Growth, RegionRef, State, Taker};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::thread::ThreadRecord;
 use crate::base::{clock, tracing};
@@ -97,7 +97,6 @@ impl Arena {
 
     /// Takes something that needs `needed` bytes of a chunk, and maps another chunk when none has them.
     fn grow<R>(&self, needed: u64, take: impl Fn(&mut State, Home) -> Option<R>) -> Result<R, ArenaError> {
-        let _watch = EmptyOnPanic(self);
         let home = self.home();
         if let Some(taken) = take(&mut *self.state()?, home) {
             return Ok(taken);

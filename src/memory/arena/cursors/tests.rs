@@ -5,7 +5,8 @@ use super::super::super::source::PageSource;
 use super::super::super::testing::quiet;
 use super::super::{ArenaConfig, Poison, Reset};
 use super::*;
-use crate::base::handles::{self, Kind};
+use crate::base::clock::Deadline;
+use crate::base::handles::{self, Handled, Kind};
 use std::sync::Arc;
 
 /// An arena with one cursor, destroyed at the end.
@@ -179,4 +180,33 @@ fn mark_is_of_one_cursor_and_of_one_time() {
     let forged = Mark { owner: reopened.cursor().address(), serial: mark.serial };
     assert!(one.arena.rewind_cursor(reopened, forged).is_err());
     one.arena.close_cursor(reopened).expect("it is open");
+}
+
+/// What is noted of an empty region is where it lay before, and no room.
+#[test]
+fn mark_of_a_cursor_that_was_emptied_is_gone_back_to() {
+    let _quiet = quiet();
+    for poison in [Poison::Never, Poison::Always] {
+        let desk = Desk::new(poison);
+        for _ in 0..3 {
+            desk.alloc(1000);
+            desk.arena.reset(Reset::Keep).unwrap();
+            let mark = desk.mark();
+            assert!(Written::new(desk.alloc(1000), 1000, 7).is_there());
+            desk.rewind(mark).unwrap();
+        }
+    }
+}
+
+/// A closer hears of it, and what a cursor had at hand is nobody's.
+#[test]
+fn nobody_goes_on_with_an_arena_in_quarantine() {
+    let _quiet = quiet();
+    let desk = Desk::new(Poison::Never);
+    desk.alloc(1000);
+    let in_region = || desk.slot.cursor().region.bump(Block::new(1, 1).unwrap());
+    assert!(in_region().is_some());
+    desk.arena.quarantined();
+    assert!(in_region().is_none());
+    assert!(matches!(desk.arena.close(Deadline::NEVER, None), Err(ArenaError::Closed)));
 }
