@@ -5,5 +5,7 @@ source "$(dirname "$0")/../../scripts/lib.sh"
 source scripts/check.sh
 source tests/c/programs.sh
 
-build_and_run faults "$faults_stage" tests/faults/faults.c
+for source in tests/faults/*.c; do
+    build_and_run "$(basename "$source" .c)" "$faults_stage" "$source"
+done
 finish
