@@ -295,7 +295,7 @@ const char *ostler_last_error_message(void);
  * - max_level: OSTLER_LOG_ERROR to OSTLER_LOG_DEBUG: lines up to this level are sent.
  * - callback: called from any thread, also the library's own; must not throw. NULL: silent again. When the function
  *   returns, the callback that was set before runs no more.
- * - user_data: given to the callback as it is.
+ * - user_data: given to the callback as it is; must stay valid until another call of this function has returned.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *
@@ -2737,7 +2737,7 @@ ostler_status ostler_buffers_get(ostler_buffers *buffers,
  * - data: size_bytes of memory; borrowed until release is called.
  * - size_bytes: how much it is; below 2^48.
  * - release: called when the last view of the memory is released; not called when this fails.
- * - user_data: handed to release.
+ * - user_data: handed to release; must stay valid until that has returned; not used when this fails.
  * - out: written only on success, else 0; ends with ostler_buffers_release.
  *
  * Returns: OSTLER_OK, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,
@@ -4471,7 +4471,8 @@ typedef void (*ostler_level_callback)(void *user_data, const struct ostler_level
  *
  * Parameters:
  * - callback: called on the governor's thread until the watch ends.
- * - user_data: handed to it.
+ * - user_data: handed to it; must stay valid until ostler_governor_unwatch, or ostler_shutdown, has returned; where it ends
+ *   inside the callback, until that has returned.
  * - watch_id: written only on success, else 0; names the watch for ostler_governor_unwatch.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM (the thread could not be
@@ -4720,7 +4721,7 @@ typedef struct ostler_account_config {
     uint32_t reclaim_kind;
     /** Frees memory that the account holds, when it runs short and the host can do without; NULL: it cannot. */
     ostler_reclaim_callback reclaim;
-    /** Handed to reclaim. */
+    /** Handed to reclaim; must stay valid until the account is destroyed. */
     void *user_data;
     /** Shown in reports and in the words of a refusal. */
     char name[OSTLER_NAME_BYTES];
@@ -5367,7 +5368,10 @@ typedef struct ostler_request {
     uint64_t output_capacity_bytes;
     /** NULL, or takes the outcome; then wait, poll and forget refuse the ticket. */
     ostler_completion_callback on_complete;
-    /** Handed to the run callback in the item, and to on_complete. */
+    /**
+     * Handed to the run callback in the item, and to on_complete; must stay valid until the outcome, and until on_complete
+     * has returned.
+     */
     void *user_data;
     /** The set of input_buffer; NULL when that is 0. */
     ostler_buffers *input_buffers;
@@ -6102,7 +6106,8 @@ ostler_status ostler_pool_acquire_with(ostler_pool *pool,
  * - pool: borrowed.
  * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, the acquire fails with OSTLER_E_TIMEOUT.
  * - callback: called when it was not had at once; NULL: it is to be taken with ostler_pool_take_acquired.
- * - user_data: handed to callback.
+ * - user_data: handed to callback; must stay valid until that has returned, or ostler_pool_cancel_async has returned
+ *   OSTLER_OK; not used when the lease was had at once, and after a failure.
  * - ticket: written; names the acquire until its callback is called or it is taken, for ostler_pool_cancel_async; 0 when
  *   the lease was had at once, and after a failure.
  * - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.
@@ -6256,7 +6261,8 @@ ostler_status ostler_pool_acquire_n(ostler_pool *pool,
  * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
  * - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
  *   has ended.
- * - user_data: handed to bell.
+ * - user_data: handed to bell; must stay valid until the pool is destroyed and its last lease and ticket are back. A number by
+ *   which the host finds who waits needs no such care.
  * - ticket: written; names the acquire until ostler_pool_continue_acquire ends it, without which the memory of a destroyed
  *   pool does not go; 0 when the lease was had at once, and after a failure.
  * - look_again_ns: written; after so long it is to be gone on with when the bell has not rung, OSTLER_FOREVER: never; 0 when
@@ -6293,7 +6299,8 @@ ostler_status ostler_pool_begin_acquire(ostler_pool *pool,
  * - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
  * - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
  *   has ended.
- * - user_data: handed to bell.
+ * - user_data: handed to bell; must stay valid until the pool is destroyed and its last lease and ticket are back. A number by
+ *   which the host finds who waits needs no such care.
  * - ticket: written; names the acquire until ostler_pool_continue_acquire_n ends it, without which the memory of a destroyed
  *   pool does not go; 0 when the leases were had at once, and after a failure.
  * - look_again_ns: written; after so long it is to be gone on with when the bell has not rung, OSTLER_FOREVER: never; 0 when
@@ -6626,7 +6633,8 @@ ostler_status ostler_tap_acquire(struct ostler_tap *tap,
  * - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
  * - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
  *   has ended.
- * - user_data: handed to bell.
+ * - user_data: handed to bell; must stay valid until the pool is destroyed and its last lease and ticket are back. A number by
+ *   which the host finds who waits needs no such care.
  * - ticket: written; names the acquire until ostler_pool_continue_acquire ends it; 0 when the lease was had at once, and after
  *   a failure.
  * - look_again_ns: written; as ostler_pool_begin_acquire writes it.
@@ -8256,7 +8264,7 @@ ostler_status ostler_tracing_report(uint32_t by,
  * Parameters:
  * - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
  * - callback: called for each group, on this thread, with no lock held; it may call the library.
- * - user_data: handed to the callback as it is.
+ * - user_data: handed to the callback as it is, during the call.
  *
  * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
  *

@@ -50,7 +50,7 @@ pub struct ostler_account_config {
     pub reclaim_kind: u32,
     /// Frees memory that the account holds, when it runs short and the host can do without; NULL: it cannot.
     pub reclaim: ostler_reclaim_callback,
-    /// Handed to reclaim.
+    /// Handed to reclaim; must stay valid until the account is destroyed.
     pub user_data: *mut c_void,
     /// Shown in reports and in the words of a refusal.
     pub name: [c_char; OSTLER_NAME_BYTES],

@@ -205,7 +205,8 @@ pub(super) fn refuse_cancel(how: &ostler_acquire, instead: &str) -> Result<(), F
 /// - pool: borrowed.
 /// - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, the acquire fails with OSTLER_E_TIMEOUT.
 /// - callback: called when it was not had at once; NULL: it is to be taken with ostler_pool_take_acquired.
-/// - user_data: handed to callback.
+/// - user_data: handed to callback; must stay valid until that has returned, or ostler_pool_cancel_async has returned
+///   OSTLER_OK; not used when the lease was had at once, and after a failure.
 /// - ticket: written; names the acquire until its callback is called or it is taken, for ostler_pool_cancel_async; 0 when
 ///   the lease was had at once, and after a failure.
 /// - lease: written; 0 unless it was had at once; ends with ostler_pool_release or ostler_pool_discard.

@@ -111,7 +111,7 @@ fn get_guarded(
 /// - data: size_bytes of memory; borrowed until release is called.
 /// - size_bytes: how much it is; below 2^48.
 /// - release: called when the last view of the memory is released; not called when this fails.
-/// - user_data: handed to release.
+/// - user_data: handed to release; must stay valid until that has returned; not used when this fails.
 /// - out: written only on success, else 0; ends with ostler_buffers_release.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE,

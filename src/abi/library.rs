@@ -159,7 +159,7 @@ impl HostLog {
 /// - max_level: OSTLER_LOG_ERROR to OSTLER_LOG_DEBUG: lines up to this level are sent.
 /// - callback: called from any thread, also the library's own; must not throw. NULL: silent again. When the function
 ///   returns, the callback that was set before runs no more.
-/// - user_data: given to the callback as it is.
+/// - user_data: given to the callback as it is; must stay valid until another call of this function has returned.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///

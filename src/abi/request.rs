@@ -158,7 +158,8 @@ pub struct ostler_request {
     pub output_capacity_bytes: u64,
     /// NULL, or takes the outcome; then wait, poll and forget refuse the ticket.
     pub on_complete: ostler_completion_callback,
-    /// Handed to the run callback in the item, and to on_complete.
+    /// Handed to the run callback in the item, and to on_complete; must stay valid until the outcome, and until on_complete
+    /// has returned.
     pub user_data: *mut c_void,
     /// The set of input_buffer; NULL when that is 0.
     pub input_buffers: *mut ostler_buffers,

@@ -176,7 +176,8 @@ pub unsafe extern "C" fn ostler_tap_acquire(
 /// - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
 /// - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
 ///   has ended.
-/// - user_data: handed to bell.
+/// - user_data: handed to bell; must stay valid until the pool is destroyed and its last lease and ticket are back. A number by
+///   which the host finds who waits needs no such care.
 /// - ticket: written; names the acquire until ostler_pool_continue_acquire ends it; 0 when the lease was had at once, and after
 ///   a failure.
 /// - look_again_ns: written; as ostler_pool_begin_acquire writes it.

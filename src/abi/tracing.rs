@@ -273,7 +273,7 @@ pub unsafe extern "C" fn ostler_tracing_report(
 /// Parameters:
 /// - by: OSTLER_TRACING_BY_STACK or OSTLER_TRACING_BY_OBJECT.
 /// - callback: called for each group, on this thread, with no lock held; it may call the library.
-/// - user_data: handed to the callback as it is.
+/// - user_data: handed to the callback as it is, during the call.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_FORKED, OSTLER_E_PANIC
 ///

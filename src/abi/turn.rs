@@ -25,7 +25,8 @@ use std::ffi::c_void;
 /// - how: borrowed during the call; cancel must be NULL. When timeout_ns is over, going on ends with OSTLER_E_TIMEOUT.
 /// - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
 ///   has ended.
-/// - user_data: handed to bell.
+/// - user_data: handed to bell; must stay valid until the pool is destroyed and its last lease and ticket are back. A number by
+///   which the host finds who waits needs no such care.
 /// - ticket: written; names the acquire until ostler_pool_continue_acquire ends it, without which the memory of a destroyed
 ///   pool does not go; 0 when the lease was had at once, and after a failure.
 /// - look_again_ns: written; after so long it is to be gone on with when the bell has not rung, OSTLER_FOREVER: never; 0 when
@@ -158,7 +159,8 @@ pub(super) unsafe fn beginning(
 /// - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576.
 /// - bell: called when it is worth while to go on, also before this call returns, more than once, and a moment after the acquire
 ///   has ended.
-/// - user_data: handed to bell.
+/// - user_data: handed to bell; must stay valid until the pool is destroyed and its last lease and ticket are back. A number by
+///   which the host finds who waits needs no such care.
 /// - ticket: written; names the acquire until ostler_pool_continue_acquire_n ends it, without which the memory of a destroyed
 ///   pool does not go; 0 when the leases were had at once, and after a failure.
 /// - look_again_ns: written; after so long it is to be gone on with when the bell has not rung, OSTLER_FOREVER: never; 0 when

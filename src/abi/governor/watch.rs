@@ -62,7 +62,8 @@ impl Listener for Host {
 ///
 /// Parameters:
 /// - callback: called on the governor's thread until the watch ends.
-/// - user_data: handed to it.
+/// - user_data: handed to it; must stay valid until ostler_governor_unwatch, or ostler_shutdown, has returned; where it ends
+///   inside the callback, until that has returned.
 /// - watch_id: written only on success, else 0; names the watch for ostler_governor_unwatch.
 ///
 /// Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM (the thread could not be
