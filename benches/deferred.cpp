@@ -14,39 +14,71 @@ namespace {
 constexpr std::uint64_t kCells = 1'000'000;
 constexpr std::uint32_t kAtOnce = 32;
 
+ostler_deferred *make_cells() {
+    ostler_deferred *made = nullptr;
+    must(ostler_deferred_create(nullptr, &made));
+    return made;
+}
+
+// Of one thread, as long as the benchmark runs.
+ostler_deferred *own_cells() {
+    static ostler_deferred *const set = make_cells();
+    return set;
+}
+
+// Of two.
 ostler_deferred *cells() {
     static ostler_deferred *const set = [] {
-        ostler_deferred *made = nullptr;
-        must(ostler_deferred_create(nullptr, &made));
+        ostler_deferred *made = make_cells();
+        const auto use = [made] {
+            ostler_cell cell;
+            must(ostler_deferred_acquire(made, &cell));
+            must(ostler_deferred_complete(made, cell, OSTLER_OK, nullptr));
+            must(ostler_deferred_release(made, cell));
+        };
+        use();
+        std::thread(use).join();
         return made;
     }();
     return set;
 }
 
-void complete_and_take(ostler_cell cell) {
+void complete_and_take(ostler_deferred *set, ostler_cell cell) {
     ostler_status outcome;
     void *value;
-    must(ostler_deferred_complete(cells(), cell, OSTLER_OK, cells()));
-    must(ostler_deferred_poll(cells(), cell, &outcome, &value));
+    must(ostler_deferred_complete(set, cell, OSTLER_OK, set));
+    must(ostler_deferred_poll(set, cell, &outcome, &value));
     keep(value);
 }
 
-double ostler_cell_by_cell() {
-    return time_each(kCells, [](std::uint64_t) {
+double one_by_one(ostler_deferred *set) {
+    return time_each(kCells, [set](std::uint64_t) {
         ostler_cell cell;
-        must(ostler_deferred_acquire(cells(), &cell));
-        complete_and_take(cell);
+        must(ostler_deferred_acquire(set, &cell));
+        complete_and_take(set, cell);
     });
 }
 
-double ostler_cells_at_once() {
-    return time_each(kCells / kAtOnce, [](std::uint64_t) {
-               ostler_cell taken[kAtOnce];
-               must(ostler_deferred_acquire_n(cells(), kAtOnce, taken));
-               for (const ostler_cell cell : taken)
-                   complete_and_take(cell);
-           }) /
+double at_once(ostler_deferred *set) {
+    return time_each(kCells / kAtOnce,
+                     [set](std::uint64_t) {
+                         ostler_cell taken[kAtOnce];
+                         must(ostler_deferred_acquire_n(set, kAtOnce, taken));
+                         for (const ostler_cell cell : taken)
+                             complete_and_take(set, cell);
+                     }) /
            kAtOnce;
+}
+
+double ostler_polls_in_vain() {
+    ostler_cell cell;
+    must(ostler_deferred_acquire(own_cells(), &cell));
+    const double ns = time_each(kCells, [cell](std::uint64_t) {
+        ostler_status outcome;
+        keep(ostler_deferred_poll(own_cells(), cell, &outcome, nullptr));
+    });
+    must(ostler_deferred_release(own_cells(), cell));
+    return ns;
 }
 
 double std_cell() {
@@ -148,12 +180,14 @@ double oneshot_cells_of_two() {
 
 void add_deferred(std::vector<Case> &cases) {
     cases.push_back({"deferred", "make, complete, take; one thread", "ns", true,
-                     {{"ostler_deferred_...", ostler_cell_by_cell},
-                      {"ostler_deferred_..., acquired 32 at once", ostler_cells_at_once},
+                     {{"ostler_deferred_...", [] { return one_by_one(own_cells()); }},
+                      {"ostler_deferred_..., acquired 32 at once", [] { return at_once(own_cells()); }},
+                      {"ostler_deferred_... of a set that two have used", [] { return one_by_one(cells()); }},
                       {"oneshot", [] { return time_loop(kCells, peer_oneshot); }},
                       {"tokio::sync::oneshot", [] { return time_loop(kCells, peer_tokio_oneshot); }},
                       {"std::promise, std::future", std_cell}}});
-    cases.push_back({"deferred", "the same, completed by another", "ns", true,
+    cases.push_back({"deferred", "poll while nothing has come", "ns", true, {{"ostler_deferred_poll", ostler_polls_in_vain}}});
+    cases.push_back({"deferred", "make, complete, take; completed by another", "ns", true,
                      {{"ostler_deferred_...", ostler_cells_of_two},
                       {"oneshot", oneshot_cells_of_two},
                       {"std::promise, std::future", std_cells_of_two}},

@@ -6722,7 +6722,10 @@ ostler_status ostler_tap_close(struct ostler_tap *tap);
  * beforehand and used again; the name of one use is never valid for another. Nothing here takes a lock or allocates.
  * ====================================================================== */
 
-/** A set of cells. */
+/**
+ * A set of cells. As long as one thread alone completes cells and takes what came, its calls have no locked operation; the
+ * first call of another thread ends that for this set, and takes some microseconds once.
+ */
 typedef struct ostler_deferred ostler_deferred;
 
 /** Names one use of one cell. A value of 0 is never a cell. */

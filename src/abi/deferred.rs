@@ -26,7 +26,8 @@ pub use life::*;
 pub use stats::*;
 pub use taking::*;
 
-/// A set of cells.
+/// A set of cells. As long as one thread alone completes cells and takes what came, its calls have no locked operation; the
+/// first call of another thread ends that for this set, and takes some microseconds once.
 pub struct ostler_deferred {
     _opaque: [u8; 0],
 }

@@ -2,7 +2,7 @@
 //! when the set of cells is made; nothing here takes a lock.
 
 use super::cells::runs::{Run, Runs};
-use super::cells::{CellError, Cells, Finished, Key, Stage};
+use super::cells::{CellError, Cells, Finished, Key, Stage, Users};
 use super::stack::Stack;
 use super::times::{Times, TimesSnapshot};
 use crate::base::alloc::{self, OutOfMemory};
@@ -148,6 +148,7 @@ impl Content {
 pub struct Deferred {
     owner: Owner,
     cells: Cells<Content>,
+    users: Users,
     runs: Runs,
     recipient: Box<dyn Recipient>,
     closed: AtomicBool,
@@ -200,6 +201,7 @@ impl Deferred {
         Ok(alloc::try_arc(Self {
             owner,
             cells: Cells::new(capacity, Content::vacant)?,
+            users: Users::new(owner),
             runs: Runs::new(owner, capacity),
             recipient,
             closed: AtomicBool::new(false),
@@ -225,6 +227,12 @@ impl Deferred {
         taken.ok_or_else(|| self.exhausted(wanted))?;
         keys.iter_mut().for_each(|key| *key = self.open(key.0 as u32));
         Ok(())
+    }
+
+    /// A free cell for the thread with that pocket, which is in its window, when a few instructions do it.
+    #[inline(always)]
+    pub fn acquire_at_hand(&self, pocket: &Pocket) -> Option<Key> {
+        self.runs.take_at_hand(&self.run_in(pocket)).map(|number| self.open(number))
     }
 
     /// A free cell for the thread with that pocket, which is in its window, when there is nothing else to do.
@@ -269,9 +277,18 @@ impl Deferred {
         DeferredError::Exhausted { wanted, free: capacity - self.cells.out(), capacity }
     }
 
+    /// For a thread in no window, before it ends or takes what comes.
+    #[inline]
+    fn admit(&self) {
+        if !self.users.is_admitted() {
+            self.users.admit(thread::ThreadRecord::known().map(|record| record.pocket(self.owner)), self);
+        }
+    }
+
     /// Ends a cell with a value, or with a failure and whatever value goes with it. On success the value is with whoever
     /// takes it; after an error it is still the caller's.
     pub fn complete(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
+        self.admit();
         let completed = self.cells.complete(cell, PENDING, |content| self.write(content, settled));
         if completed.map_err(|error| DeferredError::of(cell, error))? == Finished::Attached {
             self.call_completion(cell);
@@ -279,10 +296,18 @@ impl Deferred {
         Ok(())
     }
 
-    /// The same for a thread in its window, which can call nobody, when there is nothing else to do.
+    /// The same for the thread with that pocket, which is in its window and can call nobody, when there is nothing else
+    /// to do.
     #[inline(always)]
-    pub fn complete_in_window(&self, cell: Key, settled: Settled) -> Option<()> {
-        self.cells.complete_for_taker(cell, PENDING, |content| self.write(content, settled)).ok()
+    pub fn complete_in_window(&self, cell: Key, settled: Settled, pocket: &Pocket) -> Option<()> {
+        let write = |content: &Content| self.write(content, settled);
+        if self.users.is_alone(pocket) {
+            return self.cells.complete_alone(cell, PENDING, write);
+        }
+        if !self.users.is_admitted() {
+            return None;
+        }
+        self.cells.complete_for_taker(cell, PENDING, write).ok()
     }
 
     /// Ends a cell without a value.
@@ -312,16 +337,36 @@ impl Deferred {
         self.cells.vacate(number);
     }
 
-    /// Takes what came when it is there, for the thread with that pocket, which is in its window.
+    /// Takes what came when it is there, for the thread with that pocket, which is in its window, when that is all that
+    /// there is to do.
     #[inline(always)]
-    pub fn poll_in_window(&self, cell: Key, pocket: &Pocket) -> Result<Settled, CellError> {
-        let (number, settled) = self.cells.poll_out(cell, Content::read)?;
-        self.runs.put(number, &self.run_in(pocket));
-        Ok(settled)
+    pub fn poll_in_window(&self, cell: Key, pocket: &Pocket) -> Option<Result<Settled, CellError>> {
+        let run = self.run_in(pocket);
+        if self.users.is_alone(pocket) {
+            if let Some(settled) = self.poll_alone(cell, &run) {
+                return Some(Ok(settled));
+            }
+        } else if !self.users.is_admitted() {
+            return None;
+        }
+        let taken = self.cells.poll_out(cell, Content::read);
+        Some(taken.map(|(number, settled)| {
+            self.runs.put(number, &run);
+            settled
+        }))
+    }
+
+    #[inline(always)]
+    fn poll_alone(&self, cell: Key, run: &Run<'_>) -> Option<Settled> {
+        let spot = self.runs.spot(run)?;
+        let (number, settled) = self.cells.poll_alone(cell, Content::read)?;
+        self.runs.lay(number, spot, run);
+        Some(settled)
     }
 
     /// Takes what came when it is there.
     pub fn poll(&self, cell: Key) -> Result<Settled, DeferredError> {
+        self.admit();
         self.cells.poll(cell, Content::read).map_err(|error| DeferredError::of(cell, error))
     }
 
@@ -349,6 +394,7 @@ impl Deferred {
 
     #[cold]
     fn measured<R>(&self, cells: &[Key], wait: impl FnOnce() -> R) -> R {
+        self.admit();
         // The cells were opened before this look, also for one who destroys at this moment.
         fence(SeqCst);
         if self.is_closed() {
@@ -363,6 +409,7 @@ impl Deferred {
 
     /// From now on the completion takes what comes; when it is there already, at once.
     pub fn on_complete(&self, cell: Key, completion: Completion, user_data: *mut c_void) -> Result<(), DeferredError> {
+        self.admit();
         let attached = self.cells.attach(cell, |content| {
             content.completion.store(completion.0.cast_mut(), Relaxed);
             content.user_data.store(user_data, Relaxed);
@@ -376,6 +423,7 @@ impl Deferred {
 
     /// Gives a cell back, whatever has come or not. Who completes it later is told that it is stale.
     pub fn release(&self, cell: Key) -> Result<(), DeferredError> {
+        self.admit();
         match self.cells.withdraw(cell, PENDING) {
             Ok(number) => {
                 self.counters.released.fetch_add(1, SeqCst);

@@ -6,7 +6,7 @@ use crate::base::pockets::{Place, Places, Pocket, Reach};
 use crate::base::sync::{AtomicU32, Ordering::*};
 use crate::explore;
 use crate::pool::cells::runs::{Run, Runs};
-use crate::pool::cells::{CellError, Cells, Finished, Key, Stage};
+use crate::pool::cells::{CellError, Cells, Finished, Key, Stage, Users};
 use crate::pool::stack::Stack;
 use shuttle::thread;
 use std::sync::Arc;
@@ -359,5 +359,199 @@ fn last_cell_is_told_to_who_closes_or_to_who_brings_it() {
         stall.close();
         taken.join().unwrap();
         assert_eq!(stall.cells.used(), 0, "it lies where nobody counts it");
+    });
+}
+
+/// Cells that one thread uses alone until another comes.
+struct Lone {
+    cells: Cells<AtomicU32>,
+    users: Users,
+    pockets: [Pocket; 3],
+}
+
+impl Places for Lone {
+    fn visit(&self, each: &mut dyn FnMut(&dyn Place)) {
+        self.pockets.iter().for_each(|pocket| each(&Run { pocket, stack: self.cells.free() }));
+    }
+}
+
+impl Lone {
+    fn new(count: u32) -> Arc<Self> {
+        Arc::new(Self {
+            cells: Cells::new(count, || AtomicU32::new(0)).unwrap(),
+            users: Users::new(STALL),
+            pockets: [const { Pocket::EMPTY }; 3],
+        })
+    }
+
+    /// The same that thread 0 has used alone.
+    fn used_by_one(count: u32) -> Arc<Self> {
+        let lone = Self::new(count);
+        lone.admit(0);
+        assert!(lone.users.is_alone(&lone.pockets[0]));
+        lone
+    }
+
+    fn open(&self) -> Key {
+        open(&self.cells)
+    }
+
+    fn admit(&self, me: usize) {
+        self.users.admit(Some(&self.pockets[me]), self);
+    }
+
+    fn in_window<R>(&self, me: usize, body: impl FnOnce(&Pocket) -> Option<R>) -> Option<R> {
+        let _window = Reach::begin(&self.pockets[me], STALL);
+        body(&self.pockets[me])
+    }
+
+    /// As src/abi/deferred/completing.rs does.
+    fn complete(&self, me: usize, key: Key, value: u32) -> Result<Finished, CellError> {
+        let write = |cell: &AtomicU32| cell.store(value, Relaxed);
+        let short = self.in_window(me, |pocket| {
+            if self.users.is_alone(pocket) {
+                return self.cells.complete_alone(key, PENDING, write);
+            }
+            let is_admitted = self.users.is_admitted();
+            is_admitted.then(|| self.cells.complete_for_taker(key, PENDING, write).ok()).flatten()
+        });
+        short.map_or_else(
+            || {
+                self.admit(me);
+                complete(&self.cells, key, value)
+            },
+            |()| Ok(Finished::Kept),
+        )
+    }
+
+    /// As src/abi/deferred/taking.rs does.
+    fn take(&self, me: usize, key: Key) -> Result<u32, CellError> {
+        let short = self.in_window(me, |pocket| {
+            let taken = if self.users.is_alone(pocket) {
+                self.cells.poll_alone(key, read)
+            } else {
+                let is_admitted = self.users.is_admitted();
+                is_admitted.then(|| self.cells.poll_out(key, read).ok()).flatten()
+            };
+            taken.inspect(|(number, _)| self.cells.put_back(*number))
+        });
+        short.map_or_else(
+            || {
+                self.admit(me);
+                self.cells.poll(key, read)
+            },
+            |(_, value)| Ok(value),
+        )
+    }
+
+    fn wait(&self, me: usize, key: Key) -> Result<u32, CellError> {
+        self.admit(me);
+        self.cells.wait(key, Deadline::NEVER, None, read)
+    }
+}
+
+#[test]
+fn another_who_comes_completes_or_the_lone_one_does() {
+    explore(|| {
+        let lone = Lone::used_by_one(2);
+        let keys = [lone.open(), lone.open()];
+        let other = lone.clone();
+        let theirs = thread::spawn(move || keys.map(|key| other.complete(1, key, 1).is_ok()));
+        let mine = keys.map(|key| lone.complete(0, key, 2).is_ok());
+        let theirs = theirs.join().unwrap();
+        for (place, key) in keys.into_iter().enumerate() {
+            assert!(mine[place] != theirs[place], "both or none completed it");
+            assert_eq!(lone.take(0, key), Ok(if mine[place] { 2 } else { 1 }));
+        }
+        assert_eq!(lone.cells.used(), 0);
+    });
+}
+
+#[test]
+fn what_came_is_taken_once_when_others_come() {
+    explore(|| {
+        let lone = Lone::used_by_one(2);
+        let keys = [lone.open(), lone.open()];
+        keys.iter().for_each(|key| assert_eq!(lone.complete(0, *key, 7), Ok(Finished::Kept)));
+        let others: Vec<_> = (1..3)
+            .map(|me| {
+                let lone = lone.clone();
+                thread::spawn(move || keys.map(|key| u32::from(lone.take(me, key) == Ok(7))))
+            })
+            .collect();
+        let mut taken = keys.map(|key| u32::from(lone.take(0, key) == Ok(7)));
+        for other in others {
+            let theirs = other.join().unwrap();
+            taken.iter_mut().zip(theirs).for_each(|(sum, theirs)| *sum += theirs);
+        }
+        assert_eq!(taken, [1, 1]);
+        assert_eq!(lone.cells.used(), 0);
+    });
+}
+
+#[test]
+fn one_who_waits_hears_of_what_the_lone_one_completes() {
+    explore(|| {
+        let lone = Lone::used_by_one(1);
+        let key = lone.open();
+        let other = lone.clone();
+        let waits = thread::spawn(move || other.wait(1, key));
+        assert_eq!(lone.complete(0, key, 7), Ok(Finished::Kept));
+        assert_eq!(waits.join().unwrap(), Ok(7));
+        assert_eq!(lone.cells.used(), 0);
+    });
+}
+
+#[test]
+fn completion_that_another_attaches_is_called_once() {
+    explore(|| {
+        let lone = Lone::used_by_one(1);
+        let key = lone.open();
+        let other = lone.clone();
+        let attached = thread::spawn(move || {
+            other.admit(1);
+            other.cells.attach(key, |_| {}).unwrap()
+        });
+        let by_maker = lone.complete(0, key, 7).unwrap() == Finished::Attached;
+        assert!(attached.join().unwrap() != by_maker);
+        lone.cells.vacate(key.number());
+        assert_eq!(lone.cells.used(), 0);
+    });
+}
+
+#[test]
+fn value_of_the_lone_one_is_given_up_or_kept_when_another_releases() {
+    explore(|| {
+        let lone = Lone::used_by_one(1);
+        let key = lone.open();
+        let other = lone.clone();
+        let given_up = thread::spawn(move || {
+            other.admit(1);
+            release(&other.cells, key).unwrap()
+        });
+        let was_accepted = lone.complete(0, key, 7).is_ok();
+        assert_eq!(given_up.join().unwrap().is_some(), was_accepted);
+        assert_eq!(lone.cells.used(), 0);
+    });
+}
+
+#[test]
+fn of_several_who_come_first_at_once_none_believes_to_be_alone() {
+    explore(|| {
+        let lone = Lone::new(1);
+        let key = lone.open();
+        let users: Vec<_> = (0..3)
+            .map(|me| {
+                let lone = lone.clone();
+                thread::spawn(move || {
+                    let completed = u32::from(lone.complete(me, key, me as u32).is_ok());
+                    (completed, u32::from(lone.take(me, key).is_ok()))
+                })
+            })
+            .collect();
+        let done = users.into_iter().map(|user| user.join().unwrap());
+        let (completed, taken) = done.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        assert_eq!((completed, taken), (1, 1));
+        assert_eq!(lone.cells.used(), 0);
     });
 }

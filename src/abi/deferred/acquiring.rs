@@ -4,7 +4,7 @@ use super::{list, ostler_cell, ostler_deferred};
 use crate::abi::arguments::{MOST_ELEMENTS, clear, output};
 use crate::abi::guard::{seated, with};
 use crate::abi::status::{OSTLER_OK, ostler_status};
-use crate::base::handles::Pin;
+use crate::base::handles::{Pin, Seated};
 use crate::pool::Deferred;
 use crate::pool::cells::Key;
 
@@ -28,14 +28,29 @@ pub unsafe extern "C" fn ostler_deferred_acquire(
 ) -> ostler_status {
     // SAFETY: as the header asks.
     if let Some(out) = unsafe { out.as_mut() }
-        && let Some(deferred) = seated::<_, Deferred>(deferred)
-        && let Some(cell) = deferred.acquire_in_window(deferred.lane())
+        && let Some(set) = seated::<_, Deferred>(deferred)
     {
+        let Some(cell) = set.acquire_at_hand(set.pocket()) else { return acquire_in_window(deferred, set, out) };
         *out = ostler_cell { value: cell.0 };
         return OSTLER_OK;
     }
     // SAFETY: as the header asks.
     unsafe { acquire_guarded(deferred, out) }
+}
+
+/// The way of a call that finds nothing at hand.
+#[inline(never)]
+fn acquire_in_window(deferred: *mut ostler_deferred, set: Seated<Deferred>, out: &mut ostler_cell) -> ostler_status {
+    let cell = set.acquire_in_window(set.pocket());
+    drop(set);
+    match cell {
+        Some(cell) => {
+            *out = ostler_cell { value: cell.0 };
+            OSTLER_OK
+        }
+        // SAFETY: it is a reference.
+        None => unsafe { acquire_guarded(deferred, out) },
+    }
 }
 
 /// The way of a call that has something to tell.
@@ -113,5 +128,5 @@ unsafe fn acquire_few(deferred: *mut ostler_deferred, count: u32, cells: *mut os
         cells.write_bytes(0, count as usize);
         std::slice::from_raw_parts_mut(cells.cast::<Key>(), count as usize)
     };
-    deferred.acquire_many_in_window(keys, deferred.lane()).is_some()
+    deferred.acquire_many_in_window(keys, deferred.pocket()).is_some()
 }

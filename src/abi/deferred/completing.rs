@@ -4,7 +4,7 @@ use super::{ostler_cell, ostler_cell_callback, ostler_deferred};
 use crate::abi::arguments::null;
 use crate::abi::guard::{seated, with_child};
 use crate::abi::status::{OSTLER_OK, ostler_status};
-use crate::base::handles::Pin;
+use crate::base::handles::{Pin, Seated};
 use crate::pool::cells::Key;
 use crate::pool::{Completion, Deferred, End, Settled};
 use std::ffi::c_void;
@@ -31,20 +31,29 @@ pub unsafe extern "C" fn ostler_deferred_complete(
     outcome: ostler_status,
     value: *mut c_void,
 ) -> ostler_status {
-    let cell = Key(cell.value);
-    let end = if outcome == OSTLER_OK { End::Completed } else { End::Failed(outcome) };
-    let settled = Settled { end, value };
-    let completed = seated::<_, Deferred>(deferred).and_then(|deferred| deferred.complete_in_window(cell, settled));
-    if completed.is_some() {
+    let in_window =
+        |set: Seated<Deferred>| set.complete_in_window(Key(cell.value), settled(outcome, value), set.pocket());
+    if seated(deferred).and_then(in_window).is_some() {
         return OSTLER_OK;
     }
-    complete_guarded(deferred, cell, settled)
+    complete_guarded(deferred, cell, outcome, value)
+}
+
+#[inline(always)]
+fn settled(outcome: ostler_status, value: *mut c_void) -> Settled {
+    let end = if outcome == OSTLER_OK { End::Completed } else { End::Failed(outcome) };
+    Settled { end, value }
 }
 
 /// The way of a call that has a completion to call or something to tell.
 #[inline(never)]
-fn complete_guarded(deferred: *mut ostler_deferred, cell: Key, settled: Settled) -> ostler_status {
-    with_child(deferred, |deferred: &Pin<Deferred>| Ok(deferred.complete(cell, settled)?))
+fn complete_guarded(
+    deferred: *mut ostler_deferred,
+    cell: ostler_cell,
+    outcome: ostler_status,
+    value: *mut c_void,
+) -> ostler_status {
+    with_child(deferred, |deferred: &Pin<Deferred>| Ok(deferred.complete(Key(cell.value), settled(outcome, value))?))
 }
 
 /// Ends a pending cell with OSTLER_E_CANCELLED for whoever takes it. Who completes it later gets

@@ -119,10 +119,10 @@ unsafe fn look(
     // SAFETY: the caller's promise.
     let Some(outcome) = (unsafe { outcome.as_mut() }) else { return Look::Refused };
     let Some(deferred) = seated::<_, Deferred>(deferred) else { return Look::Refused };
-    let settled = match deferred.poll_in_window(Key(cell.value), deferred.lane()) {
-        Ok(settled) => settled,
-        Err(CellError::NotReady) => return Look::Nothing(deferred.record()),
-        Err(_) => return Look::Refused,
+    let settled = match deferred.poll_in_window(Key(cell.value), deferred.pocket()) {
+        Some(Ok(settled)) => settled,
+        Some(Err(CellError::NotReady)) => return Look::Nothing(deferred.record()),
+        _ => return Look::Refused,
     };
     *outcome = outcome_of(settled.end);
     // SAFETY: the caller's promise.

@@ -85,7 +85,7 @@ pub struct Seated<T: Laned> {
     object: *const T,
     lane: *const T::Lane,
     record: &'static ThreadRecord,
-    _window: Reach<'static>,
+    window: Reach<'static>,
 }
 
 impl<T: Laned> Seated<T> {
@@ -106,7 +106,7 @@ impl<T: Laned> Seated<T> {
         if !seat.finds::<T>(handle) {
             return None;
         }
-        Some(Self { object: seat.object.get().cast(), lane: seat.lane.get().cast(), record, _window: window })
+        Some(Self { object: seat.object.get().cast(), lane: seat.lane.get().cast(), record, window })
     }
 
     /// What of the object is this thread's own.
@@ -114,6 +114,12 @@ impl<T: Laned> Seated<T> {
     pub fn lane(&self) -> &T::Lane {
         // SAFETY: as below; it is the lane of this record.
         unsafe { &*self.lane }
+    }
+
+    /// The pocket in whose window this is.
+    #[inline(always)]
+    pub fn pocket(&self) -> &'static Pocket {
+        self.window.place()
     }
 
     /// The record of the thread that calls.

@@ -9,6 +9,7 @@
 //! result. Nobody else changes its word meanwhile: who wants to waits for them, so that a result costs whoever brings it one
 //! locked operation.
 
+mod alone;
 pub mod runs;
 mod waiting;
 
@@ -17,6 +18,8 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::barrier;
 use crate::base::cancel::WaitEnd;
 use crate::base::park::Parker;
+pub use alone::Users;
+
 use crate::base::sync::{AtomicPtr, AtomicU64, Ordering::*, fence};
 
 pub const MOST_CELLS: u32 = 1 << 20;
@@ -50,7 +53,6 @@ const GENERATION_MASK: u64 = u32::MAX as u64;
 
 // A key: generation:32 | salt:12 | cell:20.
 const SALT_SHIFT: u32 = 20;
-const SALT_MASK: u64 = 0xfff;
 const NUMBER_MASK: u64 = 0xf_ffff;
 
 /// Names one use of one cell. 0 is no key.
@@ -131,7 +133,8 @@ impl<T> Cell<T> {
 pub struct Cells<T> {
     cells: Vec<Cell<T>>,
     free: Stack,
-    salt: u64,
+    /// Where it stands in a key.
+    salt: u32,
     /// How often the generations of a cell were used up and began anew.
     rounds: AtomicU64,
 }
@@ -139,7 +142,7 @@ pub struct Cells<T> {
 impl<T> Cells<T> {
     /// At most [`MOST_CELLS`].
     pub fn new(count: u32, mut content: impl FnMut() -> T) -> Result<Self, OutOfMemory> {
-        static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        static SALT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let mut cells = alloc::try_vec(count as usize)?;
         cells.extend((0..count).map(|_| Cell {
             word: AtomicU64::new((1 << GENERATION_SHIFT) | FREE),
@@ -148,7 +151,7 @@ impl<T> Cells<T> {
         }));
         let free = Stack::new(count)?;
         (0..count).rev().for_each(|number| free.push(number));
-        Ok(Self { cells, free, salt: SALT.fetch_add(1, Relaxed) & SALT_MASK, rounds: AtomicU64::new(0) })
+        Ok(Self { cells, free, salt: SALT.fetch_add(1, Relaxed) << SALT_SHIFT, rounds: AtomicU64::new(0) })
     }
 
     pub fn capacity(&self) -> u32 {
@@ -198,7 +201,7 @@ impl<T> Cells<T> {
 
     #[inline]
     fn key_of(&self, number: u32, generation: u64) -> Key {
-        Key((generation << GENERATION_SHIFT) | (self.salt << SALT_SHIFT) | u64::from(number))
+        Key((generation << GENERATION_SHIFT) | u64::from(self.salt) | u64::from(number))
     }
 
     /// The free cells that are nobody's.
@@ -437,17 +440,22 @@ impl<T> Cells<T> {
         Ok(result)
     }
 
+    /// The number in a key; one that no cell has when the key is of other cells.
+    #[inline(always)]
+    fn place_of(&self, key: Key) -> usize {
+        (key.0 as u32 ^ self.salt) as usize
+    }
+
     /// The cell of a key, with its number and its word.
     #[inline(always)]
     fn find(&self, key: Key) -> Result<(u32, &Cell<T>, u64), CellError> {
-        let number = key.number();
-        let cell = self.cells.get(number as usize).ok_or(CellError::Stale)?;
+        let place = self.place_of(key);
+        let cell = self.cells.get(place).ok_or(CellError::Stale)?;
         let word = cell.word.load(SeqCst);
-        let is_known = (key.0 >> SALT_SHIFT) & SALT_MASK == self.salt
-            && word >> GENERATION_SHIFT == key.0 >> GENERATION_SHIFT
+        let is_known = word >> GENERATION_SHIFT == key.0 >> GENERATION_SHIFT
             && !matches!(word & PHASE, FREE | TAKEN)
             && word & FORGOTTEN == 0;
-        if is_known { Ok((number, cell, word)) } else { Err(CellError::Stale) }
+        if is_known { Ok((place as u32, cell, word)) } else { Err(CellError::Stale) }
     }
 
     /// [`Cells::find`] for a caller who wants to take the result.

@@ -9,6 +9,8 @@ use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
 use crate::pool::stack::{Chain, Stack};
 
 const LONGEST: u32 = 64;
+/// Under the lowest number of a run lies what nobody looks at.
+const NOTHING: u32 = 0;
 /// All threads together keep at most a small part of the cells, as long as there are few of them.
 const RUNS: u32 = 16;
 
@@ -50,25 +52,29 @@ impl Run<'_> {
         Some((number, left))
     }
 
-    /// Puts one there, unless there are so many, or another object's.
+    /// Where the next goes, unless there are so many, or another object's.
     #[inline(always)]
-    fn push(&self, owner: Owner, number: u32, most: u32) -> bool {
-        let Some(top) = self.pocket.number(owner) else {
-            let is_empty = self.pocket.is_empty();
-            if is_empty {
-                self.fill(owner, number, 1);
-            }
-            return is_empty;
-        };
-        let left = self.beneath().load(Relaxed) + 1;
-        if left >= most {
-            return false;
+    fn spot(&self, owner: Owner, most: u32) -> Option<Spot> {
+        if self.pocket.is_empty() {
+            return Some(Spot { top: NOTHING, beneath: 0 });
         }
-        self.stack.lay(number, top);
-        self.beneath().store(left, Relaxed);
-        self.pocket.replace(number);
-        true
+        let top = self.pocket.number(owner)?;
+        let beneath = self.beneath().load(Relaxed) + 1;
+        (beneath < most).then_some(Spot { top, beneath })
     }
+
+    #[inline(always)]
+    fn lay(&self, owner: Owner, number: u32, spot: Spot) {
+        self.stack.lay(number, spot.top);
+        self.beneath().store(spot.beneath, Relaxed);
+        self.pocket.fill(owner, number);
+    }
+}
+
+/// Where the next number of a run goes, and how many lie there.
+pub struct Spot {
+    top: u32,
+    beneath: u32,
 }
 
 impl Place for Run<'_> {
@@ -205,13 +211,31 @@ impl Runs {
         }
     }
 
+    /// Takes a free cell that is at hand, for a thread in its window, when there is nothing else to do.
+    #[inline(always)]
+    pub fn take_at_hand(&self, run: &Run<'_>) -> Option<u32> {
+        let is_all = self.pockets.is_open() && !self.is_look_due(run.beneath().load(Relaxed), run);
+        if is_all { run.pop(self.owner).map(|(number, _)| number) } else { None }
+    }
+
+    /// Where a free cell can be kept at hand, for a thread in its window.
+    #[inline(always)]
+    pub fn spot(&self, run: &Run<'_>) -> Option<Spot> {
+        if self.pockets.is_open() { run.spot(self.owner, self.longest) } else { None }
+    }
+
+    #[inline(always)]
+    pub fn lay(&self, number: u32, spot: Spot, run: &Run<'_>) {
+        run.lay(self.owner, number, spot);
+    }
+
     /// Keeps a free cell at hand, for a thread in its window.
     #[inline(always)]
     pub fn put(&self, number: u32, run: &Run<'_>) {
+        if let Some(spot) = self.spot(run) {
+            return self.lay(number, spot, run);
+        }
         if self.pockets.is_open() {
-            if run.push(self.owner, number, self.longest) {
-                return;
-            }
             self.halve(run);
         }
         run.stack.push(number);
@@ -272,9 +296,14 @@ impl Runs {
 
     #[inline(always)]
     fn note_left_at_hand(&self, left: u32, run: &Run<'_>, all: &impl Places) {
-        if left < Look::of(run.look().load(Relaxed)).below {
+        if self.is_look_due(left, run) {
             self.look(run, all, Look::next);
         }
+    }
+
+    #[inline(always)]
+    fn is_look_due(&self, left: u32, run: &Run<'_>) -> bool {
+        left < Look::of(run.look().load(Relaxed)).below
     }
 
     #[cold]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::thread::ThreadRecord;
 use std::sync::Mutex;
 
 const SET: Owner = Owner(1);
@@ -25,12 +26,23 @@ fn set_of(capacity: u32) -> (Arc<Deferred>, Arc<Heard>) {
 /// done and a completion that nobody calls.
 #[test]
 fn cell_with_a_completion_is_not_ended_where_nobody_can_call_it() {
-    let (set, heard) = set_of(2);
-    let cell = set.acquire().unwrap();
-    set.on_complete(cell, Completion(std::ptr::null()), std::ptr::null_mut()).unwrap();
-    assert_eq!(set.complete_in_window(cell, DONE), None);
-    assert_eq!(set.stats().pending, 1, "it has ended, and nobody was told");
-    set.complete(cell, DONE).unwrap();
-    assert_eq!(*heard.0.lock().unwrap(), [(cell, End::Completed)]);
-    assert_eq!(set.stats().in_use, 0);
+    let (set, heard) = set_of(4);
+    let pocket = ThreadRecord::current().unwrap().pocket(SET);
+    let mut told = Vec::new();
+    for is_alone in [true, false] {
+        if !is_alone {
+            std::thread::scope(|scope| scope.spawn(|| set.poll(Key(0)).unwrap_err()).join().unwrap());
+        }
+        let (cell, plain) = (set.acquire().unwrap(), set.acquire().unwrap());
+        set.on_complete(cell, Completion(std::ptr::null()), std::ptr::null_mut()).unwrap();
+        assert_eq!(set.users.is_alone(pocket), is_alone);
+        assert_eq!(set.complete_in_window(cell, DONE, pocket), None);
+        assert_eq!(set.stats().pending, 2, "it has ended, and nobody was told");
+        assert_eq!(set.complete_in_window(plain, DONE, pocket), Some(()));
+        set.complete(cell, DONE).unwrap();
+        told.push((cell, End::Completed));
+        assert_eq!(*heard.0.lock().unwrap(), told);
+        assert_eq!(set.poll(plain), Ok(DONE));
+        assert_eq!(set.stats().in_use, 0);
+    }
 }
