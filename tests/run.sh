@@ -10,7 +10,8 @@ source "$(dirname "$0")/../scripts/lib.sh"
 set +e
 
 all=(rust header elf boundary c conformance hosts poison faults cpp go examples install numa)
-seconds_of() { case $1 in numa) echo 600 ;; rust) echo 1800 ;; boundary | hosts | faults | go) echo 1200 ;; *) echo 600 ;; esac; }
+# Only against what hangs: on a busy machine a suite takes several times as long as on an idle one.
+seconds_of() { case $1 in rust) echo 3600 ;; *) echo 1800 ;; esac; }
 
 passed=0 failed=0 skipped=0
 

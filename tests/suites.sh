@@ -13,7 +13,7 @@ unset MAKEFLAGS MAKELEVEL LD_LIBRARY_PATH PKG_CONFIG_PATH
 mkdir -p "$WORK"
 
 asan=(-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-program_seconds=180
+program_seconds=600
 
 # cpp_program LABEL STAGE SOURCE FLAGS...: one test program, built against a prefix as a user would, and run there.
 # A program that dies, hangs or reports nothing is a failed test of its own.

@@ -270,7 +270,7 @@ static inline int check_main(int argc, char **argv)
         run++;
         check_run.current = test;
         check_run.outcome = CHECK_PASSED;
-        alarm(seconds ? (unsigned)atoi(seconds) : 300);
+        alarm(seconds ? (unsigned)atoi(seconds) : 600);
         check_run_body(test);
         alarm(0);
         check_run.current = NULL;
