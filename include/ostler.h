@@ -4284,8 +4284,8 @@ typedef struct ostler_governor_config {
      */
     const char *pressure_file;
     /**
-     * How often the thread looks at what has become of the memory of each object, see ostler_seen: one object at a tick,
-     * for at most a thousandth of its time, and not while memory is short; at least 10 ms; 0: 1 minute; OSTLER_FOREVER:
+     * How often the thread looks at what has become of the memory of each object, see ostler_seen: one object at a tick, or
+     * a part of one, for at most a thousandth of its time, and not while memory is short; at least 10 ms; 0: 1 minute; OSTLER_FOREVER:
      * never.
      */
     uint64_t coverage_period_ns;

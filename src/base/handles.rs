@@ -375,6 +375,11 @@ impl<T: Handled> Pin<T> {
         self.record().map_or(Caller::UNKNOWN, Caller::of)
     }
 
+    /// Whether nobody destroys the object, who would wait for this pin.
+    pub fn is_left_alone(&self) -> bool {
+        self.slot.word.load(Relaxed) & STATE == LIVE
+    }
+
     /// Whether this thread is inside another call on the object, as when the log's callback runs in one.
     fn is_used_further_out(&self) -> bool {
         matches!(&self.hold, Hold::Hazard(hazard) if hazard.is_shown_further_out())

@@ -42,6 +42,16 @@ impl AddAssign for Coverage {
     }
 }
 
+/// How far a look has come that goes on later. What comes to the object or leaves it meanwhile may be seen or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Of those that were seen from end to end.
+    pub chunks: u64,
+    /// Of the chunk behind them.
+    pub offset: u64,
+    pub seen: Coverage,
+}
+
 /// What a repair found, and what it left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repair {
@@ -87,17 +97,29 @@ impl Seen {
     }
 }
 
+type LookOn = fn(Owner, &mut Progress, &mut dyn FnMut() -> bool) -> Option<Result<bool, OutOfMemory>>;
+
 /// How the memory of an object is looked at by those who know only who pays for it. `None`: the object is going.
 #[derive(Clone, Copy, Debug)]
 pub struct Inspector {
     pub owner: Owner,
     pub look: fn(Owner) -> Option<Result<Coverage, OutOfMemory>>,
+    /// Goes on with a look, at least a bite, until all was seen or the asker says no. Tells whether all was seen.
+    pub look_on: LookOn,
     pub repair: fn(Owner) -> Option<Result<Repair, OutOfMemory>>,
 }
 
 impl Inspector {
     pub fn look(&self) -> Option<Result<Coverage, OutOfMemory>> {
         (self.look)(self.owner)
+    }
+
+    pub fn look_on(
+        &self,
+        progress: &mut Progress,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Option<Result<bool, OutOfMemory>> {
+        (self.look_on)(self.owner, progress, goes_on)
     }
 
     pub fn repair(&self) -> Option<Result<Repair, OutOfMemory>> {

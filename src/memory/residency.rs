@@ -106,11 +106,10 @@ pub fn measure(mapping: &Mapping) -> Residency {
 }
 
 /// The same without nodes: of small pages each has to be asked for its own.
-pub fn measure_pages(mapping: &Mapping) -> Residency {
-    let start = mapping.address() as u64;
+pub fn measure_pages(start: u64, end: u64) -> Residency {
     let mut found = Residency::default();
     // What was found stands in it, and where it is does not matter.
-    let _ = found.ask_for_pages(start, start + mapping.bytes);
+    let _ = found.ask_for_pages(start, end);
     found
 }
 
@@ -146,8 +145,8 @@ fn sum_of(extents: &[Extent]) -> (u64, u64) {
 /// Whether this kernel tells of memory only by whole mappings, and merges neighbours that are alike: then a mapping must
 /// be kept apart from them, or nothing can be told of it alone.
 pub fn tells_of_whole_mappings_only() -> bool {
-    static ONLY: OnceLock<bool> = OnceLock::new();
-    *ONLY.get_or_init(|| !names_mappings() && !tells_of_pages())
+    static NAMES: OnceLock<bool> = OnceLock::new();
+    !*NAMES.get_or_init(names_mappings) && !tells_of_pages()
 }
 
 /// Mappings with different names are never merged.
@@ -160,11 +159,16 @@ fn names_mappings() -> bool {
     named.is_ok()
 }
 
-fn tells_of_pages() -> bool {
-    let here = 0u8;
-    let page_bytes = system::base_page_bytes();
-    let start = (&raw const here) as u64 / page_bytes * page_bytes;
-    scan(start, start + page_bytes).is_ok_and(|extents| by_move_pages(&extents, page_bytes).is_ok())
+/// Whether this kernel tells of any page, and its node, by itself.
+pub fn tells_of_pages() -> bool {
+    static TELLS: OnceLock<bool> = OnceLock::new();
+    let ask = || {
+        let here = 0u8;
+        let page_bytes = system::base_page_bytes();
+        let start = (&raw const here) as u64 / page_bytes * page_bytes;
+        scan(start, start + page_bytes).is_ok_and(|extents| by_move_pages(&extents, page_bytes).is_ok())
+    };
+    *TELLS.get_or_init(ask)
 }
 
 impl Residency {

@@ -133,9 +133,12 @@ fn keep() {
     }
 }
 
-/// At the memory of an object, where that is due.
+/// At the memory of an object, where that is due: not for long, and only until somebody rings.
 fn look_again(round: &mut Round, level: Level) {
-    let looked = panics::catch(|| round.go_on(level, look::coverage_period_ns(), cpu_ns));
+    const LONGEST_NS: u64 = 2_000_000;
+    let until_ns = clock::monotonic_ns() + LONGEST_NS;
+    let mut may_stay = || !IS_RUNG.load(SeqCst) && clock::monotonic_ns() < until_ns;
+    let looked = panics::catch(|| round.go_on(level, look::coverage_period_ns(), cpu_ns, &mut may_stay));
     if let Err(caught) = looked {
         log::warn(format_args!("governor: a look at memory panicked: {}", caught.message()));
     }

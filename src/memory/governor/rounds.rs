@@ -1,11 +1,12 @@
-//! Rounds: what all accounts pay for, looked at again on request and, one object at a tick, by the governor's thread.
-//! What was seen stays in the accounts, where it can be read without a system call.
+//! Rounds: what all accounts pay for, looked at again on request and, one object at a tick, by the governor's thread, which
+//! comes to a large one several times. What was seen stays in the accounts, where it can be read without a system call.
 
 use super::account::{self, Account};
 use super::level::Level;
 use crate::base::alloc::OutOfMemory;
 use crate::base::clock;
-use crate::memory::coverage::{Coverage, Inspector, Repair, Seen};
+use crate::memory::coverage::{Coverage, Inspector, Progress, Repair, Seen};
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// How often each object is looked at, unless the host wants something else.
@@ -64,6 +65,8 @@ pub fn work() -> (u64, u64) {
 pub struct Round {
     /// Of the account that comes next.
     place: usize,
+    /// How far it has come with an account.
+    underway: Option<(Weak<Account>, Progress)>,
     not_before_ns: u64,
 }
 
@@ -75,8 +78,9 @@ const REST: u64 = 1000;
 const PAUSES: u64 = 16;
 
 impl Round {
-    /// Looks at one object, if one is due. While memory is short the thread has other things to do.
-    pub fn go_on(&mut self, level: Level, period_ns: u64, cpu_ns: fn() -> u64) {
+    /// Looks at one object, if one is due, for as long as `may_stay` says so between two bites. While memory is short the
+    /// thread has other things to do.
+    pub fn go_on(&mut self, level: Level, period_ns: u64, cpu_ns: fn() -> u64, may_stay: &mut dyn FnMut() -> bool) {
         let now_ns = clock::monotonic_ns();
         if period_ns == u64::MAX || level >= Level::High || now_ns < self.not_before_ns {
             return;
@@ -86,20 +90,99 @@ impl Round {
                 (self.place, self.not_before_ns) = (0, now_ns + period_ns / PAUSES);
                 return;
             };
-            self.place += 1;
             let due = account.filter(|account| is_due(account, period_ns));
             let begin_ns = cpu_ns();
-            if due.and_then(|account| account.inspector()?.look()).is_some() {
+            let looked = due.and_then(|account| self.look(&account, may_stay));
+            self.place += usize::from(looked != Some(false));
+            if let Some(is_over) = looked {
                 let took_ns = cpu_ns().saturating_sub(begin_ns);
-                LOOKS.fetch_add(1, Relaxed);
+                LOOKS.fetch_add(u64::from(is_over), Relaxed);
                 CPU_NS.fetch_add(took_ns, Relaxed);
                 self.not_before_ns = now_ns.saturating_add(took_ns.saturating_mul(REST));
                 return;
             }
         }
     }
+
+    /// Goes on with a look at what an account pays for, and tells whether all was seen. `None`: there is nothing to look at.
+    fn look(&mut self, account: &Arc<Account>, may_stay: &mut dyn FnMut() -> bool) -> Option<bool> {
+        let known = self.underway.take().filter(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(account)));
+        let mut progress = known.map(|(_, progress)| progress).unwrap_or_default();
+        // What memory was refused for is looked at in the next round.
+        let is_over = account.inspector()?.look_on(&mut progress, may_stay)?.unwrap_or(true);
+        if !is_over {
+            self.underway = Some((Arc::downgrade(account), progress));
+        }
+        Some(is_over)
+    }
 }
 
 fn is_due(account: &Account, period_ns: u64) -> bool {
     account.seen().is_none_or(|seen| seen.age_ns() >= period_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Holder;
+    use super::*;
+    use crate::base::{Name, Owner};
+    use crate::memory::testing::in_own_process;
+
+    const BITES: u64 = 5;
+    static BITTEN: AtomicU64 = AtomicU64::new(0);
+
+    /// Of an object of so many bites, whose account is told by its owner's number.
+    fn object(owner: u64) -> Arc<Account> {
+        let account = Account::open(Holder::Arena, Name::from("bitten")).expect("memory");
+        account.let_inspect(Inspector {
+            owner: Owner(owner),
+            look: |_| None,
+            look_on: |_, progress, goes_on| {
+                loop {
+                    BITTEN.fetch_add(1, SeqCst);
+                    progress.offset += 1;
+                    if progress.offset == BITES {
+                        return Some(Ok(true));
+                    }
+                    if !goes_on() {
+                        return Some(Ok(false));
+                    }
+                }
+            },
+            repair: |_| None,
+        });
+        account
+    }
+
+    /// Bites that a visit takes.
+    fn visit(round: &mut Round, level: Level, mut may_stay: impl FnMut() -> bool) -> u64 {
+        let before = BITTEN.load(SeqCst);
+        round.not_before_ns = 0;
+        round.go_on(level, 1_000_000_000, || 0, &mut may_stay);
+        BITTEN.load(SeqCst) - before
+    }
+
+    /// Alone, because the accounts of all tests are one list.
+    #[test]
+    fn a_look_gives_way_between_bites_and_goes_on_where_it_was() {
+        if !in_own_process() {
+            return;
+        }
+        let large = object(1);
+        let mut round = Round::default();
+        assert_eq!(visit(&mut round, Level::Low, || false), 1);
+        assert_eq!(visit(&mut round, Level::High, || true), 0);
+        let mut stays = [true, true, false].into_iter();
+        assert_eq!(visit(&mut round, Level::Low, || stays.next().expect("no more bites")), 3);
+        assert_eq!((work().0, round.place), (0, 0));
+        assert_eq!(visit(&mut round, Level::Low, || true), 1);
+        assert_eq!((work().0, round.place), (1, 1));
+        // Of another that has come to its place nothing is seen yet.
+        round.place = 0;
+        assert_eq!(visit(&mut round, Level::Low, || false), 1);
+        drop(large);
+        let _other = object(2);
+        round.place = 0;
+        assert_eq!(visit(&mut round, Level::Low, || true), BITES);
+    }
 }

@@ -4,7 +4,7 @@
 
 mod repair;
 
-use super::coverage::{Coverage, Inspector, Repair};
+use super::coverage::{Coverage, Inspector, Progress, Repair};
 use super::pages::Mapping;
 use super::policy::Pages;
 use super::receipt::Receipt;
@@ -35,13 +35,37 @@ impl Memory<'_> {
         }
     }
 
-    fn coverage(self) -> Coverage {
+    fn bytes(self) -> u64 {
         match self {
-            Memory::Mapped(mapping) => coverage_of(mapping),
-            Memory::Adopted { bytes, .. } => Coverage::unknown(bytes),
+            Memory::Mapped(mapping) => mapping.bytes,
+            Memory::Adopted { bytes, .. } => bytes,
         }
     }
+
+    fn coverage(self) -> Coverage {
+        self.coverage_of(0..self.bytes())
+    }
+
+    fn coverage_of(self, part: Range<u64>) -> Coverage {
+        match self {
+            Memory::Mapped(mapping) => coverage_of(mapping, part),
+            Memory::Adopted { .. } => Coverage::unknown(part.end - part.start),
+        }
+    }
+
+    /// What is looked at before the looker asks whether to go on.
+    fn bite(self, from: u64) -> Option<Range<u64>> {
+        let most = match self {
+            // Of a part, older kernels would tell page by page or not at all.
+            Memory::Mapped(mapping) if residency::tells_of_pages() => BITE.max(mapping.page_bytes),
+            _ => u64::MAX,
+        };
+        (from < self.bytes()).then(|| from..self.bytes().min(from.saturating_add(most)))
+    }
 }
+
+/// So much is looked at in a fraction of a millisecond; in a few where each small page has to be asked for its node.
+const BITE: u64 = 64 << 20;
 
 /// Parts of a chunk that shall have no pages, for as long as this is held.
 #[derive(Default)]
@@ -110,6 +134,31 @@ pub trait Inspect {
         Ok(sum)
     }
 
+    /// Goes on with a look, at least a bite, until all was seen or `goes_on` says no. Tells whether all was seen.
+    fn look_on(&self, progress: &mut Progress, goes_on: &mut dyn FnMut() -> bool) -> Result<bool, OutOfMemory> {
+        let (mut number, mut is_over) = (0, true);
+        self.each_chunk(&mut |memory| {
+            number += 1;
+            if number <= progress.chunks {
+                return Continue(());
+            }
+            while let Some(bite) = memory.bite(progress.offset) {
+                progress.offset = bite.end;
+                progress.seen += memory.coverage_of(bite);
+                is_over = goes_on();
+                if !is_over {
+                    return Break(());
+                }
+            }
+            (progress.chunks, progress.offset) = (number, 0);
+            Continue(())
+        })?;
+        if is_over {
+            self.note_seen(progress.seen);
+        }
+        Ok(is_over)
+    }
+
     /// Puts together what the kernel took apart, and moves home what it moved away.
     fn repair(&self) -> Result<Repair, OutOfMemory> {
         let (mut sum, mut refused) = (Repair::default(), None);
@@ -140,25 +189,34 @@ pub fn inspector<T: Handled + Inspect>(owner: Owner) -> Inspector {
     Inspector {
         owner,
         look: |owner| Some(handles::pin::<T>(owner.0).ok()?.coverage()),
+        look_on: |owner, progress, goes_on| {
+            let object = handles::pin::<T>(owner.0).ok()?;
+            Some(object.look_on(progress, &mut || goes_on() && object.is_left_alone()))
+        },
         repair: |owner| Some(handles::pin::<T>(owner.0).ok()?.repair()),
     }
 }
 
 /// Asks the kernel.
-fn coverage_of(mapping: &Mapping) -> Coverage {
+fn coverage_of(mapping: &Mapping, part: Range<u64>) -> Coverage {
     let nodes = mapping.node_set();
+    let (start, bytes) = (mapping.address() as u64, part.end - part.start);
+    let (start, end) = (start + part.start, start + part.end);
     // A policy that stands for all nodes leaves none to ask for.
-    let found = if nodes.is_empty() { residency::measure_pages(mapping) } else { residency::measure(mapping) };
+    let found = match nodes.is_empty() {
+        true => residency::measure_pages(start, end),
+        false => residency::measure_range(start, end, mapping.pages, mapping.page_bytes),
+    };
     let astray = found.nodes.iter().filter(|(node, _)| !nodes.has(*node));
     let wanted = if mapping.asked.pages == Pages::Base { 0 } else { found.resident_bytes };
     Coverage {
-        mapped_bytes: mapping.bytes,
+        mapped_bytes: bytes,
         resident_bytes: found.resident_bytes,
         wanted_huge_bytes: wanted,
         huge_bytes: found.huge_bytes,
         small_bytes: wanted.saturating_sub(found.huge_bytes),
         remote_bytes: astray.map(|(_, bytes)| bytes).sum(),
-        unverified_bytes: if found.pages_by == Method::Not { mapping.bytes } else { 0 },
+        unverified_bytes: if found.pages_by == Method::Not { bytes } else { 0 },
     }
 }
 

@@ -17,7 +17,7 @@ pub fn run(mapping: &Mapping, before: Coverage, bare: &[Range<u64>]) -> Repair {
     if before.small_bytes > 0 {
         repair.note(collapse(mapping, bare));
     }
-    repair.after = coverage_of(mapping);
+    repair.after = coverage_of(mapping, 0..mapping.bytes);
     repair
 }
 

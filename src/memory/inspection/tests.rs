@@ -1,6 +1,7 @@
 //! A chunk that the kernel took apart, in an object of one.
 
 use super::super::pages::{Limit, Request};
+use super::super::policy::NodePolicy;
 use super::super::source::PageSource;
 use super::super::testing::{ACCOUNT, quiet};
 use super::super::{kernel, system};
@@ -114,6 +115,34 @@ fn a_busy_page_is_tried_again() {
     // There was none to be admitted, or it was tried.
     assert!((is_short && repair.errno == 0) || hits(Point::Madvise as usize) > 2, "{repair:?}");
     assert!(is_short || (repair.limit, repair.after.huge_bytes) == (Limit::None, CHUNK), "{repair:?}");
+}
+
+#[test]
+fn a_look_in_bites_sees_what_one_look_sees() {
+    let _quiet = quiet();
+    for nodes in [NodePolicy::Any, NodePolicy::One(0)] {
+        let source = PageSource { pages: Pages::Base, nodes, ..PageSource::default() };
+        let bytes = 2 * BITE + HUGE;
+        let request = Request { bytes, at_most: u64::MAX, source, account: &ACCOUNT, name: "inspection" };
+        let mapping = Mapping::new(&request).expect("memory");
+        for at in [0, BITE - BASE, BITE, 2 * BITE + BASE] {
+            // SAFETY: the test's own memory.
+            unsafe { mapping.address().add(at as usize).write(1) };
+        }
+        let single = Single { mapping, bare: Vec::new(), noted: Mutex::default() };
+        let whole = single.coverage().expect("memory");
+        assert_eq!((whole.mapped_bytes, whole.resident_bytes), (bytes, 4 * BASE));
+        *single.noted.lock() = Coverage::default();
+        let (mut progress, mut visits) = (Progress::default(), 0);
+        while !single.look_on(&mut progress, &mut || false).expect("memory") {
+            assert_eq!(*single.noted.lock(), Coverage::default());
+            visits += 1;
+        }
+        assert_eq!(visits, if residency::tells_of_pages() { 3 } else { 1 });
+        assert_eq!((progress.seen, *single.noted.lock()), (whole, whole));
+        let mut at_once = Progress::default();
+        assert_eq!((single.look_on(&mut at_once, &mut || true), at_once.seen), (Ok(true), whole));
+    }
 }
 
 #[test]
