@@ -57,6 +57,8 @@ enum Chunk {
     Leaving(Arc<Mapping>),
     /// That is done, but somebody still looks at its pages.
     Left(Arc<Mapping>),
+    /// Nobody does any more, and the kernel takes them back.
+    Going,
 }
 
 /// What the chunks are made of.
@@ -100,6 +102,12 @@ impl Plan {
         unsafe { mapping.move_to(space.base.add(index * bytes as usize)).map_err(ChunkError::Move)? };
         Ok(alloc::try_arc(mapping)?)
     }
+}
+
+/// A chunk that was taken out of the list. Its memory is given back without the lock, and its place is vacated after that.
+pub struct Gone {
+    pub index: usize,
+    pub mapping: Arc<Mapping>,
 }
 
 pub struct Chunks {
@@ -155,7 +163,7 @@ impl Chunks {
 
     /// Whether a chunk is on its way out.
     pub fn is_one_leaving(&self) -> bool {
-        self.list.iter().any(|chunk| matches!(chunk, Chunk::Leaving(_) | Chunk::Left(_)))
+        self.list.iter().any(|chunk| matches!(chunk, Chunk::Leaving(_) | Chunk::Left(_) | Chunk::Going))
     }
 
     /// How many places there are.
@@ -177,14 +185,30 @@ impl Chunks {
         }
     }
 
-    /// Gives the memory back of one that was leaving, or leaves that to who looks at it last.
-    pub fn end_leaving(&mut self, index: usize) {
+    /// One that was leaving goes now, or when whoever looks at it last has seen enough.
+    #[must_use]
+    pub fn end_leaving(&mut self, index: usize) -> Option<Gone> {
         if let Chunk::Leaving(mapping) = std::mem::replace(&mut self.list[index], Chunk::Absent) {
             self.mapped_bytes -= mapping.bytes;
-            if Arc::strong_count(&mapping) > 1 {
-                self.list[index] = Chunk::Left(mapping);
+            self.list[index] = Chunk::Left(mapping);
+        }
+        self.let_go(index)
+    }
+
+    /// Takes a chunk out that has left, unless somebody looks at it.
+    fn let_go(&mut self, index: usize) -> Option<Gone> {
+        match std::mem::replace(&mut self.list[index], Chunk::Going) {
+            Chunk::Left(mapping) if Arc::strong_count(&mapping) == 1 => Some(Gone { index, mapping }),
+            other => {
+                self.list[index] = other;
+                None
             }
         }
+    }
+
+    /// Another chunk may come to a place whose memory was given back.
+    pub fn vacate(&mut self, index: usize) {
+        self.list[index] = Chunk::Absent;
     }
 
     /// The chunk in this place, which nothing else takes before [`end_look`](Self::end_look) has its share back. Shares are
@@ -196,16 +220,43 @@ impl Chunks {
         }
     }
 
-    pub fn end_look(&mut self, index: usize, share: Arc<Mapping>) {
+    #[must_use]
+    pub fn end_look(&mut self, index: usize, share: Arc<Mapping>) -> Option<Gone> {
         drop(share);
-        if let Chunk::Left(mapping) = &self.list[index]
-            && Arc::strong_count(mapping) == 1
-        {
-            self.list[index] = Chunk::Absent;
-        }
+        self.let_go(index)
     }
 
     pub fn count(&self) -> u64 {
         self.list.iter().filter(|chunk| matches!(chunk, Chunk::Mapped(_))).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::policy::Pages;
+    use super::super::super::testing::{ACCOUNT, quiet};
+    use super::*;
+
+    /// The kernel takes memory back while others use the list, and no other chunk comes to the place before that.
+    #[test]
+    fn a_place_is_vacated_when_the_memory_is_given_back_and_no_look_is_left() {
+        let _quiet = quiet();
+        let source = PageSource { pages: Pages::Base, ..PageSource::default() };
+        let plan = Plan { source, name: Name::from("slab"), chunk_bytes: 65536, stride: 64, slots: 1024 };
+        let space = Space::reserve(65536, 65536).expect("address space");
+        for is_looked_at in [false, true] {
+            let mut chunks = Chunks::new(plan).expect("memory");
+            chunks.place(0, plan.map(0, &space, &ACCOUNT).expect("a chunk"));
+            let look = chunks.begin_look(0).filter(|_| is_looked_at);
+            chunks.begin_leaving(0);
+            let gone = chunks.end_leaving(0);
+            assert_eq!((gone.is_some(), chunks.mapped_bytes), (!is_looked_at, 0));
+            let gone = gone.or_else(|| chunks.end_look(0, look?)).expect("the chunk");
+            assert_eq!(Arc::strong_count(&gone.mapping), 1);
+            assert!(chunks.absent().is_err() && chunks.is_one_leaving() && chunks.begin_look(0).is_none());
+            drop(gone.mapping);
+            chunks.vacate(gone.index);
+            assert!(chunks.absent().is_ok() && !chunks.is_one_leaving());
+        }
     }
 }

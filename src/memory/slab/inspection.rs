@@ -38,7 +38,8 @@ struct Look<'a> {
 impl Drop for Look<'_> {
     fn drop(&mut self) {
         if let Some(mapping) = self.mapping.take() {
-            self.slab.chunks.lock().end_look(self.place, mapping);
+            let gone = self.slab.chunks.lock().end_look(self.place, mapping);
+            self.slab.give_back(gone);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::super::governor::Account;
 use super::super::governor::reclaim::{ReclaimKind, Reclaimer};
 use super::super::sanitizers;
+use super::chunks::Gone;
 use super::gate::Leave;
 use super::states::FREE;
 use super::{Slab, SlabError};
@@ -75,12 +76,21 @@ impl Slab {
                 }
                 self.states.make_raw(slot);
             }
-            self.chunks.lock().end_leaving(index);
+            let gone = self.chunks.lock().end_leaving(index);
+            self.give_back(gone);
         }
         if freed > 0 {
             self.counters.trims.fetch_add(1, Relaxed);
         }
         freed
+    }
+
+    /// Gives the memory of a chunk back, if it is nobody's any more. Others use the list meanwhile.
+    pub(super) fn give_back(&self, gone: Option<Gone>) {
+        if let Some(Gone { index, mapping }) = gone {
+            drop(mapping);
+            self.chunks.lock().vacate(index);
+        }
     }
 }
 
