@@ -72,8 +72,7 @@ impl Heap {
         }
         self.return_chunks(&mut run.done)?;
         for chunk in &chunks {
-            let _alone = self.pages.lock();
-            run.done.returned_bytes += self.state()?.return_pages(*chunk);
+            run.done.returned_bytes += self.return_pages(*chunk)?;
         }
         run.done.returned_bytes = run.done.returned_bytes.saturating_sub(run.brought_back);
         run.done.fragmentation_after = fragmentation(&self.state()?.space);

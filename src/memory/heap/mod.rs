@@ -90,9 +90,10 @@ pub struct Heap {
     caches: Lanes<Cache>,
     slots: Slots,
     state: Mutex<State>,
-    /// Held by the thread that maps the next chunk, so that others can go on meanwhile with what is left.
+    /// Held by the thread that maps the next chunk, or that gives pages back or brings them back, so that others can go on
+    /// meanwhile with what is left. Before the lock of the state.
     growth: Mutex<()>,
-    /// Held by who gives pages back inside a chunk, or puts those of one together.
+    /// Held by who gives pages back inside a chunk, or puts those of one together. Before the lock of the growth.
     pages: Mutex<()>,
     /// Known to the governor for as long as the heap lives.
     returning: OnceLock<[Arc<Returning>; 2]>,

@@ -8,37 +8,11 @@ use super::{Heap, HeapError, State};
 use crate::memory::pages::{Mapping, PagesError};
 use crate::memory::policy::Pages;
 use crate::memory::system;
+use parking_lot::MutexGuard;
 use std::sync::Arc;
 
 /// A smaller gap is not worth that a huge page is split for it.
 const SMALLEST_RETURN_BYTES: u64 = 64 << 10;
-
-impl State {
-    /// Gives the whole pages in the gaps of a chunk back, for which nobody is charged from then on, and tells how many bytes
-    /// that was.
-    pub(super) fn return_pages(&mut self, chunk: u32) -> u64 {
-        let Some(Memory::Mapped(mapping)) = self.space.chunk(chunk).map(|chunk| &chunk.memory) else { return 0 };
-        let mapping = mapping.clone();
-        let mut at = At { chunk, granule: 0 };
-        let mut returned = 0;
-        while let Some(piece) = self.space.piece(at) {
-            if let Piece::Free(granules) = piece
-                && let Some(part) = whole_pages(&self.space, &mapping, Stretch { at, granules })
-            {
-                // First, because the links of the lists lie in the memory.
-                self.space.set_returned(at, part);
-                if give_back(&self.space, part) {
-                    mapping.discharge(part.bytes());
-                    returned += part.bytes();
-                } else {
-                    self.space.restore(part);
-                }
-            }
-            at = at.further(piece.granules());
-        }
-        returned
-    }
-}
 
 /// What can be given back of free memory, if it is worth it.
 fn whole_pages(space: &Space, mapping: &Mapping, free: Stretch) -> Option<Stretch> {
@@ -58,21 +32,61 @@ fn first_pages(all: Stretch, mapping: &Mapping, bytes: u64) -> Stretch {
     Stretch { granules: all.granules.min((wanted / GRANULE) as u32), ..all }
 }
 
-fn give_back(space: &Space, part: Stretch) -> bool {
-    // SAFETY: the range is mapped by this heap, lies in free memory, and the lock is held.
-    unsafe { system::advise(space.address(part.at), part.bytes(), libc::MADV_DONTNEED) }.is_ok()
-}
-
 impl Heap {
+    /// Gives the whole pages in the gaps of a chunk back, for which nobody is charged from then on, and tells how many bytes
+    /// that was. Others use the heap while the kernel takes them.
+    pub(super) fn return_pages(&self, chunk: u32) -> Result<u64, HeapError> {
+        let mut returned = 0;
+        // No repair brings them in meanwhile.
+        let _alone = self.pages.lock();
+        // And nobody uses them again. Whoever is mapping another chunk needs room, so then all of them stay.
+        let Some(_growing) = self.growth.try_lock() else { return Ok(returned) };
+        let mut state = self.state()?;
+        let mut at = At { chunk, granule: 0 };
+        let Some(mapping) = state.mapping(chunk) else { return Ok(returned) };
+        while let Some(piece) = state.space.piece(at) {
+            let Piece::Free(granules) = piece else {
+                at = at.further(piece.granules());
+                continue;
+            };
+            let Some(part) = whole_pages(&state.space, &mapping, Stretch { at, granules }) else {
+                at = at.further(granules);
+                continue;
+            };
+            // First, because the links of the lists lie in the memory.
+            state.space.set_returned(at, part);
+            let address = state.space.address(part.at);
+            let is_gone = MutexGuard::unlocked(&mut state, || {
+                // SAFETY: the range lies in the mapping, which stays, and nobody is given what was given back.
+                unsafe { system::advise(address, part.bytes(), libc::MADV_DONTNEED) }.is_ok()
+            });
+            let is_there = state.mapping(chunk).is_some_and(|now| Arc::ptr_eq(&now, &mapping));
+            if is_gone {
+                mapping.discharge(part.bytes());
+                returned += part.bytes();
+            } else if is_there {
+                state.space.restore(part);
+            }
+            if !is_there {
+                break;
+            }
+            at = part.at.further(part.granules);
+        }
+        // Before the mapping, of which this may be the last share.
+        drop(state);
+        Ok(returned)
+    }
+
     /// So that blocks can slide to where pages were given back. Where that is refused they stay behind it.
     pub(super) fn bring_back_before_movable(&self, chunk: u32) -> Result<u64, HeapError> {
         let mut bytes = 0;
         loop {
             let found = {
                 let state = self.state()?;
-                state.space.returned_before_movable(chunk).and_then(|part| Some((part, state.mapping(part)?)))
+                state.space.returned_before_movable(chunk).and_then(|part| Some((part, state.mapping(part.at.chunk)?)))
             };
             let Some((part, mapping)) = found else { return Ok(bytes) };
+            let Some(_growing) = self.growth.try_lock() else { return Ok(bytes) };
             if self.bring_back(part, &mapping).is_err() {
                 return Ok(bytes);
             }
@@ -88,10 +102,11 @@ impl Heap {
                 let state = self.state()?;
                 let lacks = state.evacuation_lacks(chunk).filter(|lacks| *lacks > 0);
                 let all = lacks.and_then(|_| state.space.returned_beside(chunk));
-                lacks.zip(all).and_then(|(lacks, all)| Some((lacks, all, state.mapping(all)?)))
+                lacks.zip(all).and_then(|(lacks, all)| Some((lacks, all, state.mapping(all.at.chunk)?)))
             };
             let Some((lacks, all, mapping)) = found else { return Ok(bytes) };
             let part = first_pages(all, &mapping, lacks * GRANULE);
+            let Some(_growing) = self.growth.try_lock() else { return Ok(bytes) };
             if self.bring_back(part, &mapping).is_err() {
                 return Ok(bytes);
             }
@@ -99,11 +114,12 @@ impl Heap {
         }
     }
 
-    /// Charges again for memory that was given back, without the lock, and makes it free.
+    /// Charges again for memory that was given back, without the lock, and makes it free. For who holds the lock of the
+    /// growth, so that nobody is giving it back just now.
     fn bring_back(&self, part: Stretch, mapping: &Arc<Mapping>) -> Result<(), HeapError> {
         mapping.charge_again(part.bytes()).map_err(PagesError::from)?;
         let mut state = self.state.lock();
-        let is_same = state.mapping(part).is_some_and(|now| Arc::ptr_eq(&now, mapping));
+        let is_same = state.mapping(part.at.chunk).is_some_and(|now| Arc::ptr_eq(&now, mapping));
         if !is_same || !state.space.restore(part) {
             mapping.discharge(part.bytes());
         }
@@ -115,7 +131,7 @@ impl Heap {
         let found = {
             let state = self.state()?;
             let granules = u32::try_from(bytes / GRANULE).unwrap_or(u32::MAX);
-            state.space.returned_with_room(granules).and_then(|part| Some((part, state.mapping(part)?)))
+            state.space.returned_with_room(granules).and_then(|part| Some((part, state.mapping(part.at.chunk)?)))
         };
         let Some((all, mapping)) = found else { return Ok(false) };
         self.bring_back(first_pages(all, &mapping, bytes), &mapping)?;
@@ -124,8 +140,8 @@ impl Heap {
 }
 
 impl State {
-    fn mapping(&self, part: Stretch) -> Option<Arc<Mapping>> {
-        match &self.space.chunk(part.at.chunk)?.memory {
+    fn mapping(&self, chunk: u32) -> Option<Arc<Mapping>> {
+        match &self.space.chunk(chunk)?.memory {
             Memory::Mapped(mapping) => Some(mapping.clone()),
             Memory::Adopted { .. } => None,
         }

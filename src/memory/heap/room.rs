@@ -155,7 +155,8 @@ impl Heap {
         }
     }
 
-    /// For who holds the lock: no thread is in its cache or in the directory until they are opened again.
+    /// For who holds the lock: no thread is in its cache or in the directory until they are opened again. The barrier that
+    /// every core passes has to come under the lock: before it, another could open the windows again. It takes microseconds.
     pub(super) fn shut(&self) {
         self.windows.shut(thread::pockets(self.owner));
     }
