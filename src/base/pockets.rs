@@ -130,6 +130,13 @@ pub fn has_window(place: &(impl Place + ?Sized), owner: Owner) -> bool {
     place.busy().load(Acquire) == owner.0
 }
 
+/// Returns when no window of that object is left in all places, which `visit` shows, that began before: one that begins
+/// after the look at its place finds what was stored before this.
+pub fn wait_for_windows(owner: Owner, visit: impl FnOnce(&mut dyn FnMut(&dyn Place))) {
+    barrier::heavy();
+    visit(&mut |place| barrier::wait_while(|| has_window(place, owner)));
+}
+
 // The state: the number of changes:30 | how it is now:2.
 const SHUT: u32 = 0;
 const OPEN: u32 = 1;
@@ -333,9 +340,7 @@ impl Pockets {
     /// Returns when no window is left that began in the state before.
     fn begin_change(&self, all: &impl Places) {
         self.change(CHANGING);
-        barrier::heavy();
-        // A window that begins after this look at its place begins in the state that changes.
-        all.visit(&mut |place| barrier::wait_while(|| has_window(place, self.owner)));
+        wait_for_windows(self.owner, |each| all.visit(each));
     }
 
     #[inline]

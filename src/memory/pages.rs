@@ -37,6 +37,35 @@ pub struct Request<'a> {
     pub name: &'a str,
 }
 
+/// One more chunk of an object that may have a limit.
+#[derive(Clone, Copy)]
+pub struct NextChunk<'a> {
+    /// At least this much.
+    pub needed: u64,
+    /// As much as chunks have when the limit leaves it.
+    pub usual: u64,
+    /// What the limit leaves.
+    pub left: u64,
+    pub source: PageSource,
+    pub account: &'a Arc<Account>,
+    pub name: &'a str,
+}
+
+impl NextChunk<'_> {
+    /// `over_limit` is told the bytes that would pass the limit.
+    pub fn map<E: From<PagesError>>(&self, over_limit: impl Fn(u64) -> E) -> Result<Mapping, E> {
+        let Self { needed, usual, left, source, account, name } = *self;
+        if needed > left {
+            return Err(over_limit(needed));
+        }
+        let request = Request { bytes: usual.min(left).max(needed), at_most: left, source, account, name };
+        Mapping::new(&request).map_err(|error| match error {
+            PagesError::OverLimit { bytes, .. } => over_limit(bytes),
+            error => error.into(),
+        })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PagesError {
     #[error("strict, and {asked} pages are not to be had for {bytes} bytes ({steps})")]

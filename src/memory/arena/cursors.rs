@@ -3,7 +3,7 @@
 
 use super::chunks::Span;
 use super::cursor::{self, Cursor, Slot};
-use super::region::{Block, Region};
+use super::region::{Block, Region, bad_alignment};
 use super::room::{is_alone, span_bytes};
 use super::trail::Trail;
 use super::{Arena, ArenaError, Mark, State, Taker};
@@ -111,7 +111,7 @@ impl Arena {
 
     /// Allocates through a cursor whose region may be used up.
     pub fn alloc_through(&self, slot: Slot, bytes: u64, align: u64) -> Result<*mut u8, ArenaError> {
-        let block = Block::new(bytes, align).ok_or(super::bad_alignment(align))?;
+        let block = Block::new(bytes, align).ok_or(bad_alignment(align))?;
         if self.poisoning.is_on() {
             return self.alloc_watched(block, |block| self.alloc_in_cursor(slot, block));
         }

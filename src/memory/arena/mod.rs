@@ -51,7 +51,7 @@ use lane::Lane;
 use marks::Marks;
 use parking_lot::{Mutex, MutexGuard};
 use poison::Poisoning;
-use region::{Block, MAX_ALIGN, Region};
+use region::{Block, Region, bad_alignment};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Weak};
 
@@ -412,13 +412,6 @@ impl Handled for Arena {
     fn children(&self) -> u64 {
         self.cursors_open()
     }
-}
-
-#[cold]
-fn bad_alignment(align: u64) -> InvalidField {
-    const BOUND: &str = "must be 0 or a power of two of at most 2097152 (2 MiB)";
-    const _: () = assert!(MAX_ALIGN == 2_097_152);
-    InvalidField { field: "align_bytes", value: align, bound: BOUND }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One thread's bump region: what is left of it, in two words that inline code of the host also knows.
 
+use crate::base::InvalidField;
 use std::sync::atomic::{AtomicPtr, Ordering::*};
 
 /// An allocation as asked, checked once: a size above 0 and an alignment that is a power of two.
@@ -11,6 +12,13 @@ pub struct Block {
 
 pub const DEFAULT_ALIGN: u64 = 16;
 pub const MAX_ALIGN: u64 = 2 << 20;
+
+#[cold]
+pub fn bad_alignment(align: u64) -> InvalidField {
+    const BOUND: &str = "must be 0 or a power of two of at most 2097152 (2 MiB)";
+    const _: () = assert!(MAX_ALIGN == 2_097_152);
+    InvalidField { field: "align_bytes", value: align, bound: BOUND }
+}
 
 impl Block {
     /// An alignment of 0 is the default; a size of 0 is an allocation of one byte, so that each has an address of its

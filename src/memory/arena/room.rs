@@ -1,7 +1,7 @@
 //! Room: where lanes and cursors get spans from. A span is cut from the chunks there are; when none has enough, another chunk
 //! is mapped; and when that cannot be had, a small rest or another node's memory is made do with.
 
-use super::super::pages::{Mapping, PagesError, Request};
+use super::super::pages::{Mapping, NextChunk};
 use super::super::policy::NodePolicy;
 use super::super::system;
 use super::chunk::{Home, Memory};
@@ -141,22 +141,15 @@ impl Arena {
 
     fn map(&self, needed: u64, mapped: u64) -> Result<Mapping, ArenaError> {
         let limit = self.limit_bytes();
-        let over_limit = |wanted| ArenaError::Limit { wanted, limit, mapped };
-        let at_most = limit.saturating_sub(mapped);
-        if needed > at_most {
-            return Err(over_limit(needed));
-        }
-        let request = Request {
-            bytes: self.config.next_chunk_bytes(mapped).min(at_most).max(needed),
-            at_most,
+        let next = NextChunk {
+            needed,
+            usual: self.config.next_chunk_bytes(mapped),
+            left: limit.saturating_sub(mapped),
             source: self.config.source,
             account: &self.account,
             name: self.config.name.as_str(),
         };
-        Mapping::new(&request).map_err(|error| match error {
-            PagesError::OverLimit { bytes, .. } => over_limit(bytes),
-            error => error.into(),
-        })
+        next.map(|wanted| ArenaError::Limit { wanted, limit, mapped })
     }
 
     pub(super) fn limit_bytes(&self) -> u64 {

@@ -6,8 +6,8 @@ use super::level::Level;
 use crate::base::alloc::OutOfMemory;
 use crate::base::clock;
 use crate::memory::coverage::{Coverage, Inspector, Progress, Repair, Seen};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Weak};
 
 /// How often each object is looked at, unless the host wants something else.
 pub const DEFAULT_PERIOD_NS: u64 = 60_000_000_000;

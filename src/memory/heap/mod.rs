@@ -33,7 +33,7 @@ pub use census::{HeapStats, LiveBlock};
 pub use compact::Compaction;
 pub use error::HeapError;
 
-use super::arena::region::{DEFAULT_ALIGN, MAX_ALIGN};
+use super::arena::region::{DEFAULT_ALIGN, MAX_ALIGN, bad_alignment};
 use super::governor::{Account, Holder};
 use super::inspection::inspector;
 use super::lanes::Lanes;
@@ -620,13 +620,6 @@ impl Handled for Heap {
     fn children(&self) -> u64 {
         self.slots.pins()
     }
-}
-
-#[cold]
-fn bad_alignment(align: u64) -> InvalidField {
-    const BOUND: &str = "must be 0 or a power of two of at most 2097152 (2 MiB)";
-    const _: () = assert!(MAX_ALIGN == 2_097_152);
-    InvalidField { field: "align_bytes", value: align, bound: BOUND }
 }
 
 fn checked(mut config: HeapConfig) -> Result<HeapConfig, HeapError> {

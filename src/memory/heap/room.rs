@@ -9,7 +9,7 @@ use super::tags::Found;
 use super::{Heap, HeapError, LARGEST_CHUNK_BYTES, State, Wanted};
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::thread;
-use crate::memory::pages::{Mapping, PagesError, Request};
+use crate::memory::pages::{Mapping, NextChunk};
 use parking_lot::MutexGuard;
 
 impl Heap {
@@ -81,22 +81,15 @@ impl Heap {
 
     fn map(&self, needed: u64, mapped: u64) -> Result<Mapping, HeapError> {
         let limit = if self.config.limit_bytes == 0 { u64::MAX } else { self.config.limit_bytes };
-        let over_limit = |wanted| HeapError::Limit { wanted, limit, mapped };
-        let at_most = limit.saturating_sub(mapped);
-        if needed > at_most {
-            return Err(over_limit(needed));
-        }
-        let request = Request {
-            bytes: self.config.chunk_bytes.min(at_most).max(needed),
-            at_most,
+        let next = NextChunk {
+            needed,
+            usual: self.config.chunk_bytes,
+            left: limit.saturating_sub(mapped),
             source: self.config.source,
             account: &self.account,
             name: self.config.name.as_str(),
         };
-        Mapping::new(&request).map_err(|error| match error {
-            PagesError::OverLimit { bytes, .. } => over_limit(bytes),
-            error => error.into(),
-        })
+        next.map(|wanted| HeapError::Limit { wanted, limit, mapped })
     }
 
     pub(super) fn put_in(&self, state: &mut State, mut chunk: Chunk) -> Result<(), HeapError> {

@@ -7,7 +7,6 @@
 //! side of the fence, and waits until no thread is in one.
 
 use crate::base::Owner;
-use crate::base::barrier;
 use crate::base::pockets::{self, Pocket, Reach};
 use crate::base::sync::{AtomicU32, Ordering::*};
 
@@ -42,11 +41,7 @@ impl Windows {
     /// them is seen from then on.
     pub fn shut<'a>(&self, pockets: impl Iterator<Item = &'a Pocket>) {
         self.state.store(SHUT, SeqCst);
-        barrier::heavy();
-        // A window that begins after this look at its pocket finds them shut.
-        for pocket in pockets {
-            barrier::wait_while(|| pockets::has_window(pocket, self.owner));
-        }
+        pockets::wait_for_windows(self.owner, |each| pockets.for_each(|pocket| each(pocket)));
     }
 
     /// For who holds the lock.

@@ -9,7 +9,7 @@ use crate::base::alloc::{self, OutOfMemory};
 use crate::base::barrier;
 use crate::memory::governor::Account;
 use crate::memory::governor::reclaim::{ReclaimKind, Reclaimer};
-use crate::memory::pages::{Mapping, PagesError, Request};
+use crate::memory::pages::NextChunk;
 use crate::memory::sanitizers;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
@@ -82,25 +82,16 @@ impl Buffers {
     pub(super) fn map(&self, needed: u64) -> Result<(), BuffersError> {
         let mapped = self.chunks.lock().mapped_bytes();
         let limit = if self.config.limit_bytes == 0 { u64::MAX } else { self.config.limit_bytes };
-        let over_limit = |wanted| BuffersError::Limit { wanted, limit, mapped };
-        let at_most = limit.saturating_sub(mapped) & !(UNIT_ALIGN - 1);
-        // Less than a chunk can be would be of little use.
-        let least = chunks::chunk_for(needed.max(SMALLEST_CHUNK_BYTES));
-        if least > at_most {
-            return Err(over_limit(least));
-        }
-        let request = Request {
-            bytes: self.config.chunk_bytes.min(at_most).max(least),
-            at_most,
+        let next = NextChunk {
+            // Less than a chunk can be would be of little use.
+            needed: chunks::chunk_for(needed.max(SMALLEST_CHUNK_BYTES)),
+            usual: self.config.chunk_bytes,
+            left: limit.saturating_sub(mapped) & !(UNIT_ALIGN - 1),
             source: self.config.source,
             account: &self.account,
             name: self.config.name.as_str(),
         };
-        let mapping = Mapping::new(&request).map_err(|error| match error {
-            PagesError::OverLimit { bytes, .. } => over_limit(bytes),
-            error => error.into(),
-        })?;
-        let mapping = alloc::try_arc(mapping)?;
+        let mapping = alloc::try_arc(next.map(|wanted| BuffersError::Limit { wanted, limit, mapped })?)?;
         Ok(self.chunks.lock().add(mapping)?)
     }
 
