@@ -33,7 +33,8 @@ impl Inspect for Heap {
         self.account.note_seen(seen);
     }
 
-    /// Pages that were given back are nobody's, and no more are given back meanwhile.
+    /// Pages that were given back are nobody's, and no more are given back meanwhile. A chunk that a trim takes out stays
+    /// for as long as it is shown, and so does what is charged for it.
     fn bare_parts(&self, of: &Mapping) -> Result<Bare<'_>, OutOfMemory> {
         let alone = self.pages.lock();
         let state = self.state.lock();

@@ -632,6 +632,26 @@ fn a_chunk_of_which_much_was_given_back_goes_whole() {
 }
 
 #[test]
+fn a_chunk_that_is_trimmed_while_it_is_repaired_is_charged_for_until_it_goes() {
+    use crate::memory::inspection::{Inspect, Memory};
+    let _quiet = testing::quiet();
+    let heap = heap(small_chunks());
+    let shown = heap.each_chunk(&mut |memory| {
+        let Memory::Mapped(mapping) = memory else { panic!("the chunk was mapped") };
+        let bare = heap.bare_parts(mapping).unwrap();
+        assert_eq!((heap.trim(0).unwrap(), bare.parts.len()), (CHUNK, 0));
+        drop(bare);
+        assert_eq!((heap.account.held(), heap.stats().unwrap().chunks), (CHUNK, 0));
+        // Nothing of it is brought in from now on.
+        let start = mapping.address() as u64;
+        let bare = heap.bare_parts(mapping).unwrap();
+        assert!(bare.parts.iter().eq([&(start..start + CHUNK)]));
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!((shown.is_ok(), heap.account.held()), (true, 0));
+}
+
+#[test]
 fn blocks_are_pinned_while_others_compact() {
     let _quiet = testing::quiet();
     const THREADS: usize = 3;
