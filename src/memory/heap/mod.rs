@@ -6,7 +6,8 @@
 //! [`guards`] surround the blocks of a checked heap. [`room`] is where the next block goes, or another chunk. [`blocks`] are
 //! movable: reached through a handle, so that [`compact`] can slide them together, and pages are [`returned`]. Of a sample
 //! of all there are [`traces`]. [`reclaim`] offers what can be given back to the governor, [`census`] tells what there is, and
-//! [`inspection`] shows the chunks to who looks at them again.
+//! [`inspection`] shows the chunks to who looks at them again. [`finding`] tells which block an address is that somebody gives
+//! back, and [`ending`] is how the heap goes.
 
 mod bins;
 mod blocks;
@@ -14,8 +15,11 @@ mod cache;
 mod census;
 mod classes;
 mod compact;
+mod config;
 mod directory;
+mod ending;
 mod error;
+mod finding;
 mod guards;
 mod inspection;
 mod many;
@@ -31,55 +35,38 @@ mod windows;
 pub use blocks::{MovableBlock, MovableInfo};
 pub use census::{HeapStats, LiveBlock};
 pub use compact::Compaction;
+pub use config::HeapConfig;
 pub use error::HeapError;
 
 use super::arena::region::{DEFAULT_ALIGN, MAX_ALIGN, bad_alignment};
 use super::governor::{Account, Holder};
 use super::inspection::inspector;
 use super::lanes::Lanes;
-use super::source::PageSource;
+use crate::base::Owner;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::cancel::{self, Cancel};
-use crate::base::clock::Deadline;
-use crate::base::handles::{Handled, Kind, LaneOf, Laned, Seated};
+use crate::base::handles::Seated;
 use crate::base::park::Parker;
 use crate::base::thread::ThreadRecord;
 use crate::base::tracing::{self, CallSite, Token};
-use crate::base::{InvalidField, Name, Owner};
 use bins::At;
 use blocks::{Slots, Vacancies};
 use cache::{Cache, Depot, Tally};
 use classes::{CLASSES, GRANULE, class_for, granules_for};
+use config::LARGEST_CHUNK_BYTES;
 use directory::Directory;
+use finding::Held;
 use guards::Guarded;
 use parking_lot::{Mutex, MutexGuard};
 use reclaim::Returning;
 use space::{Chunk, Memory, Piece, Space};
 use stack::Block;
 use std::sync::{Arc, OnceLock};
-use tags::{Extent, Found, Tag};
+use tags::{Extent, Tag};
 use windows::Windows;
 
-pub const DEFAULT_CHUNK_BYTES: u64 = 2 << 20;
-pub const SMALLEST_CHUNK_BYTES: u64 = 64 << 10;
-pub const LARGEST_CHUNK_BYTES: u64 = 64 << 30;
 const SMALLEST_ADOPTED_BYTES: u64 = 4096;
 /// One part in so many of the heap is what stacks may be widened by, and what the depot may hold.
 const MOST_AT_HAND: u64 = 4;
-
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HeapConfig {
-    pub source: PageSource,
-    /// 0: [`DEFAULT_CHUNK_BYTES`].
-    pub chunk_bytes: u64,
-    /// 0: none.
-    pub limit_bytes: u64,
-    /// Guards surround each block, and no thread has blocks at hand.
-    pub checked: bool,
-    /// Maps nothing; only memory that the host lends.
-    pub adopted_only: bool,
-    pub name: Name,
-}
 
 pub struct Heap {
     config: HeapConfig,
@@ -133,20 +120,10 @@ struct Wanted {
     ahead: u32,
 }
 
-/// A block in use.
-#[derive(Clone, Copy)]
-struct Held {
-    at: At,
-    tag: Tag,
-    extent: Extent,
-    /// By which tracing follows it.
-    token: Token,
-}
-
 impl Heap {
     /// `owner` is what it is known by to its threads' pockets.
     pub fn new(owner: Owner, config: HeapConfig) -> Result<Arc<Self>, HeapError> {
-        let config = checked(config)?;
+        let config = config.checked()?;
         let heap = alloc::try_arc(Self {
             config,
             owner,
@@ -397,36 +374,6 @@ impl Heap {
         Ok(())
     }
 
-    /// Takes no new work, and waits until every block is given back.
-    pub fn close(&self, deadline: Deadline, cancel: Option<&Cancel>) -> Result<(), HeapError> {
-        let parker = cancel::current_parker()?;
-        {
-            let mut state = self.state.lock();
-            alloc::try_reserve_one(&mut state.waiters)?;
-            state.waiters.push(parker);
-            // From now on all goes through the lock.
-            state.closing = true;
-            self.recall(&mut state);
-        }
-        let ready = || {
-            let state = self.state.lock();
-            (state.destroyed || self.live_blocks(&state) == 0).then_some(())
-        };
-        let ended = cancel::wait_until(deadline, cancel, ready);
-        let mut state = self.state.lock();
-        state.waiters.retain(|waiter| !std::ptr::eq(*waiter, parker));
-        match ended {
-            Ok(()) if self.live_blocks(&state) > 0 => Err(HeapError::Closed),
-            Ok(()) => Ok(()),
-            Err(end) => Err(HeapError::Wait(end)),
-        }
-    }
-
-    /// Blocks that are out.
-    pub fn blocks_out(&self) -> u64 {
-        self.live_blocks(&self.state.lock())
-    }
-
     fn state(&self) -> Result<MutexGuard<'_, State>, HeapError> {
         let state = self.state.lock();
         if state.closing { Err(HeapError::Closed) } else { Ok(state) }
@@ -476,45 +423,6 @@ impl Heap {
         let guarded = Guarded { start, extent };
         guarded.write(CallSite::here());
         guarded.block()
-    }
-
-    /// The block in use at an address; or what is there instead.
-    fn find_held(&self, state: &State, block: *mut u8) -> Result<Held, HeapError> {
-        let front = self.front_bytes();
-        let start = block.wrapping_sub(front);
-        let place = self.directory.find(start).ok_or(HeapError::Foreign { address: block as usize })?;
-        let at = At { chunk: place.chunk, granule: place.granule };
-        let found = place.tag.find();
-        match found {
-            Found::Used(extent) | Found::Followed(extent, _) if !place.is_off => {
-                if self.config.checked {
-                    Guarded { start, extent }.verify()?;
-                }
-                let token = if let Found::Followed(_, token) = found { token } else { Token::NONE };
-                Ok(Held { at, tag: place.tag, extent, token })
-            }
-            Found::Movable(..) if !place.is_off => Err(HeapError::OfHandle { address: block as usize }),
-            _ => Err(self.explain(state, at, block as usize, front)),
-        }
-    }
-
-    /// What lies at an address where no block in use begins.
-    #[cold]
-    fn explain(&self, state: &State, at: At, address: usize, front: usize) -> HeapError {
-        let holds = |(start, piece): &(At, Piece)| start.granule + piece.granules() > at.granule;
-        let Some((start, piece)) = state.space.pieces(at.chunk).find(holds) else {
-            return HeapError::Foreign { address };
-        };
-        let block = state.space.address(start) as usize + front;
-        match piece {
-            Piece::Free(_) | Piece::Returned(_) => HeapError::InFreeMemory { address },
-            Piece::Cached(extent) if block == address => HeapError::Freed { address, bytes: extent.bytes() },
-            Piece::Cached(_) => HeapError::InFreeMemory { address },
-            Piece::Used(extent) | Piece::Movable(extent, _) => {
-                let bytes = self.seen_bytes(extent);
-                HeapError::Inside { address, block, bytes, offset: address.wrapping_sub(block) }
-            }
-        }
     }
 }
 
@@ -592,50 +500,6 @@ impl State {
         }
         true
     }
-}
-
-impl Laned for Heap {
-    type Lane = Cache;
-
-    #[inline]
-    fn lane_of(&self, record: &'static ThreadRecord, _: Owner) -> Option<&Cache> {
-        self.caches.taken_by(record)
-    }
-}
-
-impl Handled for Heap {
-    const KIND: Kind = Kind::Heap;
-    const LANE: Option<LaneOf<Self>> = Self::ITS_LANE;
-
-    fn begin_destroy(&self) {
-        let mut state = self.state.lock();
-        (state.closing, state.destroyed) = (true, true);
-        self.shut();
-        state.waiters.drain(..).for_each(Parker::unpark);
-    }
-
-    /// The memory goes with the heap, which stays while blocks are pinned.
-    fn finish_destroy(&self) {}
-
-    fn children(&self) -> u64 {
-        self.slots.pins()
-    }
-}
-
-fn checked(mut config: HeapConfig) -> Result<HeapConfig, HeapError> {
-    if config.chunk_bytes == 0 {
-        config.chunk_bytes = DEFAULT_CHUNK_BYTES;
-    }
-    if !(SMALLEST_CHUNK_BYTES..=LARGEST_CHUNK_BYTES).contains(&config.chunk_bytes) {
-        let bound = "must be 0, or 65536 (64 KiB) to 68719476736 (64 GiB)";
-        return Err(InvalidField { field: "chunk_bytes", value: config.chunk_bytes, bound }.into());
-    }
-    if config.limit_bytes != 0 && config.limit_bytes < SMALLEST_CHUNK_BYTES {
-        let bound = "must be 0, or at least 65536 (64 KiB)";
-        return Err(InvalidField { field: "limit_bytes", value: config.limit_bytes, bound }.into());
-    }
-    config.source = config.source.checked()?;
-    Ok(config)
 }
 
 #[cfg(test)]
