@@ -6719,7 +6719,8 @@ ostler_status ostler_tap_close(struct ostler_tap *tap);
 
 /* ======================================================================
  * Deferred: one-shot cells that carry a result from whoever makes it to whoever takes it. All cells of a set are made
- * beforehand and used again; the name of one use is never valid for another. Nothing here takes a lock or allocates.
+ * beforehand and used again; the name of one use is never valid for another. Nothing here allocates, and a
+ * lock is taken only when another thread comes, for what one had for itself until then.
  * ====================================================================== */
 
 /**

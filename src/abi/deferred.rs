@@ -1,5 +1,6 @@
 //! Deferred: one-shot cells that carry a result from whoever makes it to whoever takes it. All cells of a set are made
-//! beforehand and used again; the name of one use is never valid for another. Nothing here takes a lock or allocates.
+//! beforehand and used again; the name of one use is never valid for another. Nothing here allocates, and a
+//! lock is taken only when another thread comes, for what one had for itself until then.
 
 mod acquiring;
 mod callbacks;

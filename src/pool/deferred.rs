@@ -1,5 +1,5 @@
 //! Deferred results: the host takes a cell, somebody completes it once, and somebody takes what came. All memory is taken
-//! when the set of cells is made; nothing here takes a lock.
+//! when the set of cells is made; a lock is taken only when another thread comes, for what one had for itself until then.
 
 use super::cells::runs::{Run, Runs};
 use super::cells::{CellError, Cells, Finished, Key, Stage, Users};

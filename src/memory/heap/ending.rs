@@ -62,6 +62,11 @@ impl Handled for Heap {
         state.waiters.drain(..).for_each(Parker::unpark);
     }
 
+    /// Every wait ends.
+    fn quarantined(&self) {
+        self.begin_destroy();
+    }
+
     /// The memory goes with the heap, which stays while blocks are pinned.
     fn finish_destroy(&self) {}
 

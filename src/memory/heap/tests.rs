@@ -1,5 +1,7 @@
 use super::config::SMALLEST_CHUNK_BYTES;
 use super::*;
+use crate::base::clock::Deadline;
+use crate::base::handles::Handled;
 use crate::memory::policy::Pages;
 use crate::memory::source::PageSource;
 use crate::memory::testing;
@@ -357,3 +359,12 @@ fn governor_gets_back_what_a_heap_can_do_without() {
 }
 
 mod movable;
+
+#[test]
+fn nobody_waits_for_the_blocks_of_a_heap_in_quarantine() {
+    let _quiet = testing::quiet();
+    let heap = heap(small_chunks());
+    heap.alloc(ThreadRecord::current(), 100, 0).unwrap();
+    heap.quarantined();
+    assert!(matches!(heap.close(Deadline::NEVER, None), Err(HeapError::Closed)));
+}

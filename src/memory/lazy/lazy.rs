@@ -500,6 +500,11 @@ impl Handled for Lazy {
         self.changed.wake_all();
     }
 
+    /// Every wait ends.
+    fn quarantined(&self) {
+        self.begin_destroy();
+    }
+
     /// A value that is pinned stays until it is not.
     fn finish_destroy(&self) {
         let ended = self.withdraw(&mut self.state.lock());

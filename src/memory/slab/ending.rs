@@ -79,6 +79,11 @@ impl Handled for Slab {
         self.waiters.lock().drain(..).for_each(Parker::unpark);
     }
 
+    /// Every wait ends.
+    fn quarantined(&self) {
+        self.begin_destroy();
+    }
+
     fn finish_destroy(&self) {
         barrier::wait_while(|| self.trimming.load(SeqCst));
         // What was put into a magazine while that was shut, by calls that had begun before.

@@ -506,3 +506,14 @@ mod magazines {
         assert_eq!((magazine.pop(), magazine.pop()), (Some(slot(9)), None));
     }
 }
+
+#[test]
+fn nobody_waits_for_the_slots_of_a_slab_in_quarantine() {
+    let _quiet = testing::quiet();
+    let slab = plain(config(64, 10));
+    let slot = slab.get(record()).unwrap();
+    slab.quarantined();
+    assert!(matches!(slab.close(Deadline::NEVER, None), Err(SlabError::Destroyed)));
+    slab.put(record(), slot).unwrap();
+    assert_eq!(slab.left(), 0);
+}

@@ -47,6 +47,11 @@ impl Handled for Buffers {
         self.returned.wake_all();
     }
 
+    /// Every wait ends.
+    fn quarantined(&self) {
+        self.begin_destroy();
+    }
+
     /// What is viewed stays mapped until its last view is released.
     fn finish_destroy(&self) {
         self.trim(0);

@@ -443,3 +443,14 @@ mod refused {
         }
     }
 }
+
+#[test]
+fn nobody_waits_for_the_views_of_a_set_in_quarantine() {
+    let _quiet = testing::quiet();
+    let set = set(BuffersConfig::default());
+    let (view, _) = set.get(me(), 64).unwrap();
+    set.quarantined();
+    assert!(matches!(set.close(Deadline::NEVER, None), Err(BuffersError::Closed)));
+    set.release(me(), view).unwrap();
+    end(&set);
+}
