@@ -20,41 +20,6 @@
 #define HUGE_GROUPS "/sys/fs/cgroup/unified/"
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
-/* Runs the tests in a process of its own. When that has ended, also at its alarm, nothing of it runs on, and the machine is as
- * it was. */
-static inline int run_tests(int argc, char **argv)
-{
-    char group[128];
-    int status;
-    long long pages = read_number(HUGE_POOL "nr_hugepages");
-    int may_limit = may_groups_limit_huge_pages();
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    pid_t tests = fork();
-    if (tests == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-        setpgid(0, 0);
-        exit(check_main(argc, argv));
-    }
-    if (tests < 0 || waitpid(tests, &status, 0) != tests)
-        return 1;
-    kill(-tests, SIGKILL);
-    while (wait(NULL) > 0)
-        ;
-    name_group(group, tests);
-    rmdir(group);
-    let_groups_limit_huge_pages(may_limit);
-    if (pages != read_number(HUGE_POOL "nr_hugepages"))
-        set_pool(pages);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-#define SHORTAGE_MAIN()                                                                                                \
-    struct check_run check_run;                                                                                        \
-    int main(int argc, char **argv)                                                                                    \
-    {                                                                                                                  \
-        return run_tests(argc, argv);                                                                                  \
-    }
-
 #endif
 
 static inline long long read_number(const char *path)
