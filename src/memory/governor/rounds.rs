@@ -85,35 +85,55 @@ impl Round {
         if period_ns == u64::MAX || level >= Level::High || now_ns < self.not_before_ns {
             return;
         }
+        // Whatever has come to its place since: places change when accounts are opened.
+        if let Some((account, progress)) = self.underway()
+            && is_due(&account, period_ns)
+            && self.look(&account, progress, cpu_ns, may_stay)
+        {
+            return;
+        }
         for _ in 0..MOST_PASSED {
             let Some(account) = account::at(self.place) else {
                 (self.place, self.not_before_ns) = (0, now_ns + period_ns / PAUSES);
                 return;
             };
-            let due = account.filter(|account| is_due(account, period_ns));
-            let begin_ns = cpu_ns();
-            let looked = due.and_then(|account| self.look(&account, may_stay));
-            self.place += usize::from(looked != Some(false));
-            if let Some(is_over) = looked {
-                let took_ns = cpu_ns().saturating_sub(begin_ns);
-                LOOKS.fetch_add(u64::from(is_over), Relaxed);
-                CPU_NS.fetch_add(took_ns, Relaxed);
-                self.not_before_ns = now_ns.saturating_add(took_ns.saturating_mul(REST));
+            // Before the look, so that one that panics keeps nobody else from being looked at.
+            self.place += 1;
+            if let Some(account) = account.filter(|account| is_due(account, period_ns))
+                && self.look(&account, Progress::default(), cpu_ns, may_stay)
+            {
                 return;
             }
         }
     }
 
-    /// Goes on with a look at what an account pays for, and tells whether all was seen. `None`: there is nothing to look at.
-    fn look(&mut self, account: &Arc<Account>, may_stay: &mut dyn FnMut() -> bool) -> Option<bool> {
-        let known = self.underway.take().filter(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(account)));
-        let mut progress = known.map(|(_, progress)| progress).unwrap_or_default();
+    fn underway(&mut self) -> Option<(Arc<Account>, Progress)> {
+        let (account, progress) = self.underway.take()?;
+        Some((account.upgrade()?, progress))
+    }
+
+    /// Goes on with a look at what an account pays for. `false`: there is nothing to look at.
+    fn look(
+        &mut self,
+        account: &Arc<Account>,
+        mut progress: Progress,
+        cpu_ns: fn() -> u64,
+        may_stay: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let (now_ns, begin_ns) = (clock::monotonic_ns(), cpu_ns());
+        let Some(looked) = account.inspector().and_then(|one| one.look_on(&mut progress, may_stay)) else {
+            return false;
+        };
         // What memory was refused for is looked at in the next round.
-        let is_over = account.inspector()?.look_on(&mut progress, may_stay)?.unwrap_or(true);
+        let is_over = looked.unwrap_or(true);
         if !is_over {
             self.underway = Some((Arc::downgrade(account), progress));
         }
-        Some(is_over)
+        let took_ns = cpu_ns().saturating_sub(begin_ns);
+        LOOKS.fetch_add(u64::from(is_over), Relaxed);
+        CPU_NS.fetch_add(took_ns, Relaxed);
+        self.not_before_ns = now_ns.saturating_add(took_ns.saturating_mul(REST));
+        true
     }
 }
 
@@ -125,19 +145,23 @@ fn is_due(account: &Account, period_ns: u64) -> bool {
 mod tests {
     use super::super::Holder;
     use super::*;
-    use crate::base::{Name, Owner};
+    use crate::base::{Name, Owner, panics};
     use crate::memory::testing::in_own_process;
 
     const BITES: u64 = 5;
     static BITTEN: AtomicU64 = AtomicU64::new(0);
 
-    /// Of an object of so many bites, whose account is told by its owner's number.
+    /// What cannot be looked at.
+    const PANICS: Owner = Owner(7);
+
+    /// Of an object of so many bites.
     fn object(owner: u64) -> Arc<Account> {
         let account = Account::open(Holder::Arena, Name::from("bitten")).expect("memory");
         account.let_inspect(Inspector {
             owner: Owner(owner),
             look: |_| None,
-            look_on: |_, progress, goes_on| {
+            look_on: |owner, progress, goes_on| {
+                assert!(owner != PANICS, "cannot be looked at");
                 loop {
                     BITTEN.fetch_add(1, SeqCst);
                     progress.offset += 1;
@@ -174,7 +198,7 @@ mod tests {
         assert_eq!(visit(&mut round, Level::High, || true), 0);
         let mut stays = [true, true, false].into_iter();
         assert_eq!(visit(&mut round, Level::Low, || stays.next().expect("no more bites")), 3);
-        assert_eq!((work().0, round.place), (0, 0));
+        assert_eq!(work().0, 0);
         assert_eq!(visit(&mut round, Level::Low, || true), 1);
         assert_eq!((work().0, round.place), (1, 1));
         // Of another that has come to its place nothing is seen yet.
@@ -183,6 +207,35 @@ mod tests {
         drop(large);
         let _other = object(2);
         round.place = 0;
+        assert_eq!(visit(&mut round, Level::Low, || true), BITES);
+    }
+
+    #[test]
+    fn a_look_goes_on_when_another_account_has_come_to_its_place() {
+        if !in_own_process() {
+            return;
+        }
+        let (gone, large) = (object(1), object(2));
+        let mut round = Round::default();
+        assert_eq!(visit(&mut round, Level::Low, || true), BITES);
+        assert_eq!(visit(&mut round, Level::Low, || false), 1);
+        drop(gone);
+        // More than the list had room for.
+        let _others = [(); 100].map(|()| object(3));
+        assert!(account::at(0).flatten().is_some_and(|first| Arc::ptr_eq(&first, &large)));
+        assert_eq!(visit(&mut round, Level::Low, || true), BITES - 1);
+        assert_eq!(work().0, 2);
+    }
+
+    #[test]
+    fn a_look_that_panics_keeps_no_other_from_being_looked_at() {
+        if !in_own_process() {
+            return;
+        }
+        let _both = (object(PANICS.0), object(2));
+        panics::install_hook();
+        let mut round = Round::default();
+        assert!(panics::catch(|| visit(&mut round, Level::Low, || true)).is_err());
         assert_eq!(visit(&mut round, Level::Low, || true), BITES);
     }
 }
