@@ -135,12 +135,26 @@ fn keep() {
 
 /// At the memory of an object, where that is due: not for long, and only until somebody rings.
 fn look_again(round: &mut Round, level: Level) {
-    const LONGEST_NS: u64 = 2_000_000;
-    let until_ns = clock::monotonic_ns() + LONGEST_NS;
-    let mut may_stay = || !IS_RUNG.load(SeqCst) && clock::monotonic_ns() < until_ns;
+    let mut stay = Stay::default();
+    let mut may_stay = || !IS_RUNG.load(SeqCst) && stay.is_within(clock::monotonic_ns());
     let looked = panics::catch(|| round.go_on(level, look::coverage_period_ns(), cpu_ns, &mut may_stay));
     if let Err(caught) = looked {
         log::warn(format_args!("governor: a look at memory panicked: {}", caught.message()));
+    }
+}
+
+/// How long bites are taken. From the first question on, so that a long list of chunks that stands before it leaves as
+/// much time for them as a short one.
+#[derive(Default)]
+struct Stay {
+    until_ns: Option<u64>,
+}
+
+impl Stay {
+    const LONGEST_NS: u64 = 2_000_000;
+
+    fn is_within(&mut self, now_ns: u64) -> bool {
+        now_ns < *self.until_ns.get_or_insert(now_ns.saturating_add(Self::LONGEST_NS))
     }
 }
 
@@ -246,5 +260,17 @@ impl Guard {
             self.alarm = None;
             look::note_alarm(false, libc::EPIPE);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stay_begins_with_the_first_question() {
+        let (mut stay, begin_ns) = (Stay::default(), 1 << 40);
+        assert!(stay.is_within(begin_ns) && stay.is_within(begin_ns + Stay::LONGEST_NS - 1));
+        assert!(!stay.is_within(begin_ns + Stay::LONGEST_NS) && !stay.is_within(u64::MAX));
     }
 }
