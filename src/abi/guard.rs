@@ -4,7 +4,7 @@ use super::status::{Failure, OSTLER_E_FORKED, OSTLER_E_PANIC, OSTLER_OK, ostler_
 use crate::base::faults::{self, Point};
 use crate::base::handles::{self, Handled, Laned, Pin, Seated};
 use crate::base::thread::ThreadRecord;
-use crate::base::{Owner, fork, panics};
+use crate::base::{fork, panics};
 
 /// Runs the body of a call. Nothing unwinds out of it.
 #[inline]
@@ -45,26 +45,13 @@ fn forked() -> ostler_status {
 /// A call that gives the object new work. A panic inside quarantines the object.
 #[inline]
 pub fn with<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
-    enter(|record| {
-        let pin = handles::pin_on::<T>(record, handle as u64)?;
-        let watch = QuarantineOnPanic { owner: Owner(handle as u64), object: &*pin };
-        let result = body(&pin);
-        std::mem::forget(watch);
-        result
-    })
+    enter(|record| handles::with(record, handle as u64, body)?)
 }
 
 /// A call on behalf of something that is out (a lease, a ticket): the object may be closing or destroyed already.
 #[inline]
 pub fn with_child<H, T: Handled>(handle: *mut H, body: impl FnOnce(&Pin<T>) -> Result<(), Failure>) -> ostler_status {
-    enter(|record| {
-        handles::with_child::<T, _>(record, handle as u64, |pin| {
-            let watch = QuarantineOnPanic { owner: Owner(handle as u64), object: &**pin };
-            let result = body(pin);
-            std::mem::forget(watch);
-            result
-        })?
-    })
+    enter(|record| handles::with_child(record, handle as u64, |pin| handles::watched(pin, handle as u64, body))?)
 }
 
 /// The object for a call that has next to nothing to do, before the guard: see [`Seated`].
@@ -79,16 +66,4 @@ pub fn destroy<H, T: Handled>(handle: *mut H) -> ostler_status {
         return OSTLER_OK;
     }
     guard(|| Ok(handles::destroy::<T>(handle as u64)?))
-}
-
-struct QuarantineOnPanic<'a, T: Handled> {
-    owner: Owner,
-    object: &'a T,
-}
-
-impl<T: Handled> Drop for QuarantineOnPanic<'_, T> {
-    fn drop(&mut self) {
-        handles::quarantine(self.owner);
-        self.object.quarantined();
-    }
 }

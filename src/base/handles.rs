@@ -9,8 +9,10 @@
 //! still out) → `FREE` with the next generation.
 
 mod seat;
+mod watch;
 
 pub use seat::{LaneOf, Laned, Pocketed, Seat, Seated};
+pub use watch::{watched, with};
 
 use super::alloc::{self, OutOfMemory};
 use super::hazards::{self, Hazard};

@@ -5,6 +5,7 @@ use super::account::{Account, Holder};
 use super::root;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::handles::{self, Handled};
+use crate::base::thread::ThreadRecord;
 use crate::base::{Name, Owner, clock, log, panics};
 use crate::memory::kernel;
 use parking_lot::Mutex;
@@ -65,23 +66,26 @@ struct Known {
 }
 
 impl Known {
-    /// Shows it while its object is pinned: a destroy waits for that, so that no share is left when it returns.
+    /// Shows it while its object is pinned: a destroy waits for that, so that no share is left when it returns. A panic
+    /// meanwhile has quarantined the object, and is told here.
     fn show(&self, show: impl FnOnce(&dyn Reclaimer)) {
         let mut show = Some(show);
-        (self.while_pinned)(self.owner, &mut || {
+        let mut body = || {
             if let (Some(reclaimer), Some(show)) = (self.reclaimer.upgrade(), show.take()) {
                 show(&*reclaimer);
             }
-        });
+        };
+        if let Err(caught) = panics::catch(|| (self.while_pinned)(self.owner, &mut body)) {
+            log::warn(format_args!("governor: a reclaimer panicked: {}", caught.message()));
+        }
     }
 }
 
 /// Makes what belongs to an object one that is asked when memory runs short, for as long as both live.
 pub fn register<T: Handled>(owner: Owner, reclaimer: Weak<dyn Reclaimer>) -> Result<(), OutOfMemory> {
     add(reclaimer, owner, |owner, body| {
-        if let Ok(_pin) = handles::pin::<T>(owner.0) {
-            body();
-        }
+        // One that is going or in quarantine is asked for nothing.
+        let _ = handles::with::<T, _>(ThreadRecord::current(), owner.0, |_| body());
     })
 }
 
@@ -234,7 +238,7 @@ pub fn reclaim(wanted: u64, up_to: ReclaimKind, mut told: impl FnMut(&Reclaimed)
             }
             let mut asked = None;
             known.show(|reclaimer| asked = Some(ask(reclaimer, from, wanted - freed)));
-            // Or it was destroyed meanwhile.
+            // Or it was destroyed meanwhile, or panicked.
             let Some(one) = asked else { continue };
             freed = freed.saturating_add(one.freed.max(one.claimed.min(one.resident)));
             told(&one);
@@ -247,12 +251,9 @@ fn ask(reclaimer: &dyn Reclaimer, from: Suggestion, wanted: u64) -> Reclaimed {
     let charged = || reclaimer.account().map_or_else(|| root::totals().held, |account| account.held());
     let asked = wanted.min(from.bytes);
     let (charged_before, resident_before) = (charged(), kernel::resident_bytes());
-    let claimed = panics::catch(|| reclaimer.reclaim(asked)).unwrap_or_else(|caught| {
-        log::warn(format_args!("governor: a reclaimer panicked: {}", caught.message()));
-        0
-    });
-    let freed = charged_before.saturating_sub(charged());
     ASKED.fetch_add(1, Relaxed);
+    let claimed = reclaimer.reclaim(asked);
+    let freed = charged_before.saturating_sub(charged());
     FREED.fetch_add(freed, Relaxed);
     Reclaimed { from, asked, claimed, freed, resident: resident_before.saturating_sub(kernel::resident_bytes()) }
 }
@@ -420,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn who_panics_or_boasts_frees_what_it_really_freed() {
+    fn who_boasts_frees_what_it_really_freed() {
         if !in_own_process() {
             return;
         }
@@ -434,28 +435,60 @@ mod tests {
         let mut found = None;
         reclaim(500, ReclaimKind::Worker, |one| found = Some((one.claimed, one.freed))).unwrap();
         assert_eq!(found, Some((1000, 500)));
-        drop(fake);
-        struct Panics;
-        impl Reclaimer for Panics {
-            fn kind(&self) -> ReclaimKind {
-                ReclaimKind::Empty
-            }
-            fn reclaimable_bytes(&self) -> u64 {
-                1
-            }
-            fn last_used_ns(&self) -> u64 {
-                0
-            }
-            fn reclaim(&self, _bytes: u64) -> u64 {
-                panic!("cannot");
-            }
+    }
+
+    /// Belongs to an object.
+    struct Panics {
+        is_unsure: bool,
+        woken: AtomicU64,
+    }
+
+    impl Reclaimer for Panics {
+        fn kind(&self) -> ReclaimKind {
+            ReclaimKind::Empty
         }
-        let panics = Arc::new(Panics);
-        let weak: Weak<Panics> = Arc::downgrade(&panics);
-        register_alone(weak);
-        crate::base::panics::install_hook();
-        for _ in 0..2 {
-            assert_eq!(asked(1, ReclaimKind::Worker).0, 0);
+        fn reclaimable_bytes(&self) -> u64 {
+            assert!(!self.is_unsure, "cannot tell");
+            1
+        }
+        fn last_used_ns(&self) -> u64 {
+            0
+        }
+        fn reclaim(&self, _bytes: u64) -> u64 {
+            panic!("cannot");
+        }
+    }
+
+    struct Object(Arc<Panics>);
+
+    impl Handled for Object {
+        const KIND: Kind = Kind::Heap;
+        fn begin_destroy(&self) {}
+        fn finish_destroy(&self) {}
+        fn quarantined(&self) {
+            self.0.woken.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn an_object_that_panics_goes_into_quarantine_and_others_are_asked() {
+        if !in_own_process() {
+            return;
+        }
+        panics::install_hook();
+        for is_unsure in [false, true] {
+            let slot = handles::reserve(Kind::Heap).unwrap();
+            let panics = Arc::new(Panics { is_unsure, woken: AtomicU64::new(0) });
+            let weak: Weak<Panics> = Arc::downgrade(&panics);
+            register::<Object>(slot.owner(), weak).unwrap();
+            let handle = slot.publish(Arc::new(Object(panics.clone())));
+            let _fake = Fake::new(ReclaimKind::Lazy, 1, 300);
+            assert_eq!(asked(150, ReclaimKind::Worker).0, 200);
+            assert_eq!(asked(100, ReclaimKind::Worker).0, 100);
+            let found = handles::pin::<Object>(handle).err();
+            assert!(matches!(found, Some(handles::HandleError::Quarantined { .. })), "{found:?}");
+            assert_eq!(panics.woken.load(SeqCst), 1);
+            handles::destroy::<Object>(handle).unwrap();
         }
     }
 

@@ -11,7 +11,8 @@ use super::receipt::Receipt;
 use super::residency::{self, Method};
 use crate::base::Owner;
 use crate::base::alloc::{self, OutOfMemory};
-use crate::base::handles::{self, Handled};
+use crate::base::handles::{self, Handled, Pin};
+use crate::base::thread::ThreadRecord;
 use parking_lot::MutexGuard;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::Range;
@@ -184,17 +185,22 @@ pub trait Inspect {
     }
 }
 
-/// For the account of an object. The object stays while it is looked at, and is not looked at once it closes.
+/// For the account of an object. The object stays while it is looked at, and is not looked at once it closes. A panic
+/// meanwhile quarantines it.
 pub fn inspector<T: Handled + Inspect>(owner: Owner) -> Inspector {
     Inspector {
         owner,
-        look: |owner| Some(handles::pin::<T>(owner.0).ok()?.coverage()),
+        look: |owner| with::<T, _>(owner, |object| object.coverage()),
         look_on: |owner, progress, goes_on| {
-            let object = handles::pin::<T>(owner.0).ok()?;
-            Some(object.look_on(progress, &mut || goes_on() && object.is_left_alone()))
+            with::<T, _>(owner, |object| object.look_on(progress, &mut || goes_on() && object.is_left_alone()))
         },
-        repair: |owner| Some(handles::pin::<T>(owner.0).ok()?.repair()),
+        repair: |owner| with::<T, _>(owner, |object| object.repair()),
     }
+}
+
+/// `None`: it is going.
+fn with<T: Handled, R>(owner: Owner, body: impl FnOnce(&Pin<T>) -> R) -> Option<R> {
+    handles::with(ThreadRecord::current(), owner.0, body).ok()
 }
 
 /// Asks the kernel.

@@ -6,6 +6,8 @@ use super::super::source::PageSource;
 use super::super::testing::{ACCOUNT, quiet};
 use super::super::{kernel, system};
 use super::*;
+use crate::base::handles::{HandleError, Kind};
+use crate::base::panics;
 use parking_lot::Mutex;
 
 const HUGE: u64 = 2 << 20;
@@ -154,4 +156,40 @@ fn a_chunk_that_is_not_there_is_told_with_their_number() {
     assert_eq!(single.receipt(0).expect("a chunk").mapped_bytes, HUGE);
     assert_eq!(single.receipt(3).err(), Some(InspectionError::NoSuchChunk { index: 3, chunks: 1 }));
     assert_eq!(single.receipts().expect("memory").len(), 1);
+}
+
+/// That cannot list its chunks.
+struct Broken;
+
+impl Inspect for Broken {
+    fn each_chunk(&self, _show: &mut dyn FnMut(Memory<'_>) -> ControlFlow<()>) -> Result<(), OutOfMemory> {
+        panic!("cannot");
+    }
+
+    fn note_seen(&self, _seen: Coverage) {}
+}
+
+impl Handled for Broken {
+    const KIND: Kind = Kind::Slab;
+    fn begin_destroy(&self) {}
+    fn finish_destroy(&self) {}
+}
+
+#[test]
+fn an_object_that_panics_while_it_is_looked_at_or_repaired_goes_into_quarantine() {
+    panics::install_hook();
+    let ways: [fn(&Inspector) -> bool; 3] = [
+        |inspector| inspector.look().is_some(),
+        |inspector| inspector.look_on(&mut Progress::default(), &mut || true).is_some(),
+        |inspector| inspector.repair().is_some(),
+    ];
+    for way in ways {
+        let slot = handles::reserve(Kind::Slab).expect("a handle");
+        let inspector = inspector::<Broken>(slot.owner());
+        let handle = slot.publish(std::sync::Arc::new(Broken));
+        assert!(panics::catch(|| way(&inspector)).is_err());
+        assert!(matches!(handles::pin::<Broken>(handle).err(), Some(HandleError::Quarantined { .. })));
+        assert_eq!(panics::catch(|| way(&inspector)).ok(), Some(false));
+        handles::destroy::<Broken>(handle).expect("its destroy");
+    }
 }
