@@ -104,7 +104,7 @@ impl Pool {
         self.note_calm();
         let (mut leases, mut resources) = (leases, resources);
         loop {
-            let is_plain = demand.site == CallSite::NONE;
+            let is_plain = !self.wears && demand.site == CallSite::NONE;
             let plain = if is_plain { slots.begin_leases(leases, resources) } else { 0 };
             let (Some((lease, rest)), Some((resource, others))) =
                 (leases[plain..].split_first_mut(), resources[plain..].split_first_mut())

@@ -101,7 +101,7 @@ impl Pool {
         let counters = &self.counters;
         let count = |phases: &[Phase]| self.slots.iter().filter(|slot| phases.contains(&slot.phase())).count() as u64;
         let destroyed_for = |reason: Reason| counters.destroyed_for[reason as usize].load(Relaxed);
-        let acquires = (0..self.config.capacity).map(|number| self.slots.uses(number)).sum::<u64>();
+        let acquires = self.slots.leases_begun();
         let (min_size, max_size) = self.limits.bounds();
         let (node_hits, node_misses) = self.idle.hits();
         PoolStats {

@@ -8,7 +8,7 @@ pub mod cells;
 mod idle;
 #[path = "../../src/pool/shelf.rs"]
 mod shelf;
-#[path = "../../src/pool/slots.rs"]
+#[path = "../../src/pool/slots/mod.rs"]
 pub mod slots;
 #[path = "../../src/pool/stack.rs"]
 pub mod stack;

@@ -10,11 +10,16 @@
 //!
 //! An idle slot that is at hand for one user is `AT_HAND`: nobody else moves it before it is recalled, and `IDLE` again.
 
-use super::stack::{Chain, Stack};
+mod plain;
+#[cfg(test)]
+mod tests;
+
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use std::ffi::c_void;
 use std::mem::offset_of;
+
+pub use plain::PlainSlots;
 
 pub const MOST_SLOTS: u32 = 1 << 20;
 
@@ -72,6 +77,8 @@ const SALT_MASK: u64 = 0xfff;
 const SLOT_SHIFT: u32 = 16;
 /// One in so many uses of what is at hand is looked at for the peak, which needs a look at every thread.
 const LOOKED_AT: u64 = 64;
+/// The uses of a slot begin here, so that 0 says that they have come round. One that is looked at, and measured.
+const FIRST_USE: u64 = 256;
 
 /// What one who popped a number of an idle slot has then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,6 +290,11 @@ impl Names {
         Self { shift, one_use: 1 << shift }
     }
 
+    /// After so many uses of a slot they begin again at 0.
+    fn uses_of_a_round(self) -> u64 {
+        1 << (u64::BITS - self.shift)
+    }
+
     #[inline(always)]
     fn number_of(self, lease: Lease) -> u32 {
         ((lease.0 & (self.one_use - 1)) >> SLOT_SHIFT) as u32
@@ -309,123 +321,16 @@ impl Names {
     }
 }
 
-/// The slots as one borrower uses them while there is nothing to look at, in its window. What a single use reads is read
-/// where it is needed, which leaves the registers to others; a loop reads it once.
-#[derive(Clone, Copy)]
-pub struct PlainSlots<'a> {
-    slots: &'a [Slot],
-    names: &'a Names,
-    borrower: u32,
-    /// Of resources that may be leased again.
-    generation: &'a AtomicU32,
-    now_ns: &'a AtomicU64,
-}
-
-impl PlainSlots<'_> {
-    /// Leases a slot of the caller's in that phase, whose resource is of the present generation, unless this use is one to be
-    /// looked at.
-    #[inline(always)]
-    pub fn begin_lease(self, number: u32, phase: Phase) -> Option<(Lease, Resource)> {
-        self.begin_lease_at(number, phase, *self.names, || self.now_ns.load(Relaxed))
-    }
-
-    #[inline(always)]
-    fn begin_lease_at(
-        self,
-        number: u32,
-        phase: Phase,
-        names: Names,
-        now_ns: impl Fn() -> u64,
-    ) -> Option<(Lease, Resource)> {
-        let slot = self.slots.get(number as usize)?;
-        let word = slot.word.load(Relaxed);
-        if word & PHASE != phase as u64 || names.is_looked_at(word) {
-            return None;
-        }
-        slot.borrower.store(self.borrower, Relaxed);
-        slot.since_ns.store(now_ns() & !1, Relaxed);
-        let leased = names.leased(word, phase);
-        slot.word.store(leased, Release);
-        Some((Lease(leased), Resource(slot.resource.load(Relaxed))))
-    }
-
-    /// Leases the first of these slots of the caller's, whose numbers stand in the leases, as long as none is to be looked
-    /// at; tells how many.
-    // A loop of its own, which has the registers for itself; so has the next.
-    #[inline(never)]
-    pub fn begin_leases(self, leases: &mut [Lease], resources: &mut [Resource]) -> usize {
-        let (names, now_ns) = (*self.names, self.now_ns.load(Relaxed));
-        let places = leases.iter_mut().zip(resources.iter_mut());
-        let leased = places.map_while(|(lease, resource)| {
-            (*lease, *resource) = self.begin_lease_at(lease.0 as u32, Phase::Idle, names, || now_ns)?;
-            Some(())
-        });
-        leased.count()
-    }
-
-    /// Ends the first of these as long as there is nothing to look at, and puts their slots on that chain, idle; tells how
-    /// many.
-    #[inline(never)]
-    pub fn end_leases(self, leases: &[Lease], stack: &Stack, chain: Chain) -> (usize, Chain) {
-        let (names, generation, now_ns) = (*self.names, self.generation.load(Relaxed), self.now_ns.load(Relaxed));
-        let Some(links) = stack.links(self.slots.len()) else { return (0, chain) };
-        let mut top = chain.top();
-        let ended = leases.iter().map_while(|lease| {
-            let number = self.end_lease_at(*lease, Phase::Idle, names, || generation, || now_ns)?;
-            links[number as usize].store(top, Relaxed);
-            top = number;
-            Some(())
-        });
-        let count = ended.count();
-        let first = leases.first().map_or(top, |lease| names.number_of(*lease));
-        (count, chain.with_more_on_top(top, first, count as u32))
-    }
-
-    /// Whether the resources of the slots whose numbers stand in these leases may be leased, as far as their generation tells.
-    pub fn are_current(self, numbers: &[Lease]) -> bool {
-        let generation = self.generation.load(Relaxed);
-        let is_current = |slot: &Slot| slot.generation.load(Relaxed) == generation;
-        numbers.iter().all(|number| self.slots.get(number.0 as usize).is_some_and(is_current))
-    }
-
-    /// Ends a lease of the borrower's, unless there is something to look at: its slot is in that phase from now on, and the
-    /// caller puts the number where it belongs.
-    #[inline(always)]
-    pub fn end_lease(self, lease: Lease, phase: Phase) -> Option<u32> {
-        let (generation, now_ns) = (|| self.generation.load(Relaxed), || self.now_ns.load(Relaxed));
-        self.end_lease_at(lease, phase, *self.names, generation, now_ns)
-    }
-
-    #[inline(always)]
-    fn end_lease_at(
-        self,
-        lease: Lease,
-        phase: Phase,
-        names: Names,
-        generation: impl Fn() -> u32,
-        now_ns: impl Fn() -> u64,
-    ) -> Option<u32> {
-        let (number, slot) = names.find(self.slots, lease)?;
-        let is_plain = slot.borrower.load(Relaxed) == self.borrower
-            && slot.generation.load(Relaxed) == generation()
-            && slot.since_ns.load(Relaxed) & 1 == 0;
-        if !is_plain {
-            return None;
-        }
-        slot.since_ns.store(now_ns(), Relaxed);
-        slot.word.store(lease.0 - Phase::Leased as u64 + phase as u64, Release);
-        Some(number)
-    }
-}
-
 pub struct Slots {
     slots: Vec<Slot>,
     // By slot, or empty.
-    /// How often the slot was leased before its resource was made.
-    uses_before: Vec<AtomicU64>,
+    /// How often its resource was leased.
+    uses: Vec<AtomicU64>,
     expires_ns: Vec<AtomicU64>,
     /// The settings of its resource.
     tags: Vec<AtomicU64>,
+    /// How often the uses of a slot have come round.
+    rounds: AtomicU64,
     names: Names,
 }
 
@@ -433,9 +338,11 @@ impl Slots {
     pub fn new(count: u32, memory: Memory) -> Result<Self, OutOfMemory> {
         static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let mut slots = alloc::try_vec(count as usize)?;
+        let names = Names::of(count);
         let salt = (SALT.fetch_add(1, Relaxed) & SALT_MASK) << SALT_SHIFT;
+        let vacant = |number: u64| FIRST_USE * names.one_use + ((number << SLOT_SHIFT) | salt | Phase::Vacant as u64);
         slots.extend((0..u64::from(count)).map(|number| Slot {
-            word: AtomicU64::new((number << SLOT_SHIFT) | salt | Phase::Vacant as u64),
+            word: AtomicU64::new(vacant(number)),
             resource: AtomicPtr::new(std::ptr::null_mut()),
             since_ns: AtomicU64::new(0),
             borrower: AtomicU32::new(0),
@@ -448,10 +355,11 @@ impl Slots {
         };
         Ok(Self {
             slots,
-            uses_before: one_each(memory.uses)?,
+            uses: one_each(memory.uses)?,
             expires_ns: one_each(memory.lifetimes)?,
             tags: one_each(memory.tags)?,
-            names: Names::of(count),
+            rounds: AtomicU64::new(0),
+            names,
         })
     }
 
@@ -460,12 +368,12 @@ impl Slots {
         let slot = self.get(number);
         slot.resource.store(resource.0, Release);
         slot.generation.store(life.generation, Relaxed);
-        note(&self.uses_before, number, self.uses(number));
+        note(&self.uses, number, 0);
         note(&self.expires_ns, number, life.expires_ns);
         self.set_tag(number, 0);
     }
 
-    /// How often a slot was leased.
+    /// Which use of a slot was its last, counted from [`FIRST_USE`] on and, once they have come round, from 0 on.
     #[inline]
     pub fn uses(&self, number: u32) -> u64 {
         self.get(number).word.load(Relaxed) >> self.names.shift
@@ -477,10 +385,19 @@ impl Slots {
         self.names.is_looked_at(self.get(number).word.load(Relaxed))
     }
 
-    /// How often the resource of a slot was leased.
+    /// How often the resource of a slot was leased, where that is remembered.
     pub fn uses_of_resource(&self, number: u32) -> u64 {
-        // Somebody who does not own the slot may see the one without the other.
-        self.uses(number).saturating_sub(noted(&self.uses_before, number).unwrap_or(0))
+        noted(&self.uses, number).unwrap_or(0)
+    }
+
+    /// How often all of them together were leased.
+    pub fn leases_begun(&self) -> u64 {
+        let uses_of = |slot: &Slot| match slot.word.load(Relaxed) >> self.names.shift {
+            0 => self.names.uses_of_a_round(),
+            uses => uses,
+        };
+        let uses = self.slots.iter().map(|slot| uses_of(slot).wrapping_sub(FIRST_USE)).fold(0, u64::wrapping_add);
+        self.rounds.load(Relaxed).wrapping_mul(self.names.uses_of_a_round()).wrapping_add(uses)
     }
 
     pub fn expires_ns(&self, number: u32) -> u64 {
@@ -520,7 +437,15 @@ impl Slots {
         let flag = if borrower.is_ordinary { ORDINARY } else { 0 };
         slot.borrower.store(borrower.number | flag, Relaxed);
         slot.since_ns.store(borrower.since_ns, Relaxed);
-        let leased = (slot.word.load(Relaxed) & !PHASE).wrapping_add(self.names.one_use) | Phase::Leased as u64;
+        let word = slot.word.load(Relaxed);
+        if word >> self.names.shift == 0 {
+            // Nobody passes by here with this one: 0 is one to be looked at.
+            self.rounds.fetch_add(1, Relaxed);
+        }
+        if let Some(uses) = self.uses.get(number as usize) {
+            uses.store(uses.load(Relaxed) + 1, Relaxed);
+        }
+        let leased = (word & !PHASE).wrapping_add(self.names.one_use) | Phase::Leased as u64;
         slot.word.store(leased, Release);
         Lease(leased)
     }
