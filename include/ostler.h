@@ -6884,7 +6884,8 @@ ostler_status ostler_deferred_acquire_n(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL.
- * Blocking: as long as the cell's completion callback takes; may be called from any callback.
+ * Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+ * from any callback.
  * Since: 0.1
  */
 ostler_status ostler_deferred_complete(ostler_deferred *deferred,
@@ -6905,7 +6906,8 @@ ostler_status ostler_deferred_complete(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as the cell's completion callback takes; may be called from any callback.
+ * Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+ * from any callback.
  * Since: 0.1
  */
 ostler_status ostler_deferred_cancel(ostler_deferred *deferred,
@@ -6927,7 +6929,7 @@ ostler_status ostler_deferred_cancel(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; callback must not be NULL; user_data may be NULL.
- * Blocking: as long as the callback takes; may be called from any callback.
+ * Blocking: as long as the callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_deferred_on_complete(ostler_deferred *deferred,
@@ -6955,7 +6957,7 @@ ostler_status ostler_deferred_on_complete(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL; outcome must not be NULL.
- * Blocking: never blocks; may be called from any callback.
+ * Blocking: never but for the moment in which a set gets its second thread (see ostler_deferred); may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_deferred_poll(ostler_deferred *deferred,

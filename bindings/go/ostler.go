@@ -19,8 +19,8 @@
 // # Contexts
 //
 // Whatever waits takes a context, and ends with it: the error then is [ErrCancelled] or [ErrTimeout], and the context's
-// own. A goroutine that waits for a lease or for a [Ticket] sleeps as any goroutine does. One that waits for several leases
-// together, for a pool to be warm, for a model to be ready or for a drain holds a thread of the machine as long.
+// own. A goroutine that waits for a lease or for a [Ticket] sleeps as any goroutine does. One that waits for a
+// pool to be warm, for a model to be ready or for a drain holds a thread of the machine as long.
 //
 // # Callbacks
 //

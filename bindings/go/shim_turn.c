@@ -3,6 +3,14 @@
 
 static void ring(void *bell) { ostlerGoRing((uintptr_t)bell); }
 
+static ostler_go_turn begun(ostler_status status, ostler_ticket ticket, uint64_t look_again_ns, ostler_lease lease,
+                            void *resource)
+{
+    return (ostler_go_turn){.leased = {failure(status), lease.value, (uintptr_t)resource},
+                            .ticket = ticket.value,
+                            .look_again_ns = look_again_ns};
+}
+
 ostler_go_turn ostler_go_pool_begin_acquire(uintptr_t pool, uint32_t priority, uint64_t tag, uint64_t timeout_ns,
                                             uintptr_t bell)
 {
@@ -11,13 +19,10 @@ ostler_go_turn ostler_go_pool_begin_acquire(uintptr_t pool, uint32_t priority, u
     ostler_ticket ticket = {0};
     ostler_lease lease = {0};
     void *resource = NULL;
-    ostler_go_turn turn = {0};
-    turn.leased.failure = failure(ostler_pool_begin_acquire((ostler_pool *)pool, &how, ring, (void *)bell, &ticket,
-                                                            &turn.look_again_ns, &lease, &resource));
-    turn.leased.lease = lease.value;
-    turn.leased.resource = (uintptr_t)resource;
-    turn.ticket = ticket.value;
-    return turn;
+    uint64_t look_again_ns = 0;
+    ostler_status status = ostler_pool_begin_acquire((ostler_pool *)pool, &how, ring, (void *)bell, &ticket,
+                                                     &look_again_ns, &lease, &resource);
+    return begun(status, ticket, look_again_ns, lease, resource);
 }
 
 ostler_go_turn ostler_go_pool_continue_acquire(uintptr_t pool, uint64_t ticket, uint32_t cancelled)
@@ -40,13 +45,10 @@ ostler_go_turn ostler_go_tap_begin_acquire(ostler_tap *tap, uint64_t timeout_ns,
     ostler_ticket ticket = {0};
     ostler_lease lease = {0};
     void *resource = NULL;
-    ostler_go_turn turn = {0};
-    turn.leased.failure = failure(ostler_tap_begin_acquire(tap, &how, ring, (void *)bell, &ticket, &turn.look_again_ns,
-                                                           &lease, &resource));
-    turn.leased.lease = lease.value;
-    turn.leased.resource = (uintptr_t)resource;
-    turn.ticket = ticket.value;
-    return turn;
+    uint64_t look_again_ns = 0;
+    ostler_status status =
+        ostler_tap_begin_acquire(tap, &how, ring, (void *)bell, &ticket, &look_again_ns, &lease, &resource);
+    return begun(status, ticket, look_again_ns, lease, resource);
 }
 
 ostler_go_turn ostler_go_pool_begin_acquire_n(uintptr_t pool, uint32_t count, uint64_t timeout_ns, uintptr_t bell,

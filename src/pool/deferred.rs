@@ -280,9 +280,7 @@ impl Deferred {
     /// For a thread in no window, before it ends or takes what comes.
     #[inline]
     fn admit(&self) {
-        if !self.users.is_admitted() {
-            self.users.admit(thread::ThreadRecord::known().map(|record| record.pocket(self.owner)), self);
-        }
+        self.users.admit(|| thread::ThreadRecord::known().map(|record| record.pocket(self.owner)), self);
     }
 
     /// Ends a cell with a value, or with a failure and whatever value goes with it. On success the value is with whoever

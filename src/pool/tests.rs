@@ -1,5 +1,7 @@
 //! Attacks on what the pool promises: one lease for each resource, each created one destroyed once, nobody forgotten.
 
+mod slots;
+
 use super::attendant::{Hearer, Outcome};
 use super::borrowers::LeaseInfo;
 use super::config::{Affinity, IdleOrder, PoolConfig};

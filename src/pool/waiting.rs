@@ -206,7 +206,7 @@ impl Pool {
         demand: Demand,
         wait: &mut dyn FnMut(),
     ) -> Result<Option<(Lease, Resource)>, AcquireError> {
-        Ok(self.prepare_first(grants, demand, wait)?.map(|prepared| self.lease_prepared(prepared, demand)))
+        grants.first().map_or(Ok(None), |grant| self.lease(*grant, demand, wait))
     }
 
     pub(super) fn prepare_first(

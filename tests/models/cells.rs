@@ -397,7 +397,7 @@ impl Lone {
     }
 
     fn admit(&self, me: usize) {
-        self.users.admit(Some(&self.pockets[me]), self);
+        self.users.admit(|| Some(&self.pockets[me]), self);
     }
 
     fn in_window<R>(&self, me: usize, body: impl FnOnce(&Pocket) -> Option<R>) -> Option<R> {

@@ -387,7 +387,8 @@ template <class T> class pool {
 
     /// For fibers, coroutines and event loops of one's own: what is to be had now is leased now. Otherwise the lease is empty,
     /// and no thread waits: `bell` rings, on any thread that gives something back, when `later` is to be gone on with. A bell
-    /// only wakes somebody; it may ring more often than needed, and a moment after its turn has ended.
+    /// only wakes somebody; it may ring before this returns, more often than needed, and a moment after its turn has ended. Who
+    /// it wakes goes on once `later` is written.
     lease<T> begin_acquire(demand wanted, duration timeout, std::function<void()> bell, turn<T> &later)
     {
         return detail::thrown([&](std::error_code &failure) {

@@ -22,7 +22,8 @@ use std::ffi::c_void;
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL.
-/// Blocking: as long as the cell's completion callback takes; may be called from any callback.
+/// Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+/// from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_deferred_complete(
@@ -68,7 +69,8 @@ fn complete_guarded(
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
-/// Blocking: as long as the cell's completion callback takes; may be called from any callback.
+/// Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+/// from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_deferred_cancel(deferred: *mut ostler_deferred, cell: ostler_cell) -> ostler_status {
@@ -90,7 +92,7 @@ pub unsafe extern "C" fn ostler_deferred_cancel(deferred: *mut ostler_deferred, 
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; callback must not be NULL; user_data may be NULL.
-/// Blocking: as long as the callback takes; may be called from any callback.
+/// Blocking: as long as the callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_deferred_on_complete(

@@ -3,9 +3,9 @@
 //! it says so, passes the heavy side of the asymmetric fence, and waits until no window is left that began before.
 
 use super::{Cells, DONE, FREE, GENERATION_MASK, GENERATION_SHIFT, Key, Stage};
-use crate::base::pockets::{Places, Pocket, has_window};
+use crate::base::Owner;
+use crate::base::pockets::{Places, Pocket, wait_for_windows};
 use crate::base::sync::{AtomicU64, Mutex, Ordering::*};
-use crate::base::{Owner, barrier};
 
 // Who uses them: one of these, or the address of the only thread's pocket.
 const NOBODY: u64 = 0;
@@ -39,9 +39,13 @@ impl Users {
 
     /// Lets a thread use them as all do; it is in no window. Of the first its pocket is remembered, when it has one.
     #[inline]
-    pub fn admit(&self, pocket: Option<&Pocket>, all: &impl Places) {
+    pub fn admit<'a>(&self, pocket: impl FnOnce() -> Option<&'a Pocket>, all: &impl Places) {
         let who = self.who.load(SeqCst);
-        if who != ALL && pocket.map(address_of) != Some(who) {
+        if who == ALL {
+            return;
+        }
+        let pocket = pocket();
+        if pocket.map(address_of) != Some(who) {
             self.admit_another(pocket, all);
         }
     }
@@ -59,9 +63,7 @@ impl Users {
 
     fn end_solitude(&self, all: &impl Places) {
         self.who.store(CHANGING, SeqCst);
-        barrier::heavy();
-        // A window that begins after this look at its pocket finds that it is not alone.
-        all.visit(&mut |place| barrier::wait_while(|| has_window(place, self.owner)));
+        wait_for_windows(self.owner, |each| all.visit(each));
         self.who.store(ALL, SeqCst);
     }
 }

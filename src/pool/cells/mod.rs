@@ -7,7 +7,7 @@
 //!
 //! Where a cell goes to `DONE` from a stage that anybody may end, it is `FILLING` for the few instructions that write the
 //! result. Nobody else changes its word meanwhile: who wants to waits for them, so that a result costs whoever brings it one
-//! locked operation.
+//! locked operation. Where one thread alone uses a set it goes neither through `FILLING` nor through `TAKEN` (see [`alone`]).
 
 mod alone;
 pub mod runs;

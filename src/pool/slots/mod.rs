@@ -11,8 +11,6 @@
 //! An idle slot that is at hand for one user is `AT_HAND`: nobody else moves it before it is recalled, and `IDLE` again.
 
 mod plain;
-#[cfg(test)]
-mod tests;
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -398,6 +396,14 @@ impl Slots {
         };
         let uses = self.slots.iter().map(|slot| uses_of(slot).wrapping_sub(FIRST_USE)).fold(0, u64::wrapping_add);
         self.rounds.load(Relaxed).wrapping_mul(self.names.uses_of_a_round()).wrapping_add(uses)
+    }
+
+    /// As if a slot had been leased until so many uses are left before they come round; tells how often that is.
+    #[cfg(test)]
+    pub fn age(&self, number: u32, left: u64) -> u64 {
+        let leases = self.names.uses_of_a_round() - left - FIRST_USE;
+        self.get(number).word.fetch_add(leases * self.names.one_use, Relaxed);
+        leases
     }
 
     pub fn expires_ns(&self, number: u32) -> u64 {
