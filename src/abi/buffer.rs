@@ -221,24 +221,27 @@ pub unsafe extern "C" fn ostler_buffers_retain(buffers: *mut ostler_buffers, buf
 pub unsafe extern "C" fn ostler_buffers_release(buffers: *mut ostler_buffers, buffer: ostler_buffer) -> ostler_status {
     let view = View(buffer.value);
     let released = seated::<_, Buffers>(buffers).and_then(|buffers| buffers.release_at_hand(buffers.record(), view));
-    if released == Some(Released::Done) {
-        return OSTLER_OK;
+    match released {
+        Some(Released::Done) => OSTLER_OK,
+        Some(Released::ToBeTold) => tell_returned(buffers),
+        None => release_guarded(buffers, view),
     }
-    release_guarded(buffers, view, released)
 }
 
-/// The way of a call that may have to make room, to end a slice, to call back or to wake somebody, with what it has done
-/// already.
+/// The way of a call that has released, and may have to wake somebody.
 #[inline(never)]
-fn release_guarded(buffers: *mut ostler_buffers, view: View, released: Option<Released>) -> ostler_status {
-    if released.is_some() {
-        // A set that is gone by now has nobody who waits.
-        with_child(buffers, |buffers: &Pin<Buffers>| {
-            buffers.tell_returned();
-            Ok(())
-        });
-        return OSTLER_OK;
-    }
+fn tell_returned(buffers: *mut ostler_buffers) -> ostler_status {
+    with_child(buffers, |buffers: &Pin<Buffers>| {
+        buffers.tell_returned();
+        Ok(())
+    });
+    // A set that is gone by now has nobody who waits.
+    OSTLER_OK
+}
+
+/// The way of a call that may have to make room, to end a slice or to call back.
+#[inline(never)]
+fn release_guarded(buffers: *mut ostler_buffers, view: View) -> ostler_status {
     with_child(buffers, |buffers: &Pin<Buffers>| Ok(buffers.release(buffers.record(), view)?))
 }
 
