@@ -1,7 +1,7 @@
 //! Cells that are given out.
 
 use super::{list, ostler_cell, ostler_deferred};
-use crate::abi::arguments::{MOST_ELEMENTS, clear, output};
+use crate::abi::arguments::{clear, clear_array, output};
 use crate::abi::guard::{seated, with};
 use crate::abi::status::{OSTLER_OK, ostler_status};
 use crate::base::handles::{Pin, Seated};
@@ -93,12 +93,8 @@ pub unsafe extern "C" fn ostler_deferred_acquire_n(
     if unsafe { acquire_few(deferred, count, cells) } {
         return OSTLER_OK;
     }
-    let empty = || {
-        for place in 0..(if count <= MOST_ELEMENTS && !cells.is_null() { count as usize } else { 0 }) {
-            // SAFETY: as the header asks: an array of count elements.
-            unsafe { cells.add(place).write(ostler_cell { value: 0 }) };
-        }
-    };
+    // SAFETY: as the header asks; a cell is one word.
+    let empty = || unsafe { clear_array(cells.cast(), count) };
     empty();
     let status = with(deferred, |deferred: &Pin<Deferred>| {
         let Some(cells) = list(cells, count)? else { return Ok(()) };
