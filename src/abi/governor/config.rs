@@ -52,8 +52,8 @@ pub struct ostler_governor_config {
     /// FIFO or socket for it; /dev/null there means that stalls count for nothing.
     pub pressure_file: *const c_char,
     /// How often the thread looks at what has become of the memory of each object, see ostler_seen: one object at a tick, or
-    /// a part of one, for at most a thousandth of its time, and not while memory is short; at least 10 ms; 0: 1 minute; OSTLER_FOREVER:
-    /// never.
+    /// a part of one, for at most a thousandth of its time, and not while memory is short; at least 10 ms; 0: 1 minute;
+    /// OSTLER_FOREVER: never.
     pub coverage_period_ns: u64,
 }
 
