@@ -37,14 +37,16 @@ impl Heap {
     /// that was. Others use the heap while the kernel takes them.
     pub(super) fn return_pages(&self, chunk: u32) -> Result<u64, HeapError> {
         let mut returned = 0;
+        // Before the locks: when this is the last share by then, the memory goes behind them.
+        let Some(mapping) = self.state()?.mapping(chunk) else { return Ok(returned) };
         // No repair brings them in meanwhile.
         let _alone = self.pages.lock();
         // And nobody uses them again. Whoever is mapping another chunk needs room, so then all of them stay.
         let Some(_growing) = self.growth.try_lock() else { return Ok(returned) };
         let mut state = self.state()?;
         let mut at = At { chunk, granule: 0 };
-        let Some(mapping) = state.mapping(chunk) else { return Ok(returned) };
-        while let Some(piece) = state.space.piece(at) {
+        let mut is_there = state.has(chunk, &mapping);
+        while is_there && let Some(piece) = state.space.piece(at) {
             let Piece::Free(granules) = piece else {
                 at = at.further(piece.granules());
                 continue;
@@ -60,20 +62,15 @@ impl Heap {
                 // SAFETY: the range lies in the mapping, which stays, and nobody is given what was given back.
                 unsafe { system::advise(address, part.bytes(), libc::MADV_DONTNEED) }.is_ok()
             });
-            let is_there = state.mapping(chunk).is_some_and(|now| Arc::ptr_eq(&now, &mapping));
+            is_there = state.has(chunk, &mapping);
             if is_gone {
                 mapping.discharge(part.bytes());
                 returned += part.bytes();
             } else if is_there {
                 state.space.restore(part);
             }
-            if !is_there {
-                break;
-            }
             at = part.at.further(part.granules);
         }
-        // Before the mapping, of which this may be the last share.
-        drop(state);
         Ok(returned)
     }
 
@@ -119,8 +116,7 @@ impl Heap {
     fn bring_back(&self, part: Stretch, mapping: &Arc<Mapping>) -> Result<(), HeapError> {
         mapping.charge_again(part.bytes()).map_err(PagesError::from)?;
         let mut state = self.state.lock();
-        let is_same = state.mapping(part.at.chunk).is_some_and(|now| Arc::ptr_eq(&now, mapping));
-        if !is_same || !state.space.restore(part) {
+        if !state.has(part.at.chunk, mapping) || !state.space.restore(part) {
             mapping.discharge(part.bytes());
         }
         Ok(())
@@ -145,5 +141,10 @@ impl State {
             Memory::Mapped(mapping) => Some(mapping.clone()),
             Memory::Adopted { .. } => None,
         }
+    }
+
+    /// Whether that is still the memory of the chunk.
+    fn has(&self, chunk: u32, mapping: &Arc<Mapping>) -> bool {
+        self.mapping(chunk).is_some_and(|now| Arc::ptr_eq(&now, mapping))
     }
 }
