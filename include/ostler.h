@@ -1869,8 +1869,9 @@ ostler_status ostler_heap_get_block_info(ostler_heap *heap,
 
 /**
  * Slides movable blocks that nobody has pinned together, moves those of the emptiest chunks into others, and gives what
- * is then free in whole chunks and pages back to the system. The governor does the same when memory runs short. Blocks
- * that are pinned, or were given out by their address, stay where they are.
+ * is then free in whole chunks and pages back to the system; while another thread maps memory for the heap, pages may
+ * stay. The governor does the same when memory runs short. Blocks that are pinned, or were given out by their address,
+ * stay where they are.
  *
  * Parameters:
  * - heap: borrowed.
@@ -4285,8 +4286,8 @@ typedef struct ostler_governor_config {
     const char *pressure_file;
     /**
      * How often the thread looks at what has become of the memory of each object, see ostler_seen: one object at a tick, or
-     * a part of one, for at most a thousandth of its time, and not while memory is short; at least 10 ms; 0: 1 minute; OSTLER_FOREVER:
-     * never.
+     * a part of one, for at most a thousandth of its time, and not while memory is short; at least 10 ms; 0: 1 minute;
+     * OSTLER_FOREVER: never.
      */
     uint64_t coverage_period_ns;
 } ostler_governor_config;

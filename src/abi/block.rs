@@ -220,8 +220,9 @@ pub unsafe extern "C" fn ostler_heap_get_block_info(
 }
 
 /// Slides movable blocks that nobody has pinned together, moves those of the emptiest chunks into others, and gives what
-/// is then free in whole chunks and pages back to the system. The governor does the same when memory runs short. Blocks
-/// that are pinned, or were given out by their address, stay where they are.
+/// is then free in whole chunks and pages back to the system; while another thread maps memory for the heap, pages may
+/// stay. The governor does the same when memory runs short. Blocks that are pinned, or were given out by their address,
+/// stay where they are.
 ///
 /// Parameters:
 /// - heap: borrowed.

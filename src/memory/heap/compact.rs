@@ -12,6 +12,10 @@ use super::space::{Chunk, Memory, Piece, Space};
 use super::tags::Extent;
 use super::{Heap, HeapError, State, Wanted};
 use crate::base::alloc;
+use std::time::Duration;
+
+/// Longer than it takes to be refused a chunk, as happens again and again while memory is short.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compaction {
@@ -72,7 +76,8 @@ impl Heap {
         }
         self.return_chunks(&mut run.done)?;
         for chunk in &chunks {
-            run.done.returned_bytes += self.return_pages(*chunk)?;
+            let Some(returned) = self.return_pages(*chunk, PATIENCE)? else { break };
+            run.done.returned_bytes += returned;
         }
         run.done.returned_bytes = run.done.returned_bytes.saturating_sub(run.brought_back);
         run.done.fragmentation_after = fragmentation(&self.state()?.space);

@@ -10,6 +10,7 @@ use crate::memory::policy::Pages;
 use crate::memory::system;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A smaller gap is not worth that a huge page is split for it.
 const SMALLEST_RETURN_BYTES: u64 = 64 << 10;
@@ -34,15 +35,15 @@ fn first_pages(all: Stretch, mapping: &Mapping, bytes: u64) -> Stretch {
 
 impl Heap {
     /// Gives the whole pages in the gaps of a chunk back, for which nobody is charged from then on, and tells how many bytes
-    /// that was. Others use the heap while the kernel takes them.
-    pub(super) fn return_pages(&self, chunk: u32) -> Result<u64, HeapError> {
+    /// that was; none when somebody maps memory for longer than `patience`. Others use the heap while the kernel takes them.
+    pub(super) fn return_pages(&self, chunk: u32, patience: Duration) -> Result<Option<u64>, HeapError> {
         let mut returned = 0;
         // Before the locks: when this is the last share by then, the memory goes behind them.
-        let Some(mapping) = self.state()?.mapping(chunk) else { return Ok(returned) };
+        let Some(mapping) = self.state()?.mapping(chunk) else { return Ok(Some(0)) };
         // No repair brings them in meanwhile.
         let _alone = self.pages.lock();
-        // And nobody uses them again. Whoever is mapping another chunk needs room, so then all of them stay.
-        let Some(_growing) = self.growth.try_lock() else { return Ok(returned) };
+        // And nobody uses them again. It may be this thread that maps, if this is what the host does when it is told of that.
+        let Some(_growing) = self.growth.try_lock_for(patience) else { return Ok(None) };
         let mut state = self.state()?;
         let mut at = At { chunk, granule: 0 };
         let mut is_there = state.has(chunk, &mapping);
@@ -71,7 +72,7 @@ impl Heap {
             }
             at = part.at.further(part.granules);
         }
-        Ok(returned)
+        Ok(Some(returned))
     }
 
     /// So that blocks can slide to where pages were given back. Where that is refused they stay behind it.

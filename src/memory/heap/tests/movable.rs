@@ -1,6 +1,7 @@
 //! Movable blocks, and what a compaction makes of them.
 
 use super::*;
+use std::time::Duration;
 
 /// A movable block that the model knows.
 struct KnownMovable {
@@ -274,6 +275,29 @@ fn what_was_given_back_is_charged_again_before_it_is_used() {
     let charged = CHUNK - heap.stats().unwrap().returned_bytes;
     assert_eq!((heap.account.held(), heap.trim(0).unwrap()), (charged, charged));
     assert_eq!((heap.account.held(), heap.stats().unwrap().chunks), (0, 0));
+}
+
+#[test]
+fn pages_are_given_back_behind_who_maps_but_not_by_who_maps() {
+    let _quiet = testing::quiet();
+    let (heap, last) = mostly_returned();
+    // Bring all of it back.
+    let block = heap.alloc(ThreadRecord::current(), 190_000, 0).unwrap();
+    heap.free(ThreadRecord::current(), block).unwrap();
+    let chunk = heap.state.lock().space.chunks().next().unwrap().ground.chunk;
+    let growing = heap.growth.lock();
+    assert!(matches!(heap.return_pages(chunk, Duration::ZERO), Ok(None)));
+    std::thread::scope(|scope| {
+        let returning = scope.spawn(|| heap.return_pages(chunk, Duration::from_secs(600)));
+        // It stands behind us, or has gone without.
+        while !heap.pages.is_locked() && !returning.is_finished() {
+            std::thread::yield_now();
+        }
+        drop(growing);
+        let returned = returning.join().unwrap().unwrap();
+        assert!(returned.is_some_and(|bytes| bytes >= 100_000), "{returned:?}");
+    });
+    heap.unpin(last).unwrap();
 }
 
 #[test]
