@@ -63,22 +63,13 @@ impl Slab {
                 let Some((chunk_bytes, slots)) = chunks.mapped(index).filter(|_| may_go) else { continue };
                 if self.depot.take_range(slots.clone()) {
                     chunks.begin_leaving(index);
-                    leaving.push((index, slots));
+                    leaving.push(Leaving { slab: self, index, slots });
                     freed += chunk_bytes;
                 }
             }
             freed
         });
-        for (index, slots) in leaving {
-            for slot in slots {
-                if self.states.of(slot) == FREE && self.creates {
-                    self.destroy(self.geometry.slot(slot));
-                }
-                self.states.make_raw(slot);
-            }
-            let gone = self.chunks.lock().end_leaving(index);
-            self.give_back(gone);
-        }
+        leaving.into_iter().for_each(Leaving::destroy);
         if freed > 0 {
             self.counters.trims.fetch_add(1, Relaxed);
         }
@@ -91,6 +82,36 @@ impl Slab {
             drop(mapping);
             self.chunks.lock().vacate(index);
         }
+    }
+}
+
+/// A chunk that leaves, and those of its slots that are not yet raw. It goes also when a callback unwinds; what was made in
+/// the others is lost then.
+struct Leaving<'a> {
+    slab: &'a Slab,
+    index: usize,
+    slots: Range<u32>,
+}
+
+impl Leaving<'_> {
+    /// Ends what was made in it.
+    fn destroy(mut self) {
+        while !self.slots.is_empty() {
+            let slot = self.slots.start;
+            if self.slab.states.of(slot) == FREE && self.slab.creates {
+                self.slab.destroy(self.slab.geometry.slot(slot));
+            }
+            self.slab.states.make_raw(slot);
+            self.slots.start += 1;
+        }
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.slots.clone().for_each(|slot| self.slab.states.make_raw(slot));
+        let gone = self.slab.chunks.lock().end_leaving(self.index);
+        self.slab.give_back(gone);
     }
 }
 

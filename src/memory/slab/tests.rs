@@ -19,6 +19,7 @@ struct Made {
     destroyed: AtomicU32,
     refuse: AtomicBool,
     refuse_reset: AtomicBool,
+    panic_in_destroy: AtomicBool,
 }
 
 struct Counting(Arc<Made>, bool);
@@ -52,6 +53,7 @@ impl Upkeep for Counting {
     }
 
     fn destroy(&self, _slot: *mut u8) {
+        assert!(!self.0.panic_in_destroy.load(SeqCst), "a callback that unwinds");
         self.0.destroyed.fetch_add(1, SeqCst);
     }
 }
@@ -234,6 +236,22 @@ fn empty_chunks_go_and_come_again() {
         slab.finish_destroy();
         assert_eq!(made.created.load(SeqCst), made.destroyed.load(SeqCst));
     }
+}
+
+#[test]
+fn a_trim_that_unwinds_leaves_no_chunk_on_its_way() {
+    let _quiet = testing::quiet();
+    let (slab, made) = with_upkeep(config(4096, 64));
+    let get_all = || std::iter::from_fn(|| slab.get(record()).ok()).collect::<Vec<_>>();
+    get_all().into_iter().for_each(|slot| slab.put(record(), slot).unwrap());
+    made.panic_in_destroy.store(true, SeqCst);
+    let trimmed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| slab.trim(u64::MAX)));
+    made.panic_in_destroy.store(false, SeqCst);
+    assert!(trimmed.is_err() && !slab.chunks.lock().is_one_leaving());
+    let (created, kept) = (made.created.load(SeqCst), slab.stats().chunks as u32 * 16);
+    assert!(kept < 64);
+    // What lay in them is gone, and made anew.
+    assert_eq!((get_all().len(), made.created.load(SeqCst)), (64, created + 64 - kept));
 }
 
 #[test]
