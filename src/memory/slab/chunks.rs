@@ -161,9 +161,14 @@ impl Chunks {
         self.whole(index)
     }
 
-    /// Whether a chunk is on its way out.
+    /// Whether a chunk is on its way out, once callbacks have returned and looks have ended.
     pub fn is_one_leaving(&self) -> bool {
-        self.list.iter().any(|chunk| matches!(chunk, Chunk::Leaving(_) | Chunk::Left(_) | Chunk::Going))
+        self.list.iter().any(|chunk| matches!(chunk, Chunk::Leaving(_) | Chunk::Left(_)))
+    }
+
+    /// Whether the kernel takes a chunk back just now.
+    pub fn is_one_going(&self) -> bool {
+        self.list.iter().any(|chunk| matches!(chunk, Chunk::Going))
     }
 
     /// How many places there are.
@@ -251,12 +256,13 @@ mod tests {
             chunks.begin_leaving(0);
             let gone = chunks.end_leaving(0);
             assert_eq!((gone.is_some(), chunks.mapped_bytes), (!is_looked_at, 0));
+            assert_eq!(chunks.is_one_leaving(), is_looked_at);
             let gone = gone.or_else(|| chunks.end_look(0, look?)).expect("the chunk");
             assert_eq!(Arc::strong_count(&gone.mapping), 1);
-            assert!(chunks.absent().is_err() && chunks.is_one_leaving() && chunks.begin_look(0).is_none());
+            assert!(chunks.absent().is_err() && chunks.is_one_going() && chunks.begin_look(0).is_none());
             drop(gone.mapping);
             chunks.vacate(gone.index);
-            assert!(chunks.absent().is_ok() && !chunks.is_one_leaving());
+            assert!(chunks.absent().is_ok() && !chunks.is_one_going());
         }
     }
 }

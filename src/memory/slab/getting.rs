@@ -2,7 +2,7 @@
 //! others have in theirs. Only when all of that was looked at is a slab exhausted.
 
 use super::super::sanitizers;
-use super::chunks::ChunkError;
+use super::chunks::{ChunkError, Chunks};
 use super::gate::Leave;
 use super::magazine::{MOST_ITEMS, Magazine};
 use super::states::RAW;
@@ -11,7 +11,7 @@ use crate::base::handles::Seated;
 use crate::base::injection::Callback;
 use crate::base::thread::ThreadRecord;
 use crate::base::tracing::{self, CallSite, sampler};
-use crate::base::{barrier, callback};
+use crate::base::{Owner, barrier, callback};
 use std::sync::atomic::Ordering::*;
 
 /// A slot that is the caller's, and what was in it.
@@ -20,6 +20,15 @@ struct Taken {
     was: u8,
     /// How many slots were taken together, this one and those for the magazine.
     batch: u32,
+}
+
+/// Whether a place is about to be vacated, and does not wait for this thread: a callback may be of the trim itself, and
+/// what the log is told may be that the kernel did not take a chunk.
+fn is_vacated_by_others(chunks: &Chunks, owner: Owner) -> bool {
+    if callback::inside(Owner::LOG) {
+        return false;
+    }
+    if chunks.is_one_leaving() { !callback::inside(owner) } else { chunks.is_one_going() }
 }
 
 impl Slab {
@@ -159,20 +168,20 @@ impl Slab {
         Ok(taken)
     }
 
-    /// A slot of a chunk that goes is no longer free, and its place not yet: whoever finds nothing else waits for that.
-    fn has_room_by_now(&self, error: &SlabError) -> bool {
-        let (has_place, is_one_leaving) = {
+    /// A slot of a chunk that goes is no longer free, and its place not yet: whoever finds nothing else waits for that, or
+    /// for the end of the slab.
+    pub(super) fn has_room_by_now(&self, error: &SlabError) -> bool {
+        let (has_place, will_have_one) = {
             let chunks = self.chunks.lock();
-            (chunks.absent().is_ok(), chunks.is_one_leaving())
+            (chunks.absent().is_ok(), is_vacated_by_others(&chunks, self.owner))
         };
         if has_place && matches!(error, SlabError::Chunk(ChunkError::Full(_))) {
             return true;
         }
-        if callback::inside(self.owner) || !is_one_leaving {
-            return false;
+        if will_have_one {
+            barrier::wait_while(|| !self.gate.is_sealed() && is_vacated_by_others(&self.chunks.lock(), self.owner));
         }
-        barrier::wait_while(|| self.chunks.lock().is_one_leaving());
-        true
+        will_have_one
     }
 
     #[cold]

@@ -1,6 +1,7 @@
 use super::super::inspection::Inspect;
 use super::config::Upkeep;
 use super::*;
+use crate::base::callback;
 use crate::base::clock::Deadline;
 use crate::base::handles::Handled;
 use crate::base::refusal::Refusal;
@@ -252,6 +253,46 @@ fn a_trim_that_unwinds_leaves_no_chunk_on_its_way() {
     assert!(kept < 64);
     // What lay in them is gone, and made anew.
     assert_eq!((get_all().len(), made.created.load(SeqCst)), (64, created + 64 - kept));
+}
+
+/// A slab of which nothing is free, because its only chunk is on its way out.
+fn leaving() -> Arc<Slab> {
+    let slab = plain(config(4096, 16));
+    slab.put(record(), slab.get(record()).unwrap()).unwrap();
+    slab.alone(gate::Leave::AsItWas, || assert!(slab.depot.take_range(0..16)));
+    slab.chunks.lock().begin_leaving(0);
+    slab
+}
+
+#[test]
+fn nobody_waits_for_the_chunk_of_a_slab_that_has_ended() {
+    let _quiet = testing::quiet();
+    let slab = leaving();
+    slab.quarantined();
+    assert!(slab.has_room_by_now(&SlabError::Chunk(ChunkError::Full(16))));
+    assert!(matches!(slab.get(record()), Err(SlabError::Closed)));
+}
+
+#[test]
+fn a_callback_waits_for_the_kernel_and_not_for_callbacks() {
+    let _quiet = testing::quiet();
+    let slab = leaving();
+    let get_inside = |owner| callback::run(owner, || slab.get(record()).map(|slot| slot as usize));
+    assert!(matches!(get_inside(slab.owner), Err(SlabError::Exhausted { .. })));
+    (0..16).for_each(|slot| slab.states.make_raw(slot));
+    let gone = slab.chunks.lock().end_leaving(0);
+    // It may be told that the kernel did not take this one.
+    assert!(matches!(get_inside(Owner::LOG), Err(SlabError::Exhausted { .. })));
+    let recalls = slab.stats().recalls;
+    std::thread::scope(|scope| {
+        let getting = scope.spawn(|| get_inside(slab.owner));
+        while slab.stats().recalls == recalls && !getting.is_finished() {
+            std::thread::yield_now();
+        }
+        slab.give_back(gone);
+        let slot = getting.join().unwrap().unwrap();
+        slab.put(record(), slot as *mut u8).unwrap();
+    });
 }
 
 #[test]
