@@ -68,7 +68,8 @@ pub struct ostler_repair {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ostler_seen {
-    /// How long ago that was, of several accounts the longest; UINT64_MAX: nobody looked yet, and all else is 0.
+    /// How long ago that look began, of several accounts the longest; one by the governor's thread at a large object goes
+    /// on over many ticks. UINT64_MAX: nobody looked yet, and all else is 0.
     pub age_ns: u64,
     /// As in ostler_coverage.
     pub mapped_bytes: u64,

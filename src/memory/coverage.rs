@@ -50,6 +50,8 @@ pub struct Progress {
     /// Of the chunk behind them.
     pub offset: u64,
     pub seen: Coverage,
+    /// `None`: it has not begun.
+    pub begun_ns: Option<u64>,
 }
 
 /// What a repair found, and what it left.
@@ -81,19 +83,16 @@ impl AddAssign for Repair {
 }
 
 /// What somebody saw who looked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub coverage: Coverage,
-    pub at_ns: u64,
+    /// When the look began, because what was seen first may have changed since.
+    pub begun_ns: u64,
 }
 
 impl Seen {
-    pub fn now(coverage: Coverage) -> Self {
-        Self { coverage, at_ns: clock::now_ns() }
-    }
-
     pub fn age_ns(&self) -> u64 {
-        clock::now_ns().saturating_sub(self.at_ns)
+        clock::now_ns().saturating_sub(self.begun_ns)
     }
 }
 

@@ -1,6 +1,6 @@
 //! An arena's chunks, for those who look at them again: those that it mapped, and those that the host lent.
 
-use super::super::coverage::Coverage;
+use super::super::coverage::Seen;
 use super::super::inspection::{Inspect, Memory as Shown};
 use super::Arena;
 use super::chunk::Memory;
@@ -25,7 +25,7 @@ impl Inspect for Arena {
         Ok(())
     }
 
-    fn note_seen(&self, seen: Coverage) {
+    fn note_seen(&self, seen: Seen) {
         self.account.note_seen(seen);
     }
 }

@@ -6,7 +6,7 @@ use crate::base::Name;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::text::Size;
 use crate::base::tracing::{self, Block, Token};
-use crate::memory::coverage::{Coverage, Inspector, Seen};
+use crate::memory::coverage::{Inspector, Seen};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -351,9 +351,9 @@ impl Account {
         *self.inspector.lock()
     }
 
-    /// Remembers what was seen of it just now.
-    pub fn note_seen(&self, coverage: Coverage) {
-        *self.seen.lock() = Some(Seen::now(coverage));
+    /// Remembers what was seen of it.
+    pub fn note_seen(&self, seen: Seen) {
+        *self.seen.lock() = Some(seen);
     }
 
     /// `None`: nobody looked yet.

@@ -17,9 +17,9 @@ pub fn seen() -> Option<Seen> {
     let mut all: Option<Seen> = None;
     account::each(|account| {
         let Some(one) = account.seen() else { return };
-        let all = all.get_or_insert(Seen { coverage: Coverage::default(), at_ns: one.at_ns });
+        let all = all.get_or_insert(Seen { coverage: Coverage::default(), ..one });
         all.coverage += one.coverage;
-        all.at_ns = all.at_ns.min(one.at_ns);
+        all.begun_ns = all.begun_ns.min(one.begun_ns);
     });
     all
 }

@@ -4,7 +4,7 @@ use super::classes::GRANULE;
 use super::space::{Memory, Piece};
 use super::{Heap, State};
 use crate::base::alloc::{self, OutOfMemory};
-use crate::memory::coverage::Coverage;
+use crate::memory::coverage::Seen;
 use crate::memory::inspection::{Bare, Inspect, Memory as Shown};
 use crate::memory::pages::Mapping;
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ impl Inspect for Heap {
         Ok(())
     }
 
-    fn note_seen(&self, seen: Coverage) {
+    fn note_seen(&self, seen: Seen) {
         self.account.note_seen(seen);
     }
 

@@ -4,15 +4,15 @@
 
 mod repair;
 
-use super::coverage::{Coverage, Inspector, Progress, Repair};
+use super::coverage::{Coverage, Inspector, Progress, Repair, Seen};
 use super::pages::Mapping;
 use super::policy::Pages;
 use super::receipt::Receipt;
 use super::residency::{self, Method};
-use crate::base::Owner;
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::handles::{self, Handled, Pin};
 use crate::base::thread::ThreadRecord;
+use crate::base::{Owner, clock};
 use parking_lot::MutexGuard;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::Range;
@@ -89,7 +89,7 @@ pub trait Inspect {
     fn each_chunk(&self, show: &mut dyn FnMut(Memory<'_>) -> ControlFlow<()>) -> Result<(), OutOfMemory>;
 
     /// Remembers what all of it was when it was looked at.
-    fn note_seen(&self, seen: Coverage);
+    fn note_seen(&self, seen: Seen);
 
     /// What a repair of a chunk must leave as it is.
     fn bare_parts(&self, _of: &Mapping) -> Result<Bare<'_>, OutOfMemory> {
@@ -126,17 +126,19 @@ pub trait Inspect {
 
     /// How much of the chunks still is what it was.
     fn coverage(&self) -> Result<Coverage, OutOfMemory> {
+        let begun_ns = clock::now_ns();
         let mut sum = Coverage::default();
         self.each_chunk(&mut |memory| {
             sum += memory.coverage();
             Continue(())
         })?;
-        self.note_seen(sum);
+        self.note_seen(Seen { coverage: sum, begun_ns });
         Ok(sum)
     }
 
     /// Goes on with a look, at least a bite, until all was seen or `goes_on` says no. Tells whether all was seen.
     fn look_on(&self, progress: &mut Progress, goes_on: &mut dyn FnMut() -> bool) -> Result<bool, OutOfMemory> {
+        let begun_ns = *progress.begun_ns.get_or_insert_with(clock::now_ns);
         let (mut number, mut is_over) = (0, true);
         self.each_chunk(&mut |memory| {
             number += 1;
@@ -155,13 +157,14 @@ pub trait Inspect {
             Continue(())
         })?;
         if is_over {
-            self.note_seen(progress.seen);
+            self.note_seen(Seen { coverage: progress.seen, begun_ns });
         }
         Ok(is_over)
     }
 
     /// Puts together what the kernel took apart, and moves home what it moved away.
     fn repair(&self) -> Result<Repair, OutOfMemory> {
+        let begun_ns = clock::now_ns();
         let (mut sum, mut refused) = (Repair::default(), None);
         self.each_chunk(&mut |memory| {
             let before = memory.coverage();
@@ -180,7 +183,7 @@ pub trait Inspect {
         if let Some(refused) = refused {
             return Err(refused);
         }
-        self.note_seen(sum.after);
+        self.note_seen(Seen { coverage: sum.after, begun_ns });
         Ok(sum)
     }
 }

@@ -15,7 +15,7 @@ const HUGE: u64 = 2 << 20;
 struct Single {
     mapping: Mapping,
     bare: Vec<Range<u64>>,
-    noted: Mutex<Coverage>,
+    noted: Mutex<Seen>,
 }
 
 impl Inspect for Single {
@@ -24,7 +24,7 @@ impl Inspect for Single {
         Ok(())
     }
 
-    fn note_seen(&self, seen: Coverage) {
+    fn note_seen(&self, seen: Seen) {
         *self.noted.lock() = seen;
     }
 
@@ -76,9 +76,9 @@ fn what_the_kernel_took_apart_is_put_together_and_keeps_its_contents() {
     let Some(single) = taken_apart() else { return };
     let split = single.coverage().expect("memory");
     assert_eq!((split.huge_bytes, split.small_bytes), (0, SMALL));
-    assert_eq!((split.wanted_huge_bytes, *single.noted.lock()), (split.small_bytes, split));
+    assert_eq!((split.wanted_huge_bytes, single.noted.lock().coverage), (split.small_bytes, split));
     let repair = single.repair().expect("memory");
-    assert_eq!((repair.before, *single.noted.lock()), (split, repair.after));
+    assert_eq!((repair.before, single.noted.lock().coverage), (split, repair.after));
     let address = single.mapping.address();
     // SAFETY: the test's own memory.
     unsafe { assert_eq!((address.read(), address.add(BASE as usize).read()), (0, 7)) };
@@ -134,14 +134,17 @@ fn a_look_in_bites_sees_what_one_look_sees() {
         let single = Single { mapping, bare: Vec::new(), noted: Mutex::default() };
         let whole = single.coverage().expect("memory");
         assert_eq!((whole.mapped_bytes, whole.resident_bytes), (bytes, 4 * BASE));
-        *single.noted.lock() = Coverage::default();
-        let (mut progress, mut visits) = (Progress::default(), 0);
+        *single.noted.lock() = Seen::default();
+        let (mut progress, mut visits, mut begun_ns) = (Progress::default(), 0, None);
         while !single.look_on(&mut progress, &mut || false).expect("memory") {
-            assert_eq!(*single.noted.lock(), Coverage::default());
+            assert_eq!(*single.noted.lock(), Seen::default());
+            begun_ns = begun_ns.or(progress.begun_ns);
             visits += 1;
         }
         assert_eq!(visits, if residency::tells_of_pages() { 3 } else { 1 });
-        assert_eq!((progress.seen, *single.noted.lock()), (whole, whole));
+        assert_eq!((progress.seen, single.noted.lock().coverage), (whole, whole));
+        // As old as what was seen first.
+        assert!(begun_ns.is_none_or(|begun_ns| begun_ns == single.noted.lock().begun_ns));
         let mut at_once = Progress::default();
         assert_eq!((single.look_on(&mut at_once, &mut || true), at_once.seen), (Ok(true), whole));
     }
@@ -166,7 +169,7 @@ impl Inspect for Broken {
         panic!("cannot");
     }
 
-    fn note_seen(&self, _seen: Coverage) {}
+    fn note_seen(&self, _seen: Seen) {}
 }
 
 impl Handled for Broken {

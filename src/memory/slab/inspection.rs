@@ -1,6 +1,6 @@
 //! A slab's chunks, for those who look at them again. While one is looked at, no other chunk comes to its place.
 
-use super::super::coverage::Coverage;
+use super::super::coverage::Seen;
 use super::super::inspection::{Inspect, Memory};
 use super::super::pages::Mapping;
 use super::Slab;
@@ -23,7 +23,7 @@ impl Inspect for Slab {
         Ok(())
     }
 
-    fn note_seen(&self, seen: Coverage) {
+    fn note_seen(&self, seen: Seen) {
         self.account.note_seen(seen);
     }
 }

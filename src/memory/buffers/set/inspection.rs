@@ -2,7 +2,7 @@
 
 use super::Buffers;
 use crate::base::alloc::OutOfMemory;
-use crate::memory::coverage::Coverage;
+use crate::memory::coverage::Seen;
 use crate::memory::inspection::{Inspect, Memory};
 use std::ops::ControlFlow;
 
@@ -14,7 +14,7 @@ impl Inspect for Buffers {
         Ok(())
     }
 
-    fn note_seen(&self, seen: Coverage) {
+    fn note_seen(&self, seen: Seen) {
         self.account.note_seen(seen);
     }
 }
