@@ -3322,7 +3322,10 @@ typedef struct ostler_repair {
  * that came or went since is not told of.
  */
 typedef struct ostler_seen {
-    /** How long ago that was, of several accounts the longest; UINT64_MAX: nobody looked yet, and all else is 0. */
+    /**
+     * How long ago that look began, of several accounts the longest; one by the governor's thread at a large object goes
+     * on over many ticks. UINT64_MAX: nobody looked yet, and all else is 0.
+     */
     uint64_t age_ns;
     /** As in ostler_coverage. */
     uint64_t mapped_bytes;
