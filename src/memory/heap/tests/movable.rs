@@ -289,10 +289,11 @@ fn pages_are_given_back_behind_who_maps_but_not_by_who_maps() {
     assert!(matches!(heap.return_pages(chunk, Duration::ZERO), Ok(None)));
     std::thread::scope(|scope| {
         let returning = scope.spawn(|| heap.return_pages(chunk, Duration::from_secs(600)));
-        // It stands behind us, or has gone without.
         while !heap.pages.is_locked() && !returning.is_finished() {
             std::thread::yield_now();
         }
+        // Who does not stand behind us has gone by then.
+        (0..10_000).for_each(|_| std::thread::yield_now());
         drop(growing);
         let returned = returning.join().unwrap().unwrap();
         assert!(returned.is_some_and(|bytes| bytes >= 100_000), "{returned:?}");
