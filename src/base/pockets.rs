@@ -173,7 +173,8 @@ impl<'a, P: Place> Reach<'a, P> {
     /// A window of the place's own user, whatever state it is in.
     #[inline(always)]
     pub fn begin(place: &'a P, owner: Owner) -> Self {
-        place.busy().store(owner.0, Relaxed);
+        // Release, for who finds the window of another object here: the one before has ended.
+        place.busy().store(owner.0, Release);
         barrier::light();
         Self { place, owner }
     }
@@ -182,7 +183,7 @@ impl<'a, P: Place> Reach<'a, P> {
     /// costs nothing.
     #[inline(always)]
     pub fn begin_without_fence(place: &'a P, owner: Owner) -> Self {
-        place.busy().store(owner.0, Relaxed);
+        place.busy().store(owner.0, Release);
         compiler_fence(SeqCst);
         Self { place, owner }
     }
