@@ -252,10 +252,12 @@ impl Guard {
             return;
         }
         self.quiet_until_ns = clock::monotonic_ns() + stall::SHORTEST_NS;
+        // Taken back before it is counted: one that comes after that is another.
+        let is_over = self.alarm.as_mut().is_some_and(|alarm| !alarm.quieten(told));
         if !look::is_stalled_since() {
             FALSE_ALARMS.fetch_add(1, Relaxed);
         }
-        if self.alarm.as_mut().is_some_and(|alarm| !alarm.quieten(told)) {
+        if is_over {
             // Its group is gone, or stalls are not told any more: without it they are still measured at each tick.
             self.alarm = None;
             look::note_alarm(false, libc::EPIPE);
