@@ -25,6 +25,25 @@ func threads(t *testing.T) int {
 	return count
 }
 
+// waitsWithoutThreads has a crowd of goroutines use a pool, which all wait for a lease until that is released, and checks that
+// they need no threads for it.
+func waitsWithoutThreads[T any](t *testing.T, pool *Pool[T], held Lease[T], crowd int, use func(number int) error) {
+	t.Helper()
+	before := threads(t)
+	served := make(chan error, crowd)
+	for number := range crowd {
+		go func() { served <- use(number) }()
+	}
+	eventually(t, "all of them wait", func() bool { return numbersOf(t, pool).Waiting == uint64(crowd) })
+	if now := threads(t); now > before+crowd/4 {
+		t.Errorf("%d goroutines that wait made %d threads", crowd, now-before)
+	}
+	succeeds(t, held.Release())
+	for range crowd {
+		succeeds(t, <-served)
+	}
+}
+
 func TestGoroutinesThatWaitHoldNoThreads(t *testing.T) {
 	leavesNothing(t)
 	const crowd = 1000
@@ -33,25 +52,13 @@ func TestGoroutinesThatWaitHoldNoThreads(t *testing.T) {
 	config.MaxSize = 1
 	pool := newPool(t, config)
 	held := acquire(t, pool)
-	before := threads(t)
-	served := make(chan error, crowd)
-	for number := range crowd {
-		go func() {
-			lease, err := pool.AcquireWith(soon(t), Demand{Priority: Priority(1 + number%5)})
-			if err == nil {
-				err = lease.Release()
-			}
-			served <- err
-		}()
-	}
-	eventually(t, "all of them wait", func() bool { return numbersOf(t, pool).Waiting == crowd })
-	if now := threads(t); now > before+crowd/4 {
-		t.Errorf("%d goroutines that wait made %d threads", crowd, now-before)
-	}
-	succeeds(t, held.Release())
-	for range crowd {
-		succeeds(t, <-served)
-	}
+	waitsWithoutThreads(t, pool, held, crowd, func(number int) error {
+		lease, err := pool.AcquireWith(soon(t), Demand{Priority: Priority(1 + number%5)})
+		if err == nil {
+			err = lease.Release()
+		}
+		return err
+	})
 	if now := numbersOf(t, pool); now.Waiting != 0 || now.InUse != 0 || now.PeakWaiting != crowd || now.Waits.Count != crowd {
 		t.Errorf("afterwards: %+v", now)
 	}
@@ -65,31 +72,19 @@ func TestGoroutinesThatWaitForSeveralHoldNoThreads(t *testing.T) {
 	config.MaxSize = 2
 	pool := newPool(t, config)
 	held := acquire(t, pool)
-	before := threads(t)
-	served := make(chan error, crowd)
-	for range crowd {
-		go func() {
-			team, err := pool.AcquireN(soon(t), 2)
-			if err == nil && (team[0].Value().users.Add(1) != 1 || team[1].Value().users.Add(1) != 1) {
-				t.Error("two teams share a resource")
-			}
-			for _, lease := range team {
-				lease.Value().users.Add(-1)
-			}
-			if err == nil {
-				err = pool.ReleaseN(team)
-			}
-			served <- err
-		}()
-	}
-	eventually(t, "all of them wait", func() bool { return numbersOf(t, pool).Waiting == crowd })
-	if now := threads(t); now > before+crowd/4 {
-		t.Errorf("%d goroutines that wait made %d threads", crowd, now-before)
-	}
-	succeeds(t, held.Release())
-	for range crowd {
-		succeeds(t, <-served)
-	}
+	waitsWithoutThreads(t, pool, held, crowd, func(int) error {
+		team, err := pool.AcquireN(soon(t), 2)
+		if err == nil && (team[0].Value().users.Add(1) != 1 || team[1].Value().users.Add(1) != 1) {
+			t.Error("two teams share a resource")
+		}
+		for _, lease := range team {
+			lease.Value().users.Add(-1)
+		}
+		if err == nil {
+			err = pool.ReleaseN(team)
+		}
+		return err
+	})
 	if now := numbersOf(t, pool); now.Waiting != 0 || now.InUse != 0 || now.Created != 2 || now.Acquires != 2*crowd+1 {
 		t.Errorf("afterwards: %+v", now)
 	}
