@@ -1,5 +1,6 @@
 // Deferred: cells as owners, values in unique_ptr, completions as lambdas, and co_await.
 #include "check.h"
+#include "gallop.hpp"
 #include <ostler.hpp>
 
 #include <thread>
@@ -167,17 +168,6 @@ TEST(cell_outlives_its_set)
 
 #ifdef __cpp_impl_coroutine
 namespace {
-
-// A coroutine that begins at once and that nobody waits for.
-struct gallop {
-    struct promise_type {
-        gallop get_return_object() noexcept { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() noexcept {}
-        void unhandled_exception() noexcept { std::terminate(); }
-    };
-};
 
 gallop await(ostler::cell<foal> cell, std::atomic<int> &arrived)
 {

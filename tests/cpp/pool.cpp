@@ -1,5 +1,6 @@
 // Pool: leases as owners, callbacks as lambdas.
 #include "check.h"
+#include "gallop.hpp"
 #include <ostler.hpp>
 
 #include <future>
@@ -459,17 +460,6 @@ TEST(turn_ends_in_vain_and_says_why)
 
 #ifdef __cpp_impl_coroutine
 namespace {
-
-/// A coroutine that begins at once and that nobody waits for.
-struct gallop {
-    struct promise_type {
-        gallop get_return_object() noexcept { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() noexcept {}
-        void unhandled_exception() noexcept { std::terminate(); }
-    };
-};
 
 gallop ride(ostler::pool<horse> &stable, ostler::duration timeout, std::promise<int> &ended)
 {
