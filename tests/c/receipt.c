@@ -1,6 +1,7 @@
 /* Receipts beside what the kernel tells this test itself: pagemap for what is resident, smaps for huge pages, move_pages
  * and numa_maps for nodes. */
 #include "arenas.h"
+#include "kernel_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -62,18 +63,6 @@ static struct smaps kernel_smaps(uint64_t address, uint64_t bytes)
     }
     fclose(file);
     return found;
-}
-
-/* A number in a file of the kernel, -1 when it cannot be read. */
-static long long read_number(const char *path)
-{
-    long long number = -1;
-    FILE *file = fopen(path, "r");
-    if (file && fscanf(file, "%lld", &number) != 1)
-        number = -1;
-    if (file)
-        fclose(file);
-    return number;
 }
 
 #define HUGE_POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"

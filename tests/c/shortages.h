@@ -3,6 +3,7 @@
 #define OSTLER_TESTS_SHORTAGES_H
 
 #include "arenas.h"
+#include "kernel_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -21,17 +22,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-
-static inline long long read_number(const char *path)
-{
-    long long number = -1;
-    FILE *file = fopen(path, "r");
-    if (file && fscanf(file, "%lld", &number) != 1)
-        number = -1;
-    if (file)
-        fclose(file);
-    return number;
-}
 
 static inline int write_text(const char *path, const char *text)
 {

@@ -3,6 +3,7 @@
 #define OSTLER_TESTS_NODES_H
 
 #include "check.h"
+#include "kernel_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <ostler.h>
@@ -14,18 +15,6 @@
 #define GIB ((uint64_t)1 << 30)
 /* The machine that tests/numa/machine.sh starts. */
 #define NODES 4
-
-/* A number in a file of the kernel, -1 when it cannot be read. */
-static inline long long read_number(const char *path)
-{
-    long long number = -1;
-    FILE *file = fopen(path, "r");
-    if (file && fscanf(file, "%lld", &number) != 1)
-        number = -1;
-    if (file)
-        fclose(file);
-    return number;
-}
 
 static inline void write_text(const char *path, const char *text)
 {
