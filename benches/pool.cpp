@@ -94,12 +94,14 @@ double ostler_pair() {
     return time_each(kPairs, [](std::uint64_t) { use(roomy_pool()); });
 }
 
+ostler_tap *open_tap(ostler_pool *pool) {
+    ostler_tap *made = nullptr;
+    must(ostler_tap_open(pool, &made));
+    return made;
+}
+
 double ostler_tap_pair() {
-    static ostler_tap *const tap = [] {
-        ostler_tap *made = nullptr;
-        must(ostler_tap_open(roomy_pool(), &made));
-        return made;
-    }();
+    static ostler_tap *const tap = open_tap(roomy_pool());
     return time_each(kPairs, [](std::uint64_t) {
         ostler_lease lease;
         void *resource;
@@ -117,6 +119,18 @@ double ostler_many() {
                must(ostler_pool_acquire_n(pool, kAtOnce, OSTLER_FOREVER, nullptr, leases, resources));
                keep(resources);
                must(ostler_pool_release_n(pool, leases, kAtOnce, nullptr));
+           }) /
+           kAtOnce;
+}
+
+double ostler_tap_many() {
+    static ostler_tap *const opened = open_tap(make_pool(kAtOnce));
+    return time_each(kPairs / kAtOnce, [tap = opened](std::uint64_t) {
+               ostler_lease leases[kAtOnce];
+               void *resources[kAtOnce];
+               must(ostler_tap_acquire_n_inline(tap, kAtOnce, OSTLER_FOREVER, nullptr, leases, resources));
+               keep(resources);
+               must(ostler_tap_release_n_inline(tap, leases, kAtOnce, nullptr));
            }) /
            kAtOnce;
 }
@@ -484,7 +498,8 @@ void add_pool(std::vector<Case> &cases) {
                       {"apr_reslist", apr_pair},
                       {"mutex + condvar + vector", mutex_pair}}});
     cases.push_back({"pool", "the same, 32 at once, each", "ns", true,
-                     {{"ostler_pool_acquire_n/release_n", ostler_many},
+                     {{"ostler_tap_acquire_n/release_n_inline", ostler_tap_many},
+                      {"ostler_pool_acquire_n/release_n", ostler_many},
                       {"ostler_pool_acquire/release", ostler_pair},
                       {"apr_reslist, one by one", apr_pair}}});
     cases.push_back({"pool", "two threads, 8 resources, each", "ns", true,

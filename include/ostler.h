@@ -6526,10 +6526,10 @@ ostler_status ostler_pool_revoke(ostler_pool *pool,
  * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its taps,
  * and the inline code calls the library.
  */
-#define OSTLER_TAP_LAYOUT 2
+#define OSTLER_TAP_LAYOUT 3
 
 /** Idle resources that a tap has room for. */
-#define OSTLER_TAP_ROOM 8
+#define OSTLER_TAP_ROOM 40
 
 /** A place of a pool for one resource, for ostler_inline.h. */
 typedef struct ostler_slot {
@@ -6571,7 +6571,7 @@ typedef struct ostler_tap {
     /** What one use more adds to the word of a slot: 2 to the power of how many bits are not the uses. */
     uint64_t one_use;
     /** The numbers of those that are idle in it. */
-    uint32_t idle[8];
+    uint32_t idle[40];
     /** The library's own. */
     uint32_t private_words[6];
 } ostler_tap;
@@ -6686,6 +6686,36 @@ ostler_status ostler_tap_try_acquire(struct ostler_tap *tap,
                                      void **resource);
 
 /**
+ * Leases many resources as ostler_pool_acquire_n does: all of them or none. Does the same as ostler_tap_acquire_n_inline,
+ * which calls it when fewer are idle in the tap.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576. More than OSTLER_TAP_ROOM are
+ *   never idle in a tap.
+ * - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+ * - cancel: borrowed during the call; ends the wait; looked at when fewer are idle in the tap.
+ * - leases: an array of count elements, written only on success, else 0; leases like any other, each of which ends on its own.
+ * - resources: an array of count elements, written only on success, else NULL; what create made.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED,
+ * OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a tap.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not be NULL.
+ * Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+ * timeout.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_acquire_n(struct ostler_tap *tap,
+                                   uint32_t count,
+                                   uint64_t timeout_ns,
+                                   ostler_cancel *cancel,
+                                   ostler_lease *leases,
+                                   void **resources);
+
+/**
  * Gives a resource back, which is then idle in the tap when there is room, and when the lease was taken through it; else
  * as ostler_pool_release does. Does the same as ostler_tap_release_inline, which calls it when it cannot go on.
  *
@@ -6703,6 +6733,30 @@ ostler_status ostler_tap_try_acquire(struct ostler_tap *tap,
  */
 ostler_status ostler_tap_release(struct ostler_tap *tap,
                                  ostler_lease lease);
+
+/**
+ * Gives many resources back, which are then idle in the tap as far as there is room, and as their leases were taken through
+ * it; the others as ostler_pool_release_n does. Those whose leases are good are given back, also when another one is not. Does
+ * the same as ostler_tap_release_n_inline, which calls it when it cannot go on.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - leases: borrowed during the call; an array of count leases of the tap's pool, each of which is stale afterwards.
+ * - count: how many; 0 does nothing; at most 1048576.
+ * - released: written; how many were good, also after a failure.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE (one or more were not good; the message names the first),
+ * OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a tap.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE; leases (unless count is 0) must not be NULL; released may be NULL.
+ * Blocking: as long as reset and destroy take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_release_n(struct ostler_tap *tap,
+                                   const ostler_lease *leases,
+                                   uint32_t count,
+                                   uint32_t *released);
 
 /**
  * Closes a tap. What is idle in it is idle for all; leases that were taken through it stay good, and end with

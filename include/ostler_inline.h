@@ -23,7 +23,7 @@ static_assert(offsetof(ostler_cursor, depth) == 4 && offsetof(ostler_cursor, sta
                   offsetof(ostler_cursor, capacity) == 48,
               "the marks of an ostler_cursor");
 static_assert(sizeof(ostler_cursor_moment) == 32, "an ostler_cursor_moment is half a cache line");
-static_assert(sizeof(ostler_tap) == 128, "an ostler_tap is two cache lines");
+static_assert(sizeof(ostler_tap) == 256, "an ostler_tap is four cache lines");
 static_assert(offsetof(ostler_tap, layout) == 0, "the layout of an ostler_tap comes first");
 static_assert(offsetof(ostler_tap, slots) == 48 && offsetof(ostler_tap, idle) == 72, "an ostler_tap as the library has it");
 static_assert(sizeof(ostler_slot) == 32 && offsetof(ostler_slot, borrower) == 24, "an ostler_slot is half a cache line");
@@ -197,6 +197,81 @@ static inline int ostler_tap_put_(ostler_tap *tap, ostler_lease lease)
     return 1;
 }
 
+/* A borrower and a generation as they lie side by side in a slot, to be compared at once. */
+static inline uint64_t ostler_holder_(uint32_t borrower, uint32_t generation)
+{
+    const uint32_t both[2] = {borrower, generation};
+    uint64_t holder;
+    memcpy(&holder, both, sizeof holder);
+    return holder;
+}
+
+/* Those of a slot. Only its lease, which is known to be good, may be read so: nobody writes them then. */
+static inline uint64_t ostler_slot_holder_(const ostler_slot *slot)
+{
+    uint64_t holder;
+    memcpy(&holder, (const char *)slot + offsetof(ostler_slot, borrower), sizeof holder);
+    return holder;
+}
+
+/* Leases so many of those that are idle in the tap, which is at it; 0 when there are fewer, or the library is to be asked. */
+static inline int ostler_tap_take_n_(ostler_tap *tap, uint32_t count, ostler_lease *leases, void **resources)
+{
+    const uint32_t idle = __atomic_load_n(&tap->count, __ATOMIC_RELAXED);
+    if (idle > OSTLER_TAP_ROOM || count > idle)
+        return 0;
+    const uint32_t *const numbers = &tap->idle[idle - count];
+    ostler_slot *const slots = tap->slots;
+    const uint64_t tick_ns = __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED) & ~(uint64_t)1;
+    const uint64_t more = tap->one_use - OSTLER_INLINE_AT_HAND_ + OSTLER_INLINE_LEASED_;
+    const uint64_t measured = tap->one_use * OSTLER_INLINE_MEASURED_;
+    for (uint32_t at = 0; at < count; at++) {
+        ostler_slot *slot = slots + numbers[at];
+        const uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
+        if (__builtin_expect((word & measured) == 0, 0)) {
+            /* None of them was leased, so this is no use of any. */
+            while (at-- > 0)
+                __atomic_store_n(&slots[numbers[at]].word, leases[at].value - more, __ATOMIC_RELAXED);
+            return 0;
+        }
+        __atomic_store_n(&slot->since_ns, tick_ns, __ATOMIC_RELAXED);
+        __atomic_store_n(&slot->word, word + more, __ATOMIC_RELEASE);
+        leases[at].value = word + more;
+        resources[at] = __atomic_load_n(&slot->resource, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&tap->count, idle - count, __ATOMIC_RELAXED);
+    return 1;
+}
+
+/* Ends the first of these leases, as long as they were taken through the tap, which is at it, and there is room; tells how many. */
+static inline uint32_t ostler_tap_put_n_(ostler_tap *tap, const ostler_lease *leases, uint32_t count)
+{
+    const uint32_t idle = __atomic_load_n(&tap->count, __ATOMIC_RELAXED);
+    const uint32_t room = idle < OSTLER_TAP_ROOM ? OSTLER_TAP_ROOM - idle : 0, most = count < room ? count : room;
+    uint32_t *const numbers = &tap->idle[OSTLER_TAP_ROOM - room];
+    ostler_slot *const slots = tap->slots;
+    const uint64_t tick_ns = __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED), number_mask = tap->one_use - 1;
+    const uint64_t holder = ostler_holder_(tap->mark, __atomic_load_n(tap->generation, __ATOMIC_RELAXED));
+    const uint32_t capacity = tap->capacity;
+    uint32_t at = 0;
+    for (; at < most; at++) {
+        const uint64_t lease = leases[at].value;
+        const uint32_t number = (uint32_t)((lease & number_mask) >> OSTLER_INLINE_SLOT_SHIFT_);
+        if (__builtin_expect(number >= capacity || (lease & OSTLER_INLINE_PHASE_) != OSTLER_INLINE_LEASED_, 0))
+            break;
+        ostler_slot *slot = slots + number;
+        if (__builtin_expect(__atomic_load_n(&slot->word, __ATOMIC_ACQUIRE) != lease, 0) ||
+            __builtin_expect(ostler_slot_holder_(slot) != holder, 0) ||
+            __builtin_expect((__atomic_load_n(&slot->since_ns, __ATOMIC_RELAXED) & 1) != 0, 0))
+            break;
+        __atomic_store_n(&slot->since_ns, tick_ns, __ATOMIC_RELAXED);
+        __atomic_store_n(&slot->word, lease - OSTLER_INLINE_LEASED_ + OSTLER_INLINE_AT_HAND_, __ATOMIC_RELEASE);
+        numbers[at] = number;
+    }
+    __atomic_store_n(&tap->count, idle + at, __ATOMIC_RELEASE);
+    return at;
+}
+
 /* Leases a resource that is idle in the tap, else through the library; see ostler_tap_acquire for parameters and statuses. */
 static inline ostler_status ostler_tap_acquire_inline(ostler_tap *tap, uint64_t timeout_ns, ostler_cancel *cancel,
                                                       ostler_lease *lease, void **resource)
@@ -223,6 +298,48 @@ static inline ostler_status ostler_tap_release_inline(ostler_tap *tap, ostler_le
     return ostler_tap_release(tap, lease);
 }
 
+/* Leases many resources that are idle in the tap, else through the library; see ostler_tap_acquire_n for parameters and statuses. */
+static inline ostler_status ostler_tap_acquire_n_inline(ostler_tap *tap, uint32_t count, uint64_t timeout_ns,
+                                                        ostler_cancel *cancel, ostler_lease *leases, void **resources)
+{
+    if (tap != NULL && leases != NULL && resources != NULL &&
+        __builtin_expect(__atomic_load_n(&tap->layout, __ATOMIC_RELAXED) == OSTLER_TAP_LAYOUT, 1)) {
+        const int taken = ostler_tap_enter_(tap) && ostler_tap_take_n_(tap, count, leases, resources);
+        ostler_tap_leave_(tap);
+        if (__builtin_expect(taken, 1))
+            return OSTLER_OK;
+    }
+    return ostler_tap_acquire_n(tap, count, timeout_ns, cancel, leases, resources);
+}
+
+/*
+ * Gives many resources back to the tap; see ostler_tap_release_n for parameters and statuses. What needs the library goes there
+ * by itself, as long as that succeeds.
+ */
+static inline ostler_status ostler_tap_release_n_inline(ostler_tap *tap, const ostler_lease *leases, uint32_t count,
+                                                        uint32_t *released)
+{
+    uint32_t done = 0, rest = 0;
+    while (tap != NULL && leases != NULL &&
+           __builtin_expect(__atomic_load_n(&tap->layout, __ATOMIC_RELAXED) == OSTLER_TAP_LAYOUT, 1)) {
+        if (ostler_tap_enter_(tap))
+            done += ostler_tap_put_n_(tap, leases + done, count - done);
+        ostler_tap_leave_(tap);
+        if (__builtin_expect(done == count, 1)) {
+            if (released != NULL)
+                *released = done;
+            return OSTLER_OK;
+        }
+        if (ostler_tap_release_n(tap, leases + done, 1, NULL) != OSTLER_OK)
+            break;
+        done++;
+    }
+    const ostler_status status =
+        ostler_tap_release_n(tap, leases != NULL ? leases + done : NULL, count - done, &rest);
+    if (released != NULL)
+        *released = done + rest;
+    return status;
+}
 
 static_assert(sizeof(ostler_magazine) == 1152, "an ostler_magazine is eighteen cache lines");
 static_assert(offsetof(ostler_magazine, layout) == 0 && offsetof(ostler_magazine, shift) == 4, "the layout comes first");

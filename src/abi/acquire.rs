@@ -506,20 +506,38 @@ pub unsafe extern "C" fn ostler_pool_acquire_n(
     leases: *mut ostler_lease,
     resources: *mut *mut c_void,
 ) -> ostler_status {
+    let lease_all = |pool: &Pin<Pool>, leases: &mut [Lease], resources: &mut [Resource]| {
+        let (cancel, deadline) = (given(cancel)?, || Deadline::after(timeout_ns));
+        Ok(pool.acquire_many(Demand::plain(pool.caller()), deadline, cancel.as_deref(), leases, resources)?)
+    };
     // SAFETY: as the header asks.
+    unsafe { leasing_many(pool, count, leases, resources, lease_all) }
+}
+
+/// A call that leases all of so many or none.
+///
+/// # Safety
+/// As for [`ostler_pool_acquire_n`].
+#[inline(always)]
+pub(super) unsafe fn leasing_many(
+    pool: *mut ostler_pool,
+    count: u32,
+    leases: *mut ostler_lease,
+    resources: *mut *mut c_void,
+    lease_all: impl FnOnce(&Pin<Pool>, &mut [Lease], &mut [Resource]) -> Result<(), Failure>,
+) -> ostler_status {
+    // SAFETY: the caller's promise.
     unsafe { clear_leases(count, leases, resources) };
     let status = with(pool, |pool: &Pin<Pool>| {
         if count == 0 {
             return Ok(());
         }
-        // SAFETY: as the header asks.
+        // SAFETY: the caller's promise.
         let (leases, resources) = unsafe { lease_arrays(count, leases, resources)? };
-        let cancel = given(cancel)?;
-        let demand = Demand::plain(pool.caller());
-        Ok(pool.acquire_many(demand, || Deadline::after(timeout_ns), cancel.as_deref(), leases, resources)?)
+        lease_all(pool, leases, resources)
     });
     if status != OSTLER_OK {
-        // SAFETY: as the header asks.
+        // SAFETY: the caller's promise.
         unsafe { clear_leases(count, leases, resources) };
     }
     status

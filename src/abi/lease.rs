@@ -3,9 +3,9 @@
 use super::arguments::{check_count, clear, null, output};
 use super::guard::{seated, with, with_child};
 use super::pool::{lease_info, ostler_lease, ostler_lease_info, ostler_pool};
-use super::status::{OSTLER_OK, ostler_status};
+use super::status::{Failure, OSTLER_OK, ostler_status};
 use crate::base::handles::Pin;
-use crate::pool::{Lease, Pool};
+use crate::pool::{Lease, Pool, StaleLease};
 use std::ffi::c_void;
 
 /// Gives a resource back. It is reset on this thread and then idle, or goes to the caller that waits longest. Works on
@@ -112,20 +112,34 @@ pub unsafe extern "C" fn ostler_pool_release_n(
     // SAFETY: as the header asks.
     unsafe { clear(released, 0) };
     with_child(pool, |pool: &Pin<Pool>| {
-        if count == 0 {
-            return Ok(());
-        }
-        check_count(count)?;
-        if leases.is_null() {
-            return Err(null("leases"));
-        }
         // SAFETY: as the header asks.
-        let leases = unsafe { std::slice::from_raw_parts(leases.cast::<Lease>(), count as usize) };
-        let (good, result) = pool.release_many(leases, pool.caller());
-        // SAFETY: as the header asks.
-        unsafe { clear(released, good) };
-        Ok(result?)
+        unsafe { releasing_many(leases, count, released, |leases| pool.release_many(leases, pool.caller())) }
     })
+}
+
+/// A call that ends so many leases, and tells how many were good.
+///
+/// # Safety
+/// As for [`ostler_pool_release_n`].
+#[inline(always)]
+pub(super) unsafe fn releasing_many(
+    leases: *const ostler_lease,
+    count: u32,
+    released: *mut u32,
+    release_all: impl FnOnce(&[Lease]) -> (u32, Result<(), StaleLease>),
+) -> Result<(), Failure> {
+    if count == 0 {
+        return Ok(());
+    }
+    check_count(count)?;
+    if leases.is_null() {
+        return Err(null("leases"));
+    }
+    // SAFETY: the caller's promise.
+    let (good, result) = release_all(unsafe { std::slice::from_raw_parts(leases.cast::<Lease>(), count as usize) });
+    // SAFETY: the caller's promise.
+    unsafe { clear(released, good) };
+    Ok(result?)
 }
 
 /// Lists the leases that are out: who has what, for how long.

@@ -1,15 +1,17 @@
 //! Tap: idle resources of a pool that one user at a time has at hand, and leases without a call; see ostler_inline.h.
 
-use super::acquire::{acquire, clear_lease, leasing, ostler_acquire};
+use super::acquire::{acquire, clear_lease, clear_leases, leasing, leasing_many, ostler_acquire};
 use super::arguments::{clear, output};
 use super::cancel::{given, ostler_cancel};
 use super::guard::{guard, with, with_child};
+use super::lease::releasing_many;
 use super::pool::{ostler_bell_callback, ostler_lease, ostler_pool};
 use super::request::ostler_ticket;
 use super::status::{
     Failure, OSTLER_E_INVALID_HANDLE, OSTLER_E_LIMIT, OSTLER_E_OUT_OF_MEMORY, OSTLER_E_SYSTEM, OSTLER_OK, ostler_status,
 };
 use super::turn::{Asked, Told, beginning};
+use crate::base::clock::Deadline;
 use crate::base::handles::Pin;
 use crate::memory::stretch::StretchError;
 use crate::pool::{Demand, Lease, OpenTap, Pool, Resource, Slot, TAP_LAYOUT, TAP_ROOM, Tap};
@@ -18,10 +20,10 @@ use std::mem::offset_of;
 
 /// The layout that ostler_inline.h of this version knows. A library with another one writes another number into its taps,
 /// and the inline code calls the library.
-pub const OSTLER_TAP_LAYOUT: u32 = 2;
+pub const OSTLER_TAP_LAYOUT: u32 = 3;
 
 /// Idle resources that a tap has room for.
-pub const OSTLER_TAP_ROOM: u32 = 8;
+pub const OSTLER_TAP_ROOM: u32 = 40;
 
 /// A place of a pool for one resource, for ostler_inline.h.
 #[repr(C)]
@@ -61,14 +63,14 @@ pub struct ostler_tap {
     /// What one use more adds to the word of a slot: 2 to the power of how many bits are not the uses.
     pub one_use: u64,
     /// The numbers of those that are idle in it.
-    pub idle: [u32; 8],
+    pub idle: [u32; 40],
     /// The library's own.
     pub private_words: [u32; 6],
 }
 
 const _: () = assert!(
-    size_of::<ostler_tap>() == 128
-        && size_of::<Tap>() == 128
+    size_of::<ostler_tap>() == 256
+        && size_of::<Tap>() == 256
         && OSTLER_TAP_LAYOUT == TAP_LAYOUT
         && OSTLER_TAP_ROOM as usize == TAP_ROOM
         && size_of::<ostler_slot>() == 32
@@ -249,6 +251,52 @@ pub unsafe extern "C" fn ostler_tap_try_acquire(
     unsafe { leasing_through(tap, lease, resource, |pool, demand| Ok(pool.try_acquire(demand)?)) }
 }
 
+/// Leases many resources as ostler_pool_acquire_n does: all of them or none. Does the same as ostler_tap_acquire_n_inline,
+/// which calls it when fewer are idle in the tap.
+///
+/// Parameters:
+/// - tap: borrowed.
+/// - count: how many; 0 does nothing; more than max_size is OSTLER_E_LIMIT; at most 1048576. More than OSTLER_TAP_ROOM are
+///   never idle in a tap.
+/// - timeout_ns: how long to wait; 0 does not wait, OSTLER_FOREVER waits without bound.
+/// - cancel: borrowed during the call; ends the wait; looked at when fewer are idle in the tap.
+/// - leases: an array of count elements, written only on success, else 0; leases like any other, each of which ends on its own.
+/// - resources: an array of count elements, written only on success, else NULL; what create made.
+///
+/// Returns: OSTLER_OK, OSTLER_E_TIMEOUT, OSTLER_E_CANCELLED, OSTLER_E_LIMIT, OSTLER_E_CREATE_FAILED, OSTLER_E_OVERLOADED,
+/// OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_OUT_OF_MEMORY,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a tap.
+/// NULL: tap NULL is OSTLER_E_INVALID_HANDLE; cancel may be NULL; leases and resources (unless count is 0) must not be NULL.
+/// Blocking: up to timeout_ns, and as long as create and validate take. A callback of the same pool may call it with a
+/// timeout.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_acquire_n(
+    tap: *mut ostler_tap,
+    count: u32,
+    timeout_ns: u64,
+    cancel: *mut ostler_cancel,
+    leases: *mut ostler_lease,
+    resources: *mut *mut c_void,
+) -> ostler_status {
+    let open = match OpenTap::find(tap.cast()) {
+        Ok(open) => open,
+        Err(error) => {
+            // SAFETY: as the header asks.
+            unsafe { clear_leases(count, leases, resources) };
+            return guard(|| Err(error.into()));
+        }
+    };
+    let lease_all = |pool: &Pin<Pool>, leases: &mut [Lease], resources: &mut [Resource]| {
+        let (cancel, deadline) = (given(cancel)?, || Deadline::after(timeout_ns));
+        Ok(pool.acquire_many_at_tap(open, pool.caller(), deadline, cancel.as_deref(), leases, resources)?)
+    };
+    // SAFETY: as the header asks.
+    unsafe { leasing_many(open.pool as *mut ostler_pool, count, leases, resources, lease_all) }
+}
+
 /// A call that leases what is idle in the tap, else what `other` finds.
 ///
 /// # Safety
@@ -292,6 +340,39 @@ unsafe fn leasing_through(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_tap_release(tap: *mut ostler_tap, lease: ostler_lease) -> ostler_status {
     with_pool_of(tap, |pool, open| Ok(pool.release_through(open, Lease(lease.value), pool.caller())?))
+}
+
+/// Gives many resources back, which are then idle in the tap as far as there is room, and as their leases were taken through
+/// it; the others as ostler_pool_release_n does. Those whose leases are good are given back, also when another one is not. Does
+/// the same as ostler_tap_release_n_inline, which calls it when it cannot go on.
+///
+/// Parameters:
+/// - tap: borrowed.
+/// - leases: borrowed during the call; an array of count leases of the tap's pool, each of which is stale afterwards.
+/// - count: how many; 0 does nothing; at most 1048576.
+/// - released: written; how many were good, also after a failure.
+///
+/// Returns: OSTLER_OK, OSTLER_E_STALE_LEASE (one or more were not good; the message names the first),
+/// OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-bound: one thread at a time uses a tap.
+/// NULL: tap NULL is OSTLER_E_INVALID_HANDLE; leases (unless count is 0) must not be NULL; released may be NULL.
+/// Blocking: as long as reset and destroy take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_release_n(
+    tap: *mut ostler_tap,
+    leases: *const ostler_lease,
+    count: u32,
+    released: *mut u32,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { clear(released, 0) };
+    with_pool_of(tap, |pool, open| {
+        let release_all = |leases: &[Lease]| pool.release_many_through(open, leases, pool.caller());
+        // SAFETY: as the header asks.
+        unsafe { releasing_many(leases, count, released, release_all) }
+    })
 }
 
 /// Closes a tap. What is idle in it is idle for all; leases that were taken through it stay good, and end with

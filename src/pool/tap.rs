@@ -10,9 +10,9 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// The layout that inline code of this version knows. 0 sends every call into the library.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 /// Idle resources that a tap has room for.
-pub const ROOM: usize = 8;
+pub const ROOM: usize = 40;
 
 /// What the host sees of a tap. All zeroes is a closed one.
 #[repr(C, align(128))]

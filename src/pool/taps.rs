@@ -4,9 +4,13 @@
 use super::demand::Demand;
 use super::pool::Pool;
 use super::slots::{Lease, OF_TAP, Resource, StaleLease};
+use super::stack::Chain;
 use super::tap::{Published, Tap};
+use super::waiting::AcquireError;
 use crate::base::alloc;
 use crate::base::barrier;
+use crate::base::cancel::Cancel;
+use crate::base::clock::Deadline;
 use crate::base::pockets::{Place, Window};
 use crate::base::thread::Caller;
 use crate::base::tracing::CallSite;
@@ -115,16 +119,50 @@ impl Pool {
 
     /// Leases what is at hand in the tap. Else tells what to ask of the pool, so that the lease belongs to the tap.
     pub fn acquire_at_tap(&self, open: OpenTap, me: Caller) -> Result<(Lease, Resource), Demand> {
+        let demand = self.demand_of_tap(open, me);
+        let at_hand = self.is_plain.then(|| self.pockets.reach(open.tap())).flatten().and_then(|reach| reach.take());
+        at_hand.and_then(|number| self.lease_at_hand(number, demand)).ok_or(demand)
+    }
+
+    /// Leases as many as there is room for in both, or none, as [`Pool::acquire_many`] does. What is at hand in the tap goes
+    /// where all is that is idle, so that they are taken in one step.
+    pub fn acquire_many_at_tap(
+        &self,
+        open: OpenTap,
+        me: Caller,
+        deadline: impl FnOnce() -> Deadline,
+        cancel: Option<&Cancel>,
+        leases: &mut [Lease],
+        resources: &mut [Resource],
+    ) -> Result<(), AcquireError> {
+        let demand = self.demand_of_tap(open, me);
+        if self.is_plain {
+            self.empty(open.tap());
+        }
+        self.acquire_many(demand, deadline, cancel, leases, resources)
+    }
+
+    /// What a tap asks of the pool, and whether its user goes on by itself from now on.
+    fn demand_of_tap(&self, open: OpenTap, me: Caller) -> Demand {
         let tap = open.tap();
         tap.set_thread(me.number());
         let plain = Demand::plain(me);
         tap.set_inline(self.is_inline(plain.site));
-        if !self.is_plain {
-            return Err(plain);
+        if self.is_plain { Demand { borrower: tap.mark(), ..plain } } else { plain }
+    }
+
+    /// Puts what is at hand in a tap where all find it.
+    fn empty(&self, tap: &Tap) {
+        let mut chain = Chain::default();
+        // Inside the window, so that a recall never misses them on their way.
+        if let Some(reach) = self.pockets.reach(tap) {
+            while let Some(number) = reach.take() {
+                self.slots.get(number).make_idle();
+                self.idle.link(&mut chain, number, self.slots.tag(number));
+            }
+            self.idle.push_chain(chain);
         }
-        let demand = Demand { borrower: tap.mark(), ..plain };
-        let at_hand = self.pockets.reach(tap).and_then(|reach| reach.take());
-        at_hand.and_then(|number| self.lease_at_hand(number, demand)).ok_or(demand)
+        self.after_idle();
     }
 
     /// Takes a resource back, and keeps it at hand in the tap when the lease was taken through it.
@@ -145,5 +183,20 @@ impl Pool {
             }
         }
         Ok(())
+    }
+
+    /// Takes many resources back through the tap; tells how many leases were good, and of the first that was not.
+    pub fn release_many_through(&self, open: OpenTap, leases: &[Lease], me: Caller) -> (u32, Result<(), StaleLease>) {
+        if !self.is_plain {
+            return self.release_many(leases, me);
+        }
+        let (mut released, mut result) = (0, Ok(()));
+        for lease in leases {
+            match self.release_through(open, *lease, me) {
+                Ok(()) => released += 1,
+                Err(stale) => result = result.and(Err(stale)),
+            }
+        }
+        (released, result)
     }
 }

@@ -14,6 +14,12 @@ typedef ostler_status release_twin(ostler_tap *, ostler_lease);
 static acquire_twin *const acquires[] = {ostler_tap_acquire, ostler_tap_acquire_inline};
 static release_twin *const releases[] = {ostler_tap_release, ostler_tap_release_inline};
 
+typedef ostler_status acquire_n_twin(ostler_tap *, uint32_t, uint64_t, ostler_cancel *, ostler_lease *, void **);
+typedef ostler_status release_n_twin(ostler_tap *, const ostler_lease *, uint32_t, uint32_t *);
+
+static acquire_n_twin *const acquires_n[] = {ostler_tap_acquire_n, ostler_tap_acquire_n_inline};
+static release_n_twin *const releases_n[] = {ostler_tap_release_n, ostler_tap_release_n_inline};
+
 #define FOR_EACH_TWIN(i) for (int i = 0; i < 2; i++)
 
 /* Without a callback between two leases, so that a tap has something at hand. */
@@ -209,6 +215,123 @@ TEST(lease_through_a_tap_is_a_lease_like_any_other)
         CHECK_EQ(stats.in_use, 0);
         CHECK_EQ(stats.acquires, 300 + 5);
         CHECK_EQ(stats.created, stats.destroyed + stats.idle);
+        ends(tap, pool, farm);
+    }
+}
+
+static void ride_together(int twin, ostler_tap *tap, uint32_t count, ostler_lease *leases)
+{
+    void *resources[64];
+    CHECK_STATUS(acquires_n[twin](tap, count, OSTLER_FOREVER, NULL, leases, resources), OSTLER_OK);
+    for (uint32_t i = 0; i < count; i++) {
+        struct horse *horse = resources[i];
+        CHECK(leases[i].value != 0);
+        CHECK_EQ(atomic_fetch_add(&horse->riders, 1), 0);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        atomic_fetch_sub(&((struct horse *)resources[i])->riders, 1);
+}
+
+/* Of the ones that a pool has room for, whether they lie in the tap, in the pool or nowhere yet. */
+TEST(many_at_once_through_a_tap)
+{
+    FOR_EACH_TWIN(i)
+    {
+        struct farm *farm = make_farm();
+        ostler_pool *pool = bare_pool(farm, config_with(4));
+        ostler_tap *tap = open_tap(pool);
+        ostler_lease leases[4];
+        uint32_t released;
+        uint64_t uses = 304, count;
+        ride_together(i, tap, 4, leases);
+        CHECK_STATUS(releases_n[i](tap, leases, 4, NULL), OSTLER_OK);
+        warm(i, tap);
+        for (int round = 0; round < 600; round++) {
+            /* Also one by itself, so that they are not all measured in the same round. */
+            void *resource;
+            CHECK_STATUS(releases[i](tap, through(i, tap, &resource)), OSTLER_OK);
+            ride_together(i, tap, 3, leases);
+            CHECK_STATUS(ostler_pool_list_leases(pool, NULL, 0, &count), OSTLER_OK);
+            CHECK_EQ(count, 3);
+            CHECK_STATUS(releases_n[i](tap, leases, 3, &released), OSTLER_OK);
+            CHECK_EQ(released, 3);
+            uses += 4;
+            CHECK_EQ(pool_stats(pool).acquires, uses);
+        }
+        CHECK_EQ(pool_stats(pool).created, 4);
+        ride_together(i, tap, 4, leases);
+        CHECK_EQ(pool_stats(pool).in_use, 4);
+        CHECK_STATUS(releases_n[i](tap, leases, 4, NULL), OSTLER_OK);
+        CHECK_EQ(tap->count, 4);
+        ends(tap, pool, farm);
+    }
+}
+
+TEST(many_leases_through_a_tap_are_all_or_none_and_end_each_once)
+{
+    FOR_EACH_TWIN(i)
+    {
+        struct farm *farm = make_farm();
+        ostler_pool *pool = bare_pool(farm, config_with(4));
+        ostler_tap *tap = open_tap(pool);
+        ostler_lease leases[5], held;
+        void *resources[5];
+        uint32_t released = 7;
+        warm(i, tap);
+        ride_together(i, tap, 4, leases);
+        /* The second of them has ended before. */
+        CHECK_STATUS(ostler_pool_release(pool, leases[1]), OSTLER_OK);
+        CHECK_STATUS(releases_n[i](tap, leases, 4, &released), OSTLER_E_STALE_LEASE);
+        CHECK_EQ(released, 3);
+        CHECK_STATUS(releases_n[i](tap, leases, 4, &released), OSTLER_E_STALE_LEASE);
+        CHECK_EQ(released, 0);
+        CHECK_EQ(pool_stats(pool).in_use, 0);
+        held = through(i, tap, &resources[0]);
+        uint64_t uses = pool_stats(pool).acquires;
+        CHECK_STATUS(acquires_n[i](tap, 4, 0, NULL, leases, resources), OSTLER_E_TIMEOUT);
+        for (int k = 0; k < 4; k++)
+            CHECK(leases[k].value == 0 && resources[k] == NULL);
+        CHECK_STATUS(acquires_n[i](tap, 5, 0, NULL, leases, resources), OSTLER_E_LIMIT);
+        CHECK_EQ(pool_stats(pool).acquires, uses);
+        CHECK_STATUS(releases[i](tap, held), OSTLER_OK);
+        CHECK_STATUS(acquires_n[i](tap, 0, 0, NULL, NULL, NULL), OSTLER_OK);
+        CHECK_STATUS(releases_n[i](tap, NULL, 0, &released), OSTLER_OK);
+        CHECK_EQ(released, 0);
+        CHECK_STATUS(acquires_n[i](tap, 1, 0, NULL, NULL, resources), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STATUS(acquires_n[i](tap, 1, 0, NULL, leases, NULL), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STATUS(releases_n[i](tap, NULL, 1, &released), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STATUS(acquires_n[i](NULL, 1, 0, NULL, leases, resources), OSTLER_E_INVALID_HANDLE);
+        CHECK_STATUS(releases_n[i](NULL, leases, 1, &released), OSTLER_E_INVALID_HANDLE);
+        /* What was taken through another, or not through a tap at all, is given back all the same. */
+        ostler_tap *other = open_tap(pool);
+        leases[0] = through(i, other, &resources[0]);
+        leases[1] = acquire_now(pool);
+        leases[2] = through(i, tap, &resources[2]);
+        CHECK_STATUS(releases_n[i](tap, leases, 3, &released), OSTLER_OK);
+        CHECK_EQ(released, 3);
+        CHECK_EQ(pool_stats(pool).in_use, 0);
+        CHECK_STATUS(ostler_tap_close(other), OSTLER_OK);
+        ends(tap, pool, farm);
+    }
+}
+
+/* What there is no room for in a tap is everybody's at once. */
+TEST(tap_that_is_full_leaves_the_rest_to_all)
+{
+    FOR_EACH_TWIN(i)
+    {
+        enum { MORE = OSTLER_TAP_ROOM + 10 };
+        struct farm *farm = make_farm();
+        ostler_pool *pool = bare_pool(farm, config_with(MORE));
+        ostler_tap *tap = open_tap(pool);
+        ostler_lease leases[MORE];
+        for (int round = 0; round < 300; round++) {
+            ride_together(i, tap, MORE, leases);
+            CHECK_STATUS(releases_n[i](tap, leases, MORE, NULL), OSTLER_OK);
+        }
+        CHECK_EQ(tap->count, OSTLER_TAP_ROOM);
+        CHECK_EQ(pool_stats(pool).idle, MORE);
+        CHECK_EQ(pool_stats(pool).acquires, 300 * MORE);
         ends(tap, pool, farm);
     }
 }
@@ -417,6 +540,14 @@ TEST(what_lies_in_a_tap_grows_old)
     }
 }
 
+/* Leases so many at once, and gives them back. */
+static ostler_status many(int twin, ostler_tap *tap, uint32_t count, ostler_lease *leases)
+{
+    void *resources[3];
+    const ostler_status status = acquires_n[twin](tap, count, 0, NULL, leases, resources);
+    return status == OSTLER_OK ? releases_n[twin](tap, leases, count, NULL) : status;
+}
+
 /* Both twins, on the same sequence, by chance, in a pool each: the same statuses and the same numbers. */
 TEST(twins_do_the_same)
 {
@@ -426,6 +557,7 @@ TEST(twins_do_the_same)
         ostler_pool *pools[2];
         ostler_tap *taps[2][2];
         struct { ostler_lease lease[2]; } held[32];
+        ostler_lease leases[2][3];
         int count = 0;
         FOR_EACH_TWIN(i)
         {
@@ -443,7 +575,9 @@ TEST(twins_do_the_same)
             {
                 void *resource;
                 ostler_lease none = {0};
-                if (what < 7)
+                if (what == 6)
+                    status[i] = many(i, taps[i][t], (uint32_t)(chance >> 44 & 3), leases[i]);
+                else if (what < 6)
                     status[i] = count < 32 ? acquires[i](taps[i][t], 0, NULL, &held[count].lease[i], &resource) : 1;
                 else if (what < 13)
                     status[i] = releases[i](taps[i][t], count ? held[at].lease[i] : none);
@@ -455,7 +589,7 @@ TEST(twins_do_the_same)
                     status[i] = chance >> 40 & 7 ? 1 : ostler_pool_trim(pools[i], 1, NULL);
             }
             CHECK_STATUS(status[0], status[1]);
-            if (what < 7 && status[0] == OSTLER_OK)
+            if (what < 6 && status[0] == OSTLER_OK)
                 count++;
             /* Now and then a lease that has ended stays in the list. */
             if (what >= 7 && what < 14 && status[0] == OSTLER_OK && (chance >> 50 & 3))

@@ -63,6 +63,23 @@ TEST(tap_of_a_pool_with_barging_keeps_what_it_has)
     CHECK(!other.go_on());
 }
 
+TEST(many_leases_at_once_go_back_to_their_tap)
+{
+    auto stable = make_stable(4);
+    ostler::tap<horse> tap(stable);
+    for (int i = 0; i < 300; i++)
+        CHECK_EQ(tap.acquire_n(4).size(), 4u);
+    CHECK_EQ(tap.get()->count, 4u);
+    auto taken = tap.acquire_n(4);
+    CHECK(taken[0].get() != taken[3].get());
+    std::error_code failure;
+    CHECK(tap.acquire_n(1, std::chrono::seconds(0), failure).empty());
+    CHECK(failure == ostler::errc::timeout);
+    taken.clear();
+    CHECK_EQ(stable.stats().in_use, 0u);
+    CHECK_EQ(stable.stats().idle, 4u);
+}
+
 TEST(each_thread_has_a_tap_of_its_own)
 {
     auto stable = make_stable(3);

@@ -93,6 +93,26 @@ template <class T> class tap {
         return {this, raw, static_cast<T *>(resource)};
     }
 
+    /// As many leases, all or none.
+    std::vector<tap_lease<T>> acquire_n(std::uint32_t count, wait_limit limit = {})
+    {
+        return detail::thrown([&](std::error_code &failure) { return acquire_n(count, limit, failure); });
+    }
+    std::vector<tap_lease<T>> acquire_n(std::uint32_t count, wait_limit limit, std::error_code &failure)
+    {
+        std::vector<ostler_lease> raw(count);
+        std::vector<void *> resources(count);
+        std::vector<tap_lease<T>> taken;
+        taken.reserve(count);
+        if (detail::note(ostler_tap_acquire_n_inline(get(), count, limit.timeout_ns(), limit.stop(), raw.data(),
+                                                     resources.data()),
+                         failure)) {
+            for (std::uint32_t i = 0; i < count; i++)
+                taken.push_back(tap_lease<T>(this, raw[i], static_cast<T *>(resources[i])));
+        }
+        return taken;
+    }
+
   private:
     friend class tap_lease<T>;
     void open(const pool<T> &from, std::error_code &failure) noexcept
