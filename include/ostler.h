@@ -2305,10 +2305,10 @@ ostler_status ostler_slab_get_stats(ostler_slab *slab,
  * ====================================================================== */
 
 /**
- * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
- * magazines, and the inline code calls the library.
+ * The layout that ostler_inline.h of this version knows. Inline code of another layout finds its own floor above every top
+ * and its own ceiling at 0, and calls the library.
  */
-#define OSTLER_MAGAZINE_LAYOUT 1
+#define OSTLER_MAGAZINE_LAYOUT 2
 
 /** Most slots that a magazine holds. */
 #define OSTLER_MAGAZINE_SLOTS_MAX 128
@@ -2318,11 +2318,11 @@ ostler_status ostler_slab_get_stats(ostler_slab *slab,
  * functions, or ostler_magazine_get and ostler_magazine_put.
  */
 typedef struct ostler_magazine {
-    /** OSTLER_MAGAZINE_LAYOUT, or another number that sends every call into the library. */
+    /** OSTLER_MAGAZINE_LAYOUT of the library; 0 when it is closed. */
     uint32_t layout;
     /** How far a quotient is rotated. */
     uint32_t shift;
-    /** How many slots are in it; the last is got first. */
+    /** How many slots are in it; the last is got first. Inline code of every layout may lower it and put it back. */
     int64_t top;
     /** The top may not fall below; higher than any when the library wants to be called. */
     int64_t floor;
@@ -2338,10 +2338,16 @@ typedef struct ostler_magazine {
     uint64_t slots;
     /** How far slots lie from each other. */
     uint64_t stride;
+    /** Where inline code of the next layout finds its floor: higher than any top. */
+    int64_t next_floor;
+    /** Where inline code of the next layout finds its ceiling: 0. */
+    int64_t next_ceiling;
     /** The library's own. */
-    uint64_t private_words[7];
-    /** The slots in it. */
+    uint64_t private_words[5];
+    /** The slots in it, and above the top those that were there last. */
     void *items[128];
+    /** The state of each of the items. */
+    uint8_t *item_states[128];
 } ostler_magazine;
 
 /**

@@ -341,7 +341,7 @@ static inline ostler_status ostler_tap_release_n_inline(ostler_tap *tap, const o
     return status;
 }
 
-static_assert(sizeof(ostler_magazine) == 1152, "an ostler_magazine is eighteen cache lines");
+static_assert(sizeof(ostler_magazine) == 2176, "an ostler_magazine is thirty-four cache lines");
 static_assert(offsetof(ostler_magazine, layout) == 0 && offsetof(ostler_magazine, shift) == 4, "the layout comes first");
 static_assert(offsetof(ostler_magazine, top) == 8 && offsetof(ostler_magazine, floor) == 16 &&
                   offsetof(ostler_magazine, ceiling) == 24,
@@ -350,17 +350,42 @@ static_assert(offsetof(ostler_magazine, base) == 32 && offsetof(ostler_magazine,
                   offsetof(ostler_magazine, states) == 48 && offsetof(ostler_magazine, slots) == 56,
               "what tells a slot fits into the first line");
 static_assert(offsetof(ostler_magazine, stride) == 64, "how far slots lie from each other");
-static_assert(offsetof(ostler_magazine, items) == 128, "the items of an ostler_magazine");
+static_assert(offsetof(ostler_magazine, next_floor) == 72 && offsetof(ostler_magazine, next_ceiling) == 80,
+              "the bounds of the next layout");
+static_assert(offsetof(ostler_magazine, items) == 128 && offsetof(ostler_magazine, item_states) == 1152,
+              "the items of an ostler_magazine");
+
+/*
+ * A library of another layout keeps the floor that is read here above every top, and the ceiling at 0, so that one look
+ * tells both, what is in a magazine and whether this code knows its way about it.
+ */
 
 /* The states of a slot that inline code knows. */
 #define OSTLER_SLOT_FREE_ ((uint8_t)1)
 #define OSTLER_SLOT_OUT_ ((uint8_t)2)
 
-/* The number of the slot that begins at this address, or one that no slot has. */
-static inline uint64_t ostler_slot_number_(uint64_t base, uint64_t inverse, uint32_t shift, const void *slot)
+/* The state of the slot that begins at this address, or NULL when none does. */
+static inline uint8_t *ostler_slot_state_(const ostler_magazine *magazine, const void *slot)
 {
-    const uint64_t quotient = ((uint64_t)(uintptr_t)slot - base) * inverse;
-    return quotient >> (shift & 63) | quotient << (-shift & 63);
+    const uint64_t quotient = ((uint64_t)(uintptr_t)slot - magazine->base) * magazine->inverse;
+    const uint64_t number = quotient >> (magazine->shift & 63) | quotient << (-magazine->shift & 63);
+    return __builtin_expect(number < magazine->slots, 1) ? magazine->states + number : NULL;
+}
+
+/*
+ * Lets a slot lie in this place, and tells its state; NULL when it is none. One that was got from there lies there still:
+ * then nothing is computed, and nothing stored that the next get would wait for.
+ */
+static inline uint8_t *ostler_magazine_lay_(ostler_magazine *magazine, int64_t place, void *slot)
+{
+    if (__builtin_expect(__atomic_load_n(&magazine->items[place], __ATOMIC_RELAXED) == slot, 1))
+        return magazine->item_states[place];
+    uint8_t *state = ostler_slot_state_(magazine, slot);
+    if (state != NULL) {
+        __atomic_store_n(&magazine->items[place], slot, __ATOMIC_RELAXED);
+        magazine->item_states[place] = state;
+    }
+    return state;
 }
 
 /*
@@ -371,16 +396,13 @@ static inline uint64_t ostler_slot_number_(uint64_t base, uint64_t inverse, uint
  */
 static inline ostler_status ostler_magazine_get_inline(ostler_magazine *magazine, void **out)
 {
-    if (__builtin_expect(magazine != NULL && out != NULL, 1) &&
-        __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
+    if (__builtin_expect(magazine != NULL && out != NULL, 1)) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED) - 1;
         __atomic_store_n(&magazine->top, top, __ATOMIC_RELAXED);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         if (__builtin_expect(top >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
             void *slot = __atomic_load_n(&magazine->items[top], __ATOMIC_RELAXED);
-            const uint64_t number =
-                ostler_slot_number_(magazine->base, magazine->inverse, magazine->shift, slot);
-            __atomic_store_n(&magazine->states[number], OSTLER_SLOT_OUT_, __ATOMIC_RELAXED);
+            __atomic_store_n(magazine->item_states[top], OSTLER_SLOT_OUT_, __ATOMIC_RELAXED);
             *out = slot;
             return OSTLER_OK;
         }
@@ -397,17 +419,16 @@ static inline ostler_status ostler_magazine_get_inline(ostler_magazine *magazine
 /* Puts a slot; see ostler_magazine_put for parameters and statuses. */
 static inline ostler_status ostler_magazine_put_inline(ostler_magazine *magazine, void *slot)
 {
-    if (__builtin_expect(magazine != NULL, 1) && __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
+    if (__builtin_expect(magazine != NULL, 1)) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED);
-        const uint64_t number = ostler_slot_number_(magazine->base, magazine->inverse, magazine->shift, slot);
-        uint8_t *state = &magazine->states[number];
-        if (__builtin_expect(top < __atomic_load_n(&magazine->ceiling, __ATOMIC_RELAXED), 1) &&
-            __builtin_expect(number < magazine->slots, 1) &&
-            __builtin_expect(__atomic_load_n(state, __ATOMIC_RELAXED) >= OSTLER_SLOT_OUT_, 1)) {
-            __atomic_store_n(state, OSTLER_SLOT_FREE_, __ATOMIC_RELAXED);
-            __atomic_store_n(&magazine->items[top], slot, __ATOMIC_RELAXED);
-            __atomic_store_n(&magazine->top, top + 1, __ATOMIC_RELEASE);
-            return OSTLER_OK;
+        if (__builtin_expect(top < __atomic_load_n(&magazine->ceiling, __ATOMIC_RELAXED), 1)) {
+            uint8_t *state = ostler_magazine_lay_(magazine, top, slot);
+            if (__builtin_expect(state != NULL, 1) &&
+                __builtin_expect(__atomic_load_n(state, __ATOMIC_RELAXED) >= OSTLER_SLOT_OUT_, 1)) {
+                __atomic_store_n(state, OSTLER_SLOT_FREE_, __ATOMIC_RELAXED);
+                __atomic_store_n(&magazine->top, top + 1, __ATOMIC_RELEASE);
+                return OSTLER_OK;
+            }
         }
     }
     return ostler_magazine_put(magazine, slot);
@@ -416,9 +437,13 @@ static inline ostler_status ostler_magazine_put_inline(ostler_magazine *magazine
 /* Whether many slots lie side by side, as those do that come from the depot together. */
 static inline int ostler_slots_are_run_(void *const *slots, uint32_t count, uint64_t stride)
 {
-    const uint64_t first = (uint64_t)(uintptr_t)slots[0];
-    for (uint32_t at = 1; at < count; at++)
-        if ((uint64_t)(uintptr_t)slots[at] != first + at * stride)
+    uint64_t next = (uint64_t)(uintptr_t)slots[0];
+    for (; count >= 4; slots += 4, count -= 4, next += 4 * stride)
+        if ((uint64_t)(uintptr_t)slots[0] != next || (uint64_t)(uintptr_t)slots[1] != next + stride ||
+            (uint64_t)(uintptr_t)slots[2] != next + 2 * stride || (uint64_t)(uintptr_t)slots[3] != next + 3 * stride)
+            return 0;
+    for (; count > 0; slots++, count--, next += stride)
+        if ((uint64_t)(uintptr_t)slots[0] != next)
             return 0;
     return 1;
 }
@@ -438,29 +463,41 @@ static inline int ostler_states_are_out_(const uint8_t *states, uint32_t count)
     return all == out;
 }
 
+/* Puts a run of slots that are all out, from this place on; 0 when they are not. */
+static inline int ostler_magazine_put_run_(ostler_magazine *magazine, int64_t place, void *const *slots, uint32_t count)
+{
+    uint8_t *states = ostler_slot_state_(magazine, slots[0]);
+    if (states == NULL || count > magazine->slots - (uint64_t)(states - magazine->states) ||
+        !ostler_states_are_out_(states, count))
+        return 0;
+    memset(states, OSTLER_SLOT_FREE_, count);
+    /* As a rule they lie there still. */
+    if (memcmp(&magazine->items[place], slots, count * sizeof *slots) != 0)
+        for (uint32_t at = 0; at < count; at++) {
+            __atomic_store_n(&magazine->items[place + at], slots[at], __ATOMIC_RELAXED);
+            magazine->item_states[place + at] = states + at;
+        }
+    return 1;
+}
+
 /* Gets many slots, or none; see ostler_magazine_get_n for parameters and statuses. */
 static inline ostler_status ostler_magazine_get_n_inline(ostler_magazine *magazine, uint32_t count, void **slots)
 {
-    if (magazine != NULL && slots != NULL &&
-        __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
+    if (magazine != NULL && slots != NULL) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED), next = top - (int64_t)count;
         /* Looked at first, so that what is too little is not hidden from others for a moment. */
         if (__builtin_expect(next >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
             __atomic_store_n(&magazine->top, next, __ATOMIC_RELAXED);
             __atomic_signal_fence(__ATOMIC_SEQ_CST);
             if (__builtin_expect(next >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
-                const uint64_t base = magazine->base, inverse = magazine->inverse;
-                const uint32_t shift = magazine->shift;
-                uint8_t *states = magazine->states;
                 /* Only this thread writes items, and nobody else the states of slots that it has. */
                 memcpy(slots, &magazine->items[next], count * sizeof *slots);
                 if (count > 0 && ostler_slots_are_run_(slots, count, magazine->stride)) {
-                    memset(&states[ostler_slot_number_(base, inverse, shift, slots[0])], OSTLER_SLOT_OUT_, count);
+                    memset(magazine->item_states[next], OSTLER_SLOT_OUT_, count);
                     return OSTLER_OK;
                 }
-                for (uint32_t at = 0; at < count; at++)
-                    __atomic_store_n(&states[ostler_slot_number_(base, inverse, shift, slots[at])], OSTLER_SLOT_OUT_,
-                                     __ATOMIC_RELAXED);
+                for (; count > 0; count--)
+                    __atomic_store_n(magazine->item_states[top - count], OSTLER_SLOT_OUT_, __ATOMIC_RELAXED);
                 return OSTLER_OK;
             }
             __atomic_store_n(&magazine->top, top, __ATOMIC_RELAXED);
@@ -477,29 +514,18 @@ static inline ostler_status ostler_magazine_put_n_inline(ostler_magazine *magazi
                                                          uint32_t *put)
 {
     uint32_t done = 0, rest = 0;
-    if (magazine != NULL && slots != NULL &&
-        __builtin_expect(magazine->layout == OSTLER_MAGAZINE_LAYOUT, 1)) {
+    if (magazine != NULL && slots != NULL) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED);
         if (__builtin_expect(top + (int64_t)count <= __atomic_load_n(&magazine->ceiling, __ATOMIC_RELAXED), 1)) {
-            const uint64_t base = magazine->base, inverse = magazine->inverse, number_of_slots = magazine->slots;
-            const uint32_t shift = magazine->shift;
-            uint8_t *states = magazine->states;
-            if (count > 0 && ostler_slots_are_run_(slots, count, magazine->stride)) {
-                const uint64_t first = ostler_slot_number_(base, inverse, shift, slots[0]);
-                if (first < number_of_slots && count <= number_of_slots - first &&
-                    ostler_states_are_out_(&states[first], count)) {
-                    memset(&states[first], OSTLER_SLOT_FREE_, count);
-                    memcpy(&magazine->items[top], slots, count * sizeof *slots);
-                    done = count;
-                }
-            }
+            if (count > 0 && ostler_slots_are_run_(slots, count, magazine->stride) &&
+                ostler_magazine_put_run_(magazine, top, slots, count))
+                done = count;
             for (; done < count; done++) {
-                const uint64_t number = ostler_slot_number_(base, inverse, shift, slots[done]);
-                if (__builtin_expect(number >= number_of_slots, 0) ||
-                    __builtin_expect(__atomic_load_n(&states[number], __ATOMIC_RELAXED) < OSTLER_SLOT_OUT_, 0))
+                uint8_t *state = ostler_magazine_lay_(magazine, top + done, slots[done]);
+                if (__builtin_expect(state == NULL, 0) ||
+                    __builtin_expect(__atomic_load_n(state, __ATOMIC_RELAXED) < OSTLER_SLOT_OUT_, 0))
                     break;
-                __atomic_store_n(&states[number], OSTLER_SLOT_FREE_, __ATOMIC_RELAXED);
-                __atomic_store_n(&magazine->items[top + done], slots[done], __ATOMIC_RELAXED);
+                __atomic_store_n(state, OSTLER_SLOT_FREE_, __ATOMIC_RELAXED);
             }
             __atomic_store_n(&magazine->top, top + done, __ATOMIC_RELEASE);
             if (__builtin_expect(done == count, 1)) {

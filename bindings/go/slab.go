@@ -279,14 +279,19 @@ func (m *Magazine) Close() error {
 	return gone(failure(C.ostler_go_magazine_close(opened)))
 }
 
-// state is the byte of a slot, and whether there is such a slot.
-func state(words *C.ostler_magazine, slot unsafe.Pointer) (*byte, bool) {
+// lay lets a slot lie in this place, and tells its state; nil when it is none. One that was got from there lies there still.
+func lay(words *C.ostler_magazine, place C.int64_t, slot unsafe.Pointer) *C.uint8_t {
+	if words.items[place] == slot {
+		return words.item_states[place]
+	}
 	quotient := (uint64(uintptr(slot)) - uint64(words.base)) * uint64(words.inverse)
 	number := bits.RotateLeft64(quotient, -int(words.shift))
 	if number >= uint64(words.slots) {
-		return nil, false
+		return nil
 	}
-	return (*byte)(unsafe.Add(unsafe.Pointer(words.states), number)), true
+	state := (*C.uint8_t)(unsafe.Add(unsafe.Pointer(words.states), number))
+	words.items[place], words.item_states[place] = slot, state
+	return state
 }
 
 // Get gets a slot.
@@ -298,11 +303,8 @@ func (m *Magazine) Get() (unsafe.Pointer, error) {
 		top := words.top - 1
 		order((*uint64)(unsafe.Pointer(&words.top)), uint64(top))
 		if top >= C.int64_t(atomic.LoadInt64((*int64)(&words.floor))) && uint64(top) < uint64(len(words.items)) {
-			slot := words.items[top]
-			if state, ok := state(words, slot); ok {
-				*state = slotOut
-			}
-			return slot, nil
+			*words.item_states[top] = slotOut
+			return words.items[top], nil
 		}
 		words.top = top + 1
 	}
@@ -323,9 +325,8 @@ func (m *Magazine) Put(slot unsafe.Pointer) error {
 		top := words.top
 		ceiling := C.int64_t(atomic.LoadInt64((*int64)(&words.ceiling)))
 		if top < ceiling && uint64(top) < uint64(len(words.items)) {
-			if state, ok := state(words, slot); ok && *state >= slotOut {
+			if state := lay(words, top, slot); state != nil && *state >= slotOut {
 				*state = slotFree
-				words.items[top] = slot
 				publish((*uint64)(unsafe.Pointer(&words.top)), uint64(top+1))
 				return nil
 			}

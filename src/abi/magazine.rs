@@ -13,9 +13,9 @@ use crate::memory::slab::rack::Place;
 use std::ffi::c_void;
 use std::mem::offset_of;
 
-/// The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
-/// magazines, and the inline code calls the library.
-pub const OSTLER_MAGAZINE_LAYOUT: u32 = 1;
+/// The layout that ostler_inline.h of this version knows. Inline code of another layout finds its own floor above every top
+/// and its own ceiling at 0, and calls the library.
+pub const OSTLER_MAGAZINE_LAYOUT: u32 = 2;
 
 /// Most slots that a magazine holds.
 pub const OSTLER_MAGAZINE_SLOTS_MAX: u32 = 128;
@@ -24,11 +24,11 @@ pub const OSTLER_MAGAZINE_SLOTS_MAX: u32 = 128;
 /// functions, or ostler_magazine_get and ostler_magazine_put.
 #[repr(C)]
 pub struct ostler_magazine {
-    /// OSTLER_MAGAZINE_LAYOUT, or another number that sends every call into the library.
+    /// OSTLER_MAGAZINE_LAYOUT of the library; 0 when it is closed.
     pub layout: u32,
     /// How far a quotient is rotated.
     pub shift: u32,
-    /// How many slots are in it; the last is got first.
+    /// How many slots are in it; the last is got first. Inline code of every layout may lower it and put it back.
     pub top: i64,
     /// The top may not fall below; higher than any when the library wants to be called.
     pub floor: i64,
@@ -44,15 +44,21 @@ pub struct ostler_magazine {
     pub slots: u64,
     /// How far slots lie from each other.
     pub stride: u64,
+    /// Where inline code of the next layout finds its floor: higher than any top.
+    pub next_floor: i64,
+    /// Where inline code of the next layout finds its ceiling: 0.
+    pub next_ceiling: i64,
     /// The library's own.
-    pub private_words: [u64; 7],
-    /// The slots in it.
+    pub private_words: [u64; 5],
+    /// The slots in it, and above the top those that were there last.
     pub items: [*mut c_void; 128],
+    /// The state of each of the items.
+    pub item_states: [*mut u8; 128],
 }
 
 const _: () = assert!(
     size_of::<ostler_magazine>() == size_of::<Magazine>()
-        && size_of::<ostler_magazine>() == 64 + 64 + 128 * 8
+        && size_of::<ostler_magazine>() == 64 + 64 + 2 * 128 * 8
         && offset_of!(ostler_magazine, layout) == 0
         && offset_of!(ostler_magazine, shift) == 4
         && offset_of!(ostler_magazine, top) == 8
@@ -63,8 +69,12 @@ const _: () = assert!(
         && offset_of!(ostler_magazine, states) == 48
         && offset_of!(ostler_magazine, slots) == 56
         && offset_of!(ostler_magazine, stride) == 64
+        && offset_of!(ostler_magazine, next_floor) == 72
+        && offset_of!(ostler_magazine, next_ceiling) == 80
         && offset_of!(ostler_magazine, items) == 128
+        && offset_of!(ostler_magazine, item_states) == 128 + 128 * 8
         && magazine::ITEMS_OFFSET == 128
+        && magazine::ITEM_STATES_OFFSET == 128 + 128 * 8
         && OSTLER_MAGAZINE_SLOTS_MAX == MOST_ITEMS
         && OSTLER_MAGAZINE_LAYOUT == magazine::LAYOUT
 );

@@ -14,7 +14,7 @@ use crate::explore;
 use depot::{Claim, Depot};
 use gate::{Gate, Leave};
 use geometry::Geometry;
-use magazine::{LAYOUT, Magazine, Setup};
+use magazine::{Magazine, Setup};
 use shuttle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -37,7 +37,7 @@ struct Shelf {
 impl Shelf {
     fn new(slots: u32, magazines: usize, capacity: u32) -> Arc<Self> {
         let geometry = Geometry::new(4096 as *mut u8, STRIDE, u64::from(slots));
-        let setup = Setup { geometry, states: 0, capacity, inline_capacity: capacity, layout: LAYOUT };
+        let setup = Setup { geometry, states: 0, capacity, inline_capacity: capacity };
         let shelf = Self {
             geometry,
             depot: Depot::new(slots).unwrap(),
@@ -78,7 +78,7 @@ impl Shelf {
     fn take(&self, magazine: &Magazine) -> Option<u32> {
         let visit = self.gate.visit(Some(magazine));
         if visit.is_open {
-            magazine.settle();
+            magazine.settle(true);
             if let Some(slot) = magazine.pop() {
                 return self.geometry.index_of(slot);
             }
@@ -93,7 +93,7 @@ impl Shelf {
         }
         if got.is_some() && visit.is_open {
             let room = (self.capacity / 2).min(magazine.room());
-            self.depot.draw(&magazine.claim, room, |slot| magazine.add(self.geometry.slot(slot)));
+            self.depot.draw(&magazine.claim, room, |slot| magazine.add(self.geometry.slot(slot), slot.into()));
         }
         let is_open = visit.is_open;
         drop(visit);
@@ -107,15 +107,15 @@ impl Shelf {
         self.owners[slot as usize].fetch_sub(1, Relaxed);
         let (magazine, address) = (&self.magazines[me], self.geometry.slot(slot));
         if magazine.has_room(1) {
-            return magazine.add(address);
+            return magazine.add(address, slot.into());
         }
         let visit = self.gate.visit(Some(magazine));
         if visit.is_open {
-            magazine.settle();
+            magazine.settle(true);
             if magazine.room() == 0 {
                 magazine.take_oldest(self.capacity / 2, |slot| self.give(slot));
             }
-            magazine.add(address);
+            magazine.add(address, slot.into());
         } else {
             magazine.drain(|slot| self.give(slot));
             self.give(address);

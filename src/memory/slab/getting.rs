@@ -97,8 +97,7 @@ impl Slab {
         }
         let open = magazine.filter(|_| visit.is_open && !self.checked);
         if let Some(magazine) = open {
-            magazine.settle();
-            magazine.set_layout(self.layout());
+            magazine.settle(self.is_inline());
             if let Some(index) = magazine.pop().and_then(|slot| self.geometry.index_of(slot)) {
                 return Ok(Some(Taken { index, was: self.states.begin(index), batch: 1 }));
             }
@@ -150,7 +149,7 @@ impl Slab {
             if self.creates && self.states.of(*index) == RAW {
                 self.give_index(*index);
             } else {
-                magazine.add(self.geometry.slot(*index));
+                magazine.add(self.geometry.slot(*index), u64::from(*index));
             }
         }
         self.counters.refills.fetch_add(1, Relaxed);

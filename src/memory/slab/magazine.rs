@@ -6,6 +6,9 @@
 //! that takes lowers the top first and looks at the floor afterwards, so either it sees the floor raised and puts the top
 //! back, or its top is seen (the THE protocol of Cilk-5, Frigo, Leiserson and Randall 1998, with the fence on one side
 //! only). One that puts looks at the ceiling first; what it puts at the last moment stays above `low`, for the next look.
+//!
+//! Beside each item stands where the state of that slot is, also above the top: a slot that goes back to the place that it
+//! was got from is known again by a look at that place, without arithmetic and without a store that the next get waits for.
 
 use super::depot::Claim;
 use super::geometry::Geometry;
@@ -14,12 +17,11 @@ use crate::base::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use std::sync::atomic::compiler_fence;
 
 /// The layout that inline code of this version knows.
-pub const LAYOUT: u32 = 1;
-/// Open, but every call goes into the library.
-pub const CALLS_ONLY: u32 = u32::MAX;
+pub const LAYOUT: u32 = 2;
 pub const MOST_ITEMS: u32 = 128;
-/// Where the items of a magazine begin.
+/// Where the items of a magazine begin, and where their states.
 pub const ITEMS_OFFSET: usize = std::mem::offset_of!(Magazine, items);
+pub const ITEM_STATES_OFFSET: usize = std::mem::offset_of!(Magazine, item_states);
 
 const SHUT: u64 = i64::MAX as u64;
 
@@ -37,8 +39,14 @@ pub struct Magazine {
     states: AtomicU64,
     slots: AtomicU64,
     stride: AtomicU64,
+    /// What inline code of the next layout takes for floor and ceiling.
+    next_floor: AtomicU64,
+    next_ceiling: AtomicU64,
     /// The lowest place that was not taken by others.
     low: AtomicU64,
+    /// The floor and the ceiling of the library's own calls, which may be there when inline code may not.
+    own_floor: AtomicU64,
+    own_ceiling: AtomicU64,
     /// Its thread is in a call that moves slots between here and the depot.
     pub busy: AtomicU32,
     capacity: AtomicU32,
@@ -46,8 +54,9 @@ pub struct Magazine {
     inline_capacity: AtomicU32,
     /// Where its thread draws from.
     pub claim: Claim,
-    _private: [u32; 8],
     items: [AtomicPtr<u8>; MOST_ITEMS as usize],
+    /// Where the state of each item is.
+    item_states: [AtomicU64; MOST_ITEMS as usize],
 }
 
 /// How a magazine is set up.
@@ -57,7 +66,6 @@ pub struct Setup {
     pub states: u64,
     pub capacity: u32,
     pub inline_capacity: u32,
-    pub layout: u32,
 }
 
 impl Default for Magazine {
@@ -73,13 +81,17 @@ impl Default for Magazine {
             states: AtomicU64::new(0),
             slots: AtomicU64::new(0),
             stride: AtomicU64::new(0),
+            next_floor: AtomicU64::new(SHUT),
+            next_ceiling: AtomicU64::new(0),
             low: AtomicU64::new(0),
+            own_floor: AtomicU64::new(SHUT),
+            own_ceiling: AtomicU64::new(0),
             busy: AtomicU32::new(0),
             capacity: AtomicU32::new(0),
             inline_capacity: AtomicU32::new(0),
             claim: Claim::default(),
-            _private: [0; 8],
             items: [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST_ITEMS as usize],
+            item_states: [const { AtomicU64::new(0) }; MOST_ITEMS as usize],
         }
     }
 }
@@ -97,23 +109,21 @@ impl Magazine {
         self.inline_capacity.store(setup.inline_capacity.min(MOST_ITEMS), Relaxed);
         self.top.store(0, Relaxed);
         self.low.store(0, Relaxed);
+        self.next_floor.store(SHUT, Relaxed);
+        self.next_ceiling.store(0, Relaxed);
         self.shut();
-        self.layout.store(setup.layout, Release);
+        for (item, state) in self.items.iter().zip(&self.item_states) {
+            item.store(std::ptr::null_mut(), Relaxed);
+            // Not that of a slot, and never out.
+            state.store((&raw const self.next_ceiling) as u64, Relaxed);
+        }
+        self.layout.store(LAYOUT, Release);
     }
 
     /// Sends every call of inline code into the library from now on.
     pub fn close(&self) {
         self.layout.store(0, Relaxed);
         self.shut();
-    }
-
-    #[inline]
-    pub fn layout(&self) -> u32 {
-        self.layout.load(Relaxed)
-    }
-
-    pub fn set_layout(&self, layout: u32) {
-        self.layout.store(layout, Relaxed);
     }
 
     fn item(&self, place: u64) -> *mut u8 {
@@ -137,7 +147,7 @@ impl Magazine {
         let top = self.top.load(Relaxed).wrapping_sub(1);
         self.top.store(top, Relaxed);
         fence();
-        if (top as i64) < self.floor.load(Relaxed) as i64 {
+        if (top as i64) < self.own_floor.load(Relaxed) as i64 {
             self.top.store(top.wrapping_add(1), Relaxed);
             return None;
         }
@@ -150,12 +160,12 @@ impl Magazine {
         let (top, count) = (self.top.load(Relaxed), u64::from(count));
         let next = top.wrapping_sub(count);
         // Looked at first, so that what is too little is not hidden from others for a moment.
-        if (next as i64) < self.floor.load(Relaxed) as i64 {
+        if (next as i64) < self.own_floor.load(Relaxed) as i64 {
             return false;
         }
         self.top.store(next, Relaxed);
         barrier::light();
-        if (next as i64) < self.floor.load(Relaxed) as i64 {
+        if (next as i64) < self.own_floor.load(Relaxed) as i64 {
             self.top.store(top, Relaxed);
             return false;
         }
@@ -166,21 +176,31 @@ impl Magazine {
     /// For its thread: whether so many more can be added at once.
     #[inline]
     pub fn has_room(&self, count: u32) -> bool {
-        self.top.load(Relaxed).wrapping_add(u64::from(count)) as i64 <= self.ceiling.load(Relaxed) as i64
+        self.top.load(Relaxed).wrapping_add(u64::from(count)) as i64 <= self.own_ceiling.load(Relaxed) as i64
     }
 
-    /// For its thread in a visit while magazines may be open: opens it, with what others left of it at the bottom.
-    pub fn settle(&self) {
+    /// For its thread in a visit while magazines may be open: opens it, also to inline code or not, with what others left
+    /// of it at the bottom.
+    pub fn settle(&self, is_inline: bool) {
         let (low, top) = (self.low.load(Relaxed), self.top.load(Relaxed));
-        if low > 0 || self.floor.load(Relaxed) == SHUT {
-            for place in low..top {
-                self.items[(place - low) as usize].store(self.item(place), Relaxed);
-            }
-            self.top.store(top.saturating_sub(low), Relaxed);
+        if low > 0 || self.own_floor.load(Relaxed) == SHUT {
+            self.move_down(low, top);
             self.low.store(0, Relaxed);
-            self.floor.store(0, Relaxed);
-            self.ceiling.store(u64::from(self.inline_capacity.load(Relaxed)), Relaxed);
+            self.own_floor.store(0, Relaxed);
+            self.own_ceiling.store(u64::from(self.inline_capacity.load(Relaxed)), Relaxed);
         }
+        let (floor, ceiling) = if is_inline { (0, self.own_ceiling.load(Relaxed)) } else { (SHUT, 0) };
+        self.floor.store(floor, Relaxed);
+        self.ceiling.store(ceiling, Relaxed);
+    }
+
+    /// What lies below the top and not below this place is all that stays, from the bottom on.
+    fn move_down(&self, from: u64, top: u64) {
+        for (to, from) in (from..top).enumerate() {
+            self.items[to].store(self.item(from), Relaxed);
+            self.item_states[to].store(self.item_states[from as usize % MOST_ITEMS as usize].load(Relaxed), Relaxed);
+        }
+        self.top.store(top.saturating_sub(from), Relaxed);
     }
 
     /// For its thread in a visit, when it is open: how many more fit.
@@ -188,11 +208,13 @@ impl Magazine {
         self.capacity.load(Relaxed).saturating_sub(self.top.load(Relaxed) as u32)
     }
 
-    /// For its thread, when there is room: puts a slot on top.
+    /// For its thread, when there is room: puts the slot with this number on top.
     #[inline]
-    pub fn add(&self, slot: *mut u8) {
+    pub fn add(&self, slot: *mut u8, number: u64) {
         let top = self.top.load(Relaxed);
-        self.items[top as usize % MOST_ITEMS as usize].store(slot, Relaxed);
+        let place = top as usize % MOST_ITEMS as usize;
+        self.items[place].store(slot, Relaxed);
+        self.item_states[place].store(self.states.load(Relaxed) + number, Relaxed);
         self.top.store(top + 1, Release);
     }
 
@@ -201,16 +223,15 @@ impl Magazine {
         let top = self.top.load(Relaxed);
         let count = u64::from(count).min(top);
         (0..count).map(|place| self.item(place)).for_each(each);
-        for place in count..top {
-            self.items[(place - count) as usize].store(self.item(place), Relaxed);
-        }
-        self.top.store(top - count, Relaxed);
+        self.move_down(count, top);
     }
 
     /// Keeps inline code out from the next heavy fence on.
     pub fn shut(&self) {
-        self.floor.store(SHUT, SeqCst);
-        self.ceiling.store(0, SeqCst);
+        for (floor, ceiling) in [(&self.floor, &self.ceiling), (&self.own_floor, &self.own_ceiling)] {
+            floor.store(SHUT, SeqCst);
+            ceiling.store(0, SeqCst);
+        }
     }
 
     /// For one who shut it and passed the heavy fence, or for its thread in a visit while it is shut: takes what is in it.

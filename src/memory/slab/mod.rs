@@ -214,9 +214,9 @@ impl Slab {
         !self.checked && !tracing::enabled()
     }
 
-    /// The layout that magazines have now.
-    fn layout(&self) -> u32 {
-        rack::layout(self.is_plain() && barrier::is_asymmetric())
+    /// Whether inline code may use magazines now.
+    fn is_inline(&self) -> bool {
+        self.is_plain() && barrier::is_asymmetric()
     }
 
     /// The magazine that a thread has already.
@@ -256,7 +256,6 @@ impl Slab {
             capacity: self.config.magazine_slots,
             // A put that has to clean needs a call.
             inline_capacity: if self.resets { 0 } else { self.config.magazine_slots },
-            layout: self.layout(),
         };
         let mut magazines = self.magazines.lock();
         if self.gate.is_sealed() {

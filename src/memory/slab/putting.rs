@@ -25,8 +25,8 @@ impl Slab {
     #[inline(always)]
     pub fn put_at_hand(seated: &Seated<Self>, slot: *mut u8) -> Option<()> {
         let magazine = seated.lane();
-        let is_put = magazine.has_room(1) && seated.states.end_inline(seated.geometry.number_of(slot));
-        is_put.then(|| magazine.add(slot))
+        let number = seated.geometry.number_of(slot);
+        (magazine.has_room(1) && seated.states.end_inline(number)).then(|| magazine.add(slot, number))
     }
 
     /// Puts a slot, whoever got it, through a magazine of the calling thread.
@@ -40,7 +40,7 @@ impl Slab {
             if !self.states.end_inline(index.into()) {
                 return Err(self.not_out(index, slot));
             }
-            magazine.add(slot);
+            magazine.add(slot, index.into());
             return Ok(());
         }
         self.put_slowly(magazine, index, slot)
@@ -86,7 +86,7 @@ impl Slab {
         self.forbid(slot);
         match magazine {
             // Only what can be used as it is goes where inline code finds it.
-            Some(magazine) if visit.is_open && is_clean => self.keep(magazine, slot),
+            Some(magazine) if visit.is_open && is_clean => self.keep(magazine, index),
             Some(magazine) if !visit.is_open => {
                 self.give_all(|each| magazine.drain(each));
                 self.give_index(index);
@@ -98,15 +98,14 @@ impl Slab {
     }
 
     /// In a visit while magazines are open.
-    fn keep(&self, magazine: &Magazine, slot: *mut u8) {
-        magazine.settle();
-        magazine.set_layout(self.layout());
+    fn keep(&self, magazine: &Magazine, index: u32) {
+        magazine.settle(self.is_inline());
         if magazine.room() == 0 {
             // Those that were used longest ago.
             self.give_all(|each| magazine.take_oldest(self.config.magazine_slots / 2, each));
             self.counters.flushes.fetch_add(1, Relaxed);
         }
-        magazine.add(slot);
+        magazine.add(self.geometry.slot(index), index.into());
     }
 
     /// A slot that was out has come back in this visit. Of a slab that is closing it may have been the last.

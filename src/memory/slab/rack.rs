@@ -1,7 +1,7 @@
 //! The rack: where magazines are kept.
 
 use super::super::stretch::{Stretch, StretchError};
-use super::magazine::{CALLS_ONLY, LAYOUT, Magazine, Setup};
+use super::magazine::{Magazine, Setup};
 
 static MAGAZINES: Stretch<Magazine> = Stretch::new("magazine", 1 << 16);
 
@@ -40,19 +40,6 @@ impl Place {
     }
 }
 
-/// The magazine at an address that its own thread can use without a look at anything else. `None` sends the call the
-/// long way, which says what is wrong.
-#[inline]
-pub fn open_at(pointer: *const Magazine) -> Option<&'static Magazine> {
-    let magazine = MAGAZINES.get(MAGAZINES.number_at(pointer)?);
-    (magazine.layout() == LAYOUT).then_some(magazine)
-}
-
-/// The layout of an open magazine, whether inline code may use it or not.
-pub fn layout(is_inline: bool) -> u32 {
-    if is_inline { LAYOUT } else { CALLS_ONLY }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::geometry::Geometry;
@@ -62,7 +49,7 @@ mod tests {
 
     fn setup() -> Setup {
         let geometry = Geometry::new(4096 as *mut u8, 64, 10);
-        Setup { geometry, states: 0, capacity: 4, inline_capacity: 4, layout: LAYOUT }
+        Setup { geometry, states: 0, capacity: 4, inline_capacity: 4 }
     }
 
     #[test]
@@ -78,11 +65,9 @@ mod tests {
                 Place::find(stray as *const Magazine),
                 Err(StretchError::Stray { noun: "magazine", address: stray })
             );
-            assert!(open_at(stray as *const Magazine).is_none());
         }
         assert!(place.close(SLAB + 1).is_err() && place.close(SLAB).is_ok() && place.close(SLAB).is_err());
         assert_eq!(Place::find(magazine), Err(StretchError::Closed { noun: "magazine", address: magazine as usize }));
-        assert!(open_at(magazine).is_none());
         place.vacate();
     }
 

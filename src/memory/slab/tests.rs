@@ -513,7 +513,7 @@ mod magazines {
     fn magazine(capacity: u32) -> Magazine {
         let magazine = Magazine::default();
         let geometry = Geometry::new(4096 as *mut u8, 64, 1000);
-        let setup = Setup { geometry, states: 0, capacity, inline_capacity: capacity, layout: LAYOUT };
+        let setup = Setup { geometry, states: 0, capacity, inline_capacity: capacity };
         magazine.set_up(&setup);
         magazine
     }
@@ -521,7 +521,7 @@ mod magazines {
     fn push(magazine: &Magazine, number: usize) -> bool {
         let fits = magazine.has_room(1);
         if fits {
-            magazine.add(slot(number));
+            magazine.add(slot(number), number as u64);
         }
         fits
     }
@@ -534,7 +534,7 @@ mod magazines {
     fn it_is_a_stack_within_its_bounds() {
         let magazine = magazine(4);
         assert!(!push(&magazine, 0) && magazine.pop().is_none());
-        magazine.settle();
+        magazine.settle(true);
         assert_eq!(magazine.pop(), None);
         assert!((0..4).all(|number| push(&magazine, number)));
         assert!(!push(&magazine, 4));
@@ -543,7 +543,7 @@ mod magazines {
         assert!(!magazine.pop_n(4, |slot| got.push(slot)) && magazine.pop_n(2, |slot| got.push(slot)));
         assert_eq!(got, [slot(1), slot(2)]);
         assert!(!magazine.has_room(4) && magazine.has_room(3));
-        (0..3).for_each(|_| magazine.add(slot(7)));
+        (0..3).for_each(|_| magazine.add(slot(7), 7));
         magazine.take_oldest(1, |oldest| assert_eq!(oldest, slot(0)));
         assert_eq!((magazine.count(), magazine.room()), (3, 1));
     }
@@ -551,7 +551,7 @@ mod magazines {
     #[test]
     fn what_others_took_is_gone_and_what_came_late_is_kept() {
         let magazine = magazine(8);
-        magazine.settle();
+        magazine.settle(true);
         (0..5).for_each(|number| assert!(push(&magazine, number)));
         magazine.shut();
         assert!(magazine.pop().is_none() && !push(&magazine, 9) && !magazine.pop_n(1, |_| {}));
@@ -559,9 +559,9 @@ mod magazines {
         magazine.drain(|slot| taken.push(slot));
         assert_eq!(taken.len(), 5);
         // A put that had looked at the ceiling before.
-        magazine.add(slot(9));
+        magazine.add(slot(9), 9);
         assert_eq!(magazine.count(), 1);
-        magazine.settle();
+        magazine.settle(true);
         assert_eq!((magazine.pop(), magazine.pop()), (Some(slot(9)), None));
     }
 }
