@@ -40,15 +40,20 @@ ostler_status create(void *, void **resource) {
 
 void destroy(void *, void *resource) { std::free(resource); }
 
-// Each thread runs the loop over so many pairs; nanoseconds for one pair of one thread.
+// Each thread runs the loop over so many pairs, once all are there; nanoseconds for one pair of one thread, the slowest's.
 template <typename Loop> double loop_by_threads(int count, std::uint64_t pairs, Loop &&loop) {
-    return time_loop(pairs, [&](std::uint64_t each) {
-        std::vector<std::thread> threads;
-        for (int i = 0; i < count; ++i)
-            threads.emplace_back([&] { loop(each); });
-        for (auto &thread : threads)
-            thread.join();
-    });
+    std::atomic<int> missing{count};
+    std::vector<double> took(static_cast<std::size_t>(count));
+    std::vector<std::thread> threads;
+    for (double &mine : took)
+        threads.emplace_back([&] {
+            for (missing--; missing.load() > 0;)
+                std::this_thread::yield();
+            mine = time_loop(pairs, loop);
+        });
+    for (auto &thread : threads)
+        thread.join();
+    return *std::max_element(took.begin(), took.end());
 }
 
 template <typename Pair> double by_threads(int count, std::uint64_t pairs, Pair &&pair) {
@@ -100,15 +105,28 @@ ostler_tap *open_tap(ostler_pool *pool) {
     return made;
 }
 
-double ostler_tap_pair() {
-    static ostler_tap *const tap = open_tap(roomy_pool());
-    return time_each(kPairs, [](std::uint64_t) {
+double time_tap(std::uint64_t pairs, ostler_tap *tap) {
+    return time_each(pairs, [tap](std::uint64_t) {
         ostler_lease lease;
         void *resource;
         must(ostler_tap_acquire_inline(tap, OSTLER_FOREVER, nullptr, &lease, &resource));
         keep(resource);
         must(ostler_tap_release_inline(tap, lease));
     });
+}
+
+// Two of one pool.
+ostler_tap *tap_of(int user) {
+    static ostler_pool *const pool = make_pool(kResources);
+    static ostler_tap *const taps[] = {open_tap(pool), open_tap(pool)};
+    return taps[user];
+}
+
+double ostler_tap_pair() { return time_tap(kPairs, tap_of(0)); }
+
+double ostler_taps_of_two() {
+    std::atomic<int> users{0};
+    return loop_by_threads(2, kPairs, [&](std::uint64_t pairs) { time_tap(pairs, tap_of(users++)); });
 }
 
 double ostler_many() {
@@ -513,6 +531,12 @@ void add_pool(std::vector<Case> &cases) {
                       {"deadpool, managed", [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_managed); }},
                       {"deadpool, unmanaged",
                        [] { return loop_by_threads(2, kContendedPairs, peer_deadpool_unmanaged); }}},
+                     false});
+    cases.push_back({"pool", "the same through a tap for each, inline", "ns", true,
+                     {{"ostler_tap_acquire/release_inline", ostler_taps_of_two},
+                      {"the same, one thread", ostler_tap_pair},
+                      {"apr_reslist", [] { return by_threads(2, kContendedPairs, [] { use(roomy_list()); }); }},
+                      {"r2d2", [] { return loop_by_threads(2, kContendedPairs, peer_r2d2); }}},
                      false});
     cases.push_back({"pool", "two threads, 1 resource, each pair", "ns", true,
                      {{"ostler_pool_acquire/release, barging 1 ms", [] { return ostler_barging_pair(now_ns); }},

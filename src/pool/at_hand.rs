@@ -57,13 +57,31 @@ impl Pool {
     /// Leases what the caller has taken from where it was at hand, when it is fit.
     #[inline(always)]
     pub(super) fn lease_at_hand(&self, number: u32, demand: Demand) -> Option<(Lease, Resource)> {
+        let mut number = number;
         if self.slots.is_looked_at(number) {
             self.note_peak(self.idle.depth());
+            number = self.apart(number, demand);
         }
         match self.fault_of(number) {
             None => Some(self.begin_lease(number, demand)),
             Some(fault) => self.throw_away(number, fault),
         }
+    }
+
+    /// That resource, or an idle one instead of it when it shares its cache line with what somebody else uses: the two would
+    /// slow down each other with every lease.
+    #[cold]
+    fn apart(&self, number: u32, demand: Demand) -> u32 {
+        if !self.slots.is_beside_another(number, demand.borrower) {
+            return number;
+        }
+        let popped = self.idle.pop_for(demand.tag, self.idle.here());
+        let Some(other) = popped.map(|one| one.slot).filter(|other| self.claim(*other)) else { return number };
+        let is_better = !self.slots.is_beside_another(other, demand.borrower);
+        let (kept, left) = if is_better { (other, number) } else { (number, other) };
+        self.put_where_all_find_it(left);
+        self.after_idle();
+        kept
     }
 
     #[cold]

@@ -267,6 +267,51 @@ TEST(many_at_once_through_a_tap)
     }
 }
 
+static uintptr_t line_of(const ostler_tap *tap, uint32_t number)
+{
+    return (uintptr_t)(tap->slots + number) / 64;
+}
+
+/* Two slots lie in a cache line: whose users would write to it in turn are led apart, as long as there is another. */
+TEST(neighbours_of_one_cache_line_are_led_apart)
+{
+    FOR_EACH_TWIN(i)
+    {
+        struct farm *farm = make_farm();
+        ostler_pool *pool = bare_pool(farm, config_with(4));
+        ostler_tap *before = open_tap(pool);
+        ostler_lease leases[4], ordered[4];
+        void *resource;
+        ride_together(i, before, 4, leases);
+        CHECK_STATUS(releases_n[i](before, leases, 4, NULL), OSTLER_OK);
+        warm(i, before);
+        /* What a tap leaves behind is leased in the order in which it came there: two neighbours first. */
+        ride_together(i, before, 4, leases);
+        const uint32_t first = line_of(before, 0) == line_of(before, 1) ? 0 : 1;
+        for (int k = 0, rest = 2; k < 4; k++) {
+            const uint32_t number = (uint32_t)(leases[k].value >> 16) & 3;
+            ordered[number - first < 2 ? (int)(number - first) : rest++] = leases[k];
+        }
+        CHECK_STATUS(releases_n[i](before, ordered, 4, NULL), OSTLER_OK);
+        CHECK_STATUS(ostler_tap_close(before), OSTLER_OK);
+        ostler_tap *tap = open_tap(pool), *other = open_tap(pool);
+        CHECK_STATUS(releases[i](tap, through(i, tap, &resource)), OSTLER_OK);
+        CHECK_STATUS(releases[i](other, through(i, other, &resource)), OSTLER_OK);
+        CHECK_EQ(line_of(tap, tap->idle[0]), line_of(tap, other->idle[0]));
+        for (int round = 0; round < 600; round++) {
+            CHECK_STATUS(releases[i](tap, through(i, tap, &resource)), OSTLER_OK);
+            CHECK_STATUS(releases[i](other, through(i, other, &resource)), OSTLER_OK);
+        }
+        CHECK_EQ(tap->count, 1);
+        CHECK_EQ(other->count, 1);
+        CHECK(line_of(tap, tap->idle[0]) != line_of(tap, other->idle[0]));
+        CHECK_EQ(pool_stats(pool).idle, 4);
+        CHECK_EQ(pool_stats(pool).created, 4);
+        CHECK_STATUS(ostler_tap_close(other), OSTLER_OK);
+        ends(tap, pool, farm);
+    }
+}
+
 TEST(many_leases_through_a_tap_are_all_or_none_and_end_each_once)
 {
     FOR_EACH_TWIN(i)

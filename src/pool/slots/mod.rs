@@ -383,6 +383,15 @@ impl Slots {
         self.names.is_looked_at(self.get(number).word.load(Relaxed))
     }
 
+    /// Whether the other slot in its cache line is leased by somebody other than that borrower, or at hand for one.
+    pub fn is_beside_another(&self, number: u32, borrower: u32) -> bool {
+        let is_first = (&raw const *self.get(number)).addr().is_multiple_of(2 * size_of::<Slot>());
+        let beside = if is_first { number.checked_add(1) } else { number.checked_sub(1) };
+        beside.and_then(|beside| self.slots.get(beside as usize)).is_some_and(|slot| {
+            matches!(slot.phase(), Phase::Leased | Phase::AtHand) && slot.borrower().number != borrower
+        })
+    }
+
     /// How often the resource of a slot was leased, where that is remembered.
     pub fn uses_of_resource(&self, number: u32) -> u64 {
         noted(&self.uses, number).unwrap_or(0)
