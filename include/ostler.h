@@ -3771,7 +3771,12 @@ typedef struct ostler_cursor {
     /** How many moments there is room for. */
     uint32_t capacity;
     /** The library's own. */
-    uint32_t private_words[3];
+    uint32_t private_word;
+    /**
+     * Where the region ends for code that does not look at the layout: in every layout `next` and this lie where they lie
+     * here, and in another one than OSTLER_CURSOR_LAYOUT this is NULL.
+     */
+    uint8_t *inline_end;
 } ostler_cursor;
 
 /**

@@ -22,6 +22,7 @@ static_assert(offsetof(ostler_cursor, depth) == 4 && offsetof(ostler_cursor, sta
                   offsetof(ostler_cursor, moments) == 32 && offsetof(ostler_cursor, count) == 40 &&
                   offsetof(ostler_cursor, capacity) == 48,
               "the marks of an ostler_cursor");
+static_assert(offsetof(ostler_cursor, inline_end) == 56, "the end of a region comes last");
 static_assert(sizeof(ostler_cursor_moment) == 32, "an ostler_cursor_moment is half a cache line");
 static_assert(sizeof(ostler_tap) == 256, "an ostler_tap is four cache lines");
 static_assert(offsetof(ostler_tap, layout) == 0, "the layout of an ostler_tap comes first");
@@ -29,45 +30,34 @@ static_assert(offsetof(ostler_tap, slots) == 48 && offsetof(ostler_tap, idle) ==
 static_assert(sizeof(ostler_slot) == 32 && offsetof(ostler_slot, borrower) == 24, "an ostler_slot is half a cache line");
 static_assert(sizeof(void *) == 8, "Ostler needs a 64-bit target");
 
-/* The alignment of any block, the largest one, and sizes that inline code leaves to the library. */
+/* The alignment of any block, the largest one, and a literal size that needs no check. */
 #define OSTLER_INLINE_ALIGN_ ((uint64_t)16)
 #define OSTLER_INLINE_ALIGN_MAX_ ((uint64_t)2097152)
-#define OSTLER_INLINE_SIZE_MAX_ ((uint64_t)1 << 47)
-
-/*
- * The first address of an alignment from here on. Blocks mostly follow one another without a gap, so this guesses: a branch
- * does not make one block wait for where the last one ended, as arithmetic does.
- */
-static inline uint64_t ostler_align_(uint64_t from, uint64_t align)
-{
-    uint64_t start = from;
-    if (__builtin_expect((from & (align - 1)) != 0, 0)) {
-        start = (from + (align - 1)) & ~(align - 1);
-        __asm__("" : "+r"(start)); /* or a compiler makes arithmetic of the branch */
-    }
-    return start;
-}
+#define OSTLER_INLINE_IS_SMALL_(size_bytes) (__builtin_constant_p(size_bytes) && (size_bytes) - 1 < ((uint64_t)1 << 47))
 
 /*
  * Allocates from a cursor's region; see ostler_cursor_alloc for parameters and statuses. With a literal size and
  * alignment the checks of both fold away.
  *
- * Only the library changes the layout, and only in calls of the cursor's own thread. But another thread may empty the region
- * at a destroy, by setting its end to NULL; whatever else was read then, the block ends behind that, and the library answers.
+ * The layout need not be looked at: in another one than this header's the end is NULL. Another thread, too, may empty the
+ * region at a destroy, by setting its end to NULL; whatever is read then, what is given out lies in the region, which stays
+ * while the cursor is open. So the end is read as any other word, which lets a compiler compare it where it lies.
  */
 static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes,
                                                        void **out)
 {
+    /* In the place of NULL, so that a loop need not look for it each time. It has no room. */
+    static ostler_cursor none;
+    ostler_cursor *const from = cursor != NULL ? cursor : &none;
     const uint64_t align = align_bytes != 0 ? align_bytes : OSTLER_INLINE_ALIGN_;
-    const int plain = align <= OSTLER_INLINE_ALIGN_MAX_ && (align & (align - 1)) == 0 &&
-                      size_bytes - 1 < OSTLER_INLINE_SIZE_MAX_ && cursor != NULL && out != NULL;
-    if (__builtin_expect(plain, 1) && __builtin_expect(cursor->layout == OSTLER_CURSOR_LAYOUT, 1)) {
-        /* The region goes on where the next block of this alignment begins, up to that of any block. */
-        const uint64_t tail = (align < OSTLER_INLINE_ALIGN_ ? align : OSTLER_INLINE_ALIGN_) - 1;
-        const uint64_t next = (uint64_t)(uintptr_t)__atomic_load_n(&cursor->next, __ATOMIC_RELAXED);
-        const uint64_t start = ostler_align_(next, align), stop = start + ((size_bytes + tail) & ~tail);
-        if (__builtin_expect(stop <= (uint64_t)(uintptr_t)__atomic_load_n(&cursor->end, __ATOMIC_RELAXED), 1)) {
-            __atomic_store_n(&cursor->next, (uint8_t *)(uintptr_t)stop, __ATOMIC_RELAXED);
+    const int plain = align <= OSTLER_INLINE_ALIGN_MAX_ && (align & (align - 1)) == 0 && out != NULL;
+    if (__builtin_expect(plain, 1)) {
+        const uint64_t next = (uint64_t)(uintptr_t)__atomic_load_n(&from->next, __ATOMIC_RELAXED);
+        const uint64_t start = (next + (align - 1)) & ~(align - 1), stop = start + size_bytes;
+        /* A size of 0 stops where it starts, and one that wraps around before that. */
+        if (__builtin_expect(OSTLER_INLINE_IS_SMALL_(size_bytes) || stop > start, 1) &&
+            __builtin_expect(stop <= (uint64_t)(uintptr_t)from->inline_end, 1)) {
+            __atomic_store_n(&from->next, (uint8_t *)(uintptr_t)stop, __ATOMIC_RELAXED);
             *out = (void *)(uintptr_t)start;
             return OSTLER_OK;
         }

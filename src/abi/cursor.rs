@@ -53,7 +53,10 @@ pub struct ostler_cursor {
     /// How many moments there is room for.
     pub capacity: u32,
     /// The library's own.
-    pub private_words: [u32; 3],
+    pub private_word: u32,
+    /// Where the region ends for code that does not look at the layout: in every layout `next` and this lie where they lie
+    /// here, and in another one than OSTLER_CURSOR_LAYOUT this is NULL.
+    pub inline_end: *mut u8,
 }
 
 const _: () = assert!(
@@ -67,6 +70,8 @@ const _: () = assert!(
         && offset_of!(ostler_cursor, moments) == 32
         && offset_of!(ostler_cursor, count) == 40
         && offset_of!(ostler_cursor, capacity) == 48
+        && offset_of!(ostler_cursor, inline_end) == offset_of!(Cursor, inline_end)
+        && offset_of!(ostler_cursor, inline_end) == 56
         && size_of::<ostler_cursor_moment>() == 32
         && size_of::<ostler_cursor_moment>() == size_of::<Moment>()
         && offset_of!(ostler_cursor_moment, next) == 8

@@ -1,5 +1,6 @@
 /* Cursor: the inline call and its exported twin place alike, and neither believes a bad argument. With ANOTHER_LAYOUT
- * the inline is one of another header version, which has to leave the struct alone and take the exported call. */
+ * the inline is one of another header version, which may allocate where a library lets every version do so, and asks the
+ * library for everything else. */
 #include "arenas.h"
 #include <stdbool.h>
 #ifdef ANOTHER_LAYOUT
@@ -61,6 +62,7 @@ TEST(inline_and_exported_twin_place_alike)
             uintptr_t next[2], offset[2];
             bool in_region[2];
             next_request(&state, &size_bytes, &align_bytes);
+            const uintptr_t align = align_bytes ? align_bytes : 16, bytes = size_bytes ? size_bytes : 1;
             for (int i = 0; i < 2; i++) {
                 uintptr_t end = (uintptr_t)cursors[i]->end;
                 next[i] = (uintptr_t)cursors[i]->next;
@@ -68,6 +70,12 @@ TEST(inline_and_exported_twin_place_alike)
                 status[i] = twins[i](cursors[i], size_bytes, align_bytes, &got[i]);
                 in_region[i] = (uintptr_t)got[i] >= next[i] && (uintptr_t)got[i] < end;
                 offset[i] = (uintptr_t)got[i] - next[i];
+                /* Nothing lies between blocks but what an alignment needs. */
+                const uintptr_t gap = -next[i] & (align - 1);
+                if (status[i] == OSTLER_OK && cursors[i]->inline_end && next[i] + gap + bytes <= end) {
+                    CHECK_EQ(offset[i], gap);
+                    CHECK_EQ((uintptr_t)cursors[i]->next, next[i] + gap + bytes);
+                }
             }
             CHECK_EQ(status[0], status[1]);
             CHECK_EQ(arena_stats(arenas[0]).refills, arena_stats(arenas[1]).refills);
@@ -75,8 +83,8 @@ TEST(inline_and_exported_twin_place_alike)
             CHECK_EQ(got[0] == NULL, status[0] != OSTLER_OK);
             if (status[0] != OSTLER_OK)
                 continue;
-            CHECK_EQ((uintptr_t)got[0] % (align_bytes ? align_bytes : 16), 0);
-            CHECK_EQ((uintptr_t)got[1] % (align_bytes ? align_bytes : 16), 0);
+            CHECK_EQ((uintptr_t)got[0] % align, 0);
+            CHECK_EQ((uintptr_t)got[1] % align, 0);
             CHECK_EQ(in_region[0], in_region[1]);
             if (in_region[0])
                 CHECK_EQ(offset[0], offset[1]);
@@ -149,9 +157,9 @@ TEST(bad_arguments_are_refused_by_both)
     }
 }
 
-/* A struct that this test made up, and that no library knows. The inline of the library's own layout trusts it; one of
- * another layout asks the library, which does not. */
-TEST(inline_trusts_only_its_own_layout)
+/* A struct that this test made up, and that no library knows: who asks the library about it is refused. The inline
+ * allocates where a library says so, which in another layout says so nowhere. */
+TEST(inline_allocates_only_up_to_its_own_end)
 {
     static unsigned char room[4096];
     ostler_cursor made_up;
@@ -160,15 +168,55 @@ TEST(inline_trusts_only_its_own_layout)
     made_up.layout = 1;
     made_up.next = room;
     made_up.end = room + sizeof room;
-    ostler_status status = ostler_cursor_alloc_inline(&made_up, 64, 16, &bytes);
-#ifdef ANOTHER_LAYOUT
-    CHECK_STATUS(status, OSTLER_E_INVALID_HANDLE);
+    CHECK_STATUS(ostler_cursor_alloc_inline(&made_up, 64, 16, &bytes), OSTLER_E_INVALID_HANDLE);
     CHECK_EQ(bytes, NULL);
     CHECK_EQ(made_up.next, room);
+    made_up.inline_end = room + sizeof room;
+    CHECK_STATUS(ostler_cursor_alloc_inline(&made_up, 64, 16, &bytes), OSTLER_OK);
+    CHECK((unsigned char *)bytes >= room && (unsigned char *)bytes + 64 <= room + sizeof room);
+}
+
+TEST(inline_marks_only_in_its_own_layout)
+{
+    ostler_cursor_moment moments[2] = {{0}};
+    ostler_cursor made_up;
+    ostler_mark mark;
+    memset(&made_up, 0, sizeof made_up);
+    made_up.layout = 1;
+    made_up.moments = moments;
+    made_up.capacity = 2;
+    ostler_status status = ostler_cursor_mark_inline(&made_up, &mark);
+#ifdef ANOTHER_LAYOUT
+    CHECK_STATUS(status, OSTLER_E_INVALID_HANDLE);
+    CHECK_EQ(made_up.depth, 0);
 #else
     CHECK_STATUS(status, OSTLER_OK);
-    CHECK((unsigned char *)bytes >= room && (unsigned char *)bytes + 64 <= room + sizeof room);
+    CHECK_STATUS(ostler_cursor_rewind_inline(&made_up, &mark), OSTLER_OK);
 #endif
+}
+
+/* What the tools that watch must be told is not the inline's. */
+TEST(cursor_of_a_poisoned_arena_asks_the_library)
+{
+    ostler_arena_config config = small_chunks();
+    config.poison = OSTLER_POISON_ALWAYS;
+    ostler_arena *arena = make_arena(config);
+    ostler_cursor *cursor = open_cursor(arena);
+    unsigned char *before = NULL, *bytes;
+    ostler_mark mark;
+    for (int i = 0; i < 1000; i++) {
+        if (i % 100 == 50)
+            CHECK_STATUS(ostler_cursor_mark_inline(cursor, &mark), OSTLER_OK);
+        if (i % 100 == 90)
+            CHECK_STATUS(ostler_cursor_rewind_inline(cursor, &mark), OSTLER_OK);
+        CHECK_STATUS(ostler_cursor_alloc_inline(cursor, 96, 1, (void **)&bytes), OSTLER_OK);
+        CHECK_EQ(cursor->inline_end, NULL);
+        if (before)
+            CHECK(bytes >= before + 96 + 16 || bytes < before);
+        before = bytes;
+    }
+    CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+    CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
 }
 
 static ostler_status mark_inline_twin(ostler_cursor *cursor, ostler_mark *out)

@@ -34,7 +34,8 @@ pub struct Cursor {
     capacity: AtomicU32,
     /// Where its arena keeps it; to be looked at again, because the host can write there.
     pub place: AtomicU32,
-    _reserved: [u32; 2],
+    /// Where the region ends for code that does not look at the layout; NULL whenever that is not [`LAYOUT`].
+    pub inline_end: AtomicPtr<u8>,
 }
 
 const _: () = assert!(size_of::<Cursor>() == 64 && std::mem::offset_of!(Cursor, region) == 8);
@@ -83,6 +84,11 @@ impl Cursor {
         self.depth.load(Relaxed) > 0
     }
 
+    /// Whether it was ever marked since its region was last taken away with every mark.
+    pub fn was_marked(&self) -> bool {
+        self.is_marked() || self.capacity.load(Relaxed) > 0
+    }
+
     pub fn stage(&self) -> u64 {
         self.stage.load(Relaxed)
     }
@@ -128,8 +134,21 @@ impl Cursor {
 
     /// The region goes on there.
     pub fn go_on_at(&self, place: &Place) {
-        self.region.fill(place.next, place.end);
+        self.fill(place.next, place.end);
         self.stage.store(place.stage, Relaxed);
+    }
+
+    pub fn fill(&self, start: *mut u8, end: *mut u8) {
+        self.region.fill(start, end);
+        if self.is_inline() {
+            self.inline_end.store(end, Relaxed);
+        }
+    }
+
+    /// Takes the region away.
+    pub fn empty_region(&self) {
+        self.region.empty();
+        self.inline_end.store(std::ptr::null_mut(), Relaxed);
     }
 
     /// This mark and those made after it are stale from now on.
@@ -147,7 +166,7 @@ impl Cursor {
 
     /// Takes the region away, and with it every mark. The arena hears of the next one.
     pub fn empty(&self) {
-        self.region.empty();
+        self.empty_region();
         self.depth.store(0, Relaxed);
         self.capacity.store(0, Relaxed);
     }

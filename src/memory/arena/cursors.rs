@@ -75,7 +75,11 @@ impl Taker for Slot {
 
     fn fill(&self, state: &mut State, span: &Span) {
         state.note(*self, span, false);
-        self.region().fill(span.start, span.end);
+        self.cursor().fill(span.start, span.end);
+    }
+
+    fn empty(&self) {
+        self.cursor().empty_region();
     }
 
     fn took_alone(&self, state: &mut State, span: &Span) {
@@ -130,6 +134,9 @@ impl Arena {
 
     /// Out of what the cursor went back over. Also sees to it that what it takes otherwise can be noted.
     fn alloc_from_spares(&self, slot: Slot, block: Block) -> Result<Option<*mut u8>, ArenaError> {
+        if !slot.cursor().was_marked() {
+            return Ok(None);
+        }
         let needed = span_bytes(block).ok_or_else(|| self.too_large(block))?;
         let mut state = self.state()?;
         let Some(opened) = state.opened(slot) else { return Ok(None) };

@@ -164,6 +164,8 @@ trait Taker {
     /// Whether what is left of the region may be gone back to, and so must stay.
     fn is_marked(&self) -> bool;
     fn fill(&self, state: &mut State, span: &Span);
+    /// Takes the region away.
+    fn empty(&self);
     /// A span was taken for one block, and the region stays.
     fn took_alone(&self, state: &mut State, span: &Span);
 }
@@ -185,6 +187,10 @@ impl Taker for InEpoch<'_> {
 
     fn fill(&self, _state: &mut State, span: &Span) {
         self.lane.fill(span.start, span.end, self.epoch.load(Relaxed));
+    }
+
+    fn empty(&self) {
+        self.region().empty();
     }
 
     fn took_alone(&self, _state: &mut State, _span: &Span) {}

@@ -43,13 +43,6 @@ impl Block {
     pub fn align(self) -> usize {
         self.align
     }
-
-    /// From where it begins to where the next block of this alignment does, up to the default one: so that blocks in a row
-    /// need no gap before them, which inline code then only has to see. Regions end on a multiple of that.
-    fn bytes_to_next(self) -> usize {
-        let tail = self.align.min(DEFAULT_ALIGN as usize) - 1;
-        (self.bytes + tail) & !tail
-    }
 }
 
 /// The free part of a region. One thread allocates from it; another may empty it, in a moment when the contract says
@@ -74,7 +67,7 @@ impl Region {
             return None;
         }
         let start = next.wrapping_add(address - next as usize);
-        self.next.store(start.wrapping_add(block.bytes_to_next()), Relaxed);
+        self.next.store(start.wrapping_add(block.bytes), Relaxed);
         Some(start)
     }
 

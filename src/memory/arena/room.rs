@@ -36,7 +36,7 @@ impl Arena {
             // What is left of the region joins what follows it.
             if state.filled_last(region) && !taker.is_marked() {
                 state.take_back_last();
-                region.empty();
+                taker.empty();
             }
             let wanted = state.chunks.used_bytes() / REGION_PART;
             let at_most = wanted.clamp(*REGION_BYTES.start(), *REGION_BYTES.end()).max(needed) & !(SPAN_ALIGN - 1);
