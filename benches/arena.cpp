@@ -48,7 +48,8 @@ double inline_cursor() {
     static ostler_cursor *cursor = nullptr;
     if (!cursor)
         must(ostler_cursor_open(arena(), &cursor));
-    return time_blocks([mine = cursor] {
+    return time_blocks([] {
+        ostler_cursor *const mine = cursor;
         for (std::uint64_t i = 0; i < kBlocks; ++i) {
             void *block;
             must(ostler_cursor_alloc_inline(mine, kBlockBytes, 16, &block));
@@ -191,7 +192,8 @@ double mixed_inline() {
     static ostler_cursor *cursor = nullptr;
     if (!cursor)
         must(ostler_cursor_open(arena(), &cursor));
-    return time_mixed([mine = cursor](const auto &sizes) {
+    return time_mixed([](const auto &sizes) {
+        ostler_cursor *const mine = cursor;
         for (std::uint64_t i = 0; i < kMixedBlocks; ++i) {
             void *block;
             must(ostler_cursor_alloc_inline(mine, sizes[i % sizes.size()], 16, &block));
