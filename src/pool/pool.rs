@@ -203,7 +203,7 @@ impl Pool {
             let reclaimer: Weak<Pool> = Arc::downgrade(self);
             reclaim::register::<Self>(self.owner, reclaimer)?;
             let census: Weak<Pool> = Arc::downgrade(self);
-            census::register(census)?;
+            census::register::<Self>(self.owner, census)?;
         }
         Ok(())
     }

@@ -170,7 +170,7 @@ impl Buffers {
         let reclaimer: Weak<dyn Reclaimer> = Arc::downgrade(&(set.clone() as Arc<dyn Reclaimer>));
         reclaim::register::<Self>(owner, reclaimer)?;
         let census: Weak<dyn Census> = Arc::downgrade(&(set.clone() as Arc<dyn Census>));
-        census::register(census)?;
+        census::register::<Self>(owner, census)?;
         set.account.let_inspect(inspector::<Self>(owner));
         Ok(set)
     }

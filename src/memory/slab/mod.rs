@@ -203,7 +203,7 @@ impl Slab {
         let reclaimer: Weak<dyn Reclaimer> = Arc::downgrade(&(slab.clone() as Arc<dyn Reclaimer>));
         reclaim::register::<Self>(owner, reclaimer)?;
         let census: Weak<dyn Census> = Arc::downgrade(&(slab.clone() as Arc<dyn Census>));
-        census::register(census)?;
+        census::register::<Self>(owner, census)?;
         slab.account.let_inspect(inspector::<Self>(owner));
         Ok(slab)
     }
