@@ -2,6 +2,8 @@
 #include "harness.hpp"
 #include "peers/peers.hpp"
 
+#include <ostler_inline.h>
+
 #include <atomic>
 #include <future>
 #include <optional>
@@ -68,6 +70,28 @@ double at_once(ostler_deferred *set) {
                              complete_and_take(set, cell);
                      }) /
            kAtOnce;
+}
+
+// Of one thread, at a desk of a set of its own.
+ostler_desk *own_desk() {
+    static ostler_desk *const desk = [] {
+        ostler_desk *opened = nullptr;
+        must(ostler_desk_open(make_cells(), &opened));
+        return opened;
+    }();
+    return desk;
+}
+
+double one_by_one_at(ostler_desk *desk) {
+    return time_each(kCells, [desk](std::uint64_t) {
+        ostler_cell cell;
+        ostler_status outcome;
+        void *value;
+        must(ostler_desk_acquire_inline(desk, &cell));
+        must(ostler_desk_complete_inline(desk, cell, OSTLER_OK, desk));
+        must(ostler_desk_poll_inline(desk, cell, &outcome, &value));
+        keep(value);
+    });
 }
 
 double ostler_polls_in_vain() {
@@ -180,7 +204,8 @@ double oneshot_cells_of_two() {
 
 void add_deferred(std::vector<Case> &cases) {
     cases.push_back({"deferred", "make, complete, take; one thread", "ns", true,
-                     {{"ostler_deferred_...", [] { return one_by_one(own_cells()); }},
+                     {{"ostler_desk_..._inline", [] { return one_by_one_at(own_desk()); }},
+                      {"ostler_deferred_...", [] { return one_by_one(own_cells()); }},
                       {"ostler_deferred_..., acquired 32 at once", [] { return at_once(own_cells()); }},
                       {"ostler_deferred_... of a set that two have used", [] { return one_by_one(cells()); }},
                       {"oneshot", [] { return time_loop(kCells, peer_oneshot); }},

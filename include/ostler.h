@@ -6793,8 +6793,8 @@ ostler_status ostler_tap_close(struct ostler_tap *tap);
  * ====================================================================== */
 
 /**
- * A set of cells. As long as one thread alone completes cells and takes what came, its calls have no locked operation; the
- * first call of another thread ends that for this set, and takes some microseconds once.
+ * A set of cells. As long as one thread, or the user of one desk, alone completes cells and takes what came, its calls have no
+ * locked operation; the first call of another ends that for this set, and takes some microseconds once.
  */
 typedef struct ostler_deferred ostler_deferred;
 
@@ -6953,7 +6953,7 @@ ostler_status ostler_deferred_acquire_n(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL.
- * Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+ * Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second user (see ostler_deferred); may be called
  * from any callback.
  * Since: 0.1
  */
@@ -6975,7 +6975,7 @@ ostler_status ostler_deferred_complete(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
- * Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+ * Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second user (see ostler_deferred); may be called
  * from any callback.
  * Since: 0.1
  */
@@ -6998,7 +6998,7 @@ ostler_status ostler_deferred_cancel(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; callback must not be NULL; user_data may be NULL.
- * Blocking: as long as the callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called from any callback.
+ * Blocking: as long as the callback takes, and for the moment in which a set gets its second user (see ostler_deferred); may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_deferred_on_complete(ostler_deferred *deferred,
@@ -7026,7 +7026,7 @@ ostler_status ostler_deferred_on_complete(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL; outcome must not be NULL.
- * Blocking: never but for the moment in which a set gets its second thread (see ostler_deferred); may be called from any callback.
+ * Blocking: never but for the moment in which a set gets its second user (see ostler_deferred); may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_deferred_poll(ostler_deferred *deferred,
@@ -7187,6 +7187,200 @@ typedef struct ostler_deferred_stats {
  */
 ostler_status ostler_deferred_get_stats(ostler_deferred *deferred,
                                         struct ostler_deferred_stats *out);
+
+
+/* ======================================================================
+ * Desk: one user's way to a set of cells, without a call; see ostler_inline.h.
+ * ====================================================================== */
+
+/**
+ * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its desks,
+ * and the inline code calls the library.
+ */
+#define OSTLER_DESK_LAYOUT 1
+
+/** Free cells that a desk has room for. */
+#define OSTLER_DESK_ROOM 32
+
+/** A cell of a set as it lies in memory, for ostler_inline.h. */
+typedef struct ostler_cell_state {
+    /**
+     * The high half is that of its name; the low half is 0 while it is free, 1 pending, 16 done, and anything else when only
+     * the library knows what to do.
+     */
+    uint64_t word;
+    /** The library's own. */
+    void *private_pointer;
+    /** Of what came: 0 when it was completed with OSTLER_OK. */
+    uint32_t end;
+    /** The library's own. */
+    uint32_t private_number;
+    /** Of what came. */
+    void *value;
+    /** The library's own. */
+    uint64_t private_words[4];
+} ostler_cell_state;
+
+/**
+ * One user's way to a set of cells, made by ostler_desk_open. The fields are for ostler_inline.h; programs use its functions,
+ * or ostler_desk_acquire, ostler_desk_complete, ostler_desk_poll and ostler_desk_release.
+ */
+typedef struct ostler_desk {
+    /** OSTLER_DESK_LAYOUT, or another number that sends every call into the library. */
+    uint32_t layout;
+    /** How many free cells are in it. */
+    uint32_t count;
+    /** What deferred is while its user is at it, else 0. */
+    uint64_t busy;
+    uint64_t deferred;
+    /** Of the set: odd while free cells may lie in desks. */
+    const uint32_t *state;
+    /** Of the set: who ends cells and takes what comes: the address of a desk that does so alone, or 1 for all. */
+    const uint64_t *who;
+    struct ostler_cell_state *cells;
+    /** What stands in the names of its cells beside their number. */
+    uint32_t salt;
+    /** How many cells there are. */
+    uint32_t capacity;
+    /** Of the set: how many cells were released before anything came. */
+    uint64_t *released;
+    /** With no more free cells than this in it the library is asked. */
+    uint32_t floor;
+    /** How many free cells may be in it. */
+    uint32_t room;
+    /** The names that those will have which are in it. */
+    uint64_t free[32];
+    /** The library's own. */
+    uint32_t private_words[14];
+} ostler_desk;
+
+/**
+ * Opens a desk: the way of one thread, fiber or goroutine at a time to a set of cells, at which
+ * ostler_desk_acquire_inline, ostler_desk_complete_inline, ostler_desk_poll_inline and ostler_desk_release_inline of
+ * ostler_inline.h do without a call what the functions of the set do. As long as nobody else completes cells of the set, takes
+ * what came or waits for it, they have no locked operation; the first call of another, or one without the desk, ends that for
+ * this set. Nobody goes without because of a desk: free cells that lie in it are recalled for whoever finds no other, and when
+ * the set is destroyed.
+ *
+ * Parameters:
+ * - deferred: borrowed.
+ * - out: written only on success, else NULL; owned by the caller, ends with ostler_desk_close, without which the memory of
+ *   a destroyed set does not go.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED, OSTLER_E_QUARANTINED,
+ * OSTLER_E_OUT_OF_MEMORY, OSTLER_E_LIMIT (65536 desks are open), OSTLER_E_SYSTEM, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe.
+ * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_desk_open(ostler_deferred *deferred,
+                               struct ostler_desk **out);
+
+/**
+ * Takes a free cell as ostler_deferred_acquire does, first of all one that lies in the desk. Does the same as
+ * ostler_desk_acquire_inline, which calls it when none does.
+ *
+ * Parameters:
+ * - desk: borrowed.
+ * - out: written only on success, else 0; a cell like any other, for the functions of the set and of its desks.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_CLOSED,
+ * OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a desk.
+ * NULL: desk NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_desk_acquire(struct ostler_desk *desk,
+                                  ostler_cell *out);
+
+/**
+ * Completes a cell as ostler_deferred_complete does. Does the same as ostler_desk_complete_inline, which calls it when it
+ * cannot go on.
+ *
+ * Parameters:
+ * - desk: borrowed.
+ * - cell: a cell of the desk's set that is pending, whoever acquired it.
+ * - outcome: OSTLER_OK, or what went wrong: any other number, of the host's own choice.
+ * - value: owned; anything, also NULL. On OSTLER_OK it goes to whoever takes it; after an error it stays the caller's.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_CELL (nobody wants it any more), OSTLER_E_ALREADY_COMPLETED (also after a cancel or
+ * a destroy), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a desk.
+ * NULL: desk NULL is OSTLER_E_INVALID_HANDLE; value may be NULL.
+ * Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second user (see
+ * ostler_deferred); may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_desk_complete(struct ostler_desk *desk,
+                                   ostler_cell cell,
+                                   ostler_status outcome,
+                                   void *value);
+
+/**
+ * Takes what has come as ostler_deferred_poll does; the cell lies in the desk then, when there is room. Does the same as
+ * ostler_desk_poll_inline, which calls it when it cannot go on.
+ *
+ * Parameters:
+ * - desk: borrowed.
+ * - cell: consumed on success, and still valid otherwise; any cell of the desk's set.
+ * - outcome: written; as for ostler_deferred_wait.
+ * - value: written; as for ostler_deferred_wait.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_NOT_READY, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or it has a
+ * completion callback), OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a desk.
+ * NULL: desk NULL is OSTLER_E_INVALID_HANDLE; value may be NULL; outcome must not be NULL.
+ * Blocking: never but for the moment in which a set gets its second user (see ostler_deferred); may be called from any
+ * callback.
+ * Since: 0.1
+ */
+ostler_status ostler_desk_poll(struct ostler_desk *desk,
+                               ostler_cell cell,
+                               ostler_status *outcome,
+                               void **value);
+
+/**
+ * Gives a cell back without taking what comes, as ostler_deferred_release does. Does the same as ostler_desk_release_inline,
+ * which calls it when it cannot go on.
+ *
+ * Parameters:
+ * - desk: borrowed.
+ * - cell: consumed on success, and still valid otherwise; any cell of the desk's set.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_CELL, OSTLER_E_BUSY (a thread waits for it, or its completion callback is called at
+ * this moment), OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a desk.
+ * NULL: desk NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as discard takes, and for the moment in which a set gets its second user (see ostler_deferred); may be
+ * called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_desk_release(struct ostler_desk *desk,
+                                  ostler_cell cell);
+
+/**
+ * Closes a desk. The free cells in it are there for all; cells that were acquired at it stay good, and end as any do.
+ * Closing the last desk of a destroyed set of which no cell is out lets its memory go.
+ *
+ * Parameters:
+ * - desk: owned; invalid afterwards.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: no other thread may use the desk meanwhile; any thread may close it.
+ * NULL: desk NULL is OSTLER_OK and does nothing.
+ * Blocking: never blocks; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_desk_close(struct ostler_desk *desk);
 
 
 /* ======================================================================

@@ -331,6 +331,230 @@ static inline ostler_status ostler_tap_release_n_inline(ostler_tap *tap, const o
     return status;
 }
 
+static_assert(sizeof(ostler_desk) == 384, "an ostler_desk is six cache lines");
+static_assert(offsetof(ostler_desk, layout) == 0, "the layout of an ostler_desk comes first");
+static_assert(offsetof(ostler_desk, cells) == 40 && offsetof(ostler_desk, released) == 56 &&
+                  offsetof(ostler_desk, free) == 72,
+              "an ostler_desk as the library has it");
+static_assert(sizeof(ostler_cell_state) == 64 && offsetof(ostler_cell_state, end) == 16 &&
+                  offsetof(ostler_cell_state, value) == 24,
+              "an ostler_cell_state is a cache line");
+
+/* The word of a cell: the high half of its name, and where it stands. */
+#define OSTLER_INLINE_PENDING_ ((uint64_t)1)
+#define OSTLER_INLINE_FILLING_ ((uint64_t)15)
+#define OSTLER_INLINE_DONE_ ((uint64_t)16)
+/* One use of a cell later in its name and in its word; and who uses a set when all do. */
+#define OSTLER_INLINE_NEXT_USE_ ((uint64_t)1 << 32)
+#define OSTLER_INLINE_ALL_ ((uint64_t)1)
+
+/*
+ * Begins a window: from here to ostler_desk_leave_ nobody takes free cells from the desk, if that is open, and nobody else
+ * changes the words of cells, if its user is alone. The library makes this thread pass a fence when it wants to know whether
+ * one has begun (membarrier); where it cannot, no desk has this layout.
+ */
+static inline void ostler_desk_enter_(ostler_desk *desk)
+{
+    __atomic_store_n(&desk->busy, desk->deferred, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void ostler_desk_leave_(ostler_desk *desk)
+{
+    __atomic_store_n(&desk->busy, 0, __ATOMIC_RELEASE);
+}
+
+static inline int ostler_desk_is_open_(const ostler_desk *desk)
+{
+    return (__atomic_load_n(desk->state, __ATOMIC_ACQUIRE) & 1u) != 0;
+}
+
+/* The cell with that name; NULL when it is of another set. */
+static inline ostler_cell_state *ostler_desk_find_(const ostler_desk *desk, ostler_cell cell)
+{
+    const uint32_t number = (uint32_t)cell.value ^ desk->salt;
+    return __builtin_expect(number < desk->capacity, 1) ? desk->cells + number : NULL;
+}
+
+/* The word that the cell with that name has where it stands there, and nothing else is to be known of it. */
+static inline uint64_t ostler_cell_word_(ostler_cell cell, uint64_t stage)
+{
+    return cell.value >> 32 << 32 | stage;
+}
+
+static inline int ostler_cell_is_at_(const ostler_cell_state *state, ostler_cell cell, uint64_t stage)
+{
+    return __builtin_expect(__atomic_load_n(&state->word, __ATOMIC_ACQUIRE) == ostler_cell_word_(cell, stage), 1);
+}
+
+/* Takes a free cell from the desk, whose user is at it; 0 when it has none, or the library is to be asked. */
+static inline int ostler_desk_take_(ostler_desk *desk, ostler_cell *out)
+{
+    const uint32_t count = __atomic_load_n(&desk->count, __ATOMIC_RELAXED);
+    if (__builtin_expect(count <= __atomic_load_n(&desk->floor, __ATOMIC_RELAXED), 0))
+        return 0;
+    const ostler_cell cell = {__atomic_load_n(&desk->free[count - 1], __ATOMIC_RELAXED)};
+    ostler_cell_state *state = desk->cells + ((uint32_t)cell.value ^ desk->salt);
+    __atomic_store_n(&state->word, ostler_cell_word_(cell, OSTLER_INLINE_PENDING_), __ATOMIC_RELEASE);
+    __atomic_store_n(&desk->count, count - 1, __ATOMIC_RELAXED);
+    *out = cell;
+    return 1;
+}
+
+/* Whether a cell may be the desk's when it is free: there is room, and it is not used up. */
+static inline int ostler_desk_has_room_(const ostler_desk *desk, ostler_cell cell)
+{
+    return __builtin_expect(__atomic_load_n(&desk->count, __ATOMIC_RELAXED) < desk->room, 1) &&
+           __builtin_expect(cell.value + OSTLER_INLINE_NEXT_USE_ >= OSTLER_INLINE_NEXT_USE_, 1);
+}
+
+/* Lays a cell whose last use had that name into the desk, which has room for it. */
+static inline void ostler_desk_put_(ostler_desk *desk, ostler_cell cell)
+{
+    const uint32_t count = __atomic_load_n(&desk->count, __ATOMIC_RELAXED);
+    __atomic_store_n(&desk->free[count], cell.value + OSTLER_INLINE_NEXT_USE_, __ATOMIC_RELAXED);
+    __atomic_store_n(&desk->count, count + 1, __ATOMIC_RELEASE);
+}
+
+/* Completes a pending cell with a value; 0 when the library is to be asked. */
+static inline int ostler_desk_fill_(ostler_desk *desk, ostler_cell cell, void *value)
+{
+    ostler_cell_state *state = ostler_desk_find_(desk, cell);
+    const uint64_t who = __atomic_load_n(desk->who, __ATOMIC_ACQUIRE);
+    if (state == NULL || !ostler_cell_is_at_(state, cell, OSTLER_INLINE_PENDING_))
+        return 0;
+    if (__builtin_expect(who != (uint64_t)(uintptr_t)desk, 0)) {
+        uint64_t pending = ostler_cell_word_(cell, OSTLER_INLINE_PENDING_);
+        /* Then nobody else changes the word. */
+        if (who != OSTLER_INLINE_ALL_ ||
+            !__atomic_compare_exchange_n(&state->word, &pending, ostler_cell_word_(cell, OSTLER_INLINE_FILLING_), 0,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            return 0;
+    }
+    __atomic_store_n(&state->end, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&state->value, value, __ATOMIC_RELAXED);
+    __atomic_store_n(&state->word, ostler_cell_word_(cell, OSTLER_INLINE_DONE_), __ATOMIC_RELEASE);
+    return 1;
+}
+
+/* Makes a cell free that stands there; 0 when the library is to be asked. */
+static inline int ostler_desk_vacate_(ostler_desk *desk, ostler_cell_state *state, ostler_cell cell, uint64_t stage)
+{
+    const uint64_t who = __atomic_load_n(desk->who, __ATOMIC_ACQUIRE);
+    const uint64_t next = ostler_cell_word_(cell, 0) + OSTLER_INLINE_NEXT_USE_;
+    if (__builtin_expect(who == (uint64_t)(uintptr_t)desk, 1)) {
+        __atomic_store_n(&state->word, next, __ATOMIC_RELEASE);
+        return 1;
+    }
+    uint64_t word = ostler_cell_word_(cell, stage);
+    return who == OSTLER_INLINE_ALL_ &&
+           __atomic_compare_exchange_n(&state->word, &word, next, 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* Takes the value that a cell was completed with, at the open desk; 0 when the library is to be asked. */
+static inline int ostler_desk_empty_(ostler_desk *desk, ostler_cell cell, void **value)
+{
+    ostler_cell_state *state = ostler_desk_find_(desk, cell);
+    if (state == NULL || !ostler_desk_has_room_(desk, cell) || !ostler_cell_is_at_(state, cell, OSTLER_INLINE_DONE_) ||
+        __atomic_load_n(&state->end, __ATOMIC_RELAXED) != 0)
+        return 0;
+    /* What was read before is right if the cell is still there. */
+    void *found = __atomic_load_n(&state->value, __ATOMIC_RELAXED);
+    if (!ostler_desk_vacate_(desk, state, cell, OSTLER_INLINE_DONE_))
+        return 0;
+    ostler_desk_put_(desk, cell);
+    if (value != NULL)
+        *value = found;
+    return 1;
+}
+
+/* Gives a pending cell back, at the open desk; 0 when the library is to be asked. */
+static inline int ostler_desk_withdraw_(ostler_desk *desk, ostler_cell cell)
+{
+    ostler_cell_state *state = ostler_desk_find_(desk, cell);
+    if (state == NULL || !ostler_desk_has_room_(desk, cell) || !ostler_cell_is_at_(state, cell, OSTLER_INLINE_PENDING_) ||
+        __atomic_load_n(desk->who, __ATOMIC_ACQUIRE) != (uint64_t)(uintptr_t)desk)
+        return 0;
+    /* Nobody else counts here while its user is alone. */
+    __atomic_store_n(desk->released, __atomic_load_n(desk->released, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&state->word, ostler_cell_word_(cell, 0) + OSTLER_INLINE_NEXT_USE_, __ATOMIC_RELEASE);
+    ostler_desk_put_(desk, cell);
+    return 1;
+}
+
+static inline int ostler_desk_is_inline_(const ostler_desk *desk)
+{
+    return __builtin_expect(desk != NULL, 1) && __builtin_expect(desk->layout == OSTLER_DESK_LAYOUT, 1);
+}
+
+/* Takes a free cell from the desk, else through the library; see ostler_desk_acquire for parameters and statuses. */
+static inline ostler_status ostler_desk_acquire_inline(ostler_desk *desk, ostler_cell *out)
+{
+    if (out != NULL && ostler_desk_is_inline_(desk)) {
+        ostler_desk_enter_(desk);
+        const int taken = ostler_desk_is_open_(desk) && ostler_desk_take_(desk, out);
+        ostler_desk_leave_(desk);
+        if (__builtin_expect(taken, 1))
+            return OSTLER_OK;
+    }
+    /* Into a variable of its own, so that the caller's need not lie in memory. */
+    ostler_cell acquired = {0};
+    const ostler_status status = ostler_desk_acquire(desk, out != NULL ? &acquired : NULL);
+    if (out != NULL)
+        *out = acquired;
+    return status;
+}
+
+/* Completes a cell, else through the library; see ostler_desk_complete for parameters and statuses. */
+static inline ostler_status ostler_desk_complete_inline(ostler_desk *desk, ostler_cell cell, ostler_status outcome,
+                                                        void *value)
+{
+    if (outcome == OSTLER_OK && ostler_desk_is_inline_(desk)) {
+        ostler_desk_enter_(desk);
+        const int completed = ostler_desk_fill_(desk, cell, value);
+        ostler_desk_leave_(desk);
+        if (__builtin_expect(completed, 1))
+            return OSTLER_OK;
+    }
+    return ostler_desk_complete(desk, cell, outcome, value);
+}
+
+/* Takes what has come, else through the library; see ostler_desk_poll for parameters and statuses. */
+static inline ostler_status ostler_desk_poll_inline(ostler_desk *desk, ostler_cell cell, ostler_status *outcome,
+                                                    void **value)
+{
+    if (outcome != NULL && ostler_desk_is_inline_(desk)) {
+        ostler_desk_enter_(desk);
+        const int taken = ostler_desk_is_open_(desk) && ostler_desk_empty_(desk, cell, value);
+        ostler_desk_leave_(desk);
+        if (__builtin_expect(taken, 1)) {
+            *outcome = OSTLER_OK;
+            return OSTLER_OK;
+        }
+    }
+    ostler_status came = OSTLER_OK;
+    void *found = NULL;
+    const ostler_status status = ostler_desk_poll(desk, cell, outcome != NULL ? &came : NULL, &found);
+    if (outcome != NULL)
+        *outcome = came;
+    if (value != NULL)
+        *value = found;
+    return status;
+}
+
+/* Gives a cell back, else through the library; see ostler_desk_release for parameters and statuses. */
+static inline ostler_status ostler_desk_release_inline(ostler_desk *desk, ostler_cell cell)
+{
+    if (ostler_desk_is_inline_(desk)) {
+        ostler_desk_enter_(desk);
+        const int released = ostler_desk_is_open_(desk) && ostler_desk_withdraw_(desk, cell);
+        ostler_desk_leave_(desk);
+        if (__builtin_expect(released, 1))
+            return OSTLER_OK;
+    }
+    return ostler_desk_release(desk, cell);
+}
+
 static_assert(sizeof(ostler_magazine) == 2176, "an ostler_magazine is thirty-four cache lines");
 static_assert(offsetof(ostler_magazine, layout) == 0 && offsetof(ostler_magazine, shift) == 4, "the layout comes first");
 static_assert(offsetof(ostler_magazine, top) == 8 && offsetof(ostler_magazine, floor) == 16 &&

@@ -21,14 +21,17 @@ use crate::pool::{CreateDeferredError, DeferredError};
 
 pub use acquiring::*;
 pub use callbacks::*;
+pub(super) use completing::settled;
 pub use completing::*;
 pub use config::*;
 pub use life::*;
+pub(super) use outcomes::outcome_of;
 pub use stats::*;
+pub(super) use taking::empty;
 pub use taking::*;
 
-/// A set of cells. As long as one thread alone completes cells and takes what came, its calls have no locked operation; the
-/// first call of another thread ends that for this set, and takes some microseconds once.
+/// A set of cells. As long as one thread, or the user of one desk, alone completes cells and takes what came, its calls have no
+/// locked operation; the first call of another ends that for this set, and takes some microseconds once.
 pub struct ostler_deferred {
     _opaque: [u8; 0],
 }

@@ -17,6 +17,7 @@ pub mod cancel;
 pub mod coverage;
 pub mod cursor;
 pub mod deferred;
+pub mod desk;
 pub mod file;
 pub mod governor;
 mod guard;

@@ -1,8 +1,10 @@
 //! Deferred results: the host takes a cell, somebody completes it once, and somebody takes what came. All memory is taken
 //! when the set of cells is made; a lock is taken only when another thread comes, for what one had for itself until then.
 
+mod desks;
+
 use super::cells::runs::{Run, Runs};
-use super::cells::{CellError, Cells, Finished, Key, Stage, Users};
+use super::cells::{Cell, CellError, Cells, Finished, Key, Stage, Users};
 use super::stack::Stack;
 use super::times::{Times, TimesSnapshot};
 use crate::base::alloc::{self, OutOfMemory};
@@ -13,11 +15,14 @@ use crate::base::handles::{Handled, Kind, LaneOf, Laned, Pocketed};
 use crate::base::pockets::{Place, Places, Pocket};
 use crate::base::thread;
 use crate::base::{InvalidField, Owner};
+use desks::Desks;
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*, fence};
 
 pub use super::cells::MOST_CELLS;
+pub use desks::OpenDesk;
 
 /// The host's side of a set of cells.
 pub trait Recipient: Send + Sync + 'static {
@@ -88,6 +93,7 @@ impl DeferredError {
 
 const PENDING: Stage = Stage(1);
 
+#[repr(C)]
 struct Content {
     end: AtomicU32,
     status: AtomicU32,
@@ -100,6 +106,14 @@ const COMPLETED: u32 = 0;
 const FAILED: u32 = 1;
 const CANCELLED: u32 = 2;
 const CLOSED: u32 = 3;
+
+/// How far behind the word of a cell the fields of its content lie that the inline code of a desk uses.
+pub const CELL_OFFSETS: [usize; 3] = [
+    Cell::<Content>::CONTENT + offset_of!(Content, end),
+    Cell::<Content>::CONTENT + offset_of!(Content, status),
+    Cell::<Content>::CONTENT + offset_of!(Content, value),
+];
+pub const CELL_BYTES: usize = size_of::<Cell<Content>>();
 
 impl Content {
     fn vacant() -> Self {
@@ -153,6 +167,7 @@ pub struct Deferred {
     recipient: Box<dyn Recipient>,
     closed: AtomicBool,
     counters: Counters,
+    desks: Desks,
 }
 
 /// What happens to every cell is told by the cells; here stands what is rare.
@@ -206,6 +221,7 @@ impl Deferred {
             recipient,
             closed: AtomicBool::new(false),
             counters: Counters::default(),
+            desks: Desks::default(),
         })?)
     }
 
@@ -287,6 +303,10 @@ impl Deferred {
     /// takes it; after an error it is still the caller's.
     pub fn complete(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
         self.admit();
+        self.complete_admitted(cell, settled)
+    }
+
+    fn complete_admitted(&self, cell: Key, settled: Settled) -> Result<(), DeferredError> {
         let completed = self.cells.complete(cell, PENDING, |content| self.write(content, settled));
         if completed.map_err(|error| DeferredError::of(cell, error))? == Finished::Attached {
             self.call_completion(cell);
@@ -422,6 +442,10 @@ impl Deferred {
     /// Gives a cell back, whatever has come or not. Who completes it later is told that it is stale.
     pub fn release(&self, cell: Key) -> Result<(), DeferredError> {
         self.admit();
+        self.release_admitted(cell)
+    }
+
+    fn release_admitted(&self, cell: Key) -> Result<(), DeferredError> {
         match self.cells.withdraw(cell, PENDING) {
             Ok(number) => {
                 self.counters.released.fetch_add(1, SeqCst);
@@ -483,6 +507,7 @@ fn count(counter: &AtomicU64) {
 impl Places for Deferred {
     fn visit(&self, each: &mut dyn FnMut(&dyn Place)) {
         thread::pockets(self.owner).for_each(|pocket| each(&self.run_in(pocket)));
+        self.desks.visit(each);
     }
 }
 
@@ -499,14 +524,21 @@ impl Handled for Deferred {
         self.close_pending();
     }
 
+    fn quarantined(&self) {
+        self.closed.store(true, SeqCst);
+        // Who has a desk asks the library from now on, which refuses.
+        self.runs.recall(self.free(), self);
+        self.users.bar(self);
+    }
+
     fn finish_destroy(&self) {
         // Those that were given out when the destroy began.
         self.close_pending();
     }
 
-    /// Cells that are out.
+    /// Cells that are out, and desks that are open.
     fn children(&self) -> u64 {
-        self.cells.used().into()
+        u64::from(self.cells.used()) + u64::from(self.desks.count())
     }
 }
 

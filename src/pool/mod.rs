@@ -28,7 +28,7 @@
 //! - [`numbers`], [`times`]: what a pool counts and measures.
 //! - [`cells`]: cells that each carry one result at a time, under keys that are never taken for one another; and the free ones
 //!   that threads have at hand.
-//! - [`deferred`]: such cells for the host's own results.
+//! - [`deferred`]: such cells for the host's own results, and the desks at which its own code uses them.
 //! - [`templates`]: initial data that is built once for each key, and copied without a lock.
 
 mod acquire;
@@ -73,9 +73,13 @@ mod waiting;
 
 pub use attendant::{Acquired, Begun, Hearer, Outcome};
 pub use borrowers::LeaseInfo;
+pub use cells::desk::{Desk, LAYOUT as DESK_LAYOUT, ROOM as DESK_ROOM};
 pub use closing::{CloseError, Left};
 pub use config::{Affinity, IdleOrder, PoolConfig};
-pub use deferred::{Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, Recipient, Settled};
+pub use deferred::{
+    CELL_BYTES, CELL_OFFSETS, Completion, CreateDeferredError, Deferred, DeferredError, DeferredStats, End, OpenDesk,
+    Recipient, Settled,
+};
 pub use demand::Demand;
 pub use events::Event;
 pub use life::WarmError;

@@ -9,7 +9,7 @@ static void attack_null(const struct function *function, size_t index)
     bool ends_it = (name_length > 8 && strcmp(function->name + name_length - 8, "_destroy") == 0) ||
                    strcmp(function->name, "ostler_cursor_close") == 0 ||
                    strcmp(function->name, "ostler_magazine_close") == 0 || strcmp(function->name, "ostler_tap_close") == 0 ||
-                   strcmp(function->name, "ostler_reader_close") == 0;
+                   strcmp(function->name, "ostler_desk_close") == 0 || strcmp(function->name, "ostler_reader_close") == 0;
     ostler_status wanted = OSTLER_E_INVALID_ARGUMENT;
     struct attempt attempt;
 

@@ -26,6 +26,7 @@ enum kind {
     ORCHESTRATOR,
     MODEL,
     DEFERRED,
+    DESK,
     TEMPLATES,
     SEGMENT,
     ACCOUNT,

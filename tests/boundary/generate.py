@@ -28,6 +28,7 @@ KINDS = {
     "ostler_orchestrator": "ORCHESTRATOR",
     "ostler_model": "MODEL",
     "ostler_deferred": "DEFERRED",
+    "ostler_desk": "DESK",
     "ostler_templates": "TEMPLATES",
     "ostler_file": "CONTENTS",
     "ostler_segment": "SEGMENT",
@@ -122,6 +123,7 @@ ANSWERS = {
     "ostler_heap_get_usable_bytes": "OSTLER_E_FOREIGN_POINTER",
     "ostler_deferred_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_deferred_cancel": "OSTLER_E_ALREADY_COMPLETED",
+    "ostler_desk_complete": "OSTLER_E_ALREADY_COMPLETED",
     "ostler_lazy_drop": "OSTLER_E_BUSY",
     "ostler_lazy_unpin": "OSTLER_E_INVALID_ARGUMENT",
     "ostler_reader_unpin": "OSTLER_E_INVALID_ARGUMENT",
@@ -169,7 +171,7 @@ def parameter(header, function, name, text):
         return {**row, "shape": shape, **more}
 
     if stars == 1 and base in KINDS:
-        if base not in header.opaque and base not in ("ostler_cursor", "ostler_tap", "ostler_magazine", "ostler_reader"):
+        if base not in header.opaque and base not in ("ostler_cursor", "ostler_tap", "ostler_desk", "ostler_magazine", "ostler_reader"):
             raise Unclassified(f"{base} is published, but is listed as a handle")
         return of("HANDLE", kind=KINDS[base])
     if base in header.opaque and base not in KINDS:

@@ -408,6 +408,10 @@ static void make_handle(struct world *world, enum kind kind)
         CHECK_STATUS(ostler_deferred_create(&config, (ostler_deferred **)out), OSTLER_OK);
         break;
     }
+    case DESK:
+        world_make(world, DEFERRED);
+        CHECK_STATUS(ostler_desk_open(world->handles[DEFERRED], (ostler_desk **)out), OSTLER_OK);
+        break;
     case TEMPLATES: {
         ostler_templates_config config;
         ostler_templates_callbacks callbacks;
@@ -523,7 +527,7 @@ ostler_status end_token(const struct world *world, enum kind kind, const void *t
 void world_end(struct world *world)
 {
     static const enum kind children_first[] = {MAGAZINE, SLAB, READER, LAZY, CURSOR,    TAP,      MODEL, ORCHESTRATOR, POOL,     TEMPLATES,
-                                               DEFERRED, BUFFERS,  HEAP, ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL, SEGMENT};
+                                               DESK,     DEFERRED, BUFFERS,  HEAP, ARENA, ACCOUNT, CONTENTS, TOPOLOGY,   CANCEL, SEGMENT};
     end_token(world, LEASE, &world->lease);
     end_token(world, CELL, &world->cell);
     end_token(world, MOVABLE, &world->movable);
@@ -550,6 +554,7 @@ bool world_is_well(const struct world *world)
     ostler_slab_stats slab = {.struct_size = sizeof slab};
     void *slot;
     ostler_lease lease;
+    ostler_cell cell;
     ostler_buffers_stats buffers = {.struct_size = sizeof buffers};
     ostler_file_info file = {.struct_size = sizeof file};
     ostler_lazy_stats lazy = {.struct_size = sizeof lazy};
@@ -570,6 +575,8 @@ bool world_is_well(const struct world *world)
            EXPECT_STATUS(ostler_pool_get_stats(world->handles[POOL], &pool), OSTLER_OK) &&
            EXPECT_STATUS(ostler_orchestrator_get_stats(world->handles[ORCHESTRATOR], &orchestrator), OSTLER_OK) &&
            EXPECT_STATUS(ostler_model_get_stats(world->handles[MODEL], &model), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_desk_acquire(world->handles[DESK], &cell), OSTLER_OK) &&
+           EXPECT_STATUS(ostler_desk_release(world->handles[DESK], cell), OSTLER_OK) &&
            EXPECT_STATUS(ostler_deferred_get_stats(world->handles[DEFERRED], &deferred), OSTLER_OK) &&
            EXPECT_STATUS(ostler_templates_get_stats(world->handles[TEMPLATES], &templates), OSTLER_OK) &&
            EXPECT_STATUS(ostler_slab_get_stats(world->handles[SLAB], &slab), OSTLER_OK) && EXPECT_EQ(slab.out, 0) &&
@@ -615,6 +622,8 @@ ostler_status destroy_handle(enum kind kind, void *handle)
         return ostler_model_destroy(handle);
     case DEFERRED:
         return ostler_deferred_destroy(handle);
+    case DESK:
+        return ostler_desk_close(handle);
     case TEMPLATES:
         return ostler_templates_destroy(handle);
     case SEGMENT:
@@ -677,7 +686,7 @@ const char *kind_name(enum kind kind)
         [TAP] = "tap",           [MARK] = "mark", [CURSOR_MARK] = "cursor's mark",     [LEASE] = "lease",   [TICKET] = "ticket",
         [BUFFERS] = "buffers",   [VIEW] = "view",     [LAZY] = "lazy",     [READER] = "reader",
         [SEGMENT] = "segment",   [BLOCK] = "block",
-        [DEFERRED] = "deferred", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
+        [DEFERRED] = "deferred", [DESK] = "desk", [CELL] = "cell",     [TEMPLATES] = "templates",       [TEMPLATE] = "template",
         [ACCOUNT] = "account",   [CONTENTS] = "file",
     };
     return names[kind];

@@ -1,23 +1,6 @@
 /* Deferred: one-shot cells, from their acquire to the one who takes what came. */
-#include "fixtures.h"
+#include "cells.h"
 #include <stdatomic.h>
-
-static ostler_deferred *make_deferred(uint32_t capacity)
-{
-    ostler_deferred_config config;
-    ostler_deferred *deferred;
-    CHECK_STATUS(ostler_deferred_config_init(&config, sizeof config), OSTLER_OK);
-    config.capacity = capacity;
-    CHECK_STATUS(ostler_deferred_create(&config, &deferred), OSTLER_OK);
-    return deferred;
-}
-
-static ostler_deferred_stats stats_of(ostler_deferred *deferred)
-{
-    ostler_deferred_stats stats = {.struct_size = sizeof stats};
-    EXPECT_STATUS(ostler_deferred_get_stats(deferred, &stats), OSTLER_OK);
-    return stats;
-}
 
 static ostler_cell acquire(ostler_deferred *deferred)
 {

@@ -1,21 +1,7 @@
 /* Cells that one thread has used alone, and others that come in the middle of it. */
-#include "fixtures.h"
+#include "cells.h"
 
 enum { ROUNDS = 200, CELLS = 48, CALM = 200 };
-
-static ostler_deferred *make_deferred(void)
-{
-    ostler_deferred *deferred;
-    CHECK_STATUS(ostler_deferred_create(NULL, &deferred), OSTLER_OK);
-    return deferred;
-}
-
-static ostler_deferred_stats stats_of(ostler_deferred *deferred)
-{
-    ostler_deferred_stats stats = {.struct_size = sizeof stats};
-    EXPECT_STATUS(ostler_deferred_get_stats(deferred, &stats), OSTLER_OK);
-    return stats;
-}
 
 /* Long enough for every short way. */
 static void *use_some(void *argument)
@@ -52,7 +38,7 @@ static int marks[2];
 /* The other begins when this thread does what is to be done first. */
 static void begin(struct visit *visit, bool are_done, void *(*other)(void *))
 {
-    *visit = (struct visit){.deferred = make_deferred()};
+    *visit = (struct visit){.deferred = make_deferred(0)};
     pthread_barrier_init(&visit->begin, NULL, 2);
     use_some(visit->deferred);
     for (int i = 0; i < CELLS; i++) {
@@ -194,7 +180,7 @@ TEST(cell_ends_once_when_another_destroys_the_set)
 TEST(one_thread_after_the_other_uses_a_set)
 {
     enum { THREADS = 20 };
-    ostler_deferred *deferred = make_deferred();
+    ostler_deferred *deferred = make_deferred(0);
     for (int i = 0; i < THREADS; i++) {
         pthread_t thread;
         pthread_create(&thread, NULL, use_some, deferred);

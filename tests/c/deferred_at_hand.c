@@ -1,26 +1,9 @@
 /* Free cells that lie at hand for threads: nobody goes without one, none is lost, and they are counted. */
-#include "fixtures.h"
+#include "cells.h"
 #include <stdatomic.h>
 
 /* More uses in peace than it takes until cells stay at hand. */
 enum { CALM = 200 };
-
-static ostler_deferred *make_deferred(uint32_t capacity)
-{
-    ostler_deferred_config config;
-    ostler_deferred *deferred;
-    CHECK_STATUS(ostler_deferred_config_init(&config, sizeof config), OSTLER_OK);
-    config.capacity = capacity;
-    CHECK_STATUS(ostler_deferred_create(&config, &deferred), OSTLER_OK);
-    return deferred;
-}
-
-static ostler_deferred_stats stats_of(ostler_deferred *deferred)
-{
-    ostler_deferred_stats stats = {.struct_size = sizeof stats};
-    EXPECT_STATUS(ostler_deferred_get_stats(deferred, &stats), OSTLER_OK);
-    return stats;
-}
 
 static void complete_and_take(ostler_deferred *deferred, ostler_cell cell)
 {

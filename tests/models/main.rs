@@ -9,6 +9,8 @@ pub mod base;
 mod buffers;
 #[allow(dead_code)]
 mod cells;
+#[allow(dead_code)]
+mod desks;
 mod heap;
 #[allow(dead_code)]
 mod lazy;

@@ -22,7 +22,7 @@ use std::ffi::c_void;
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL.
-/// Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+/// Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second user (see ostler_deferred); may be called
 /// from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn ostler_deferred_complete(
 }
 
 #[inline(always)]
-fn settled(outcome: ostler_status, value: *mut c_void) -> Settled {
+pub(in crate::abi) fn settled(outcome: ostler_status, value: *mut c_void) -> Settled {
     let end = if outcome == OSTLER_OK { End::Completed } else { End::Failed(outcome) };
     Settled { end, value }
 }
@@ -69,7 +69,7 @@ fn complete_guarded(
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE.
-/// Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called
+/// Blocking: as long as the cell's completion callback takes, and for the moment in which a set gets its second user (see ostler_deferred); may be called
 /// from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn ostler_deferred_cancel(deferred: *mut ostler_deferred, 
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; callback must not be NULL; user_data may be NULL.
-/// Blocking: as long as the callback takes, and for the moment in which a set gets its second thread (see ostler_deferred); may be called from any callback.
+/// Blocking: as long as the callback takes, and for the moment in which a set gets its second user (see ostler_deferred); may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_deferred_on_complete(

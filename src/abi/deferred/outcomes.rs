@@ -4,7 +4,7 @@ use crate::abi::status::{OSTLER_E_CANCELLED, OSTLER_E_CLOSED, OSTLER_OK, ostler_
 use crate::pool::End;
 
 #[inline(always)]
-pub(super) fn outcome_of(end: End) -> ostler_status {
+pub(in crate::abi) fn outcome_of(end: End) -> ostler_status {
     if end == End::Completed { OSTLER_OK } else { status_of(end) }
 }
 

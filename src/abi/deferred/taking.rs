@@ -27,7 +27,7 @@ use std::ffi::c_void;
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; value may be NULL; outcome must not be NULL.
-/// Blocking: never but for the moment in which a set gets its second thread (see ostler_deferred); may be called from any callback.
+/// Blocking: never but for the moment in which a set gets its second user (see ostler_deferred); may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_deferred_poll(
@@ -134,7 +134,7 @@ unsafe fn look(
 ///
 /// # Safety
 /// As for [`output`].
-unsafe fn empty(outcome: *mut ostler_status, value: *mut *mut c_void) {
+pub(in crate::abi) unsafe fn empty(outcome: *mut ostler_status, value: *mut *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe {
         clear(outcome, OSTLER_OK);

@@ -1,17 +1,19 @@
-//! One thread that alone ends and takes results: as long as there is no other, it changes the words of the cells in its
-//! windows (see [`crate::base::pockets`]) without a locked operation. The first use by any other thread ends that for good:
-//! it says so, passes the heavy side of the asymmetric fence, and waits until no window is left that began before.
+//! One thread, or the user of one desk, that alone ends and takes results: as long as there is no other, it changes the words
+//! of the cells in its windows (see [`crate::base::pockets`]) without a locked operation. The first use by any other ends that
+//! for good: it says so, passes the heavy side of the asymmetric fence, and waits until no window is left that began before.
 
 use super::{Cells, DONE, FREE, GENERATION_MASK, GENERATION_SHIFT, Key, Stage};
 use crate::base::Owner;
-use crate::base::pockets::{Places, Pocket, wait_for_windows};
+use crate::base::pockets::{Place, Places, Pocket, wait_for_windows};
 use crate::base::sync::{AtomicU64, Mutex, Ordering::*};
 
-// Who uses them: one of these, or the address of the only thread's pocket.
+// Who uses them: one of these, or the address of the pocket or the desk of the only one.
 const NOBODY: u64 = 0;
 const ALL: u64 = 1;
-/// Another thread comes at this moment.
+/// Another comes at this moment.
 const CHANGING: u64 = 2;
+/// Who uses them asks the library first.
+const BARRED: u64 = 3;
 
 /// Who may end and take the results of one set of cells.
 pub struct Users {
@@ -25,10 +27,10 @@ impl Users {
         Self { owner, who: AtomicU64::new(NOBODY), changes: Mutex::new(()) }
     }
 
-    /// Whether the thread with that pocket, which is in its window, is the only one until that ends.
+    /// Whether the user of that pocket or desk, who is in its window, is the only one until that ends.
     #[inline(always)]
-    pub fn is_alone(&self, pocket: &Pocket) -> bool {
-        self.who.load(Acquire) == address_of(pocket)
+    pub fn is_alone(&self, place: &impl Place) -> bool {
+        self.who.load(Acquire) == address_of(place)
     }
 
     /// Whether a thread in its window may use them as all do. Else it does so after [`Users::admit`], out of it.
@@ -57,20 +59,69 @@ impl Users {
             (ALL, _) => {}
             (NOBODY, Some(pocket)) => self.who.store(address_of(pocket), SeqCst),
             (NOBODY, None) => self.who.store(ALL, SeqCst),
-            _ => self.end_solitude(all),
+            _ => self.become_after_windows(ALL, all),
         }
     }
 
-    fn end_solitude(&self, all: &impl Places) {
+    /// The same for the user of a desk, on the thread with that pocket, which is in no other use of them: what it had alone
+    /// the desk has from now on.
+    #[inline]
+    pub fn admit_at<'a>(&self, desk: &impl Place, pocket: impl FnOnce() -> Option<&'a Pocket>, all: &impl Places) {
+        let who = self.who.load(SeqCst);
+        if who != ALL && who != address_of(desk) {
+            self.admit_desk(address_of(desk), pocket().map(address_of), all);
+        }
+    }
+
+    #[cold]
+    fn admit_desk(&self, desk: u64, pocket: Option<u64>, all: &impl Places) {
+        let _changes = self.changes.lock();
+        match self.who.load(SeqCst) {
+            ALL => {}
+            // Its thread is in no window of the pocket.
+            who if who == NOBODY || Some(who) == pocket => self.who.store(desk, SeqCst),
+            _ => self.become_after_windows(ALL, all),
+        }
+    }
+
+    /// Sends everybody into the library from now on.
+    pub fn bar(&self, all: &impl Places) {
+        let _changes = self.changes.lock();
+        self.become_after_windows(BARRED, all);
+    }
+
+    /// Runs `body` while nobody comes or goes: for who adds a desk or takes one away.
+    pub fn unchanged<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _changes = self.changes.lock();
+        body()
+    }
+
+    /// The same for a desk that goes, whose user has no window: nobody takes its place before it is used again.
+    pub fn without<R>(&self, desk: &impl Place, body: impl FnOnce() -> R) -> R {
+        self.unchanged(|| {
+            let result = body();
+            if self.who.load(SeqCst) == address_of(desk) {
+                self.who.store(NOBODY, SeqCst);
+            }
+            result
+        })
+    }
+
+    fn become_after_windows(&self, who: u64, all: &impl Places) {
         self.who.store(CHANGING, SeqCst);
         wait_for_windows(self.owner, |each| all.visit(each));
-        self.who.store(ALL, SeqCst);
+        self.who.store(who, SeqCst);
+    }
+
+    /// For code outside of the library that has windows of its own.
+    pub fn who(&self) -> *const AtomicU64 {
+        &raw const self.who
     }
 }
 
 #[inline(always)]
-fn address_of(pocket: &Pocket) -> u64 {
-    (&raw const *pocket).addr() as u64
+fn address_of<P: Place>(place: &P) -> u64 {
+    (&raw const *place).addr() as u64
 }
 
 const GENERATION: u64 = GENERATION_MASK << GENERATION_SHIFT;

@@ -10,6 +10,7 @@
 //! locked operation. Where one thread alone uses a set it goes neither through `FILLING` nor through `TAKEN` (see [`alone`]).
 
 mod alone;
+pub mod desk;
 pub mod runs;
 mod waiting;
 
@@ -96,7 +97,7 @@ pub enum Finished {
     Attached,
 }
 
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Cell<T> {
     word: AtomicU64,
     /// Of who waits, or has waited: one of an earlier use is woken in vain.
@@ -105,6 +106,9 @@ pub struct Cell<T> {
 }
 
 impl<T> Cell<T> {
+    /// Where the content lies behind the word, for the inline code of a desk.
+    pub const CONTENT: usize = std::mem::offset_of!(Self, content);
+
     /// A word that it had when nobody wrote the result.
     fn settled_word(&self) -> u64 {
         let mut word = 0;
@@ -156,6 +160,11 @@ impl<T> Cells<T> {
 
     pub fn capacity(&self) -> u32 {
         self.cells.len() as u32
+    }
+
+    /// For code outside of the library: the first cell, and where they stand in a key.
+    pub fn published(&self) -> (*const Cell<T>, u32) {
+        (self.cells.as_ptr(), self.salt)
     }
 
     /// Cells that are not free: open ones, and results that nobody took yet.

@@ -3,6 +3,8 @@
 //! thread's pocket, the others lie beneath it as on the stack. Nobody goes without while any thread has one: then all runs
 //! are recalled.
 
+mod at_desk;
+
 use crate::base::Owner;
 use crate::base::pockets::{Place, Places, Pocket, Pockets};
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
@@ -98,6 +100,9 @@ struct Look {
     below: u32,
     in_vain: u32,
 }
+
+/// What follows on a look, with so many left at hand, and so many missing to the peak unless it found more than ever before.
+type NextLook = fn(Look, u32, Option<u32>) -> Look;
 
 impl Look {
     const IN_VAIN_SHIFT: u32 = 16;
@@ -241,6 +246,22 @@ impl Runs {
         run.stack.push(number);
     }
 
+    /// For code outside of the library that has windows of its own.
+    pub fn state(&self) -> *const AtomicU32 {
+        self.pockets.state()
+    }
+
+    /// How many free cells one may have at hand.
+    pub fn longest(&self) -> u32 {
+        self.longest
+    }
+
+    /// Runs `body` while nothing is recalled, and nothing that was begins to be at hand: for who adds a place or takes one
+    /// away.
+    pub fn unchanged<R>(&self, body: impl FnOnce() -> R) -> R {
+        self.pockets.unchanged(body)
+    }
+
     /// Puts what is at hand of any thread where all find it.
     pub fn recall(&self, stack: &Stack, all: &impl Places) {
         self.pockets.recall(all, |number| stack.push(number));
@@ -274,7 +295,7 @@ impl Runs {
             }
         })?;
         run.fill(self.owner, run.stack.beneath(first), count - 1);
-        self.look(run, all, Look::first);
+        self.look_at(run, all, Look::first);
         Some(first)
     }
 
@@ -297,7 +318,7 @@ impl Runs {
     #[inline(always)]
     fn note_left_at_hand(&self, left: u32, run: &Run<'_>, all: &impl Places) {
         if self.is_look_due(left, run) {
-            self.look(run, all, Look::next);
+            self.look_at(run, all, Look::next);
         }
     }
 
@@ -307,11 +328,16 @@ impl Runs {
     }
 
     #[cold]
-    fn look(&self, run: &Run<'_>, all: &impl Places, next: fn(Look, u32, Option<u32>) -> Look) {
-        let out = self.out(run.stack, all);
-        let peak = self.peak.fetch_max(out, Relaxed);
+    fn look_at(&self, run: &Run<'_>, all: &impl Places, next: NextLook) {
         let look = Look::of(run.look().load(Relaxed));
-        run.look().store(next(look, run.count(self.owner), peak.checked_sub(out)).word(), Relaxed);
+        run.look().store(self.look(look, run.count(self.owner), run.stack, all, next).word(), Relaxed);
+    }
+
+    /// Looks how many cells are out, with so many left at hand, and tells when that is to be done again.
+    fn look(&self, look: Look, left: u32, stack: &Stack, all: &impl Places, next: NextLook) -> Look {
+        let out = self.out(stack, all);
+        let peak = self.peak.fetch_max(out, Relaxed);
+        next(look, left, peak.checked_sub(out))
     }
 
     #[inline]

@@ -61,6 +61,7 @@ const NOUNS: &[&str] = &[
     "deferred/completing",
     "deferred/taking",
     "deferred/stats",
+    "desk",
     "templates",
     "templates/config",
     "templates/callbacks",
