@@ -10,6 +10,7 @@
 #include "ostler/arena.hpp"
 #include "ostler/buffers.hpp"
 #include "ostler/deferred.hpp"
+#include "ostler/desk.hpp"
 #include "ostler/file.hpp"
 #include "ostler/errors.hpp"
 #include "ostler/governor.hpp"

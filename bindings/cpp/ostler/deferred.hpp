@@ -15,6 +15,7 @@
 namespace ostler {
 
 template <class T> class deferred;
+template <class T> class desk;
 
 /// The side that makes the result. May be copied; of several that complete one cell the first does.
 template <class T> class completer {
@@ -129,6 +130,7 @@ template <class T> class [[nodiscard]] cell {
 
   private:
     template <class> friend class deferred;
+    template <class> friend class desk;
     cell(ostler_deferred *deferred, ostler_cell raw) noexcept : deferred_(deferred), cell_(raw) {}
 
     template <class Take> std::unique_ptr<T> taken(std::error_code &failure, Take &&take) noexcept
