@@ -26,7 +26,7 @@ echo "The same as JSON: $out/results.json"
 
 # The Go package, in a process of its own, when one of its groups is asked for.
 groups=
-for group in Arena Pool; do
+for group in Arena Deferred Pool; do
     [[ ${group,,} == *"${1-}"* ]] && groups+=${groups:+|}Benchmark$group
 done
 if [ -n "$groups" ]; then

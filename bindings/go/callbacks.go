@@ -243,6 +243,9 @@ func ostlerGoCellSettle(key C.uintptr_t, outcome C.ostler_status, value C.uintpt
 	}
 }
 
+//export ostlerGoCellDiscard
+func ostlerGoCellDiscard(value C.uintptr_t) { settled.take(uintptr(value)) }
+
 //export ostlerGoRequestComplete
 func ostlerGoRequestComplete(id C.uintptr_t, ticket C.uint64_t, result *C.ostler_result) {
 	if request, found := requests.take(uintptr(id)); found {

@@ -57,6 +57,8 @@ var (
 	cells     registry[cellResults]
 	settled   registry[any] // what was completed with, until it is taken
 	errNoCell = &Error{Code: ErrStaleCell, Message: "the zero Cell is never a cell"}
+
+	errNoError = &Error{Code: ErrInvalidArgument, Message: "err is nil, but must be an error"}
 )
 
 // Cell is one use of one cell. Its result comes over C once, for a select; Wait gives the same to one who only waits.
@@ -120,7 +122,7 @@ func (c *Cell[T]) Complete(value T) error { return c.end(C.OSTLER_OK, CellResult
 // Fail ends the cell with an error, which must not be nil.
 func (c *Cell[T]) Fail(err error) error {
 	if err == nil {
-		return &Error{Code: ErrInvalidArgument, Message: "err is nil, but must be an error"}
+		return errNoError
 	}
 	return c.end(C.OSTLER_E_CALLBACK_FAILED, CellResult[T]{Err: err})
 }
@@ -129,12 +131,16 @@ func (c *Cell[T]) end(outcome C.ostler_status, result CellResult[T]) error {
 	if c.deferred == nil {
 		return errNoCell
 	}
+	return c.deferred.end(c.id, outcome, result)
+}
+
+func (d *Deferred[T]) end(cell C.uint64_t, outcome C.ostler_status, result CellResult[T]) error {
 	id := settled.add(result)
-	err := failure(C.ostler_go_deferred_complete(c.deferred.handle, c.id, outcome, C.uintptr_t(id)))
+	err := failure(C.ostler_go_deferred_complete(d.handle, cell, outcome, C.uintptr_t(id)))
 	if err != nil {
 		settled.take(id)
 	}
-	runtime.KeepAlive(c.deferred)
+	runtime.KeepAlive(d)
 	return err
 }
 
@@ -143,8 +149,12 @@ func (c *Cell[T]) Cancel() error {
 	if c.deferred == nil {
 		return errNoCell
 	}
-	err := failure(C.ostler_go_deferred_cancel(c.deferred.handle, c.id))
-	runtime.KeepAlive(c.deferred)
+	return c.deferred.cancel(c.id)
+}
+
+func (d *Deferred[T]) cancel(cell C.uint64_t) error {
+	err := failure(C.ostler_go_deferred_cancel(d.handle, cell))
+	runtime.KeepAlive(d)
 	return err
 }
 
@@ -185,7 +195,11 @@ func (c *Cell[T]) settle(outcome Status, value uintptr) {
 		return
 	}
 	// By a cancel or a close.
-	c.results <- CellResult[T]{Err: &Error{Code: outcome, Message: "the cell was ended with " + outcome.Error()}}
+	c.results <- CellResult[T]{Err: endedWith(outcome)}
+}
+
+func endedWith(outcome Status) error {
+	return &Error{Code: outcome, Message: "the cell was ended with " + outcome.Error()}
 }
 
 // DeferredStats is what a set of cells holds and did.

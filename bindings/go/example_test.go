@@ -89,6 +89,32 @@ func ExampleTap() {
 	// Output: 1000 leases of 1 connection
 }
 
+func ExampleDesk() {
+	answers, err := ostler.NewDeferred[string](64)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answers.Close()
+	desk, err := answers.OpenDesk()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer desk.Close()
+	cell, err := desk.Acquire()
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = desk.Poll(cell)
+	fmt.Println(errors.Is(err, ostler.ErrNotReady))
+	if err := desk.Complete(cell, "all is well"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(desk.Poll(cell))
+	// Output:
+	// true
+	// all is well <nil>
+}
+
 func ExampleArena_Scope() {
 	arena, err := ostler.NewArena(ostler.ArenaConfig{Name: "requests"})
 	if err != nil {

@@ -5,7 +5,7 @@
 //   - memory on the pages and the node you asked for, outside of Go's heap: [Arena] and [Cursor] for what goes all at once,
 //     [Heap], [Slab] and [Buffers] for what goes piece by piece, [Segment] for several processes, [File] for what is on disk;
 //   - values that are loaded when they are needed ([Lazy]) or built once and copied ([Templates]), and cells for results that
-//     come later ([Deferred]);
+//     come later ([Deferred], and [Desk] for one goroutine that uses very many);
 //   - workers that load a model once and are fed by priority, deadline and batch: [Orchestrator], [Model].
 //
 // [ConfigureGovernor] bounds the memory of them all; each says what it got where that is not what was asked for.

@@ -7,9 +7,15 @@ static void settle_cell(void *key, ostler_cell cell, ostler_status outcome, void
     ostlerGoCellSettle((uintptr_t)key, outcome, (uintptr_t)value);
 }
 
+static void discard_value(void *user_data, void *value)
+{
+    (void)user_data;
+    ostlerGoCellDiscard((uintptr_t)value);
+}
+
 ostler_go_created ostler_go_deferred_create(uint32_t capacity)
 {
-    ostler_deferred_config config = {.struct_size = sizeof config, .capacity = capacity};
+    ostler_deferred_config config = {.struct_size = sizeof config, .capacity = capacity, .discard = discard_value};
     ostler_deferred *deferred = NULL;
     ostler_go_failure failed = failure(ostler_deferred_create(&config, &deferred));
     return (ostler_go_created){failed, (uintptr_t)deferred};
