@@ -6697,6 +6697,28 @@ ostler_status ostler_tap_try_acquire(struct ostler_tap *tap,
                                      void **resource);
 
 /**
+ * Leases for the tap what ostler_pool_try_acquire would lease: what is idle in the tap only when nothing else is. For programs
+ * that keep the tap's users apart by a lock of their own, and do not want to hold that while a resource is made.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - lease: written only on success, else 0; as ostler_tap_acquire gives it.
+ * - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
+ * OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+ * OSTLER_E_FORKED, OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-safe: also while another thread uses the tap.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
+ * Blocking: as long as create and validate take; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_try_acquire_shared(struct ostler_tap *tap,
+                                            ostler_lease *lease,
+                                            void **resource);
+
+/**
  * Leases many resources as ostler_pool_acquire_n does: all of them or none. Does the same as ostler_tap_acquire_n_inline,
  * which calls it when fewer are idle in the tap.
  *

@@ -251,6 +251,32 @@ pub unsafe extern "C" fn ostler_tap_try_acquire(
     unsafe { leasing_through(tap, lease, resource, |pool, demand| Ok(pool.try_acquire(demand)?)) }
 }
 
+/// Leases for the tap what ostler_pool_try_acquire would lease: what is idle in the tap only when nothing else is. For programs
+/// that keep the tap's users apart by a lock of their own, and do not want to hold that while a resource is made.
+///
+/// Parameters:
+/// - tap: borrowed.
+/// - lease: written only on success, else 0; as ostler_tap_acquire gives it.
+/// - resource: written only on success, else NULL; what create made, to be used until the lease ends.
+///
+/// Returns: OSTLER_OK, OSTLER_E_EXHAUSTED (max_size are out, or others waited first), OSTLER_E_PAUSED,
+/// OSTLER_E_CREATE_FAILED, OSTLER_E_CLOSED, OSTLER_E_INVALID_ARGUMENT, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED,
+/// OSTLER_E_FORKED, OSTLER_E_PANIC
+///
+/// Thread-safety: Thread-safe: also while another thread uses the tap.
+/// NULL: tap NULL is OSTLER_E_INVALID_HANDLE; lease and resource must not be NULL.
+/// Blocking: as long as create and validate take; may be called from any callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostler_tap_try_acquire_shared(
+    tap: *mut ostler_tap,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+) -> ostler_status {
+    // SAFETY: as the header asks.
+    unsafe { leasing_for(tap, lease, resource, |pool, open| Ok(pool.try_acquire_for_tap(open, pool.caller())?)) }
+}
+
 /// Leases many resources as ostler_pool_acquire_n does: all of them or none. Does the same as ostler_tap_acquire_n_inline,
 /// which calls it when fewer are idle in the tap.
 ///
@@ -307,20 +333,33 @@ unsafe fn leasing_through(
     resource: *mut *mut c_void,
     other: impl FnOnce(&Pin<Pool>, Demand) -> Result<(Lease, Resource), Failure>,
 ) -> ostler_status {
-    let open = match OpenTap::find(tap.cast()) {
-        Ok(open) => open,
-        Err(error) => {
-            // SAFETY: the caller's promise.
-            unsafe { clear_lease(lease, resource) };
-            return guard(|| Err(error.into()));
-        }
-    };
-    let take = |pool: &Pin<Pool>| match pool.acquire_at_tap(open, pool.caller()) {
+    let take = |pool: &Pin<Pool>, open| match pool.acquire_at_tap(open, pool.caller()) {
         Ok(at_hand) => Ok(at_hand),
         Err(demand) => other(pool, demand),
     };
     // SAFETY: the caller's promise.
-    unsafe { leasing(open.pool as *mut ostler_pool, lease, resource, take) }
+    unsafe { leasing_for(tap, lease, resource, take) }
+}
+
+/// A call that leases from the tap's pool.
+///
+/// # Safety
+/// As for [`leasing`].
+unsafe fn leasing_for(
+    tap: *mut ostler_tap,
+    lease: *mut ostler_lease,
+    resource: *mut *mut c_void,
+    take: impl FnOnce(&Pin<Pool>, OpenTap) -> Result<(Lease, Resource), Failure>,
+) -> ostler_status {
+    match OpenTap::find(tap.cast()) {
+        // SAFETY: the caller's promise.
+        Ok(open) => unsafe { leasing(open.pool as *mut ostler_pool, lease, resource, |pool| take(pool, open)) },
+        Err(error) => {
+            // SAFETY: the caller's promise.
+            unsafe { clear_lease(lease, resource) };
+            guard(|| Err(error.into()))
+        }
+    }
 }
 
 /// Gives a resource back, which is then idle in the tap when there is room, and when the lease was taken through it; else

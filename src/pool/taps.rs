@@ -142,12 +142,27 @@ impl Pool {
         self.acquire_many(demand, deadline, cancel, leases, resources)
     }
 
+    /// Leases what all share, for a tap that another thread may use meanwhile.
+    pub fn try_acquire_for_tap(&self, open: OpenTap, me: Caller) -> Result<(Lease, Resource), AcquireError> {
+        let demand = self.demand_for_tap(open, me);
+        if !self.is_inline(demand.site) {
+            // Only its user may say the contrary: who knows whether it is still open.
+            open.tap().set_inline(false);
+        }
+        self.try_acquire(demand)
+    }
+
     /// What a tap asks of the pool, and whether its user goes on by itself from now on.
     fn demand_of_tap(&self, open: OpenTap, me: Caller) -> Demand {
+        let demand = self.demand_for_tap(open, me);
+        open.tap().set_inline(self.is_inline(demand.site));
+        demand
+    }
+
+    fn demand_for_tap(&self, open: OpenTap, me: Caller) -> Demand {
         let tap = open.tap();
         tap.set_thread(me.number());
         let plain = Demand::plain(me);
-        tap.set_inline(self.is_inline(plain.site));
         if self.is_plain { Demand { borrower: tap.mark(), ..plain } } else { plain }
     }
 

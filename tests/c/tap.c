@@ -361,6 +361,45 @@ TEST(many_leases_through_a_tap_are_all_or_none_and_end_each_once)
 }
 
 /* What there is no room for in a tap is everybody's at once. */
+struct elsewhere {
+    ostler_tap *tap;
+    ostler_lease lease;
+    ostler_status status;
+};
+
+static void *lease_for_the_tap(void *argument)
+{
+    struct elsewhere *elsewhere = argument;
+    void *resource = NULL;
+    elsewhere->status = ostler_tap_try_acquire_shared(elsewhere->tap, &elsewhere->lease, &resource);
+    CHECK((resource != NULL) == (elsewhere->lease.value != 0));
+    return NULL;
+}
+
+TEST(another_thread_leases_for_a_tap_what_all_share)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = bare_pool(farm, config_with(2));
+    struct elsewhere elsewhere = {.tap = open_tap(pool)};
+    void *resource;
+    warm(1, elsewhere.tap);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, lease_for_the_tap, &elsewhere) == 0);
+    pthread_join(thread, NULL);
+    CHECK_STATUS(elsewhere.status, OSTLER_OK);
+    CHECK_EQ(pool_stats(pool).created, 1);
+    /* What was at hand was all there was. It belongs to the tap, so its user ends it there. */
+    CHECK_EQ(elsewhere.tap->count, 0);
+    const ostler_lease first = elsewhere.lease, second = through(1, elsewhere.tap, &resource);
+    CHECK_EQ(pool_stats(pool).created, 2);
+    CHECK_STATUS(ostler_tap_try_acquire_shared(elsewhere.tap, &elsewhere.lease, &resource), OSTLER_E_EXHAUSTED);
+    CHECK(elsewhere.lease.value == 0 && resource == NULL);
+    CHECK_STATUS(ostler_tap_release(elsewhere.tap, second), OSTLER_OK);
+    CHECK_STATUS(ostler_tap_release(elsewhere.tap, first), OSTLER_OK);
+    CHECK_STATUS(ostler_tap_try_acquire_shared(NULL, &elsewhere.lease, &resource), OSTLER_E_INVALID_HANDLE);
+    ends(elsewhere.tap, pool, farm);
+}
+
 TEST(tap_that_is_full_leaves_the_rest_to_all)
 {
     FOR_EACH_TWIN(i)
