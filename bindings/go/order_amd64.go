@@ -1,3 +1,5 @@
+//go:build !race
+
 package ostler
 
 // order stores before every load that follows in the program, publish after every store and load before it: x86 keeps

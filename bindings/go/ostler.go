@@ -61,6 +61,7 @@ func Version() string { return C.GoString(C.ostler_version_string()) }
 func Shutdown(ctx context.Context) (stillOut uint64, err error) {
 	const patience = 10 * time.Millisecond // between two looks at the context
 	for timeout := time.Duration(0); ; timeout = patience {
+		closeAllOwnTaps()
 		waited := C.ostler_go_shutdown(C.uint64_t(timeout))
 		err := failure(waited.failure)
 		var late *Error

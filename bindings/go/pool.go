@@ -8,6 +8,7 @@ import "C"
 // nocallback; they take and give numbers by value, so that nothing escapes all the same.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -63,7 +64,7 @@ type PoolConfig[T any] struct {
 type LeaseInfo[T any] struct {
 	Lease    Lease[T]
 	Held     time.Duration // 0 when nobody has looked at the clock
-	Thread   int           // of the operating system, on which the goroutine ran when it acquired
+	Thread   int           // of the operating system, where its goroutine acquired; without a call of C, where another of its processor did
 	CallSite CallSite      // from where it was acquired, while tracing was on
 }
 
@@ -161,8 +162,9 @@ func NewPool[T any](config PoolConfig[T]) (*Pool[T], error) {
 		return nil, err
 	}
 	keeper.handle.Store(uintptr(created.handle))
+	keeper.taps = newOwnTaps(created.handle, max(int(c.max_size), int(c.capacity)))
 	pool := &Pool[T]{handle: created.handle, keeper: keeper}
-	pool.cleanup = runtime.AddCleanup(pool, forgetPool, forgotten{created.handle, &keeper.tenancy})
+	pool.cleanup = runtime.AddCleanup(pool, forgetPool, pool.parts())
 	return pool, nil
 }
 
@@ -172,23 +174,37 @@ type forgotten struct {
 	tenancy *tenancy
 }
 
-func forgetPool(pool forgotten) {
-	// On a goroutine of its own, because callbacks that are slow must not hold up the other cleanups of the program.
-	go func() { _ = closePool(pool.handle, pool.tenancy) }()
+// forgottenPool is what is left of a pool that nobody closed.
+type forgottenPool struct {
+	forgotten
+	taps *ownTaps
 }
 
-func closePool(handle C.uintptr_t, tenancy *tenancy) error {
-	err := gone(failure(C.ostler_go_pool_destroy(handle)))
-	if err == nil {
-		tenancy.close()
+func forgetPool(pool forgottenPool) {
+	// On a goroutine of its own, because callbacks that are slow must not hold up the other cleanups of the program.
+	go func() { _ = pool.close() }()
+}
+
+func (p forgottenPool) close() error {
+	// Before the pool, which would wait for them with its end.
+	p.taps.close()
+	err := gone(failure(C.ostler_go_pool_destroy(p.handle)))
+	if err != nil {
+		p.taps.reopen()
+		return err
 	}
-	return err
+	p.tenancy.close()
+	return nil
+}
+
+func (p *Pool[T]) parts() forgottenPool {
+	return forgottenPool{forgotten{p.handle, &p.keeper.tenancy}, p.keeper.taps}
 }
 
 // Close destroys the resources that are idle and refuses new work. While some are leased the pool waits for them, not
 // the caller: the last release ends it.
 func (p *Pool[T]) Close() error {
-	err := closePool(p.handle, &p.keeper.tenancy)
+	err := p.parts().close()
 	if err == nil {
 		p.cleanup.Stop()
 	}
@@ -256,18 +272,24 @@ func (p *Pool[T]) Refresh() error {
 	return err
 }
 
-// Acquire leases a resource, and waits for one when all are leased. Behind an error that tells how Create failed is the
-// error of Create, whichever goroutine or thread it was on; the same holds for the other ways to acquire and to wait.
+// Acquire leases a resource, and waits for one when all are leased. For what was released before on the same processor it calls
+// no C, in a pool without Validate, Reset and Retag that keeps none for others and lets none wear. Behind an error that tells
+// how Create failed is the error of Create, whichever goroutine or thread it was on; the same holds for the other ways to
+// acquire and to wait.
 func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
-	// Who may be overtaken leaves others what they have at hand, unlike who takes what is to be had now.
-	if ctx.Err() == nil && p.keeper.config.Barging == 0 {
-		leased := C.ostler_go_pool_acquire_now(p.handle)
-		if leased.failure.status == C.OSTLER_OK {
-			return p.leased(leased), nil
-		}
-		if !isBusy(leased) {
-			return p.lease(leased)
-		}
+	if ctx.Err() != nil {
+		return p.acquireInTurn(ctx, Demand{})
+	}
+	tap, lease, resource := p.keeper.taps.take()
+	switch {
+	case lease != 0:
+		return p.atHand(tap, lease, resource), nil
+	case p.keeper.config.Barging != 0:
+		// Who may be overtaken leaves others what they have at hand, unlike who takes what is to be had now.
+		return p.acquireInTurnFor(ctx, tap)
+	}
+	if leased, isLeased, err := p.leaseNow(tap); isLeased || err != nil {
+		return leased, err
 	}
 	return p.acquireInTurn(ctx, Demand{})
 }
@@ -368,7 +390,7 @@ func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 	}
 	leases := make([]Lease[T], count)
 	for i := range leases {
-		resource, _ := p.keeper.resources.get(uintptr(resources[i]))
+		resource := p.keeper.resource(uintptr(resources[i]))
 		leases[i] = Lease[T]{pool: p, id: ids[i], resource: resource}
 		p.keeper.sites.note(uint64(ids[i]))
 	}
@@ -378,19 +400,54 @@ func (p *Pool[T]) AcquireN(ctx context.Context, count int) ([]Lease[T], error) {
 
 // ReleaseN gives the resources of these leases back, also when one of them is stale, which is ErrStaleLease.
 func (p *Pool[T]) ReleaseN(leases []Lease[T]) error {
-	ids := make([]C.uint64_t, len(leases))
-	for i, lease := range leases {
-		ids[i] = lease.id
+	ids := make([]C.uint64_t, 0, len(leases))
+	var failed error
+	for _, lease := range leases {
 		p.keeper.sites.forget(uint64(lease.id))
+		p.keeper.edge.released()
+		if err, isDone := lease.tap.release(uint64(lease.id)); !isDone {
+			ids = append(ids, lease.id)
+		} else if err != nil {
+			failed = err
+		}
 	}
 	err := failure(C.ostler_go_pool_release_n(p.handle, unsafe.SliceData(ids), C.uint32_t(len(ids))))
 	runtime.KeepAlive(p)
-	return err
+	return cmp.Or(err, failed)
 }
 
 // TryAcquire leases a resource, or fails with ErrExhausted when none is to be had now.
 func (p *Pool[T]) TryAcquire() (Lease[T], error) {
+	tap, lease, resource := p.keeper.taps.take()
+	if lease != 0 {
+		return p.atHand(tap, lease, resource), nil
+	}
+	if tap != nil {
+		if leased, isLeased, err := p.leaseNow(tap); isLeased || err != nil {
+			return leased, err
+		}
+	}
+	// Again, for the words of what is wrong.
 	return p.lease(C.ostler_go_pool_try_acquire(p.handle))
+}
+
+// leaseNow leases a resource for that tap, or for none when it is nil; says no when the caller has to wait for one.
+func (p *Pool[T]) leaseNow(tap *ownTap) (lease Lease[T], isLeased bool, err error) {
+	leased, isOfTap := tap.lease()
+	if !isOfTap {
+		tap, leased = nil, C.ostler_go_pool_acquire_now(p.handle)
+	}
+	if isBusy(leased) {
+		return lease, false, nil
+	}
+	lease, err = p.lease(leased)
+	lease.tap = tap
+	return lease, err == nil, err
+}
+
+// atHand is what was leased without a call of C.
+func (p *Pool[T]) atHand(tap *ownTap, lease uint64, id uintptr) Lease[T] {
+	return Lease[T]{pool: p, tap: tap, id: C.uint64_t(lease), resource: p.keeper.resource(id)}
 }
 
 // isBusy tells whether one who asked for a resource has to wait.
@@ -406,7 +463,7 @@ func (p *Pool[T]) lease(leased C.ostler_go_leased) (Lease[T], error) {
 }
 
 func (p *Pool[T]) leased(leased C.ostler_go_leased) Lease[T] {
-	resource, _ := p.keeper.resources.get(uintptr(leased.resource))
+	resource := p.keeper.resource(uintptr(leased.resource))
 	p.keeper.sites.note(uint64(leased.lease))
 	return Lease[T]{pool: p, id: leased.lease, resource: resource}
 }
@@ -468,6 +525,7 @@ func (p *Pool[T]) Leases() ([]LeaseInfo[T], error) {
 // Lease is the right to a resource until it is released. A lease that is never released keeps its resource for ever.
 type Lease[T any] struct {
 	pool     *Pool[T]
+	tap      *ownTap // through which it was taken, if any
 	id       C.uint64_t
 	resource T
 }
@@ -491,6 +549,10 @@ func (l Lease[T]) Release() error {
 		return errNoLease
 	}
 	l.pool.keeper.sites.forget(uint64(l.id))
+	l.pool.keeper.edge.released()
+	if err, isDone := l.tap.release(uint64(l.id)); isDone {
+		return err
+	}
 	err := failure(C.ostler_go_pool_release(l.pool.handle, l.id))
 	runtime.KeepAlive(l.pool)
 	return err
@@ -525,10 +587,19 @@ var errNoLease = &Error{Code: ErrStaleLease, Message: "the zero Lease is never a
 type poolKeeper[T any] struct {
 	config    PoolConfig[T]
 	resources registry[T]
+	taps      *ownTaps
 	refusals  lastErrors // of Create
 	sites     callSites
+	edge      edge
 	tenancy   tenancy
 	handle    atomic.Uintptr
+}
+
+// resource is the one of an id, for who has it now.
+func (k *poolKeeper[T]) resource(id uintptr) T {
+	k.edge.leased()
+	resource, _ := k.resources.get(id)
+	return resource
 }
 
 func (k *poolKeeper[T]) info(pool *Pool[T], info C.ostler_lease_info) LeaseInfo[T] {
@@ -565,27 +636,28 @@ func (k *poolKeeper[T]) create() (id uintptr, err error) {
 }
 
 func (k *poolKeeper[T]) validate(id uintptr) error {
-	resource, _ := k.resources.get(id)
+	resource := k.resource(id)
 	return guarded(func() error { return k.config.Validate(resource) })
 }
 
 func (k *poolKeeper[T]) reset(id uintptr) error {
-	resource, _ := k.resources.get(id)
+	resource := k.resource(id)
 	return guarded(func() error { return k.config.Reset(resource) })
 }
 
 func (k *poolKeeper[T]) retag(id uintptr, from, to uint64) error {
-	resource, _ := k.resources.get(id)
+	resource := k.resource(id)
 	return guarded(func() error { return k.config.Retag(resource, from, to) })
 }
 
 func (k *poolKeeper[T]) event(event uint32, id uintptr) {
-	resource, _ := k.resources.get(id)
+	resource := k.resource(id)
 	unanswerable("Event", func() { k.config.Event(PoolEvent(event), resource) })
 }
 
 func (k *poolKeeper[T]) destroy(id uintptr) {
 	defer k.tenancy.leave()
+	k.edge.leased()
 	if resource, found := k.resources.take(id); found && k.config.Destroy != nil {
 		unanswerable("Destroy", func() { k.config.Destroy(resource) })
 	}

@@ -15,6 +15,14 @@ ostler_go_leased ostler_go_tap_acquire_now(ostler_tap *tap)
     return (ostler_go_leased){failure_unless_busy(status), lease.value, (uintptr_t)resource};
 }
 
+ostler_go_leased ostler_go_tap_acquire_shared(ostler_tap *tap)
+{
+    ostler_lease lease = {0};
+    void *resource = NULL;
+    ostler_status status = ostler_tap_try_acquire_shared(tap, &lease, &resource);
+    return (ostler_go_leased){failure_unless_busy(status), lease.value, (uintptr_t)resource};
+}
+
 ostler_go_failure ostler_go_tap_release(ostler_tap *tap, uint64_t lease)
 {
     return failure(ostler_tap_release(tap, (ostler_lease){lease}));

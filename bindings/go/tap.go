@@ -13,7 +13,9 @@ import (
 
 // Tap is one goroutine's idle resources of a pool, leased and released with a few instructions of Go: the library is
 // called only when none is at hand. It may go from goroutine to goroutine, but serves one at a time. Nobody goes without
-// because of it: what is idle in a tap is there for whoever finds nothing else.
+// because of it: what is idle in a tap is there for whoever finds nothing else, who waits at most until a goroutine that was
+// stopped in the middle of Acquire or Release runs again. The pool has taps of its own, so that its Acquire needs seldom more
+// calls; this is the quicker way, with nothing to share.
 type Tap[T any] struct {
 	pool    *Pool[T] // not to be forgotten before its taps
 	words   *C.ostler_tap
@@ -110,30 +112,71 @@ func giveBack(words *C.ostler_tap, slot *C.ostler_slot, lease uint64) {
 	publish((*uint64)(&slot.word), lease-slotLeased+slotAtHand)
 }
 
+// tapAnswer is what came of a window.
+type tapAnswer int
+
+const (
+	tapDid   tapAnswer = iota
+	tapEmpty           // nothing is idle in it
+	tapAsks            // the library is to be asked
+	tapShut            // nothing may be idle in it for now
+)
+
+// takeIdle leases what is idle in a tap of the layout that this code knows, for its user.
+func takeIdle(words *C.ostler_tap) (lease uint64, resource uintptr, answer tapAnswer) {
+	if !enter(words) {
+		leave(words)
+		return 0, 0, tapShut
+	}
+	answer = tapEmpty
+	if left := uint32(words.count) - 1; left < uint32(len(words.idle)) {
+		slot := slotOf(words, uint32(words.idle[left]))
+		word := atomic.LoadUint64((*uint64)(&slot.word))
+		answer = tapAsks
+		if word&slotPhase == slotAtHand && word&(uint64(words.one_use)*slotMeasured) != 0 {
+			lease, resource = borrow(words, slot, word), uintptr(slot.resource)
+			words.count = C.uint32_t(left)
+			answer = tapDid
+		}
+	}
+	leave(words)
+	return lease, resource, answer
+}
+
+// putIdle ends a lease that was taken through a tap of the layout that this code knows, for its user.
+func putIdle(words *C.ostler_tap, lease uint64) (answer tapAnswer) {
+	if !enter(words) {
+		leave(words)
+		return tapShut
+	}
+	answer = tapAsks
+	number, count := numberOf(words, lease), uint32(words.count)
+	if number < uint32(words.capacity) && count < uint32(len(words.idle)) {
+		slot := slotOf(words, number)
+		if isOwn(words, slot, lease) {
+			giveBack(words, slot, lease)
+			words.idle[count] = C.uint32_t(number)
+			words.count = C.uint32_t(count + 1)
+			answer = tapDid
+		}
+	}
+	leave(words)
+	return answer
+}
+
 // Acquire leases a resource, first of all one that is idle in the tap; else it does as Acquire of the pool. The lease is to
 // be released with Release of this tap.
 func (t *Tap[T]) Acquire(ctx context.Context) (Lease[T], error) {
 	words := t.words
 	if ctx.Err() == nil && isInline(words) {
-		if enter(words) {
-			if left := uint32(words.count) - 1; left < uint32(len(words.idle)) {
-				number := uint32(words.idle[left])
-				slot := slotOf(words, number)
-				word := atomic.LoadUint64((*uint64)(&slot.word))
-				if word&slotPhase == slotAtHand && word&(uint64(words.one_use)*slotMeasured) != 0 {
-					lease, id := borrow(words, slot, word), uintptr(slot.resource)
-					words.count = C.uint32_t(left)
-					leave(words)
-					known := &t.known[number%tapKnown]
-					if known.id != id {
-						known.id = id
-						known.resource, _ = t.pool.keeper.resources.get(id)
-					}
-					return Lease[T]{pool: t.pool, id: C.uint64_t(lease), resource: known.resource}, nil
-				}
+		if lease, id, answer := takeIdle(words); answer == tapDid {
+			known := &t.known[numberOf(words, lease)%tapKnown]
+			if known.id != id {
+				*known = knownResource[T]{id, t.pool.keeper.resource(id)}
 			}
+			t.pool.keeper.edge.leased()
+			return Lease[T]{pool: t.pool, id: C.uint64_t(lease), resource: known.resource}, nil
 		}
-		leave(words)
 	}
 	return t.acquireSlowly(ctx)
 }
@@ -158,21 +201,9 @@ func (t *Tap[T]) acquireSlowly(ctx context.Context) (Lease[T], error) {
 // Release gives the resource of a lease back, which is then idle in the tap. A second time is ErrStaleLease.
 func (t *Tap[T]) Release(lease Lease[T]) error {
 	words := t.words
-	if isInline(words) {
-		if enter(words) {
-			number, count := numberOf(words, uint64(lease.id)), uint32(words.count)
-			if number < uint32(words.capacity) && count < uint32(len(words.idle)) {
-				slot := slotOf(words, number)
-				if isOwn(words, slot, uint64(lease.id)) {
-					giveBack(words, slot, uint64(lease.id))
-					words.idle[count] = C.uint32_t(number)
-					words.count = C.uint32_t(count + 1)
-					leave(words)
-					return nil
-				}
-			}
-		}
-		leave(words)
+	t.pool.keeper.edge.released()
+	if isInline(words) && putIdle(words, uint64(lease.id)) == tapDid {
+		return nil
 	}
 	return t.releaseSlowly(lease)
 }

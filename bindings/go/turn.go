@@ -30,6 +30,21 @@ func (p *Pool[T]) acquireInTurn(ctx context.Context, demand Demand) (Lease[T], e
 	})
 }
 
+// acquireInTurnFor leases a resource when its turn has come, for that tap where it can.
+func (p *Pool[T]) acquireInTurnFor(ctx context.Context, tap *ownTap) (Lease[T], error) {
+	isOfTap := false
+	lease, err := p.leaseInTurn(ctx, func(timeout C.uint64_t, bell C.uintptr_t) (turn C.ostler_go_turn) {
+		if turn, isOfTap = tap.beginLease(timeout, bell); isOfTap {
+			return turn
+		}
+		return C.ostler_go_pool_begin_acquire(p.handle, 0, 0, timeout, bell)
+	})
+	if err == nil && isOfTap {
+		lease.tap = tap
+	}
+	return lease, err
+}
+
 // leaseInTurn leases what was begun, one resource.
 func (p *Pool[T]) leaseInTurn(ctx context.Context,
 	begin func(timeout C.uint64_t, bell C.uintptr_t) C.ostler_go_turn) (Lease[T], error) {
