@@ -164,11 +164,16 @@ func (c *Cell[T]) Release() error {
 	if c.deferred == nil {
 		return errNoCell
 	}
-	err := failure(C.ostler_go_deferred_release(c.deferred.handle, c.id))
+	err := c.deferred.release(c.id)
 	if err == nil {
 		cells.take(c.key)
 	}
-	runtime.KeepAlive(c.deferred)
+	return err
+}
+
+func (d *Deferred[T]) release(cell C.uint64_t) error {
+	err := failure(C.ostler_go_deferred_release(d.handle, cell))
+	runtime.KeepAlive(d)
 	return err
 }
 

@@ -20,8 +20,8 @@ type Desk[T any] struct {
 	cleanup  runtime.Cleanup
 }
 
-// DeskCell is one use of one cell that was acquired at a desk. It ends when its desk has taken what came to it, or has
-// released it.
+// DeskCell is one use of one cell that was acquired at a desk. It ends when its desk has taken what came to it, or when it is
+// released. The memory of a closed set goes with its last cell.
 type DeskCell[T any] struct {
 	desk *Desk[T]
 	id   uint64
@@ -47,7 +47,8 @@ func (d *Deferred[T]) OpenDesk() (*Desk[T], error) {
 
 func forgetDesk(words *C.ostler_desk) { _ = failure(C.ostler_go_desk_close(words)) }
 
-// Close closes the desk. Its cells that are out can still be completed, but what comes to them goes with the set.
+// Close closes the desk. Its cells that are out can still be completed, and are to be released: what comes to them nobody
+// can take any more.
 func (d *Desk[T]) Close() error {
 	d.cleanup.Stop()
 	// The library may give the same address to the next desk.
@@ -300,4 +301,12 @@ func (c DeskCell[T]) Cancel() error {
 		return errNoCell
 	}
 	return c.desk.deferred.cancel(C.uint64_t(c.id))
+}
+
+// Release gives the cell up, as Release of its desk does, from any goroutine, and also when the desk was closed.
+func (c DeskCell[T]) Release() error {
+	if c.desk == nil {
+		return errNoCell
+	}
+	return c.desk.deferred.release(C.uint64_t(c.id))
 }

@@ -140,7 +140,7 @@ func TestDeskTakesWhatComesFromElsewhere(t *testing.T) {
 		t.Error("a desk of two is alone")
 	}
 	var none DeskCell[string]
-	for _, err := range []error{none.Complete(""), none.Fail(failed), none.Cancel(), desk.Release(none), desk.Complete(none, "")} {
+	for _, err := range []error{none.Complete(""), none.Fail(failed), none.Cancel(), none.Release(), desk.Release(none)} {
 		if !errors.Is(err, ErrStaleCell) {
 			t.Errorf("the zero cell is %v", err)
 		}
@@ -216,6 +216,7 @@ func TestDesksOfManyGoroutines(t *testing.T) {
 }
 
 func TestDeskThatIsClosed(t *testing.T) {
+	leavesNothing(t)
 	set := newCells[string](t, 64)
 	desk, err := set.OpenDesk()
 	succeeds(t, err)
@@ -235,7 +236,11 @@ func TestDeskThatIsClosed(t *testing.T) {
 	if err := desk.Release(cell); !errors.Is(err, ErrInvalidHandle) {
 		t.Errorf("release is %v", err)
 	}
-	succeeds(t, cell.Cancel())
+	succeeds(t, cell.Complete("for nobody"))
+	succeeds(t, cell.Release())
+	if err := cell.Release(); !errors.Is(err, ErrStaleCell) {
+		t.Errorf("a second release of the cell is %v", err)
+	}
 	if err := desk.Close(); err != nil && !errors.Is(err, ErrInvalidHandle) {
 		t.Errorf("a second close is %v", err)
 	}
