@@ -48,33 +48,34 @@ func (c *Cursor) Close() error {
 	return gone(failure(C.ostler_go_cursor_close(opened)))
 }
 
-// What Alloc leaves to the library.
-const (
-	cursorAlignMax = 2 << 20
-	cursorSizeMax  = 1 << 47
-)
+// Alignments beyond this Alloc leaves to the library.
+const cursorAlignMax = 2 << 20
 
 // Alloc gives out size bytes. The align is a power of two; 0 is 16. What lies in them is not defined.
+//
+// Its frame is small, and what it calls looks at the stack by itself.
+//
+//go:nosplit
 func (c *Cursor) Alloc(size, align int) ([]byte, error) {
 	words := c.words
 	if align == 0 {
 		align = 16
 	}
-	if uint(size-1) >= cursorSizeMax || uint(align) > cursorAlignMax || align&(align-1) != 0 ||
-		atomic.LoadUint32((*uint32)(&words.layout)) != C.OSTLER_CURSOR_LAYOUT {
-		return c.allocSlowly(size, align)
-	}
-	// The end becomes nil when the arena is closed meanwhile, and then the block ends behind it. Numbers, because a
-	// pointer that is stored would have to be looked at by the garbage collector.
+	// Numbers, because a pointer that is stored would have to be looked at by the garbage collector.
 	next := (*uintptr)(unsafe.Pointer(&words.next))
-	padding := -*next & uintptr(align-1)
-	start := unsafe.Add(unsafe.Pointer(words.next), padding)
-	stop := uintptr(start) + uintptr(size)
-	if stop > atomic.LoadUintptr((*uintptr)(unsafe.Pointer(&words.end))) {
+	end := (*uintptr)(unsafe.Pointer(&words.inline_end))
+	before := unsafe.Pointer(words.next)
+	mask := uintptr(align) - 1
+	padding := -uintptr(before) & mask
+	start := uintptr(before) + padding
+	stop := start + uintptr(size)
+	// A size of 0 stops where it starts, and a wrong one before that. The end is nil in another layout than this one, and
+	// becomes nil when the arena is closed meanwhile: then the block ends behind it.
+	if uintptr(align)&mask != 0 || uintptr(align) > cursorAlignMax || stop <= start || stop > *end {
 		return c.allocSlowly(size, align)
 	}
 	*next = stop
-	return unsafe.Slice((*byte)(start), size), nil
+	return unsafe.Slice((*byte)(unsafe.Add(before, padding)), size), nil
 }
 
 // Mark remembers where the cursor is. Marks nest, one inside another.

@@ -70,7 +70,7 @@ func TestCursorOfAnotherLayoutAsksTheLibrary(t *testing.T) {
 	_, err = cursor.Alloc(64, 64)
 	succeeds(t, err)
 	strange := *cursor.words
-	strange.layout = 99
+	strange.layout, strange.inline_end = 99, nil
 	before := strange.next
 	cursor.words = &strange
 	piece, err := cursor.Alloc(64, 64)
