@@ -1925,7 +1925,7 @@ typedef struct ostler_slab_config {
     uint64_t initial_slots;
     /** Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size; 0: 2 MiB. At least one slot, at most max_slots. */
     uint64_t chunk_bytes;
-    /** Slots that a magazine holds; 2 to 128; 0: 64. Half of them move at once. */
+    /** Slots that a magazine holds; 2 to 128; 0: 128. Half of them move at once. */
     uint32_t magazine_slots;
     /** 0. */
     uint32_t reserved;
@@ -2343,7 +2343,7 @@ typedef struct ostler_magazine {
     /** Where inline code of the next layout finds its ceiling: 0. */
     int64_t next_ceiling;
     /** The library's own. */
-    uint64_t private_words[5];
+    uint64_t private_words[13];
     /** The slots in it, and above the top those that were there last. */
     void *items[128];
     /** The state of each of the items. */

@@ -555,7 +555,7 @@ static inline ostler_status ostler_desk_release_inline(ostler_desk *desk, ostler
     return ostler_desk_release(desk, cell);
 }
 
-static_assert(sizeof(ostler_magazine) == 2176, "an ostler_magazine is thirty-four cache lines");
+static_assert(sizeof(ostler_magazine) == 2240, "an ostler_magazine is thirty-five cache lines");
 static_assert(offsetof(ostler_magazine, layout) == 0 && offsetof(ostler_magazine, shift) == 4, "the layout comes first");
 static_assert(offsetof(ostler_magazine, top) == 8 && offsetof(ostler_magazine, floor) == 16 &&
                   offsetof(ostler_magazine, ceiling) == 24,
@@ -566,7 +566,7 @@ static_assert(offsetof(ostler_magazine, base) == 32 && offsetof(ostler_magazine,
 static_assert(offsetof(ostler_magazine, stride) == 64, "how far slots lie from each other");
 static_assert(offsetof(ostler_magazine, next_floor) == 72 && offsetof(ostler_magazine, next_ceiling) == 80,
               "the bounds of the next layout");
-static_assert(offsetof(ostler_magazine, items) == 128 && offsetof(ostler_magazine, item_states) == 1152,
+static_assert(offsetof(ostler_magazine, items) == 192 && offsetof(ostler_magazine, item_states) == 1216,
               "the items of an ostler_magazine");
 
 /*

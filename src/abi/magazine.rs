@@ -49,7 +49,7 @@ pub struct ostler_magazine {
     /// Where inline code of the next layout finds its ceiling: 0.
     pub next_ceiling: i64,
     /// The library's own.
-    pub private_words: [u64; 5],
+    pub private_words: [u64; 13],
     /// The slots in it, and above the top those that were there last.
     pub items: [*mut c_void; 128],
     /// The state of each of the items.
@@ -58,7 +58,7 @@ pub struct ostler_magazine {
 
 const _: () = assert!(
     size_of::<ostler_magazine>() == size_of::<Magazine>()
-        && size_of::<ostler_magazine>() == 64 + 64 + 2 * 128 * 8
+        && size_of::<ostler_magazine>() == 3 * 64 + 2 * 128 * 8
         && offset_of!(ostler_magazine, layout) == 0
         && offset_of!(ostler_magazine, shift) == 4
         && offset_of!(ostler_magazine, top) == 8
@@ -71,10 +71,10 @@ const _: () = assert!(
         && offset_of!(ostler_magazine, stride) == 64
         && offset_of!(ostler_magazine, next_floor) == 72
         && offset_of!(ostler_magazine, next_ceiling) == 80
-        && offset_of!(ostler_magazine, items) == 128
-        && offset_of!(ostler_magazine, item_states) == 128 + 128 * 8
-        && magazine::ITEMS_OFFSET == 128
-        && magazine::ITEM_STATES_OFFSET == 128 + 128 * 8
+        && offset_of!(ostler_magazine, items) == 192
+        && offset_of!(ostler_magazine, item_states) == 192 + 128 * 8
+        && magazine::ITEMS_OFFSET == 192
+        && magazine::ITEM_STATES_OFFSET == 192 + 128 * 8
         && OSTLER_MAGAZINE_SLOTS_MAX == MOST_ITEMS
         && OSTLER_MAGAZINE_LAYOUT == magazine::LAYOUT
 );

@@ -30,7 +30,7 @@ pub struct ostler_slab_config {
     pub initial_slots: u64,
     /// Bytes mapped at once; 65536 to 1 TiB, rounded up to the page size; 0: 2 MiB. At least one slot, at most max_slots.
     pub chunk_bytes: u64,
-    /// Slots that a magazine holds; 2 to 128; 0: 64. Half of them move at once.
+    /// Slots that a magazine holds; 2 to 128; 0: 128. Half of them move at once.
     pub magazine_slots: u32,
     /// 0.
     pub reserved: u32,

@@ -18,7 +18,7 @@ const DEFAULT_ALIGN: u64 = 64;
 pub const DEFAULT_CHUNK_BYTES: u64 = 2 << 20;
 pub const SMALLEST_CHUNK_BYTES: u64 = 64 << 10;
 pub const LARGEST_CHUNK_BYTES: u64 = 1 << 40;
-pub const DEFAULT_MAGAZINE_SLOTS: u32 = 64;
+pub const DEFAULT_MAGAZINE_SLOTS: u32 = MOST_ITEMS;
 /// More than any address space has.
 const ABSURD: u64 = 1 << 46;
 

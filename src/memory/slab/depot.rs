@@ -2,7 +2,8 @@
 //! what lives stays together, and a bit that is there already says that a slot was put twice. Every call is lock-free.
 //!
 //! The states of the slots of one word fill a line of the cache, which threads write whenever they get and put. So whoever
-//! draws many claims the word that it draws from, and others draw from another as long as there is one.
+//! draws many claims the word that it draws from, and others draw from another as long as there is one. For the same reason
+//! words that follow each other lie in different lines.
 
 use crate::base::alloc::{self, OutOfMemory};
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering::*};
@@ -41,13 +42,45 @@ impl Run {
     }
 }
 
+/// A line of the cache.
+#[repr(align(64))]
+struct Line([AtomicU64; LINE]);
+
+const LINE: usize = 8;
+
+/// Words, of which two that follow each other share a line only where one would do for all.
+struct Words {
+    lines: Vec<Line>,
+    count: u32,
+}
+
+impl Words {
+    /// All 0.
+    fn new(count: u32) -> Result<Self, OutOfMemory> {
+        let lines = count.div_ceil(LINE as u32);
+        let mut words = alloc::try_vec(lines as usize)?;
+        words.extend((0..lines).map(|_| Line([const { AtomicU64::new(0) }; LINE])));
+        Ok(Self { lines: words, count })
+    }
+
+    #[inline]
+    fn get(&self, word: u32) -> Option<&AtomicU64> {
+        let lines = self.lines.len() as u32;
+        (word < self.count).then(|| &self.lines[(word % lines) as usize].0[(word / lines) as usize])
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &AtomicU64> {
+        (0..self.count).filter_map(|word| self.get(word))
+    }
+}
+
 pub struct Depot {
     /// Of a bit for each slot.
-    words: Vec<AtomicU64>,
+    words: Words,
     /// Of a bit for each word that may have some.
-    summary: Vec<AtomicU64>,
+    summary: Words,
     /// Of a bit for each word that somebody claims.
-    claims: Vec<AtomicU64>,
+    claims: Words,
     /// The slot at which the search begins; 0 unless [`Depot::rotate`] is used.
     first: AtomicU32,
 }
@@ -55,9 +88,9 @@ pub struct Depot {
 impl Depot {
     /// Without a free slot.
     pub fn new(slots: u32) -> Result<Self, OutOfMemory> {
-        let words = zeros(slots.div_ceil(BITS))?;
-        let summary = zeros((words.len() as u32).div_ceil(BITS))?;
-        let claims = zeros(summary.len() as u32)?;
+        let words = Words::new(slots.div_ceil(BITS))?;
+        let summary = Words::new(words.count.div_ceil(BITS))?;
+        let claims = Words::new(summary.count)?;
         Ok(Self { words, summary, claims, first: AtomicU32::new(0) })
     }
 
@@ -76,7 +109,7 @@ impl Depot {
 
     /// Makes slots of one word free, and tells which of them were.
     pub fn give_all(&self, word: u32, slots: u64) -> u64 {
-        let Some(bits) = self.words.get(word as usize) else { return slots };
+        let Some(bits) = self.words.get(word) else { return slots };
         let before = bits.fetch_or(slots, SeqCst);
         if before == 0 {
             self.note(word);
@@ -86,17 +119,24 @@ impl Depot {
 
     /// For a word that has some.
     fn note(&self, word: u32) {
-        if let Some(bits) = self.summary.get((word / BITS) as usize) {
-            bits.fetch_or(1 << (word % BITS), SeqCst);
+        let Some(bits) = self.summary.get(word / BITS) else { return };
+        let bit = 1 << (word % BITS);
+        // Whoever takes it back looks at the word afterwards.
+        if bits.load(SeqCst) & bit == 0 {
+            bits.fetch_or(bit, SeqCst);
         }
     }
 
-    /// For a word that has none, unless it was given some meanwhile.
+    /// For a word that had none, unless it was given some meanwhile. One that is claimed stays noted: it is given back to
+    /// whoever draws from it without a word to the others.
     fn strike(&self, word: u32) {
-        if let Some(bits) = self.summary.get((word / BITS) as usize) {
-            bits.fetch_and(!(1 << (word % BITS)), SeqCst);
+        let Some(bits) = self.summary.get(word / BITS) else { return };
+        let bit = 1 << (word % BITS);
+        if bits.load(SeqCst) & bit == 0 {
+            return;
         }
-        if self.words.get(word as usize).is_some_and(|bits| bits.load(SeqCst) != 0) {
+        bits.fetch_and(!bit, SeqCst);
+        if self.words.get(word).is_some_and(|bits| bits.load(SeqCst) != 0) {
             self.note(word);
         }
     }
@@ -117,7 +157,7 @@ impl Depot {
     /// Claims the lowest word that has some and that nobody claims, instead of what was claimed before.
     fn claim_next(&self, claim: &Claim) -> Option<u32> {
         self.let_go(claim);
-        for (index, (summary, claims)) in (0..).zip(self.summary.iter().zip(&self.claims)) {
+        for (index, (summary, claims)) in (0..).zip(self.summary.iter().zip(self.claims.iter())) {
             loop {
                 let unclaimed = summary.load(SeqCst) & !claims.load(Relaxed);
                 if unclaimed == 0 {
@@ -137,7 +177,10 @@ impl Depot {
     /// Ends a claim.
     pub fn let_go(&self, claim: &Claim) {
         let Some(word) = claim.next.swap(0, Relaxed).checked_sub(1) else { return };
-        if let Some(claims) = self.claims.get((word / BITS) as usize) {
+        if self.words.get(word).is_some_and(|bits| bits.load(SeqCst) == 0) {
+            self.strike(word);
+        }
+        if let Some(claims) = self.claims.get(word / BITS) {
             claims.fetch_and(!(1 << (word % BITS)), Relaxed);
         }
     }
@@ -156,7 +199,7 @@ impl Depot {
     fn take_between(&self, start: u32, end: u32, most: u32, each: &mut impl FnMut(u32)) -> u32 {
         let (from, to) = (start / BITS, end.div_ceil(BITS));
         let mut taken = 0;
-        for (index, summary) in (0..).zip(&self.summary).skip((from / BITS) as usize) {
+        for (index, summary) in (0..).zip(self.summary.iter()).skip((from / BITS) as usize) {
             let mut words = summary.load(SeqCst);
             while words != 0 {
                 let word = index * BITS + words.trailing_zeros();
@@ -175,26 +218,23 @@ impl Depot {
                     mask &= !(u64::MAX << (end % BITS));
                 }
                 taken += self.take_from(word, mask, most - taken, each);
+                if self.words.get(word).is_some_and(|bits| bits.load(SeqCst) == 0) {
+                    self.strike(word);
+                }
             }
         }
         taken
     }
 
     fn take_from(&self, word: u32, mask: u64, most: u32, each: &mut impl FnMut(u32)) -> u32 {
-        let Some(bits) = self.words.get(word as usize) else { return 0 };
+        let Some(bits) = self.words.get(word) else { return 0 };
         loop {
             let seen = bits.load(SeqCst);
-            if seen == 0 {
-                self.strike(word);
-            }
             let wanted = lowest(seen & mask, most);
             if wanted == 0 {
                 return 0;
             }
             let before = bits.fetch_and(!wanted, SeqCst);
-            if before & !wanted == 0 {
-                self.strike(word);
-            }
             let got = before & wanted;
             if got == 0 {
                 continue;
@@ -210,7 +250,7 @@ impl Depot {
     }
 
     pub fn has(&self, slot: u32) -> bool {
-        self.words.get((slot / BITS) as usize).is_some_and(|bits| bits.load(SeqCst) & (1 << (slot % BITS)) != 0)
+        self.words.get(slot / BITS).is_some_and(|bits| bits.load(SeqCst) & (1 << (slot % BITS)) != 0)
     }
 
     /// Takes all of a range, when all of it is free.
@@ -219,8 +259,8 @@ impl Depot {
             return false;
         }
         for slot in slots {
-            let word = slot / BITS;
-            if self.words[word as usize].fetch_and(!(1 << (slot % BITS)), SeqCst) == 1 << (slot % BITS) {
+            let (word, bit) = (slot / BITS, 1 << (slot % BITS));
+            if self.words.get(word).is_some_and(|bits| bits.fetch_and(!bit, SeqCst) == bit) {
                 self.strike(word);
             }
         }
@@ -231,12 +271,6 @@ impl Depot {
     pub fn count(&self) -> u64 {
         self.words.iter().map(|bits| u64::from(bits.load(Relaxed).count_ones())).sum()
     }
-}
-
-fn zeros(count: u32) -> Result<Vec<AtomicU64>, OutOfMemory> {
-    let mut words = alloc::try_vec(count as usize)?;
-    words.extend((0..count).map(|_| AtomicU64::new(0)));
-    Ok(words)
 }
 
 /// Tells slots of one word, the lowest first.

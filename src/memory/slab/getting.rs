@@ -104,10 +104,11 @@ impl Slab {
         } else if let Some(magazine) = magazine {
             self.give_all(|each| magazine.drain(each));
         }
-        let Some(mut taken) = self.take_from_depot(open) else { return Ok(None) };
-        if let Some(magazine) = open {
-            taken.batch += self.refill(magazine, &taken);
-        }
+        let taken = match open {
+            Some(magazine) => self.refill(magazine),
+            None => self.take_from_depot(),
+        };
+        let Some(taken) = taken else { return Ok(None) };
         let is_open = visit.is_open;
         drop(visit);
         if !is_open && !self.checked {
@@ -116,13 +117,9 @@ impl Slab {
         Ok(Some(taken))
     }
 
-    fn take_from_depot(&self, magazine: Option<&Magazine>) -> Option<Taken> {
+    fn take_from_depot(&self) -> Option<Taken> {
         let mut taken = None;
-        let take = |index| taken = Some(Taken { index, was: self.states.begin(index), batch: 1 });
-        match magazine {
-            Some(magazine) => self.depot.draw(&magazine.claim, 1, take),
-            None => self.depot.take(1, take),
-        };
+        self.depot.take(1, |index| taken = Some(Taken { index, was: self.states.begin(index), batch: 1 }));
         if self.checked
             && let Some(taken) = &taken
         {
@@ -131,36 +128,50 @@ impl Slab {
         taken
     }
 
-    /// Half a magazine, so that what comes next finds room on both sides. Tells how many slots it was.
-    fn refill(&self, magazine: &Magazine, first: &Taken) -> u32 {
-        if self.creates && first.was == RAW {
-            // What was never made is made one by one, when it is wanted.
-            return 0;
-        }
+    /// For a magazine that is empty: one slot, and with it some more for the magazine, half of it in all, so that what comes
+    /// next finds room on both sides.
+    fn refill(&self, magazine: &Magazine) -> Option<Taken> {
         let mut batch = [0; MOST_ITEMS as usize];
-        let mut count = 0;
-        let most = (self.config.magazine_slots / 2).min(magazine.room());
-        self.depot.draw(&magazine.claim, most, |index| {
-            batch[count] = index;
-            count += 1;
-        });
+        let half = (self.config.magazine_slots / 2).max(2);
+        // In one step, unless the first may have to be made.
+        let mut count = self.draw(magazine, &mut batch[..if self.creates { 1 } else { half as usize }]);
+        if count == 0 {
+            return None;
+        }
+        let index = batch[0];
+        let was = self.states.begin(index);
+        if self.creates && was == RAW {
+            // What was never made is made one by one, when it is wanted.
+            return Some(Taken { index, was, batch: 1 });
+        }
+        if self.creates {
+            count += self.draw(magazine, &mut batch[1..half as usize]);
+        }
         // The lowest comes out first.
-        for index in batch[..count].iter().rev() {
+        magazine.add_all(batch[1..count].iter().rev().filter_map(|index| {
             if self.creates && self.states.of(*index) == RAW {
                 self.give_index(*index);
-            } else {
-                magazine.add(self.geometry.slot(*index), u64::from(*index));
+                return None;
             }
-        }
-        self.counters.refills.fetch_add(1, Relaxed);
-        count as u32
+            Some((self.geometry.slot(*index), u64::from(*index)))
+        }));
+        magazine.refills.store(magazine.refills.load(Relaxed) + 1, Relaxed);
+        Some(Taken { index, was, batch: count as u32 })
+    }
+
+    /// Of the depot, as many as there is room for; tells how many.
+    fn draw(&self, magazine: &Magazine, batch: &mut [u32]) -> usize {
+        let most = batch.len() as u32;
+        let mut places = batch.iter_mut();
+        let take = |index| places.next().into_iter().for_each(|place| *place = index);
+        self.depot.draw(&magazine.claim, most, take) as usize
     }
 
     /// Of what others have at hand. All of it goes to the depot, where everybody looks from now on.
     #[cold]
     fn recall(&self) -> Result<Option<Taken>, SlabError> {
         self.counters.recalls.fetch_add(1, Relaxed);
-        let taken = self.alone(Leave::Shut, || self.take_from_depot(None));
+        let taken = self.alone(Leave::Shut, || self.take_from_depot());
         if taken.is_none() && self.gate.is_sealed() {
             return Err(SlabError::Closed);
         }

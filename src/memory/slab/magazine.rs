@@ -54,6 +54,10 @@ pub struct Magazine {
     inline_capacity: AtomicU32,
     /// Where its thread draws from.
     pub claim: Claim,
+    /// How often it was refilled from the depot, and how often it gave up half. Its thread counts.
+    pub refills: AtomicU64,
+    pub flushes: AtomicU64,
+    _private: [u64; 6],
     items: [AtomicPtr<u8>; MOST_ITEMS as usize],
     /// Where the state of each item is.
     item_states: [AtomicU64; MOST_ITEMS as usize],
@@ -90,6 +94,9 @@ impl Default for Magazine {
             capacity: AtomicU32::new(0),
             inline_capacity: AtomicU32::new(0),
             claim: Claim::default(),
+            refills: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            _private: [0; 6],
             items: [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST_ITEMS as usize],
             item_states: [const { AtomicU64::new(0) }; MOST_ITEMS as usize],
         }
@@ -109,6 +116,8 @@ impl Magazine {
         self.inline_capacity.store(setup.inline_capacity.min(MOST_ITEMS), Relaxed);
         self.top.store(0, Relaxed);
         self.low.store(0, Relaxed);
+        self.refills.store(0, Relaxed);
+        self.flushes.store(0, Relaxed);
         self.next_floor.store(SHUT, Relaxed);
         self.next_ceiling.store(0, Relaxed);
         self.shut();
@@ -211,11 +220,20 @@ impl Magazine {
     /// For its thread, when there is room: puts the slot with this number on top.
     #[inline]
     pub fn add(&self, slot: *mut u8, number: u64) {
-        let top = self.top.load(Relaxed);
-        let place = top as usize % MOST_ITEMS as usize;
-        self.items[place].store(slot, Relaxed);
-        self.item_states[place].store(self.states.load(Relaxed) + number, Relaxed);
-        self.top.store(top + 1, Release);
+        self.add_all(std::iter::once((slot, number)));
+    }
+
+    /// The same for many, the last of which comes to lie on top.
+    #[inline]
+    pub fn add_all(&self, slots: impl Iterator<Item = (*mut u8, u64)>) {
+        let (mut top, states) = (self.top.load(Relaxed), self.states.load(Relaxed));
+        for (slot, number) in slots {
+            let place = top as usize % MOST_ITEMS as usize;
+            self.items[place].store(slot, Relaxed);
+            self.item_states[place].store(states + number, Relaxed);
+            top += 1;
+        }
+        self.top.store(top, Release);
     }
 
     /// For its thread in a visit, when it is open: takes so many of those that were put first.

@@ -103,6 +103,7 @@ pub struct SlabStats {
 
 #[derive(Default)]
 struct Counters {
+    /// Of magazines that are closed; each that is open counts its own.
     refills: AtomicU64,
     flushes: AtomicU64,
     recalls: AtomicU64,
@@ -279,6 +280,8 @@ impl Slab {
         let mut magazines = self.magazines.lock();
         place.close(self.owner.0)?;
         self.empty(place.magazine());
+        self.counters.refills.fetch_add(place.magazine().refills.load(Relaxed), Relaxed);
+        self.counters.flushes.fetch_add(place.magazine().flushes.load(Relaxed), Relaxed);
         magazines.retain(|open| *open != place);
         drop(magazines);
         place.vacate();
@@ -337,6 +340,10 @@ impl Slab {
         let (count, mapped_bytes, step_downs) = (chunks.count(), chunks.mapped_bytes, chunks.step_downs);
         drop(chunks);
         let counted = |counter: &AtomicU64| counter.load(Relaxed);
+        let magazines = self.magazines.lock();
+        let of_all = |closed: &AtomicU64, of_one: fn(&Magazine) -> &AtomicU64| {
+            magazines.iter().fold(counted(closed), |sum, place| sum + counted(of_one(place.magazine())))
+        };
         SlabStats {
             slot_bytes: self.config.slot_bytes,
             max_slots: self.config.max_slots,
@@ -344,8 +351,8 @@ impl Slab {
             chunks: count,
             mapped_bytes,
             magazines_open: self.magazines_open.load(SeqCst),
-            refills: counted(&self.counters.refills),
-            flushes: counted(&self.counters.flushes),
+            refills: of_all(&self.counters.refills, |magazine| &magazine.refills),
+            flushes: of_all(&self.counters.flushes, |magazine| &magazine.flushes),
             recalls: counted(&self.counters.recalls),
             exhausted: counted(&self.counters.exhausted),
             trims: counted(&self.counters.trims),

@@ -103,7 +103,7 @@ impl Slab {
         if magazine.room() == 0 {
             // Those that were used longest ago.
             self.give_all(|each| magazine.take_oldest(self.config.magazine_slots / 2, each));
-            self.counters.flushes.fetch_add(1, Relaxed);
+            magazine.flushes.store(magazine.flushes.load(Relaxed) + 1, Relaxed);
         }
         magazine.add(self.geometry.slot(index), index.into());
     }
