@@ -181,6 +181,26 @@ static ostler_status use_deferred(void)
     return status;
 }
 
+static ostler_status use_desk(void)
+{
+    ostler_status status = OSTLER_OK, outcome = OSTLER_OK;
+    ostler_deferred *deferred = NULL;
+    ostler_desk *desk = NULL;
+    TRY(ostler_deferred_create(NULL, &deferred));
+    if (deferred == NULL)
+        return status;
+    TRY(ostler_desk_open(deferred, &desk));
+    for (int i = 0; desk != NULL && i < 100; i++) {
+        ostler_cell cell;
+        EXPECT_STATUS(ostler_desk_acquire(desk, &cell), OSTLER_OK);
+        EXPECT_STATUS(ostler_desk_complete(desk, cell, OSTLER_OK, &outcome), OSTLER_OK);
+        EXPECT_STATUS(ostler_desk_poll(desk, cell, &outcome, NULL), OSTLER_OK);
+    }
+    EXPECT_STATUS(ostler_desk_close(desk), OSTLER_OK);
+    EXPECT_STATUS(ostler_deferred_destroy(deferred), OSTLER_OK);
+    return status;
+}
+
 static ostler_status use_testkit(void)
 {
     ostler_status status = OSTLER_OK;
@@ -288,6 +308,7 @@ static const struct scenario turns = {
 static const struct scenario turns_of_many = {
     use_turns_of_many, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_CREATE_FAILED, OSTLER_E_INVALID_HANDLE, OSTLER_OK}};
 static const struct scenario deferred = {use_deferred, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
+static const struct scenario desk = {use_desk, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario testkit = {use_testkit, {OSTLER_E_OUT_OF_MEMORY, OSTLER_OK}};
 static const struct scenario templates = {
     use_templates, {OSTLER_E_OUT_OF_MEMORY, OSTLER_E_BUILD_FAILED, OSTLER_E_CALLBACK_FAILED, OSTLER_OK}};
@@ -305,6 +326,7 @@ TEST(callbacks_of_turns) { fail_each_visit(&turns, OSTLER_FAULT_CALLBACK, EIO); 
 TEST(allocations_of_turns_of_many) { fail_each_visit(&turns_of_many, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(callbacks_of_turns_of_many) { fail_each_visit(&turns_of_many, OSTLER_FAULT_CALLBACK, EIO); }
 TEST(allocations_of_a_deferred) { fail_each_visit(&deferred, OSTLER_FAULT_ALLOCATION, ENOMEM); }
+TEST(allocations_of_a_desk) { fail_each_visit(&desk, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_the_testkit) { fail_each_visit(&testkit, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(allocations_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_ALLOCATION, ENOMEM); }
 TEST(callbacks_of_templates) { fail_each_visit(&templates, OSTLER_FAULT_CALLBACK, EIO); }
