@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::*;
 
 /// What a thread takes at once: this part of what is in use, so that little is taken that may not be wanted, within bounds.
 const REGION_PART: u64 = 8;
-const REGION_BYTES: RangeInclusive<u64> = 64 << 10..=512 << 10;
+const REGION_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 20;
 /// The least that is worth taking from the end of a chunk.
 const SMALLEST_REGION_BYTES: u64 = 16 << 10;
 /// A block larger than this gets a span of its own, and the thread keeps its region.
