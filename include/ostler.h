@@ -3729,8 +3729,8 @@ ostler_status ostler_file_destroy(struct ostler_file *file);
  * ====================================================================== */
 
 /**
- * The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
- * cursors, and the inline code calls the library.
+ * The layout of marks that ostler_inline.h of this version knows. A library with another one writes another number into
+ * its cursors, and inline code calls it to mark and to rewind. To allocate, inline code needs `inline_end` alone.
  */
 #define OSTLER_CURSOR_LAYOUT 1
 
@@ -3754,13 +3754,13 @@ typedef struct ostler_cursor_moment {
  * its functions, or ostler_cursor_alloc, ostler_cursor_mark and ostler_cursor_rewind.
  */
 typedef struct ostler_cursor {
-    /** OSTLER_CURSOR_LAYOUT, or another number that sends every call into the library. */
+    /** OSTLER_CURSOR_LAYOUT, or another number that sends every mark and rewind into the library. */
     uint32_t layout;
     /** How many moments are marked. */
     uint32_t depth;
     /** Where the free part of the region begins. */
     uint8_t *next;
-    /** Where the region ends; NULL when there is none. */
+    /** Where the region ends, for marks; NULL when there is none. */
     uint8_t *end;
     /** Another one whenever the library did something for the cursor. */
     uint64_t stage;
@@ -3773,8 +3773,8 @@ typedef struct ostler_cursor {
     /** The library's own. */
     uint32_t private_word;
     /**
-     * Where the region ends for code that does not look at the layout: in every layout `next` and this lie where they lie
-     * here, and in another one than OSTLER_CURSOR_LAYOUT this is NULL.
+     * Up to where inline code allocates: in every layout `next` and `inline_end` lie here, and any version may allocate up
+     * to `inline_end`; NULL sends each allocation into the library. The layout is about marks.
      */
     uint8_t *inline_end;
 } ostler_cursor;

@@ -39,8 +39,9 @@ static_assert(sizeof(void *) == 8, "Ostler needs a 64-bit target");
  * Allocates from a cursor's region; see ostler_cursor_alloc for parameters and statuses. With a literal size and
  * alignment the checks of both fold away.
  *
- * The layout need not be looked at: in another one than this header's the end is NULL. Another thread, too, may empty the
- * region at a destroy, by setting its end to NULL; whatever is read then, what is given out lies in the region, which stays
+ * In every layout `next` and `inline_end` lie here, and any version may allocate up to `inline_end`; NULL sends each
+ * allocation into the library. The layout is about marks. Another thread may empty the region at a destroy, by setting
+ * `inline_end` to NULL; whatever is read then, what is given out lies in the region, which stays
  * while the cursor is open. So the end is read as any other word, which lets a compiler compare it where it lies.
  */
 static inline ostler_status ostler_cursor_alloc_inline(ostler_cursor *cursor, uint64_t size_bytes, uint64_t align_bytes,

@@ -53,10 +53,9 @@ const cursorAlignMax = 2 << 20
 
 // Alloc gives out size bytes. The align is a power of two; 0 is 16. What lies in them is not defined.
 //
-// Its frame is small, and what it calls looks at the stack by itself.
-//
 //go:nosplit
 func (c *Cursor) Alloc(size, align int) ([]byte, error) {
+	// Nothing looks at the stack on the way in: this frame is small, and what it calls looks by itself.
 	words := c.words
 	if align == 0 {
 		align = 16
@@ -69,12 +68,14 @@ func (c *Cursor) Alloc(size, align int) ([]byte, error) {
 	padding := -uintptr(before) & mask
 	start := uintptr(before) + padding
 	stop := start + uintptr(size)
-	// A size of 0 stops where it starts, and a wrong one before that. The end is nil in another layout than this one, and
-	// becomes nil when the arena is closed meanwhile: then the block ends behind it.
+	// A size of 0 stops where it starts, and a wrong one before that. In every layout next and inline_end lie here, and any
+	// version may allocate up to inline_end; nil, as it is once the arena is closed, sends each allocation into the library.
+	// The layout is about marks.
 	if uintptr(align)&mask != 0 || uintptr(align) > cursorAlignMax || stop <= start || stop > *end {
 		return c.allocSlowly(size, align)
 	}
 	*next = stop
+	runtime.KeepAlive(c)
 	return unsafe.Slice((*byte)(unsafe.Add(before, padding)), size), nil
 }
 

@@ -12,8 +12,8 @@ use crate::memory::arena::{Arena, Mark};
 use std::ffi::c_void;
 use std::mem::offset_of;
 
-/// The layout that ostler_inline.h of this version knows. A library with another one writes another number into its
-/// cursors, and the inline code calls the library.
+/// The layout of marks that ostler_inline.h of this version knows. A library with another one writes another number into
+/// its cursors, and inline code calls it to mark and to rewind. To allocate, inline code needs `inline_end` alone.
 pub const OSTLER_CURSOR_LAYOUT: u32 = 1;
 
 /// The lowest bits of a cursor's mark say which of its moments it is; the others count.
@@ -36,13 +36,13 @@ pub struct ostler_cursor_moment {
 /// its functions, or ostler_cursor_alloc, ostler_cursor_mark and ostler_cursor_rewind.
 #[repr(C)]
 pub struct ostler_cursor {
-    /// OSTLER_CURSOR_LAYOUT, or another number that sends every call into the library.
+    /// OSTLER_CURSOR_LAYOUT, or another number that sends every mark and rewind into the library.
     pub layout: u32,
     /// How many moments are marked.
     pub depth: u32,
     /// Where the free part of the region begins.
     pub next: *mut u8,
-    /// Where the region ends; NULL when there is none.
+    /// Where the region ends, for marks; NULL when there is none.
     pub end: *mut u8,
     /// Another one whenever the library did something for the cursor.
     pub stage: u64,
@@ -54,8 +54,8 @@ pub struct ostler_cursor {
     pub capacity: u32,
     /// The library's own.
     pub private_word: u32,
-    /// Where the region ends for code that does not look at the layout: in every layout `next` and this lie where they lie
-    /// here, and in another one than OSTLER_CURSOR_LAYOUT this is NULL.
+    /// Up to where inline code allocates: in every layout `next` and `inline_end` lie here, and any version may allocate up
+    /// to `inline_end`; NULL sends each allocation into the library. The layout is about marks.
     pub inline_end: *mut u8,
 }
 

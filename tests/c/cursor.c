@@ -1,6 +1,6 @@
 /* Cursor: the inline call and its exported twin place alike, and neither believes a bad argument. With ANOTHER_LAYOUT
- * the inline is one of another header version, which may allocate where a library lets every version do so, and asks the
- * library for everything else. */
+ * the inline is one of another header version: any version may allocate up to inline_end, and the layout is about marks, so
+ * it asks the library to mark and to rewind. */
 #include "arenas.h"
 #include <stdbool.h>
 #ifdef ANOTHER_LAYOUT
@@ -139,7 +139,10 @@ TEST(bad_arguments_are_refused_by_both)
     for (int i = 0; i < 2; i++) {
         ostler_arena *arena = make_arena(small_chunks());
         ostler_cursor *cursor = open_cursor(arena);
-        void *bytes = arena;
+        void *bytes;
+        /* From here on it has room, so that not the lack of it ends what follows. */
+        CHECK_STATUS(twins[i](cursor, 8, 8, &bytes), OSTLER_OK);
+        bytes = arena;
         CHECK_STATUS(twins[i](NULL, 8, 8, &bytes), OSTLER_E_INVALID_HANDLE);
         CHECK_EQ(bytes, NULL);
         CHECK_STATUS(twins[i](cursor, 8, 8, NULL), OSTLER_E_INVALID_ARGUMENT);
@@ -158,7 +161,7 @@ TEST(bad_arguments_are_refused_by_both)
 }
 
 /* A struct that this test made up, and that no library knows: who asks the library about it is refused. The inline
- * allocates where a library says so, which in another layout says so nowhere. */
+ * allocates up to inline_end, and nowhere without one. */
 TEST(inline_allocates_only_up_to_its_own_end)
 {
     static unsigned char room[4096];
@@ -329,14 +332,33 @@ TEST(limit_of_the_arena_holds_for_cursors)
     }
 }
 
+/* The room that it had is still there, but no longer to be given out. */
+TEST(cursor_with_room_is_told_that_its_arena_was_destroyed)
+{
+    for (int i = 0; i < 2; i++) {
+        ostler_arena *arena = make_arena(small_chunks());
+        ostler_cursor *cursor = open_cursor(arena);
+        unsigned char *before;
+        void *bytes = arena;
+        CHECK_STATUS(twins[i](cursor, 8, 0, (void **)&before), OSTLER_OK);
+        CHECK_STATUS(ostler_arena_destroy(arena), OSTLER_OK);
+        CHECK_STATUS(twins[i](cursor, 8, 0, &bytes), OSTLER_E_CLOSED);
+        CHECK_EQ(bytes, NULL);
+        memset(before, 1, 8);
+        CHECK_STATUS(ostler_cursor_close(cursor), OSTLER_OK);
+    }
+}
+
 TEST(closed_cursor_is_refused_and_many_may_be_open)
 {
     ostler_arena *arena = make_arena(small_chunks());
     ostler_cursor *closed = open_cursor(arena), *open[64];
     void *bytes;
+    CHECK_STATUS(ostler_cursor_alloc(closed, 8, 0, &bytes), OSTLER_OK);
     CHECK_STATUS(ostler_cursor_close(closed), OSTLER_OK);
     CHECK_STATUS(ostler_cursor_close(closed), OSTLER_E_INVALID_HANDLE);
-    CHECK_STATUS(ostler_cursor_alloc(closed, 8, 0, &bytes), OSTLER_E_INVALID_HANDLE);
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(twins[i](closed, 8, 0, &bytes), OSTLER_E_INVALID_HANDLE);
     for (int i = 0; i < 64; i++)
         open[i] = open_cursor(arena);
     CHECK_EQ(arena_stats(arena).cursors_open, 64);

@@ -10,7 +10,7 @@ use super::region::Region;
 use crate::base::alloc::{self, OutOfMemory};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
-/// The layout that inline code of this version knows. 0 sends every allocation into the library.
+/// The layout of marks that inline code of this version knows. 0 sends every mark and rewind into the library.
 pub const LAYOUT: u32 = 1;
 /// The lowest bits of a mark's number are the place of its moment, the others count.
 pub const PLACE_BITS: u32 = 20;
@@ -34,7 +34,7 @@ pub struct Cursor {
     capacity: AtomicU32,
     /// Where its arena keeps it; to be looked at again, because the host can write there.
     pub place: AtomicU32,
-    /// Where the region ends for code that does not look at the layout; NULL whenever that is not [`LAYOUT`].
+    /// Up to where inline code of every version allocates; NULL where each allocation is the library's.
     pub inline_end: AtomicPtr<u8>,
 }
 
