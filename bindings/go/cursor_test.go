@@ -69,14 +69,27 @@ func TestCursorOfAnotherLayoutAsksTheLibrary(t *testing.T) {
 	closes(t, cursor)
 	_, err = cursor.Alloc(64, 64)
 	succeeds(t, err)
+	_, err = cursor.Mark() // so that there is room for more without a call
+	succeeds(t, err)
 	strange := *cursor.words
-	strange.layout, strange.inline_end = 99, nil
-	before := strange.next
 	cursor.words = &strange
+	strange.inline_end = nil
+	before := strange.next
 	piece, err := cursor.Alloc(64, 64)
 	succeeds(t, err)
 	if addressOf(piece) == 0 || strange.next != before {
-		t.Error("the words of a layout that is not known were used")
+		t.Error("a cursor whose room ends nowhere gave some out by itself")
+	}
+	strangers, err := cursor.Mark()
+	succeeds(t, err)
+	strange.layout = 99
+	depth := strange.depth
+	failsWith(t, cursor.Rewind(strangers), ErrStaleMark)
+	mark, err := cursor.Mark()
+	succeeds(t, err)
+	succeeds(t, cursor.Rewind(mark))
+	if strange.depth != depth {
+		t.Error("the marks of a layout that is not known were used")
 	}
 }
 
@@ -162,8 +175,10 @@ func TestCursorAfterItsEnd(t *testing.T) {
 	succeeds(t, err)
 	succeeds(t, arena.Close())
 	memory[7] = 1 // it stays while a cursor is open
-	_, err = open.Alloc(4<<20, 0)
-	failsWith(t, err, ErrClosed)
+	for _, size := range []int{8, 4 << 20} {
+		_, err = open.Alloc(size, 0)
+		failsWith(t, err, ErrClosed)
+	}
 	_, err = arena.OpenCursor()
 	failsWith(t, err, ErrClosed)
 	succeeds(t, open.Close())

@@ -216,7 +216,7 @@ TEST(rewind_and_reset_take_open_cursors_along)
             if (i % 2)
                 bytes = take(arena, 3000, 0);
             else
-                CHECK_STATUS(ostler_cursor_alloc(cursor, 3000, 0, &bytes), OSTLER_OK);
+                CHECK_STATUS((i % 4 ? ostler_cursor_alloc : ostler_cursor_alloc_inline)(cursor, 3000, 0, &bytes), OSTLER_OK);
             blocks[i] = tag_block(bytes, 3000, (unsigned char)(i + round));
         }
         for (int i = 0; i < 400; i++)
