@@ -61,12 +61,13 @@ double inline_cursor() {
 
 double plain_alloc() {
     return time_blocks([] {
+        ostler_arena *const mine = arena();
         for (std::uint64_t i = 0; i < kBlocks; ++i) {
             void *block;
-            must(ostler_arena_alloc(arena(), kBlockBytes, 16, &block));
+            must(ostler_arena_alloc(mine, kBlockBytes, 16, &block));
             keep(block);
         }
-        must(ostler_arena_reset(arena(), OSTLER_RESET_KEEP_PAGES));
+        must(ostler_arena_reset(mine, OSTLER_RESET_KEEP_PAGES));
     });
 }
 
@@ -147,9 +148,10 @@ apr_pool_t *apr_pool() {
 
 double apr() {
     return time_blocks([] {
+        apr_pool_t *const mine = apr_pool();
         for (std::uint64_t i = 0; i < kBlocks; ++i)
-            keep(apr_palloc(apr_pool(), kBlockBytes));
-        apr_pool_clear(apr_pool());
+            keep(apr_palloc(mine, kBlockBytes));
+        apr_pool_clear(mine);
     });
 }
 
@@ -162,9 +164,10 @@ double protobuf() {
         return new google::protobuf::Arena(options);
     }();
     return time_blocks([] {
+        auto *const mine = one;
         for (std::uint64_t i = 0; i < kBlocks; ++i)
-            keep(google::protobuf::Arena::CreateArray<char>(one, kBlockBytes));
-        one->Reset();
+            keep(google::protobuf::Arena::CreateArray<char>(mine, kBlockBytes));
+        mine->Reset();
     });
 }
 
@@ -229,9 +232,10 @@ double mixed_pmr() {
 
 double mixed_apr() {
     return time_mixed([](const auto &sizes) {
+        apr_pool_t *const mine = apr_pool();
         for (std::uint64_t i = 0; i < kMixedBlocks; ++i)
-            keep(apr_palloc(apr_pool(), sizes[i % sizes.size()]));
-        apr_pool_clear(apr_pool());
+            keep(apr_palloc(mine, sizes[i % sizes.size()]));
+        apr_pool_clear(mine);
     });
 }
 
