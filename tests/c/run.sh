@@ -14,6 +14,6 @@ done
 # The same with inline calls of another layout than the library's.
 build_and_run cursor_of_another_layout "$stage" -DANOTHER_LAYOUT tests/c/cursor.c
 mkdir -p "$work/next"
-sed 's/magazine->\(floor\|ceiling\)/magazine->next_\1/' "$stage/include/ostler_inline.h" >"$work/next/ostler_inline.h"
+sed 's/magazine->\(floor\|ceiling\)/magazine->next_\1/g' "$stage/include/ostler_inline.h" >"$work/next/ostler_inline.h"
 build_and_run magazine_of_another_layout "$stage" -I"$work/next" -DANOTHER_LAYOUT tests/c/magazine.c
 finish
