@@ -364,6 +364,11 @@ impl Pockets {
         }
     }
 
+    /// Whether they have been shut since that moment: then no number lies in a place or is on its way to or from one.
+    pub fn were_shut(&self, since: u32) -> bool {
+        since & NOW == SHUT && self.moment() == since
+    }
+
     /// How many numbers lie in all places.
     pub fn count(&self, all: &impl Places) -> u32 {
         if self.are_shut() { 0 } else { self.count_in(all) }

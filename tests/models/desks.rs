@@ -157,6 +157,12 @@ impl Set {
         Ok(value)
     }
 
+    /// Completes a cell and takes what came.
+    fn use_up(&self, me: usize, key: Key) {
+        self.complete(By::Desk(me), key, 5).unwrap();
+        assert_eq!(self.take(By::Desk(me), key), Ok(5));
+    }
+
     fn close_desk(&self, me: usize) {
         let desk = &self.desks[me];
         self.users.without(desk, || {
@@ -261,11 +267,60 @@ fn nobody_goes_without_a_cell_that_lies_in_a_desk() {
                 keys.iter().for_each(|key| assert_eq!(set.take(By::Desk(me), *key), Ok(value), "two have one cell"));
             }
         };
-        use_two(&set, 0);
+        // All lie in the first desk.
+        let all = [0; 4].map(|_| set.acquire(0).unwrap());
+        all.iter().for_each(|key| set.use_up(0, *key));
+        assert_eq!(set.desks[0].count(SET), 4);
         let visited = set.clone();
         let other = thread::spawn(move || use_two(&visited, 1));
         use_two(&set, 0);
         other.join().unwrap();
         set.end(4);
+    });
+}
+
+#[test]
+fn nobody_goes_without_a_cell_on_its_way_into_a_desk() {
+    explore(|| {
+        // As many as one fill takes, and all are where all find them.
+        let set = Set::used_at_a_desk(2, 4);
+        assert_eq!(set.free().depth(), 2);
+        let visited = set.clone();
+        let other = thread::spawn(move || visited.acquire_shared().expect("nobody goes without"));
+        let mine = set.acquire(0).expect("nobody goes without");
+        set.use_up(0, mine);
+        set.free().push(other.join().unwrap());
+        set.end(2);
+    });
+}
+
+#[test]
+fn nobody_goes_without_a_cell_on_its_way_out_of_a_desk() {
+    explore(|| {
+        // Of which one has room: the second that comes sends it away.
+        let set = Set::used_at_a_desk(2, 1);
+        let keys = [0; 2].map(|_| set.acquire(0).unwrap());
+        set.use_up(0, keys[0]);
+        assert_eq!(set.desks[0].count(SET), 1);
+        let visited = set.clone();
+        let other = thread::spawn(move || visited.acquire_shared().expect("nobody goes without"));
+        set.use_up(0, keys[1]);
+        set.free().push(other.join().unwrap());
+        set.end(2);
+    });
+}
+
+#[test]
+fn nobody_goes_without_a_cell_of_a_desk_that_closes() {
+    explore(|| {
+        let set = Set::used_at_a_desk(1, 1);
+        let key = set.acquire(0).unwrap();
+        set.use_up(0, key);
+        assert_eq!(set.desks[0].count(SET), 1);
+        let visited = set.clone();
+        let other = thread::spawn(move || visited.acquire_shared().expect("nobody goes without"));
+        set.close_desk(0);
+        set.free().push(other.join().unwrap());
+        set.end(1);
     });
 }

@@ -209,7 +209,8 @@ impl Runs {
                 self.pockets.note_calm(all, may_open);
                 return Some(());
             }
-            if !self.pockets.may_have_some(moment, all) {
+            // Else one may be on its way between what is at hand and the stack: the recall waits until it has come.
+            if self.pockets.were_shut(moment) {
                 return None;
             }
             self.recall(stack, all);
