@@ -12,7 +12,7 @@ const NOBODY: u64 = 0;
 const ALL: u64 = 1;
 /// Another comes at this moment.
 const CHANGING: u64 = 2;
-/// Who uses them asks the library first.
+/// Who uses them asks the library first, for good.
 const BARRED: u64 = 3;
 
 /// Who may end and take the results of one set of cells.
@@ -56,7 +56,7 @@ impl Users {
     fn admit_another(&self, pocket: Option<&Pocket>, all: &impl Places) {
         let _changes = self.changes.lock();
         match (self.who.load(SeqCst), pocket) {
-            (ALL, _) => {}
+            (ALL | BARRED, _) => {}
             (NOBODY, Some(pocket)) => self.who.store(address_of(pocket), SeqCst),
             (NOBODY, None) => self.who.store(ALL, SeqCst),
             _ => self.become_after_windows(ALL, all),
@@ -77,7 +77,7 @@ impl Users {
     fn admit_desk(&self, desk: u64, pocket: Option<u64>, all: &impl Places) {
         let _changes = self.changes.lock();
         match self.who.load(SeqCst) {
-            ALL => {}
+            ALL | BARRED => {}
             // Its thread is in no window of the pocket.
             who if who == NOBODY || Some(who) == pocket => self.who.store(desk, SeqCst),
             _ => self.become_after_windows(ALL, all),

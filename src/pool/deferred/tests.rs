@@ -46,3 +46,21 @@ fn cell_with_a_completion_is_not_ended_where_nobody_can_call_it() {
         assert_eq!(set.stats().in_use, 0);
     }
 }
+
+/// A call that was on its way when the set was quarantined may still come to what admits its thread or its desk.
+#[test]
+fn quarantined_set_never_becomes_everybodys_again() {
+    let (set, _) = set_of(4);
+    let desk = OpenDesk::find(set.open_desk().unwrap()).unwrap();
+    let cell = set.acquire().unwrap();
+    set.quarantined();
+    let polls: [&(dyn Fn() -> Option<DeferredError> + Sync); 2] =
+        [&|| set.poll(cell).err(), &|| set.poll_at(desk, cell).err()];
+    for poll in polls {
+        let polled = std::thread::scope(|scope| scope.spawn(poll).join().unwrap());
+        assert_eq!(polled, Some(DeferredError::NotReady));
+        assert!(!set.users.is_admitted());
+    }
+    set.release(cell).unwrap();
+    set.close_desk(desk).unwrap();
+}
