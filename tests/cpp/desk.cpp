@@ -95,6 +95,44 @@ TEST(failure_and_refusal_are_told)
     CHECK(failure == ostler::errc::stale_cell);
 }
 
+TEST(cell_that_was_moved_away_is_no_way_to_the_cell)
+{
+    ostler::deferred<parcel> set(64);
+    ostler::desk<parcel> desk(set);
+    warm(desk);
+    auto moved = desk.acquire();
+    auto cell = std::move(moved);
+    desk.complete(cell.completer(), std::make_unique<parcel>(3));
+    std::error_code failure;
+    CHECK(!desk.poll(moved, failure));
+    CHECK(failure == ostler::errc::stale_cell);
+    CHECK(desk.release(moved) == ostler::errc::ok);
+    CHECK_EQ(desk.poll(cell, failure)->what, 3);
+    CHECK(!failure);
+}
+
+TEST(cell_that_a_desk_refuses_is_not_lost)
+{
+    ostler::deferred<parcel> set(64), other_set(64);
+    {
+        ostler::desk<parcel> desk(set), other(other_set), gone(set);
+        const auto moved = std::move(gone);
+        warm(desk);
+        warm(other);
+        auto cell = desk.acquire();
+        CHECK(other.release(cell) == ostler::errc::stale_cell);
+        CHECK(gone.release(cell) == ostler::errc::invalid_handle);
+        CHECK(cell);
+        CHECK_EQ(set.stats().in_use, 1u);
+        CHECK(desk.release(cell) == ostler::errc::ok);
+        CHECK(!cell);
+        auto left = desk.acquire();
+        CHECK(gone.release(left) == ostler::errc::invalid_handle);
+    }
+    CHECK_EQ(set.stats().in_use, 0u);
+    CHECK_EQ(set.stats().released, 2u);
+}
+
 TEST(cell_of_a_desk_is_completed_elsewhere_and_waited_for)
 {
     ostler::deferred<parcel> set(64);

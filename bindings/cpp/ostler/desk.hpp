@@ -60,17 +60,23 @@ template <class T> class desk {
     /// with.
     std::unique_ptr<T> poll(cell<T> &side, std::error_code &failure) noexcept
     {
+        if (!side) {
+            failure = make_error_code(errc::stale_cell);
+            return nullptr;
+        }
         return side.taken(failure, [&](ostler_status *outcome, void **value) {
             return ostler_desk_poll_inline(get(), side.id(), outcome, value);
         });
     }
-    /// Gives a cell of the set up, as it would do itself at its end.
+    /// Gives a cell of the set up, as it would do itself at its end. One that is refused stays what it was.
     errc release(cell<T> &side) noexcept
     {
         if (!side)
             return errc::ok;
-        side.deferred_ = nullptr;
-        return static_cast<errc>(ostler_desk_release_inline(get(), side.id()));
+        const auto status = ostler_desk_release_inline(get(), side.id());
+        if (status == OSTLER_OK)
+            side.deferred_ = nullptr;
+        return static_cast<errc>(status);
     }
 
   private:
