@@ -100,6 +100,11 @@ impl Desk {
         self.released.store(null_mut(), Relaxed);
     }
 
+    /// Whether it is a desk of that set: who visits one may meet the next use of it.
+    fn is_of(&self, owner: Owner) -> bool {
+        self.deferred.load(Relaxed) == owner.0
+    }
+
     pub(super) fn floor(&self) -> &AtomicU32 {
         &self.floor
     }
@@ -138,11 +143,13 @@ impl Place for Desk {
         &self.busy
     }
 
-    fn count(&self, _owner: Owner) -> u32 {
-        self.count.load(Relaxed).min(ROOM as u32)
+    fn count(&self, owner: Owner) -> u32 {
+        // Whoever sees how many there are sees whose they are.
+        let count = self.count.load(Acquire).min(ROOM as u32);
+        if self.is_of(owner) { count } else { 0 }
     }
 
-    fn take(&self, _owner: Owner) -> Option<u32> {
-        self.pop().map(|(number, _)| number)
+    fn take(&self, owner: Owner) -> Option<u32> {
+        if self.is_of(owner) { self.pop().map(|(number, _)| number) } else { None }
     }
 }
