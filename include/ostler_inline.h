@@ -392,10 +392,12 @@ static inline int ostler_cell_is_at_(const ostler_cell_state *state, ostler_cell
 static inline int ostler_desk_take_(ostler_desk *desk, ostler_cell *out)
 {
     const uint32_t count = __atomic_load_n(&desk->count, __ATOMIC_RELAXED);
-    if (__builtin_expect(count <= __atomic_load_n(&desk->floor, __ATOMIC_RELAXED), 0))
+    if (__builtin_expect(count <= __atomic_load_n(&desk->floor, __ATOMIC_RELAXED) || count > OSTLER_DESK_ROOM, 0))
         return 0;
     const ostler_cell cell = {__atomic_load_n(&desk->free[count - 1], __ATOMIC_RELAXED)};
-    ostler_cell_state *state = desk->cells + ((uint32_t)cell.value ^ desk->salt);
+    ostler_cell_state *state = ostler_desk_find_(desk, cell);
+    if (state == NULL)
+        return 0;
     __atomic_store_n(&state->word, ostler_cell_word_(cell, OSTLER_INLINE_PENDING_), __ATOMIC_RELEASE);
     __atomic_store_n(&desk->count, count - 1, __ATOMIC_RELAXED);
     *out = cell;
@@ -426,11 +428,11 @@ static inline int ostler_desk_fill_(ostler_desk *desk, ostler_cell cell, void *v
         return 0;
     if (__builtin_expect(who != (uint64_t)(uintptr_t)desk, 0)) {
         uint64_t pending = ostler_cell_word_(cell, OSTLER_INLINE_PENDING_);
-        /* Then nobody else changes the word. */
         if (who != OSTLER_INLINE_ALL_ ||
             !__atomic_compare_exchange_n(&state->word, &pending, ostler_cell_word_(cell, OSTLER_INLINE_FILLING_), 0,
                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
             return 0;
+        /* While it is FILLING nobody else changes the word. */
     }
     __atomic_store_n(&state->end, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&state->value, value, __ATOMIC_RELAXED);

@@ -140,6 +140,9 @@ func (at atDesk) take() uint64 {
 		return 0
 	}
 	id := uint64(at.words.free[count-1])
+	if at.number(id) >= uint32(at.words.capacity) {
+		return 0
+	}
 	publish((*uint64)(&at.state(at.number(id)).word), wordOf(id)|cellPending)
 	at.words.count = C.uint32_t(count - 1)
 	return id

@@ -440,18 +440,55 @@ TEST(pointers_that_are_no_desks_are_refused)
     }
 }
 
+/* As a desk of a library that has another layout; the inline code that used its fields all the same would crash. */
+static ostler_desk *of_another_layout(ostler_desk *desk)
+{
+    desk->layout = OSTLER_DESK_LAYOUT + 1;
+    desk->cells = NULL;
+    return desk;
+}
+
 TEST(desk_of_another_layout_asks_the_library)
 {
     ostler_deferred *deferred = make_deferred(64);
     ostler_desk *desk = open_desk(deferred);
-    warm(1, desk);
-    /* What the library knows now it does not look at here. */
-    desk->layout = OSTLER_DESK_LAYOUT + 1;
-    ostler_cell cell = acquire(1, desk);
-    desk->layout = OSTLER_DESK_LAYOUT + 1;
-    complete(1, desk, cell, &marks[0]);
-    desk->layout = OSTLER_DESK_LAYOUT + 1;
-    CHECK_EQ(take(1, desk, cell, OSTLER_OK), &marks[0]);
+    ostler_cell_state *const cells = desk->cells;
+    warm(INLINE, desk);
+    CHECK(is_alone(desk) && desk->count > 0);
+    /* Each call may say anew that it is of this layout. */
+    ostler_cell cell = acquire(INLINE, of_another_layout(desk));
+    complete(INLINE, of_another_layout(desk), cell, &marks[0]);
+    CHECK_EQ(take(INLINE, of_another_layout(desk), cell, OSTLER_OK), &marks[0]);
+    cell = acquire(INLINE, of_another_layout(desk));
+    CHECK_STATUS(ostler_desk_release_inline(of_another_layout(desk), cell), OSTLER_OK);
+    desk->cells = cells;
+    ends(desk, deferred);
+}
+
+/* What the host writes into a desk by mistake leads the inline code nowhere. */
+TEST(desk_that_was_written_to_asks_the_library)
+{
+    ostler_deferred *deferred = make_deferred(64);
+    ostler_desk *desk = open_desk(deferred);
+    warm(INLINE, desk);
+    const uint32_t count = desk->count;
+    ostler_cell_state *const cells = desk->cells;
+    CHECK(count > 0);
+    desk->cells = NULL;
+    desk->count = OSTLER_DESK_ROOM + 1;
+    ostler_cell cell = {0};
+    ostler_desk_enter_(desk);
+    CHECK(!ostler_desk_take_(desk, &cell));
+    desk->count = count;
+    const uint64_t kept = desk->free[count - 1];
+    desk->free[count - 1] = kept ^ desk->capacity;
+    CHECK(!ostler_desk_take_(desk, &cell));
+    ostler_desk_leave_(desk);
+    CHECK_EQ(cell.value, 0);
+    CHECK_EQ(desk->count, count);
+    desk->free[count - 1] = kept;
+    desk->cells = cells;
+    complete_and_take(INLINE, desk, acquire(INLINE, desk));
     ends(desk, deferred);
 }
 

@@ -769,6 +769,36 @@ TEST(one_has_it_at_a_time_through_taps_and_without)
     }
 }
 
+/* As a tap of a library that has another layout; the inline code that used its fields all the same would crash. */
+static ostler_tap *of_another_layout(ostler_tap *tap)
+{
+    tap->layout = OSTLER_TAP_LAYOUT + 1;
+    tap->slots = NULL;
+    return tap;
+}
+
+TEST(tap_of_another_layout_asks_the_library)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = bare_pool(farm, config_with(4));
+    ostler_tap *tap = open_tap(pool);
+    ostler_slot *const slots = tap->slots;
+    ostler_lease leases[2];
+    void *resources[2];
+    uint32_t released = 0;
+    warm(1, tap);
+    CHECK(tap->count > 0);
+    /* Each call may say anew that it is of this layout. */
+    leases[0] = through(1, of_another_layout(tap), &resources[0]);
+    CHECK_STATUS(ostler_tap_release_inline(of_another_layout(tap), leases[0]), OSTLER_OK);
+    CHECK_EQ(tap->count, 1);
+    CHECK_STATUS(ostler_tap_acquire_n_inline(of_another_layout(tap), 2, 0, NULL, leases, resources), OSTLER_OK);
+    CHECK_STATUS(ostler_tap_release_n_inline(of_another_layout(tap), leases, 2, &released), OSTLER_OK);
+    CHECK_EQ(released, 2);
+    tap->slots = slots;
+    ends(tap, pool, farm);
+}
+
 TEST(forked_child_is_told_so)
 {
     struct farm *farm = make_farm();
