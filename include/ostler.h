@@ -6816,7 +6816,9 @@ ostler_status ostler_tap_close(struct ostler_tap *tap);
 
 /**
  * A set of cells. As long as one thread, or the user of one desk, alone completes cells and takes what came, its calls have no
- * locked operation; the first call of another ends that for this set, and takes some microseconds once.
+ * locked operation; the first other who does ends that for this set, which takes some microseconds once. When a desk that was
+ * alone is closed, whoever comes next is alone. Free cells that threads and desks have at hand are recalled for one who finds
+ * too few others, which takes some microseconds as well, and the more rarely the more often it happens.
  */
 typedef struct ostler_deferred ostler_deferred;
 
@@ -7172,7 +7174,10 @@ typedef struct ostler_deferred_stats {
     uint64_t in_use;
     /** Those of them to which nothing has come. */
     uint64_t pending;
-    /** Most that were out at once; of what several threads get and free at the same time it may miss some. */
+    /**
+     * Most that were out at once; of what several threads get and free at the same time it may miss some, or count some free
+     * ones that were on their way to what one of them has at hand.
+     */
     uint64_t peak_in_use;
     /** Cells that were given out. */
     uint64_t acquires;
@@ -7280,8 +7285,9 @@ typedef struct ostler_desk {
  * Opens a desk: the way of one thread, fiber or goroutine at a time to a set of cells, at which
  * ostler_desk_acquire_inline, ostler_desk_complete_inline, ostler_desk_poll_inline and ostler_desk_release_inline of
  * ostler_inline.h do without a call what the functions of the set do. As long as nobody else completes cells of the set, takes
- * what came or waits for it, they have no locked operation; the first call of another, or one without the desk, ends that for
- * this set. Nobody goes without because of a desk: free cells that lie in it are recalled for whoever finds no other, and when
+ * what came or waits for it, they have no locked operation; the first who does, also its own user without the desk, ends
+ * that for this set. One who only acquires does not. When a desk that was alone is closed, whoever comes next is alone.
+ * Nobody goes without because of a desk: free cells that lie in it are recalled for whoever finds no other, and when
  * the set is destroyed.
  *
  * Parameters:
@@ -7294,7 +7300,8 @@ typedef struct ostler_desk {
  *
  * Thread-safety: Thread-safe.
  * NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
+ * Blocking: never but for the moment in which the set gets its second user or free cells are recalled (see ostler_deferred);
+ * may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_desk_open(ostler_deferred *deferred,
@@ -7313,7 +7320,7 @@ ostler_status ostler_desk_open(ostler_deferred *deferred,
  *
  * Thread-safety: Thread-bound: one thread at a time uses a desk.
  * NULL: desk NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
- * Blocking: never blocks; may be called from any callback.
+ * Blocking: never but for the moment in which free cells are recalled (see ostler_deferred); may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_desk_acquire(struct ostler_desk *desk,
@@ -7399,7 +7406,8 @@ ostler_status ostler_desk_release(struct ostler_desk *desk,
  *
  * Thread-safety: Thread-bound: no other thread may use the desk meanwhile; any thread may close it.
  * NULL: desk NULL is OSTLER_OK and does nothing.
- * Blocking: never blocks; may be called from any callback.
+ * Blocking: never but for the moment in which the set gets its second user or free cells are recalled (see ostler_deferred);
+ * may be called from any callback.
  * Since: 0.1
  */
 ostler_status ostler_desk_close(struct ostler_desk *desk);

@@ -31,7 +31,9 @@ pub(super) use taking::empty;
 pub use taking::*;
 
 /// A set of cells. As long as one thread, or the user of one desk, alone completes cells and takes what came, its calls have no
-/// locked operation; the first call of another ends that for this set, and takes some microseconds once.
+/// locked operation; the first other who does ends that for this set, which takes some microseconds once. When a desk that was
+/// alone is closed, whoever comes next is alone. Free cells that threads and desks have at hand are recalled for one who finds
+/// too few others, which takes some microseconds as well, and the more rarely the more often it happens.
 pub struct ostler_deferred {
     _opaque: [u8; 0],
 }

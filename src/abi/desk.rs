@@ -94,8 +94,9 @@ const _: () = assert!(
 /// Opens a desk: the way of one thread, fiber or goroutine at a time to a set of cells, at which
 /// ostler_desk_acquire_inline, ostler_desk_complete_inline, ostler_desk_poll_inline and ostler_desk_release_inline of
 /// ostler_inline.h do without a call what the functions of the set do. As long as nobody else completes cells of the set, takes
-/// what came or waits for it, they have no locked operation; the first call of another, or one without the desk, ends that for
-/// this set. Nobody goes without because of a desk: free cells that lie in it are recalled for whoever finds no other, and when
+/// what came or waits for it, they have no locked operation; the first who does, also its own user without the desk, ends
+/// that for this set. One who only acquires does not. When a desk that was alone is closed, whoever comes next is alone.
+/// Nobody goes without because of a desk: free cells that lie in it are recalled for whoever finds no other, and when
 /// the set is destroyed.
 ///
 /// Parameters:
@@ -108,7 +109,8 @@ const _: () = assert!(
 ///
 /// Thread-safety: Thread-safe.
 /// NULL: deferred NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
-/// Blocking: never blocks; may be called from any callback.
+/// Blocking: never but for the moment in which the set gets its second user or free cells are recalled (see ostler_deferred);
+/// may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_desk_open(deferred: *mut ostler_deferred, out: *mut *mut ostler_desk) -> ostler_status {
@@ -134,7 +136,7 @@ pub unsafe extern "C" fn ostler_desk_open(deferred: *mut ostler_deferred, out: *
 ///
 /// Thread-safety: Thread-bound: one thread at a time uses a desk.
 /// NULL: desk NULL is OSTLER_E_INVALID_HANDLE; out must not be NULL.
-/// Blocking: never blocks; may be called from any callback.
+/// Blocking: never but for the moment in which free cells are recalled (see ostler_deferred); may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_desk_acquire(desk: *mut ostler_desk, out: *mut ostler_cell) -> ostler_status {
@@ -246,7 +248,8 @@ pub unsafe extern "C" fn ostler_desk_release(desk: *mut ostler_desk, cell: ostle
 ///
 /// Thread-safety: Thread-bound: no other thread may use the desk meanwhile; any thread may close it.
 /// NULL: desk NULL is OSTLER_OK and does nothing.
-/// Blocking: never blocks; may be called from any callback.
+/// Blocking: never but for the moment in which the set gets its second user or free cells are recalled (see ostler_deferred);
+/// may be called from any callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostler_desk_close(desk: *mut ostler_desk) -> ostler_status {

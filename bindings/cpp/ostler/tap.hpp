@@ -98,6 +98,7 @@ template <class T> class tap {
     {
         return detail::thrown([&](std::error_code &failure) { return acquire_n(count, limit, failure); });
     }
+    /// Throws nothing but std::bad_alloc.
     std::vector<tap_lease<T>> acquire_n(std::uint32_t count, wait_limit limit, std::error_code &failure)
     {
         std::vector<ostler_lease> raw(count);

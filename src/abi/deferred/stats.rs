@@ -21,7 +21,8 @@ pub struct ostler_deferred_stats {
     pub in_use: u64,
     /// Those of them to which nothing has come.
     pub pending: u64,
-    /// Most that were out at once; of what several threads get and free at the same time it may miss some.
+    /// Most that were out at once; of what several threads get and free at the same time it may miss some, or count some free
+    /// ones that were on their way to what one of them has at hand.
     pub peak_in_use: u64,
     /// Cells that were given out.
     pub acquires: u64,
