@@ -130,6 +130,8 @@ static inline ostler_status ostler_cursor_rewind_inline(ostler_cursor *cursor, c
 #define OSTLER_INLINE_OPEN_ 1u
 /* One use of a slot in so many goes through the library, which measures it. */
 #define OSTLER_INLINE_MEASURED_ ((uint64_t)255)
+/* How many leases a call takes at most. */
+#define OSTLER_INLINE_MOST_LEASES_ 1048576u
 
 /*
  * Begins a window: from here to ostler_tap_leave_ nobody takes from the tap, if it is open. The library makes this thread
@@ -216,18 +218,16 @@ static inline int ostler_tap_take_n_(ostler_tap *tap, uint32_t count, ostler_lea
     const uint64_t tick_ns = __atomic_load_n(tap->tick_ns, __ATOMIC_RELAXED) & ~(uint64_t)1;
     const uint64_t more = tap->one_use - OSTLER_INLINE_AT_HAND_ + OSTLER_INLINE_LEASED_;
     const uint64_t measured = tap->one_use * OSTLER_INLINE_MEASURED_;
+    /* Looked at first, so that none is leased when not all are: nobody sees a lease that was none. */
+    for (uint32_t at = 0; at < count; at++)
+        if (__builtin_expect((__atomic_load_n(&slots[numbers[at]].word, __ATOMIC_RELAXED) & measured) == 0, 0))
+            return 0;
     for (uint32_t at = 0; at < count; at++) {
         ostler_slot *slot = slots + numbers[at];
-        const uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
-        if (__builtin_expect((word & measured) == 0, 0)) {
-            /* None of them was leased, so this is no use of any. */
-            while (at-- > 0)
-                __atomic_store_n(&slots[numbers[at]].word, leases[at].value - more, __ATOMIC_RELAXED);
-            return 0;
-        }
+        const uint64_t leased = __atomic_load_n(&slot->word, __ATOMIC_RELAXED) + more;
         __atomic_store_n(&slot->since_ns, tick_ns, __ATOMIC_RELAXED);
-        __atomic_store_n(&slot->word, word + more, __ATOMIC_RELEASE);
-        leases[at].value = word + more;
+        __atomic_store_n(&slot->word, leased, __ATOMIC_RELEASE);
+        leases[at].value = leased;
         resources[at] = __atomic_load_n(&slot->resource, __ATOMIC_RELAXED);
     }
     __atomic_store_n(&tap->count, idle - count, __ATOMIC_RELAXED);
@@ -293,7 +293,7 @@ static inline ostler_status ostler_tap_release_inline(ostler_tap *tap, ostler_le
 static inline ostler_status ostler_tap_acquire_n_inline(ostler_tap *tap, uint32_t count, uint64_t timeout_ns,
                                                         ostler_cancel *cancel, ostler_lease *leases, void **resources)
 {
-    if (tap != NULL && leases != NULL && resources != NULL &&
+    if (tap != NULL && leases != NULL && resources != NULL && count > 0 &&
         __builtin_expect(__atomic_load_n(&tap->layout, __ATOMIC_RELAXED) == OSTLER_TAP_LAYOUT, 1)) {
         const int taken = ostler_tap_enter_(tap) && ostler_tap_take_n_(tap, count, leases, resources);
         ostler_tap_leave_(tap);
@@ -304,24 +304,24 @@ static inline ostler_status ostler_tap_acquire_n_inline(ostler_tap *tap, uint32_
 }
 
 /*
- * Gives many resources back to the tap; see ostler_tap_release_n for parameters and statuses. What needs the library goes there
- * by itself, as long as that succeeds.
+ * Gives many resources back to the tap; see ostler_tap_release_n for parameters and statuses. One that needs the library goes
+ * there by itself; a second one behind it, or one that is not good, with all that follow.
  */
 static inline ostler_status ostler_tap_release_n_inline(ostler_tap *tap, const ostler_lease *leases, uint32_t count,
                                                         uint32_t *released)
 {
     uint32_t done = 0, rest = 0;
-    while (tap != NULL && leases != NULL &&
+    while (tap != NULL && leases != NULL && count - 1 < OSTLER_INLINE_MOST_LEASES_ &&
            __builtin_expect(__atomic_load_n(&tap->layout, __ATOMIC_RELAXED) == OSTLER_TAP_LAYOUT, 1)) {
-        if (ostler_tap_enter_(tap))
-            done += ostler_tap_put_n_(tap, leases + done, count - done);
+        const uint32_t put = ostler_tap_enter_(tap) ? ostler_tap_put_n_(tap, leases + done, count - done) : 0;
         ostler_tap_leave_(tap);
+        done += put;
         if (__builtin_expect(done == count, 1)) {
             if (released != NULL)
                 *released = done;
             return OSTLER_OK;
         }
-        if (ostler_tap_release_n(tap, leases + done, 1, NULL) != OSTLER_OK)
+        if (put == 0 || ostler_tap_release_n(tap, leases + done, 1, NULL) != OSTLER_OK)
             break;
         done++;
     }

@@ -355,11 +355,12 @@ impl Pockets {
         self.state.load(SeqCst)
     }
 
-    /// Whether any place has a number, or a recall that began since that moment may have moved one to where all find it.
+    /// Whether any place may have a number, or a recall that began since that moment may have moved one to where all find it. Who
+    /// is told no looks there once more: a window that has ended may have moved one as well.
     pub fn may_have_some(&self, since: u32, all: &impl Places) -> bool {
         match since & NOW {
             SHUT => self.moment() != since,
-            OPEN => self.count_in(all) > 0 || self.moment() != since,
+            OPEN => self.may_be_in(all) || self.moment() != since,
             _ => true,
         }
     }
@@ -372,6 +373,15 @@ impl Pockets {
     /// How many numbers lie in all places.
     pub fn count(&self, all: &impl Places) -> u32 {
         if self.are_shut() { 0 } else { self.count_in(all) }
+    }
+
+    /// Whether a place has a number, or is in the middle of a window, which may be moving some to where all find them. Who sees
+    /// neither sees what was moved before.
+    fn may_be_in(&self, all: &impl Places) -> bool {
+        let mut found = false;
+        // In this order: a number that is gone from its place went in a window that is seen then, or has ended.
+        all.visit(&mut |place| found |= place.count(self.owner) > 0 || has_window(place, self.owner));
+        found
     }
 
     fn count_in(&self, all: &impl Places) -> u32 {

@@ -72,7 +72,8 @@ impl Pool {
     /// slow down each other with every lease.
     #[cold]
     fn apart(&self, number: u32, demand: Demand) -> u32 {
-        if !self.slots.is_beside_another(number, demand.borrower) {
+        // Where nothing else is idle nobody shall find that nothing is, for the moment in which the two are in hand.
+        if !self.slots.is_beside_another(number, demand.borrower) || self.idle.depth() < 2 {
             return number;
         }
         let popped = self.idle.pop_for(demand.tag, self.idle.here());
@@ -172,7 +173,7 @@ impl Pool {
         if may_have_some {
             self.recall();
         }
-        may_have_some
+        may_have_some || (self.has_pockets && self.idle.depth() > 0)
     }
 
     /// For a caller who was served from what all share without meeting anybody.

@@ -108,14 +108,15 @@ impl Place for Tap {
     }
 
     fn count(&self, _owner: Owner) -> u32 {
-        self.count.load(Relaxed).min(ROOM as u32)
+        self.count.load(Acquire).min(ROOM as u32)
     }
 
     fn take(&self, _owner: Owner) -> Option<u32> {
         // What a stray write of the host left there leads nowhere.
         let left = self.count.load(Acquire).checked_sub(1)?;
         let number = self.idle.get(left as usize)?.load(Relaxed);
-        self.count.store(left, Relaxed);
+        // Release, for who finds it gone: the window in which it went is seen then.
+        self.count.store(left, Release);
         Some(number)
     }
 }

@@ -11,7 +11,7 @@ use crate::base::alloc;
 use crate::base::barrier;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Deadline;
-use crate::base::pockets::{Place, Window};
+use crate::base::pockets::{Place, Reach, Window};
 use crate::base::thread::Caller;
 use crate::base::tracing::CallSite;
 use crate::memory::stretch::{Stretch, StretchError};
@@ -104,9 +104,11 @@ impl Pool {
             // Its user has no call under way; one that breaks this rule is waited for.
             barrier::heavy();
             barrier::wait_while(|| tap.busy().load(Acquire) != 0);
-            while let Some(number) = tap.take(self.owner) {
+            let reach = Reach::begin(tap, self.owner);
+            while let Some(number) = reach.take() {
                 self.put_where_all_find_it(number);
             }
+            drop(reach);
             self.taps.list.lock().retain(|number| *number != open.number);
         });
         tap.clear();
@@ -169,7 +171,7 @@ impl Pool {
     /// Puts what is at hand in a tap where all find it.
     fn empty(&self, tap: &Tap) {
         let mut chain = Chain::default();
-        // Inside the window, so that a recall never misses them on their way.
+        // Inside the window, so that whoever finds nothing waits for them.
         if let Some(reach) = self.pockets.reach(tap) {
             while let Some(number) = reach.take() {
                 self.slots.get(number).make_idle();

@@ -345,6 +345,8 @@ TEST(many_leases_through_a_tap_are_all_or_none_and_end_each_once)
         CHECK_STATUS(acquires_n[i](tap, 1, 0, NULL, NULL, resources), OSTLER_E_INVALID_ARGUMENT);
         CHECK_STATUS(acquires_n[i](tap, 1, 0, NULL, leases, NULL), OSTLER_E_INVALID_ARGUMENT);
         CHECK_STATUS(releases_n[i](tap, NULL, 1, &released), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_STATUS(releases_n[i](tap, leases, 1048577, &released), OSTLER_E_INVALID_ARGUMENT);
+        CHECK_EQ(released, 0);
         CHECK_STATUS(acquires_n[i](NULL, 1, 0, NULL, leases, resources), OSTLER_E_INVALID_HANDLE);
         CHECK_STATUS(releases_n[i](NULL, leases, 1, &released), OSTLER_E_INVALID_HANDLE);
         /* What was taken through another, or not through a tap at all, is given back all the same. */

@@ -25,13 +25,13 @@ impl Place for Tap {
     }
 
     fn count(&self, _owner: Owner) -> u32 {
-        self.count.load(Relaxed)
+        self.count.load(Acquire)
     }
 
     fn take(&self, _owner: Owner) -> Option<u32> {
         let left = self.count.load(Acquire).checked_sub(1)?;
         let number = self.numbers[left as usize].load(Relaxed);
-        self.count.store(left, Relaxed);
+        self.count.store(left, Release);
         Some(number)
     }
 }
@@ -108,10 +108,11 @@ impl Barn {
                 if let Some((number, _)) = self.idle.pop() {
                     return Some(number);
                 }
-                if !self.pockets.may_have_some(moment, self) {
+                if self.pockets.may_have_some(moment, self) {
+                    self.recall();
+                } else if self.idle.depth() == 0 {
                     return None;
                 }
-                self.recall();
             }
         })?;
         assert_eq!(self.users[number as usize].fetch_add(1, Relaxed), 0, "two have one number");
@@ -191,6 +192,28 @@ fn nobody_goes_without_while_one_lies_in_a_pocket() {
         let theirs = got.join().unwrap();
         assert!(mine.is_some() || theirs.is_some());
         assert_eq!(barn.acquire(1), Some(0));
+    });
+}
+
+/// As a tap does whose user wants many at once, and as one does that is closed.
+#[test]
+fn nobody_goes_without_while_a_tap_is_emptied() {
+    explore(|| {
+        let barn = Barn::new(2);
+        barn.open();
+        for number in [0, 1] {
+            assert!(barn.idle.pop().is_some());
+            assert_eq!(barn.pockets.reach(&barn.tap).unwrap().put(number), None);
+        }
+        let user = barn.clone();
+        let emptied = thread::spawn(move || {
+            if let Some(reach) = user.pockets.reach(&user.tap) {
+                let numbers: Vec<_> = std::iter::from_fn(|| reach.take()).collect();
+                numbers.into_iter().for_each(|number| user.idle.push(number));
+            }
+        });
+        assert!(barn.acquire(1).is_some(), "one of two was free all the time");
+        emptied.join().unwrap();
     });
 }
 
