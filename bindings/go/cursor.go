@@ -88,6 +88,7 @@ func (c *Cursor) Mark() (Mark, error) {
 		moment.serial = words.count | C.uint64_t(words.depth)
 		moment.next, moment.end, moment.stage = words.next, words.end, words.stage
 		words.depth++
+		runtime.KeepAlive(c)
 		return Mark{C.ostler_mark{owner: C.uint64_t(uintptr(unsafe.Pointer(words))), serial: moment.serial}}, nil
 	}
 	marked := C.ostler_go_cursor_mark(c.opened)
@@ -104,6 +105,7 @@ func (c *Cursor) Rewind(mark Mark) error {
 		moment := momentOf(words, place)
 		if moment.serial == mark.mark.serial && moment.stage == words.stage {
 			words.next, words.depth = moment.next, place
+			runtime.KeepAlive(c)
 			return nil
 		}
 	}

@@ -303,8 +303,10 @@ func (m *Magazine) Get() (unsafe.Pointer, error) {
 		top := words.top - 1
 		order((*uint64)(unsafe.Pointer(&words.top)), uint64(top))
 		if top >= C.int64_t(atomic.LoadInt64((*int64)(&words.floor))) && uint64(top) < uint64(len(words.items)) {
+			slot := words.items[top]
 			*words.item_states[top] = slotOut
-			return words.items[top], nil
+			runtime.KeepAlive(m)
+			return slot, nil
 		}
 		words.top = top + 1
 	}
@@ -328,6 +330,7 @@ func (m *Magazine) Put(slot unsafe.Pointer) error {
 			if state := lay(words, top, slot); state != nil && *state >= slotOut {
 				*state = slotFree
 				publish((*uint64)(unsafe.Pointer(&words.top)), uint64(top+1))
+				runtime.KeepAlive(m)
 				return nil
 			}
 		}
