@@ -1,6 +1,7 @@
 /* Tracing: who took what, by call stack and by object, and what is left at the end. */
 #include "arenas.h"
 #include "traced.h"
+#include <ostler_inline.h>
 #include <stdbool.h>
 
 static ostler_arena *make_named(const char *name, uint64_t chunk_bytes)
@@ -247,6 +248,54 @@ TEST(each_slot_that_is_out_is_followed_where_all_are_asked_for)
     CHECK_STATUS(ostler_slab_destroy(slab), OSTLER_OK);
     CHECK_EQ(tracing_stats().followed, 0);
     CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+}
+
+__attribute__((noinline)) static void *take_inline(ostler_magazine *magazine)
+{
+    void *slot;
+    CHECK_STATUS(ostler_magazine_get_inline(magazine, &slot), OSTLER_OK);
+    return slot;
+}
+
+/* Whatever call comes first afterwards, the next is inline again. */
+TEST(magazine_is_inline_until_all_are_asked_for_and_afterwards)
+{
+    for (int first = 0; first < 4; first++) {
+        ostler_slab *slab = make_stalls(1000);
+        ostler_magazine *magazine;
+        CHECK_STATUS(ostler_magazine_open(slab, &magazine), OSTLER_OK);
+        stalls[0] = take_inline(magazine);
+        const int64_t floor = magazine->floor, ceiling = magazine->ceiling;
+        start(1);
+        /* There are more in it, of which none comes out unseen. */
+        stalls[1] = take_inline(magazine);
+        look(OSTLER_TRACING_BY_OBJECT);
+        CHECK_EQ(bytes_of(OSTLER_TRACED_BLOCK, "take_inline"), 64);
+        CHECK(magazine->floor > magazine->top);
+        CHECK_EQ(magazine->ceiling, 0);
+        CHECK_STATUS(ostler_tracing_stop(), OSTLER_OK);
+        switch (first) {
+        case 0:
+            stalls[2] = take_inline(magazine);
+            break;
+        case 1:
+            CHECK_STATUS(ostler_magazine_get_n_inline(magazine, 1, &stalls[2]), OSTLER_OK);
+            break;
+        case 2:
+            CHECK_STATUS(ostler_magazine_put_inline(magazine, stalls[1]), OSTLER_OK);
+            break;
+        default:
+            CHECK_STATUS(ostler_magazine_put_n_inline(magazine, &stalls[1], 1, NULL), OSTLER_OK);
+        }
+        CHECK_EQ(magazine->floor, floor);
+        CHECK_EQ(magazine->ceiling, ceiling);
+        if (first < 2)
+            CHECK_STATUS(ostler_magazine_put_n_inline(magazine, &stalls[1], 2, NULL), OSTLER_OK);
+        CHECK_STATUS(ostler_magazine_put_inline(magazine, stalls[0]), OSTLER_OK);
+        CHECK_STATUS(ostler_magazine_close(magazine), OSTLER_OK);
+        CHECK_STATUS(ostler_slab_destroy(slab), OSTLER_OK);
+        CHECK_EQ(tracing_stats().followed, 0);
+    }
 }
 
 /* Most slots come out of a magazine, and go back into it, without a call that tracing could see. */

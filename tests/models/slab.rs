@@ -63,8 +63,9 @@ impl Shelf {
 
     fn get(&self, me: usize) -> Option<u32> {
         let magazine = &self.magazines[me];
-        let inline = magazine.pop().and_then(|slot| self.geometry.index_of(slot));
-        let slot = inline.or_else(|| self.take(magazine)).or_else(|| {
+        // First as inline code does, then as the call that it makes.
+        let at_hand = magazine.pop_inline().or_else(|| magazine.pop()).and_then(|slot| self.geometry.index_of(slot));
+        let slot = at_hand.or_else(|| self.take(magazine)).or_else(|| {
             self.alone(Leave::Shut, || {
                 let mut got = None;
                 self.depot.take(1, |slot| got = Some(slot));
@@ -106,7 +107,7 @@ impl Shelf {
     fn put(&self, me: usize, slot: u32) {
         self.owners[slot as usize].fetch_sub(1, Relaxed);
         let (magazine, address) = (&self.magazines[me], self.geometry.slot(slot));
-        if magazine.has_room(1) {
+        if magazine.has_room_inline() || magazine.has_room(1) {
             return magazine.add(address, slot.into());
         }
         let visit = self.gate.visit(Some(magazine));

@@ -12,12 +12,17 @@ use std::sync::Weak;
 pub trait Census: Send + Sync {
     /// Shows each block that is followed and alive.
     fn each_traced(&self, each: &mut dyn FnMut(Traced));
+
+    /// Every block is followed from now on: whoever gives some out where it cannot be seen ends that.
+    fn follow_each(&self) {}
 }
+
+type Ask = fn(Owner, &mut dyn FnMut(&dyn Census));
 
 struct Known {
     object: Weak<dyn Census>,
     owner: Owner,
-    ask: fn(Owner, &mut dyn FnMut(Traced)),
+    ask: Ask,
 }
 
 /// Who is asked; the dead are forgotten when the next one comes.
@@ -34,16 +39,26 @@ pub fn register<T: Handled + Census>(owner: Owner, object: Weak<dyn Census>) -> 
 
 /// While the object is pinned: a destroy waits for that, so that its memory is gone when it returns. One that is destroyed and
 /// has blocks out is asked as well.
-fn ask<T: Handled + Census>(owner: Owner, each: &mut dyn FnMut(Traced)) {
+fn ask<T: Handled + Census>(owner: Owner, question: &mut dyn FnMut(&dyn Census)) {
     // One that is in quarantine, or gone, has nothing to say.
-    let _ = handles::with_child::<T, _>(ThreadRecord::current(), owner.0, |object| object.each_traced(each));
+    let _ = handles::with_child::<T, _>(ThreadRecord::current(), owner.0, |object| question(&**object));
 }
 
-/// Shows each block that such objects follow, outside of any lock.
+/// Shows each block that such objects follow.
 pub fn each(each: &mut dyn FnMut(Traced)) {
+    each_object(&mut |object| object.each_traced(each));
+}
+
+/// Tells such objects that every block is followed from now on.
+pub fn follow_each() {
+    each_object(&mut |object| object.follow_each());
+}
+
+/// Outside of any lock.
+fn each_object(question: &mut dyn FnMut(&dyn Census)) {
     for place in 0.. {
         let Some((owner, ask)) = OBJECTS.lock().get(place).map(|known| (known.owner, known.ask)) else { return };
-        ask(owner, each);
+        ask(owner, question);
     }
 }
 

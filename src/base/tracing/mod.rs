@@ -92,7 +92,12 @@ pub fn start(config: Config) -> Result<(), TracingError> {
     sampler::prepare(config.sample_bytes, config.seed);
     *last_start = last_start.checked_add(1).unwrap_or(1);
     STARTED.store(*last_start, Release);
-    EACH.store(config.sample_bytes == 1, Release);
+    let follows_each = config.sample_bytes == 1;
+    EACH.store(follows_each, Release);
+    drop(last_start);
+    if follows_each {
+        census::follow_each();
+    }
     Ok(())
 }
 

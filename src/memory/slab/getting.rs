@@ -54,7 +54,9 @@ impl Slab {
     #[inline]
     pub fn get_through(&self, magazine: Option<&Magazine>) -> Result<*mut u8, SlabError> {
         if self.is_plain()
-            && let Some(slot) = magazine.and_then(Magazine::pop)
+            && let Some(magazine) = magazine
+            && !self.is_to_settle(magazine)
+            && let Some(slot) = magazine.pop()
         {
             self.begin(slot);
             return Ok(slot);
@@ -253,7 +255,7 @@ impl Slab {
     fn pop_n(&self, magazine: Option<&Magazine>, slots: &mut [*mut u8]) -> bool {
         let count = slots.len() as u32;
         let mut places = slots.iter_mut();
-        magazine.is_some_and(|magazine| {
+        magazine.filter(|magazine| !self.is_to_settle(magazine)).is_some_and(|magazine| {
             magazine.pop_n(count, |slot| {
                 self.begin(slot);
                 if let Some(place) = places.next() {

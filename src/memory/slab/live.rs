@@ -1,6 +1,7 @@
 //! What is out: every slot that was got and not put, in the order of addresses.
 
 use super::Slab;
+use super::gate::Leave;
 use super::states::OUT;
 use crate::base::clock;
 use crate::base::tracing::census::Census;
@@ -37,6 +38,11 @@ impl Slab {
 }
 
 impl Census for Slab {
+    /// What is in magazines goes where all find it, so that inline code asks the library, which now settles them so.
+    fn follow_each(&self) {
+        self.alone(Leave::AsItWas, || {});
+    }
+
     fn each_traced(&self, each: &mut dyn FnMut(Traced)) {
         let keeper = self.account.tracing_keeper();
         for borrower in (0..self.geometry.slots() as u32).filter_map(|index| self.states.noted(index)) {

@@ -142,21 +142,21 @@ impl Magazine {
     /// For its thread: the slot that was put last.
     #[inline]
     pub fn pop(&self) -> Option<*mut u8> {
-        self.pop_past(barrier::light)
+        self.pop_above(&self.own_floor, barrier::light)
     }
 
     /// The same where [`barrier::is_asymmetric`] has said that the fence costs nothing.
     #[inline(always)]
     pub fn pop_without_fence(&self) -> Option<*mut u8> {
-        self.pop_past(|| compiler_fence(SeqCst))
+        self.pop_above(&self.own_floor, || compiler_fence(SeqCst))
     }
 
     #[inline(always)]
-    fn pop_past(&self, fence: impl FnOnce()) -> Option<*mut u8> {
+    fn pop_above(&self, floor: &AtomicU64, fence: impl FnOnce()) -> Option<*mut u8> {
         let top = self.top.load(Relaxed).wrapping_sub(1);
         self.top.store(top, Relaxed);
         fence();
-        if (top as i64) < self.own_floor.load(Relaxed) as i64 {
+        if (top as i64) < floor.load(Relaxed) as i64 {
             self.top.store(top.wrapping_add(1), Relaxed);
             return None;
         }
@@ -185,7 +185,12 @@ impl Magazine {
     /// For its thread: whether so many more can be added at once.
     #[inline]
     pub fn has_room(&self, count: u32) -> bool {
-        self.top.load(Relaxed).wrapping_add(u64::from(count)) as i64 <= self.own_ceiling.load(Relaxed) as i64
+        self.has_room_below(&self.own_ceiling, count)
+    }
+
+    #[inline(always)]
+    fn has_room_below(&self, ceiling: &AtomicU64, count: u32) -> bool {
+        self.top.load(Relaxed).wrapping_add(u64::from(count)) as i64 <= ceiling.load(Relaxed) as i64
     }
 
     /// For its thread in a visit while magazines may be open: opens it, also to inline code or not, with what others left
@@ -201,6 +206,12 @@ impl Magazine {
         let (floor, ceiling) = if is_inline { (0, self.own_ceiling.load(Relaxed)) } else { (SHUT, 0) };
         self.floor.store(floor, Relaxed);
         self.ceiling.store(ceiling, Relaxed);
+    }
+
+    /// For its thread: whether inline code is kept out, and the library's own calls are not.
+    #[inline]
+    pub fn is_for_calls_alone(&self) -> bool {
+        self.floor.load(Relaxed) == SHUT && self.own_floor.load(Relaxed) != SHUT
     }
 
     /// What lies below the top and not below this place is all that stays, from the bottom on.
@@ -260,6 +271,25 @@ impl Magazine {
             (low..top).map(|place| self.item(place)).for_each(each);
             self.low.store(top, Relaxed);
         }
+    }
+
+    /// As inline code does, by its own floor.
+    #[cfg(test)]
+    pub fn pop_inline(&self) -> Option<*mut u8> {
+        self.pop_above(&self.floor, barrier::light)
+    }
+
+    /// As inline code does, by its own ceiling.
+    #[cfg(test)]
+    pub fn has_room_inline(&self) -> bool {
+        self.has_room_below(&self.ceiling, 1)
+    }
+
+    /// Floor and ceiling, of inline code and of the library's own calls.
+    #[cfg(test)]
+    pub fn bounds(&self) -> [(i64, i64); 2] {
+        [(&self.floor, &self.ceiling), (&self.own_floor, &self.own_ceiling)]
+            .map(|(floor, ceiling)| (floor.load(Relaxed) as i64, ceiling.load(Relaxed) as i64))
     }
 
     /// How many are in it, as far as can be told from outside.

@@ -220,6 +220,12 @@ impl Slab {
         self.is_plain() && barrier::is_asymmetric()
     }
 
+    /// Whether inline code is still kept out of a magazine by what is over: a tracing of each block.
+    #[inline]
+    fn is_to_settle(&self, magazine: &Magazine) -> bool {
+        magazine.is_for_calls_alone() && self.is_inline()
+    }
+
     /// The magazine that a thread has already.
     fn at_hand(&self, record: &'static ThreadRecord) -> Option<&'static Magazine> {
         // SAFETY: magazines lie in the rack, which is never given back.

@@ -36,6 +36,7 @@ impl Slab {
         if !self.checked
             && let Some(magazine) = magazine
             && magazine.has_room(1)
+            && !self.is_to_settle(magazine)
         {
             if !self.states.end_inline(index.into()) {
                 return Err(self.not_out(index, slot));

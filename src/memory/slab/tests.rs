@@ -564,6 +564,23 @@ mod magazines {
         magazine.settle(true);
         assert_eq!((magazine.pop(), magazine.pop()), (Some(slot(9)), None));
     }
+
+    #[test]
+    fn inline_code_is_let_in_only_where_calls_are() {
+        let magazine = magazine(8);
+        let (shut, open) = ((i64::MAX, 0), (0, 8));
+        for (is_inline, inline) in [(true, open), (false, shut), (true, open)] {
+            magazine.settle(is_inline);
+            assert_eq!(magazine.bounds(), [inline, open]);
+            assert_eq!(magazine.has_room_inline(), is_inline);
+            assert_eq!(magazine.is_for_calls_alone(), !is_inline);
+        }
+        assert!(push(&magazine, 1));
+        assert_eq!(magazine.pop_inline(), Some(slot(1)));
+        magazine.shut();
+        assert_eq!(magazine.bounds(), [shut, shut]);
+        assert!(!magazine.has_room_inline() && magazine.pop_inline().is_none());
+    }
 }
 
 #[test]
