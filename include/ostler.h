@@ -2305,8 +2305,8 @@ ostler_status ostler_slab_get_stats(ostler_slab *slab,
  * ====================================================================== */
 
 /**
- * The layout that ostler_inline.h of this version knows. Inline code of another layout finds its own floor above every top
- * and its own ceiling at 0, and calls the library.
+ * The layout that ostler_inline.h of this version knows. In a newer library of another layout it finds its own floor above
+ * every top and its own ceiling at 0, and calls the library.
  */
 #define OSTLER_MAGAZINE_LAYOUT 2
 

@@ -2,8 +2,8 @@
  * Ostler's hot paths as inline code over published structs. C11 and C++17.
  *
  * Each function here does what its exported twin in ostler.h does, and calls that when it cannot go on by itself: when
- * a region is used up, nothing is at hand, an argument is wrong, or the library in use has another layout than this
- * header. So a program that was compiled with an older header stays correct with a newer library; it is only slower.
+ * a region is used up, nothing is at hand, an argument is wrong, or the library in use is a newer library of another
+ * layout. So a program that was compiled with an older header stays correct with a newer library; it is only slower.
  */
 #ifndef OSTLER_INLINE_H
 #define OSTLER_INLINE_H
@@ -573,8 +573,8 @@ static_assert(offsetof(ostler_magazine, items) == 192 && offsetof(ostler_magazin
               "the items of an ostler_magazine");
 
 /*
- * A library of another layout keeps the floor that is read here above every top, and the ceiling at 0, so that one look
- * tells both, what is in a magazine and whether this code knows its way about it.
+ * A newer library of another layout keeps the floor that is read here above every top, and the ceiling at 0, so that one
+ * look tells both, what is in a magazine and whether this code knows its way about it.
  */
 
 /* The states of a slot that inline code knows. */
@@ -700,7 +700,7 @@ static inline int ostler_magazine_put_run_(ostler_magazine *magazine, int64_t pl
 /* Gets many slots, or none; see ostler_magazine_get_n for parameters and statuses. */
 static inline ostler_status ostler_magazine_get_n_inline(ostler_magazine *magazine, uint32_t count, void **slots)
 {
-    if (magazine != NULL && slots != NULL) {
+    if (magazine != NULL && slots != NULL && count > 0) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED), next = top - (int64_t)count;
         /* Looked at first, so that what is too little is not hidden from others for a moment. */
         if (__builtin_expect(next >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
@@ -709,7 +709,7 @@ static inline ostler_status ostler_magazine_get_n_inline(ostler_magazine *magazi
             if (__builtin_expect(next >= __atomic_load_n(&magazine->floor, __ATOMIC_RELAXED), 1)) {
                 /* Only this thread writes items, and nobody else the states of slots that it has. */
                 memcpy(slots, &magazine->items[next], count * sizeof *slots);
-                if (count > 0 && ostler_slots_are_run_(slots, count, magazine->stride)) {
+                if (ostler_slots_are_run_(slots, count, magazine->stride)) {
                     memset(magazine->item_states[next], OSTLER_SLOT_OUT_, count);
                     return OSTLER_OK;
                 }
@@ -731,10 +731,10 @@ static inline ostler_status ostler_magazine_put_n_inline(ostler_magazine *magazi
                                                          uint32_t *put)
 {
     uint32_t done = 0, rest = 0;
-    if (magazine != NULL && slots != NULL) {
+    if (magazine != NULL && slots != NULL && count > 0) {
         const int64_t top = __atomic_load_n(&magazine->top, __ATOMIC_RELAXED);
         if (__builtin_expect(top + (int64_t)count <= __atomic_load_n(&magazine->ceiling, __ATOMIC_RELAXED), 1)) {
-            if (count > 0 && ostler_slots_are_run_(slots, count, magazine->stride) &&
+            if (ostler_slots_are_run_(slots, count, magazine->stride) &&
                 ostler_magazine_put_run_(magazine, top, slots, count))
                 done = count;
             for (; done < count; done++) {

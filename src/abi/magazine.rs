@@ -13,8 +13,8 @@ use crate::memory::slab::rack::Place;
 use std::ffi::c_void;
 use std::mem::offset_of;
 
-/// The layout that ostler_inline.h of this version knows. Inline code of another layout finds its own floor above every top
-/// and its own ceiling at 0, and calls the library.
+/// The layout that ostler_inline.h of this version knows. In a newer library of another layout it finds its own floor above
+/// every top and its own ceiling at 0, and calls the library.
 pub const OSTLER_MAGAZINE_LAYOUT: u32 = 2;
 
 /// Most slots that a magazine holds.

@@ -282,6 +282,12 @@ TEST(misuse_is_told_by_both_twins)
         slot = slab;
         CHECK_STATUS(twins[i].get(magazine, &slot), OSTLER_E_INVALID_HANDLE);
         CHECK_EQ(slot, NULL);
+        CHECK_STATUS(twins[i].get_n(magazine, 0, three), OSTLER_E_INVALID_HANDLE);
+        CHECK_STATUS(twins[i].put_n(magazine, three, 0, &put), OSTLER_E_INVALID_HANDLE);
+        /* One that was never used is as full as a ceiling of 0 allows. */
+        magazine = open_magazine(slab);
+        CHECK_STATUS(ostler_magazine_close(magazine), OSTLER_OK);
+        CHECK_STATUS(twins[i].put_n(magazine, three, 0, &put), OSTLER_E_INVALID_HANDLE);
         CHECK_STATUS(ostler_slab_destroy(slab), OSTLER_OK);
         /* The slab stays until its last slot is put and its magazine closed. */
         CHECK_STATUS(ostler_slab_destroy(other), OSTLER_OK);
@@ -495,7 +501,9 @@ TEST(forked_child_is_told_by_the_inline_calls)
     pid_t child = fork();
     if (child == 0)
         _exit(ostler_magazine_get_inline(magazine, &more) == OSTLER_E_FORKED &&
-                      ostler_magazine_put_inline(magazine, slot) == OSTLER_E_FORKED
+                      ostler_magazine_put_inline(magazine, slot) == OSTLER_E_FORKED &&
+                      ostler_magazine_get_n_inline(magazine, 0, &more) == OSTLER_E_FORKED &&
+                      ostler_magazine_put_n_inline(magazine, &slot, 0, NULL) == OSTLER_E_FORKED
                   ? 0
                   : 1);
     int ended;
