@@ -6792,6 +6792,25 @@ ostler_status ostler_tap_release_n(struct ostler_tap *tap,
                                    uint32_t *released);
 
 /**
+ * Gives a resource back to be destroyed, as ostler_pool_discard does. One whose lease was taken through the tap is ended without
+ * a disturbance of what others have at hand.
+ *
+ * Parameters:
+ * - tap: borrowed.
+ * - lease: consumed; any lease of the tap's pool.
+ *
+ * Returns: OSTLER_OK, OSTLER_E_STALE_LEASE, OSTLER_E_INVALID_HANDLE, OSTLER_E_QUARANTINED, OSTLER_E_FORKED,
+ * OSTLER_E_PANIC
+ *
+ * Thread-safety: Thread-bound: one thread at a time uses a tap.
+ * NULL: tap NULL is OSTLER_E_INVALID_HANDLE.
+ * Blocking: as long as destroy takes; may be called from any callback.
+ * Since: 0.1
+ */
+ostler_status ostler_tap_discard(struct ostler_tap *tap,
+                                 ostler_lease lease);
+
+/**
  * Closes a tap. What is idle in it is idle for all; leases that were taken through it stay good, and end with
  * ostler_pool_release or ostler_pool_discard. Closing the last tap of a destroyed pool without leases lets its memory go.
  *

@@ -229,6 +229,18 @@ func (t *ownTap) release(lease uint64) (err error, isDone bool) {
 	return err, true
 }
 
+// discard ends a lease of the tap, whose resource is destroyed. It says no when that is for the pool to do.
+func (t *ownTap) discard(lease uint64) (err error, isDone bool) {
+	if t == nil || !t.tryLock() {
+		return nil, false
+	}
+	if words := t.words.Load(); words != nil {
+		err, isDone = failure(C.ostler_go_tap_discard(words, C.uint64_t(lease))), true
+	}
+	t.unlock()
+	return err, isDone
+}
+
 // close closes the tap. One that is in use for longer is closed when its user, who may be the one that closes, is done.
 func (t *ownTap) close() {
 	if t.waitLock() {

@@ -568,3 +568,26 @@ func TestReleaseWithoutACallHappensBeforeTheNextLease(t *testing.T) {
 		})
 	}
 }
+
+// A resource that broke is no reason to take from others what they have at hand.
+func TestDiscardLeavesAloneWhatIsAtHand(t *testing.T) {
+	pool := newPool(t, PoolConfig[int]{MaxSize: 2, Create: func() (int, error) { return 7, nil }})
+	pool.keeper.taps.taps = make([]ownTap, 1)
+	tap := &pool.keeper.taps.taps[0]
+	both := func() (first, second Lease[int]) { return acquire(t, pool), acquire(t, pool) }
+	for range 400 {
+		first, second := both()
+		succeeds(t, first.Release())
+		succeeds(t, second.Release())
+	}
+	first, second := both()
+	succeeds(t, first.Release())
+	succeeds(t, second.Discard())
+	failsWith(t, second.Discard(), ErrStaleLease)
+	if words := tap.words.Load(); words == nil || words.count != 1 {
+		t.Error("what was at hand is gone")
+	}
+	if now := numbersOf(t, pool); now.DestroyedDiscarded != 1 || now.Idle != 1 || now.InUse != 0 {
+		t.Errorf("after a discard: %+v", now)
+	}
+}

@@ -564,6 +564,9 @@ func (l Lease[T]) Discard() error {
 		return errNoLease
 	}
 	l.pool.keeper.sites.forget(uint64(l.id))
+	if err, isDone := l.tap.discard(uint64(l.id)); isDone {
+		return err
+	}
 	err := failure(C.ostler_go_pool_discard(l.pool.handle, l.id))
 	runtime.KeepAlive(l.pool)
 	return err

@@ -28,4 +28,9 @@ ostler_go_failure ostler_go_tap_release(ostler_tap *tap, uint64_t lease)
     return failure(ostler_tap_release(tap, (ostler_lease){lease}));
 }
 
+ostler_go_failure ostler_go_tap_discard(ostler_tap *tap, uint64_t lease)
+{
+    return failure(ostler_tap_discard(tap, (ostler_lease){lease}));
+}
+
 ostler_go_failure ostler_go_tap_close(ostler_tap *tap) { return failure(ostler_tap_close(tap)); }

@@ -215,3 +215,11 @@ func (t *Tap[T]) releaseSlowly(lease Lease[T]) error {
 	runtime.KeepAlive(t)
 	return err
 }
+
+// Discard gives back a resource that is no longer good: it is destroyed, and what is idle in taps stays there.
+func (t *Tap[T]) Discard(lease Lease[T]) error {
+	t.pool.keeper.sites.forget(uint64(lease.id))
+	err := failure(C.ostler_go_tap_discard(t.words, lease.id))
+	runtime.KeepAlive(t)
+	return err
+}

@@ -61,12 +61,16 @@ impl Pool {
     /// away from that one.
     pub fn discard(&self, lease: Lease, me: Caller) -> Result<(), StaleLease> {
         let number = self.end_lease(lease, me).map_err(|stale| self.end_if_revoked(stale))?;
-        let has_share = self.has_share(number);
+        self.throw_out(number, self.has_share(number));
+        Ok(())
+    }
+
+    /// For who has ended its lease.
+    pub(super) fn throw_out(&self, number: u32, has_share: bool) {
         self.note_use(number);
         self.destroy_resource(number, Reason::Discarded);
         self.vacate(number);
         self.end_share(has_share);
-        Ok(())
     }
 
     pub fn resource_of(&self, lease: Lease) -> Result<Resource, StaleLease> {

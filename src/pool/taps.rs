@@ -185,12 +185,7 @@ impl Pool {
     /// Takes a resource back, and keeps it at hand in the tap when the lease was taken through it.
     pub fn release_through(&self, open: OpenTap, lease: Lease, me: Caller) -> Result<(), StaleLease> {
         let tap = open.tap();
-        let ended = match self.is_plain.then(|| self.pockets.window(tap)).flatten() {
-            Some(Window::Open(_reach)) => self.slots.end_own_lease(lease, tap.mark()),
-            Some(Window::Shut(_reach)) => self.slots.end_lease(lease).map(Some),
-            None => Ok(None),
-        };
-        let Some(number) = ended.map_err(|stale| self.end_if_revoked(stale))? else { return self.release(lease, me) };
+        let Some(number) = self.end_lease_of_tap(tap, lease)? else { return self.release(lease, me) };
         self.note_use(number);
         if self.settle(number) {
             self.note_idle_since(number);
@@ -200,6 +195,23 @@ impl Pool {
             }
         }
         Ok(())
+    }
+
+    /// Takes a resource back that nobody shall have any more, as [`Pool::discard`] does. The others of the tap stay at hand.
+    pub fn discard_through(&self, open: OpenTap, lease: Lease, me: Caller) -> Result<(), StaleLease> {
+        let Some(number) = self.end_lease_of_tap(open.tap(), lease)? else { return self.discard(lease, me) };
+        self.throw_out(number, false);
+        Ok(())
+    }
+
+    /// Ends a lease that was taken through the tap. Nothing when it is another's, or while the pockets change.
+    fn end_lease_of_tap(&self, tap: &Tap, lease: Lease) -> Result<Option<u32>, StaleLease> {
+        let ended = match self.is_plain.then(|| self.pockets.window(tap)).flatten() {
+            Some(Window::Open(_reach)) => self.slots.end_own_lease(lease, tap.mark()),
+            Some(Window::Shut(_reach)) => self.slots.end_lease(lease).map(Some),
+            None => Ok(None),
+        };
+        ended.map_err(|stale| self.end_if_revoked(stale))
     }
 
     /// Takes many resources back through the tap; tells how many leases were good, and of the first that was not.

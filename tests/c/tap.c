@@ -422,6 +422,40 @@ TEST(tap_that_is_full_leaves_the_rest_to_all)
     }
 }
 
+/* A resource that broke is no reason to take from others what they have at hand. */
+TEST(discard_through_a_tap_leaves_alone_what_is_at_hand)
+{
+    struct farm *farm = make_farm();
+    ostler_pool *pool = bare_pool(farm, config_with(4));
+    ostler_tap *tap = open_tap(pool), *other = open_tap(pool);
+    ostler_lease leases[4];
+    void *resource;
+    ride_together(1, tap, 4, leases);
+    CHECK_STATUS(ostler_tap_release_n_inline(tap, leases, 4, NULL), OSTLER_OK);
+    warm(1, tap);
+    ride_together(1, tap, 4, leases);
+    CHECK_STATUS(ostler_tap_release(tap, leases[0]), OSTLER_OK);
+    CHECK_EQ(tap->count, 1);
+    CHECK_STATUS(ostler_tap_discard(tap, leases[1]), OSTLER_OK);
+    CHECK_EQ(tap->count, 1);
+    CHECK_EQ(pool_stats(pool).destroyed_discarded, 1);
+    CHECK_STATUS(ostler_tap_discard(tap, leases[1]), OSTLER_E_STALE_LEASE);
+    CHECK_STATUS(ostler_tap_release(tap, leases[1]), OSTLER_E_STALE_LEASE);
+    CHECK_EQ(tap->count, 1);
+    /* One of another tap, and one of none. */
+    CHECK_STATUS(ostler_tap_discard(other, leases[2]), OSTLER_OK);
+    CHECK_STATUS(ostler_tap_release(tap, leases[3]), OSTLER_OK);
+    CHECK_STATUS(ostler_tap_discard(tap, acquire_now(pool)), OSTLER_OK);
+    CHECK_EQ(pool_stats(pool).destroyed_discarded, 3);
+    CHECK_EQ(pool_stats(pool).in_use, 0);
+    CHECK_STATUS(ostler_tap_discard(NULL, leases[0]), OSTLER_E_INVALID_HANDLE);
+    CHECK_STATUS(ostler_tap_close(other), OSTLER_OK);
+    ostler_lease last = through(1, tap, &resource);
+    CHECK_STATUS(ostler_tap_discard(other, last), OSTLER_E_INVALID_HANDLE);
+    CHECK_STATUS(ostler_tap_discard(tap, last), OSTLER_OK);
+    ends(tap, pool, farm);
+}
+
 TEST(tap_has_nothing_at_hand_where_callbacks_come_between)
 {
     FOR_EACH_TWIN(i)

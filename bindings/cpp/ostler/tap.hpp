@@ -47,7 +47,7 @@ template <class T> class [[nodiscard]] tap_lease {
     {
         if (!tap_)
             return errc::ok;
-        return static_cast<errc>(ostler_pool_discard(std::exchange(tap_, nullptr)->pool_, lease_));
+        return static_cast<errc>(ostler_tap_discard(std::exchange(tap_, nullptr)->raw_.get(), lease_));
     }
 
   private:
@@ -121,14 +121,12 @@ template <class T> class tap {
         ostler_tap *made = nullptr;
         if (detail::note(ostler_tap_open(from.get(), &made), failure)) {
             raw_ = handle<ostler_tap, ostler_tap_close>(made);
-            pool_ = from.get();
             callbacks_ = from.callbacks_;
         }
     }
 
     // A tap may outlive its pool, whose callbacks then end what it had leased.
     std::shared_ptr<const void> callbacks_;
-    ostler_pool *pool_ = nullptr;
     handle<ostler_tap, ostler_tap_close> raw_;
 };
 
