@@ -28,7 +28,8 @@ type ownTap struct {
 	lock  uint64
 	words atomic.Pointer[C.ostler_tap] // nil while it is not open
 	calls uint32                       // that found it so
-	_     [128 - 8 - 8 - 4]byte
+	users atomic.Int32                 // calls of C without the lock
+	_     [128 - 8 - 8 - 4 - 4]byte
 }
 
 const (
@@ -36,9 +37,13 @@ const (
 	ownTapIsWanted    = 32  // calls that found it not open, before it is opened
 	ownTapsLookedInto = 4   // by one who leases
 	ownTapLooks       = 256 // at the lock of one in use, by one who releases
+	usualMaxSize      = 16  // of a pool whose MaxSize is 0
 )
 
 func newOwnTaps(handle C.uintptr_t, resources int) *ownTaps {
+	if resources == 0 {
+		resources = usualMaxSize
+	}
 	return &ownTaps{handle: handle, taps: make([]ownTap, max(1, min(runtime.GOMAXPROCS(0), resources, ownTapsMost)))}
 }
 
@@ -178,13 +183,14 @@ func (t *ownTap) lease() (leased C.ostler_go_leased, isOpen bool) {
 			return leased, true
 		}
 	}
-	// In no other user's way, since this may take as long as it takes to make a resource.
-	leased = C.ostler_go_tap_acquire_shared(t.words.Load())
-	isOpen = leased.failure.status != C.OSTLER_E_INVALID_HANDLE
-	if !isOpen {
-		_ = failure(leased.failure)
+	// In no other user's way, since this may take as long as it takes to make a resource. Nobody gets the address meanwhile.
+	t.users.Add(1)
+	defer t.users.Add(-1)
+	words := t.words.Load()
+	if words == nil {
+		return leased, false
 	}
-	return leased, isOpen
+	return C.ostler_go_tap_acquire_shared(words), true
 }
 
 // beginLease begins to lease for the tap; says no when another uses it, or there is none.
@@ -257,8 +263,19 @@ func (t *ownTap) close() {
 
 func (t *ownTap) closeLocked() {
 	words := t.words.Swap(nil)
+	atomic.StoreUint32(&t.calls, 0)
 	t.unlock()
-	forgetTap(words)
+	if t.users.Load() == 0 {
+		forgetTap(words)
+		return
+	}
+	// A user may be the one that closes.
+	go func() {
+		for t.users.Load() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		forgetTap(words)
+	}()
 }
 
 // openOwnTaps are those of which any is open.

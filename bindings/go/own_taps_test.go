@@ -179,7 +179,10 @@ func TestWhoWaitsIsServedBeforeATap(t *testing.T) {
 		}
 		served <- lease
 	}()
-	eventually(t, "it waits", func() bool { return numbersOf(t, pool).Waiting == 1 })
+	words := pool.keeper.taps.taps[0].words.Load()
+	eventually(t, "it waits", func() bool {
+		return numbersOf(t, pool).Waiting == 1 && atomic.LoadUint32((*uint32)(words.state))&3 == 0
+	})
 	succeeds(t, lease.Release())
 	_, err := pool.TryAcquire()
 	failsWith(t, err, ErrExhausted)
@@ -204,7 +207,9 @@ func TestPoolWithBargingKeepsAtHandWhatItHasUntilSomebodyInsists(t *testing.T) {
 		}
 		served <- err
 	}()
-	eventually(t, "it waits", func() bool { return numbersOf(t, pool).Waiting == 1 })
+	eventually(t, "it waits, and is no more at the tap", func() bool {
+		return numbersOf(t, pool).Waiting == 1 && atomic.LoadUint64(&pool.keeper.taps.taps[0].lock) == 0
+	})
 	for range 100 {
 		succeeds(t, lease.Release())
 		if idleInTaps(pool) != 1 {
@@ -589,5 +594,12 @@ func TestDiscardLeavesAloneWhatIsAtHand(t *testing.T) {
 	}
 	if now := numbersOf(t, pool); now.DestroyedDiscarded != 1 || now.Idle != 1 || now.InUse != 0 {
 		t.Errorf("after a discard: %+v", now)
+	}
+}
+
+func TestPoolOfTheUsualSizeHasATapForEachProcessor(t *testing.T) {
+	pool := newPool(t, PoolConfig[int]{Create: func() (int, error) { return 7, nil }})
+	if taps, wanted := len(pool.keeper.taps.taps), min(runtime.GOMAXPROCS(0), usualMaxSize); taps != wanted {
+		t.Errorf("%d taps instead of %d", taps, wanted)
 	}
 }

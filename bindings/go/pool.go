@@ -405,11 +405,18 @@ func (p *Pool[T]) ReleaseN(leases []Lease[T]) error {
 	for _, lease := range leases {
 		p.keeper.sites.forget(uint64(lease.id))
 		p.keeper.edge.released()
-		if err, isDone := lease.tap.release(uint64(lease.id)); !isDone {
-			ids = append(ids, lease.id)
-		} else if err != nil {
-			failed = err
+		isDone := false
+		if lease.pool == p {
+			var err error
+			err, isDone = lease.tap.release(uint64(lease.id))
+			failed = cmp.Or(failed, err)
 		}
+		if !isDone {
+			ids = append(ids, lease.id)
+		}
+	}
+	if len(ids) == 0 && len(leases) > 0 {
+		return failed
 	}
 	err := failure(C.ostler_go_pool_release_n(p.handle, unsafe.SliceData(ids), C.uint32_t(len(ids))))
 	runtime.KeepAlive(p)

@@ -24,7 +24,7 @@ type SlabConfig struct {
 	MaxSlots      int // 0 is 65536
 	InitialSlots  int // memory that is there from the beginning; 0 is one chunk
 	ChunkBytes    int // how much to map at a time; 0 is 2 MiB
-	MagazineSlots int // 2 to 128; 0 is 64
+	MagazineSlots int // 2 to 128; 0 is 128
 	Checked       bool
 
 	// Create makes what lies in a slot before it is given out for the first time; it stays there from one use to the next.

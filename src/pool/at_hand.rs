@@ -6,7 +6,7 @@ use super::demand::Demand;
 use super::numbers::Reason;
 use super::pool::Pool;
 use super::slots::{Lease, Phase, PlainSlots, Resource, StaleLease};
-use super::stack::Chain;
+use super::stack::{Chain, Stack};
 use crate::base::pockets::{Place, Places, Pocket, Puttable, Window};
 use crate::base::thread::{self, Caller, ThreadRecord};
 use crate::base::tracing;
@@ -50,17 +50,18 @@ impl Pool {
     /// Leases what is at hand, when it is fit.
     #[inline(always)]
     pub fn acquire_at_hand(&self, demand: Demand) -> Option<(Lease, Resource)> {
-        let number = self.pockets.reach(demand.caller.pocket(self.owner)?)?.take()?;
-        self.lease_at_hand(number, demand)
+        let pocket = demand.caller.pocket(self.owner)?;
+        let number = self.pockets.reach(pocket)?.take()?;
+        self.lease_at_hand(number, demand, pocket)
     }
 
-    /// Leases what the caller has taken from where it was at hand, when it is fit.
+    /// Leases what the caller has taken from that place, where it was at hand, when it is fit.
     #[inline(always)]
-    pub(super) fn lease_at_hand(&self, number: u32, demand: Demand) -> Option<(Lease, Resource)> {
+    pub(super) fn lease_at_hand(&self, number: u32, demand: Demand, place: &impl Place) -> Option<(Lease, Resource)> {
         let mut number = number;
         if self.slots.is_looked_at(number) {
             self.note_peak(self.idle.depth());
-            number = self.apart(number, demand);
+            number = self.apart(number, demand.borrower, place);
         }
         match self.fault_of(number) {
             None => Some(self.begin_lease(number, demand)),
@@ -71,16 +72,18 @@ impl Pool {
     /// That resource, or an idle one instead of it when it shares its cache line with what somebody else uses: the two would
     /// slow down each other with every lease.
     #[cold]
-    fn apart(&self, number: u32, demand: Demand) -> u32 {
-        // Where nothing else is idle nobody shall find that nothing is, for the moment in which the two are in hand.
-        if !self.slots.is_beside_another(number, demand.borrower) || self.idle.depth() < 2 {
+    fn apart(&self, number: u32, borrower: u32, place: &impl Place) -> u32 {
+        // Where idle ones grow old, others hold them for a moment. That is for what takes longer than a line takes to pass.
+        if self.ages || !self.slots.is_beside_another(number, borrower) {
             return number;
         }
-        let popped = self.idle.pop_for(demand.tag, self.idle.here());
-        let Some(other) = popped.map(|one| one.slot).filter(|other| self.claim(*other)) else { return number };
-        let is_better = !self.slots.is_beside_another(other, demand.borrower);
+        // In a window, for which whoever finds nothing waits: two are in hand for a moment.
+        let Some(window) = self.pockets.reach(place) else { return number };
+        let Some((other, _)) = self.idle.stack().and_then(Stack::pop) else { return number };
+        let is_better = !self.slots.is_beside_another(other, borrower);
         let (kept, left) = if is_better { (other, number) } else { (number, other) };
         self.put_where_all_find_it(left);
+        drop(window);
         self.after_idle();
         kept
     }

@@ -123,7 +123,7 @@ impl Pool {
     pub fn acquire_at_tap(&self, open: OpenTap, me: Caller) -> Result<(Lease, Resource), Demand> {
         let demand = self.demand_of_tap(open, me);
         let at_hand = self.is_plain.then(|| self.pockets.reach(open.tap())).flatten().and_then(|reach| reach.take());
-        at_hand.and_then(|number| self.lease_at_hand(number, demand)).ok_or(demand)
+        at_hand.and_then(|number| self.lease_at_hand(number, demand, open.tap())).ok_or(demand)
     }
 
     /// Leases as many as there is room for in both, or none, as [`Pool::acquire_many`] does. What is at hand in the tap goes
