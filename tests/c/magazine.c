@@ -3,7 +3,11 @@
  * and ceiling, has to leave the struct alone and takes the exported calls. */
 #include "check.h"
 #include <ostler.h>
+#ifdef ANOTHER_LAYOUT
+#include "next/ostler_inline.h"
+#else
 #include <ostler_inline.h>
+#endif
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -15,5 +15,5 @@ done
 build_and_run cursor_of_another_layout "$stage" -DANOTHER_LAYOUT tests/c/cursor.c
 mkdir -p "$work/next"
 sed 's/magazine->\(floor\|ceiling\)/magazine->next_\1/g' "$stage/include/ostler_inline.h" >"$work/next/ostler_inline.h"
-build_and_run magazine_of_another_layout "$stage" -I"$work/next" -DANOTHER_LAYOUT tests/c/magazine.c
+build_and_run magazine_of_another_layout "$stage" -I"$work" -DANOTHER_LAYOUT tests/c/magazine.c
 finish
