@@ -163,6 +163,19 @@ impl Set {
         assert_eq!(self.take(By::Desk(me), key), Ok(5));
     }
 
+    /// Of two who wanted to complete each of these one did: the first with 2, or the second with 1.
+    fn take_what_one_completed<const COUNT: usize>(
+        &self,
+        keys: [Key; COUNT],
+        first: [bool; COUNT],
+        second: [bool; COUNT],
+    ) {
+        for (place, key) in keys.into_iter().enumerate() {
+            assert!(first[place] != second[place], "both or none completed it");
+            assert_eq!(self.take(By::Desk(0), key), Ok(if first[place] { 2 } else { 1 }));
+        }
+    }
+
     fn close_desk(&self, me: usize) {
         let desk = &self.desks[me];
         self.users.without(desk, || {
@@ -192,10 +205,7 @@ fn another_who_comes_completes_or_the_one_at_the_desk_does() {
             let theirs = thread::spawn(move || keys.map(|key| visited.complete(other, key, 1).is_ok()));
             let mine = keys.map(|key| set.complete(By::Desk(0), key, 2).is_ok());
             let theirs = theirs.join().unwrap();
-            for (place, key) in keys.into_iter().enumerate() {
-                assert!(mine[place] != theirs[place], "both or none completed it");
-                assert_eq!(set.take(By::Desk(0), key), Ok(if mine[place] { 2 } else { 1 }));
-            }
+            set.take_what_one_completed(keys, mine, theirs);
             set.end(4);
         });
     }
@@ -229,10 +239,7 @@ fn desk_takes_over_from_its_thread_while_another_comes() {
         let theirs = thread::spawn(move || keys.map(|key| visited.complete(By::Pocket(1), key, 1).is_ok()));
         let mine = [true, set.complete(By::Desk(0), keys[1], 2).is_ok(), set.complete(By::Desk(0), keys[2], 2).is_ok()];
         let theirs = theirs.join().unwrap();
-        for (place, key) in keys.into_iter().enumerate() {
-            assert!(mine[place] != theirs[place], "both or none completed it");
-            assert_eq!(set.take(By::Desk(0), key), Ok(if mine[place] { 2 } else { 1 }));
-        }
+        set.take_what_one_completed(keys, mine, theirs);
         set.end(4);
     });
 }
