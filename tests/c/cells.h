@@ -21,4 +21,15 @@ static inline ostler_deferred_stats stats_of(ostler_deferred *deferred)
     return stats;
 }
 
+/* Waits until each of these is completed with that value. */
+static inline void wait_for_each(ostler_deferred *deferred, const ostler_cell *cells, int count, const void *expected)
+{
+    for (int i = 0; i < count; i++) {
+        ostler_status outcome = 1;
+        void *value = NULL;
+        EXPECT_STATUS(ostler_deferred_wait(deferred, cells[i], OSTLER_FOREVER, NULL, &outcome, &value), OSTLER_OK);
+        EXPECT_EQ(value, expected);
+    }
+}
+
 #endif

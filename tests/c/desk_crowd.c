@@ -157,13 +157,7 @@ static void *wait_for_all(void *argument)
 {
     struct visit *visit = argument;
     pthread_barrier_wait(&visit->begin);
-    for (int i = 0; i < CELLS; i++) {
-        ostler_status outcome = 1;
-        void *value = NULL;
-        EXPECT_STATUS(ostler_deferred_wait(visit->deferred, visit->cells[i], OSTLER_FOREVER, NULL, &outcome, &value),
-                      OSTLER_OK);
-        EXPECT_EQ(value, &marks[0]);
-    }
+    wait_for_each(visit->deferred, visit->cells, CELLS, &marks[0]);
     return NULL;
 }
 
